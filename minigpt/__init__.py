@@ -1,0 +1,1 @@
+"""A small, complete GPT and trainer, its faults, and the stability check that finds them."""

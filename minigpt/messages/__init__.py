@@ -1,0 +1,100 @@
+"""Every sentence a person reads, by key and language.
+
+A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key `corpus.empty-text` is the entry
+`empty-text` of `corpus.yaml`. Entries are `str.format` templates. Code holds keys, never prose.
+
+    message("corpus.empty-text", path="a.txt")             # in the language in force
+    raise MiniGPTError("corpus.empty-text", path="a.txt")   # an error whose text is that message
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+LANGUAGES = ("en", "es")
+
+_language: str | None = None  # set by use_language; None means "from the environment"
+
+
+def language() -> str:
+    """Return the language in force: `use_language`, else MINIGPT_LANG, else the locale, else English."""
+    if _language:
+        return _language
+    for variable in ("MINIGPT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(variable, "")[:2].lower()
+        if value in LANGUAGES:
+            return value
+    return "en"
+
+
+def use_language(code: str | None) -> None:
+    """Put a language in force for this process; None goes back to the environment's.
+
+    Raises:
+        MiniGPTError: `code` is not one of `LANGUAGES`.
+    """
+    global _language
+    if code is not None and code not in LANGUAGES:
+        raise MiniGPTError("general.unknown-language", given=code, known=", ".join(LANGUAGES), hint=nearest(code, LANGUAGES))
+    _language = code
+
+
+class Catalogue:
+    """The messages of one package, read once a language."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._texts = lru_cache(maxsize=None)(self._read)
+
+    def _read(self, code: str) -> dict[str, str]:
+        texts = {}
+        for file in sorted((self.folder / code).glob("*.yaml")):
+            for key, text in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).items():
+                texts[f"{file.stem}.{key}"] = text
+        return texts
+
+    def keys(self, code: str) -> set[str]:
+        """Every key that the language has."""
+        return set(self._texts(code))
+
+    def has(self, key: str) -> bool:
+        """Whether the key exists (in English, which every key has)."""
+        return key in self._texts("en")
+
+    def text(self, key: str, code: str | None = None, **values: object) -> str:
+        """Return the message in language `code` (default: the one in force), its placeholders filled.
+
+        Raises:
+            KeyError: the key is not in the catalogue, or a placeholder has no value.
+        """
+        return self._texts(code or language())[key].format(**values)
+
+
+CATALOGUE = Catalogue(Path(__file__).parent)
+message = CATALOGUE.text
+
+
+class MiniGPTError(Exception):
+    """Something the user can mend: what was wrong, where, and what to do, in the language in force."""
+
+    catalogue = CATALOGUE
+
+    def __init__(self, key: str, **values: object):
+        super().__init__(key)
+        self.key = key
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.catalogue.text(self.key, **self.values)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a "did you mean" sentence with the closest known word, or an empty string."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    return message("general.did-you-mean", word=matches[0]) if matches else ""
