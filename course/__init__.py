@@ -1,0 +1,1 @@
+"""How a lesson is written, built, checked and graded. Imports minigpt; minigpt never imports this package."""

@@ -1,0 +1,138 @@
+"""The check contract: what a lesson's `checks.py` defines, and what lesson, notebook and grader share.
+
+A check is one small question about one answer. It has three parts, which may run in different processes:
+
+    class Std(Check):
+        name = "init-weights/std"      # exercise/aspect; also the key of the text that says what it verifies
+        answer = "init_weights"        # the name that the learner defines
+
+        def cases(self, rng):                          # judge's side: inputs, plain data, fresh from a seed
+            yield {"rows": 64, "columns": int(rng.integers(100, 400))}
+
+        def probe(self, answer, case):                 # learner's side: call it, return plain data
+            weight = torch.empty(case["rows"], case["columns"])
+            answer(weight)
+            return {"std": number(weight.std())}
+
+        def judge(self, case, output):                 # judge's side: None, or the misconception by key
+            if close(output["std"], 1.0, rtol=0.1):
+                return wrong("std-is-one", expected=0.02, actual=output["std"])
+
+`number` and `array` turn what a learner returned into plain data and explain themselves when they cannot; `close` compares
+and never accepts NaN. A message key is one of the lesson's texts, or `check.…` from the course's. Its template may use
+{expected}, {actual}, the values given to `wrong`, and every number or string of the case. Running a check: `course.judging`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from course.messages import CourseError, one_line
+from course.plain import close
+from course.probing import array, number
+from minigpt.messages import nearest
+
+__all__ = ["Check", "Wrong", "array", "close", "load_checks", "number", "wrong"]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A failed check: the message key of the misconception, expected and actual (plain data), and more values for its text."""
+
+    key: str
+    expected: object = None
+    actual: object = None
+    values: dict = field(default_factory=dict)
+
+
+def wrong(key: str, expected: object = None, actual: object = None, **values: object) -> Wrong:
+    """Return the failure named `key`; `None` for expected or actual leaves that line out."""
+    return Wrong(key, expected, actual, values)
+
+
+class Check:
+    """One check of one exercise; subclass it in a lesson's `checks.py` and give `name` and `answer`."""
+
+    name: str  # "exercise/aspect"
+    answer: str  # the name in the learner's notebook
+    allow_nonfinite = False  # True where NaN or infinity may be a right answer
+
+    @property
+    def exercise(self) -> str:
+        """The part of the name before the slash: the grade id of the solution cell."""
+        return self.name.split("/")[0]
+
+    def cases(self, rng: np.random.Generator) -> Iterable[dict]:
+        """Yield a few inputs, each a dict of plain data."""
+        raise NotImplementedError
+
+    def probe(self, answer: object, case: dict) -> object:
+        """Use the learner's object on one case and return plain data."""
+        raise NotImplementedError
+
+    def judge(self, case: dict, output: object) -> Wrong | None:
+        """Return None when the output is right, else `wrong(key, expected, actual)`."""
+        raise NotImplementedError
+
+
+def load_module(file: Path) -> ModuleType:
+    """Run a lesson's Python file (its folder need not be a package) and return it as a module.
+
+    Raises:
+        CourseError: the file is missing or does not run.
+    """
+    if not file.is_file():
+        raise CourseError("lesson.file-missing", file=file)
+    name = "lesson_" + "_".join(file.with_suffix("").parts[-3:]).replace("-", "_")
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and inspect look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise CourseError(
+            "lesson.python", file=file, error=f"{type(error).__name__}: {one_line(error)}"
+        ) from error
+    return module
+
+
+def load_checks(file: Path) -> dict[str, Check]:
+    """Return every check that the file defines, by name, in the order of definition.
+
+    Raises:
+        CourseError: the file does not run, a check has no name or answer, or two share a name.
+    """
+    module = load_module(file)
+    checks: dict[str, Check] = {}
+    for item in vars(module).values():
+        if not (isinstance(item, type) and issubclass(item, Check) and item.__module__ == module.__name__):
+            continue
+        if item.__name__.startswith("_"):
+            continue  # a base class that several checks share
+        check = item()
+        name, answer = getattr(check, "name", ""), getattr(check, "answer", "")
+        if name.count("/") != 1 or not answer.isidentifier():
+            raise CourseError("lesson.check-name", file=file, check=item.__name__)
+        if name in checks:
+            raise CourseError("lesson.check-twice", file=file, name=name)
+        checks[name] = check
+    return checks
+
+
+def find_check(checks: dict[str, Check], name: str) -> Check:
+    """Return the check called `name`.
+
+    Raises:
+        CourseError: there is none; the nearest is suggested.
+    """
+    if name not in checks:
+        raise CourseError("lesson.check-unknown", given=name, hint=nearest(name, checks))
+    return checks[name]

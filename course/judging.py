@@ -1,0 +1,106 @@
+"""Judge's side of a check: draw cases, judge outputs, and say what was wrong in the learner's language.
+
+    result = run_check(check, answer)       # visible cases, all in this process
+    if result.wrong: print(explain(result.wrong, check, result.case, texts))
+
+A grader that runs learners' code elsewhere calls `draw_cases` and `judge` here and `course.probing.run_probe` there.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from course.check import Check, Wrong
+from course.messages import CourseError, LessonTexts, message
+from course.plain import NotPlain, require_plain
+from course.probing import run_probe
+
+WIDTH = 80  # nbgrader's Validate cuts lines at 87 characters
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found: `wrong` is None when every case passed; `case` is the one that failed."""
+
+    wrong: Wrong | None
+    case: dict
+    cases: int
+    printed: str
+
+
+def visible_seed(check: Check) -> int:
+    """The seed of the cases that a learner sees: fixed, and different from check to check."""
+    return zlib.crc32(check.name.encode())
+
+
+def draw_cases(check: Check, seed: int) -> list[dict]:
+    """Return the check's cases for a seed.
+
+    Raises:
+        CourseError: there are none, or one is not a dict of plain data.
+    """
+    cases = list(check.cases(np.random.default_rng(seed)))
+    for case in cases:
+        try:
+            require_plain(case)
+        except NotPlain as error:
+            raise CourseError("check.case-not-plain", check=check.name, what=str(error)) from None
+    if not cases or not all(type(case) is dict for case in cases):
+        raise CourseError("check.no-cases", check=check.name)
+    return cases
+
+
+def judge(check: Check, case: dict, outcome: dict) -> Wrong | None:
+    """Judge what `run_probe` returned; it may come from an untrusted process, so nothing in it is believed."""
+    try:
+        failure = require_plain(outcome).get("failure")
+        if failure is None:
+            return check.judge(case, outcome["output"])
+        values = {"name": check.answer} | failure["values"]
+        message(failure["key"], **values)  # the judge's own text, with every value that it asks for
+        return Wrong(failure["key"], values.pop("expected", None), values.pop("actual", None), values)
+    except Exception as error:  # not what `run_probe` and `probe` make
+        return Wrong("check.unreadable", values={"name": check.answer, "what": type(error).__name__})
+
+
+def run_check(check: Check, answer: object, seed: int | None = None) -> Result:
+    """Run every case, stopping at the first that fails."""
+    seed = visible_seed(check) if seed is None else seed
+    cases = draw_cases(check, seed)
+    printed = ""
+    for index, case in enumerate(cases):
+        outcome = run_probe(check, answer, case, (seed + index) % 2**63)
+        printed += outcome["printed"]
+        fault = judge(check, case, outcome)
+        if fault is not None:
+            return Result(fault, case, len(cases), printed)
+    return Result(None, {}, len(cases), printed)
+
+
+def explain(fault: Wrong, check: Check, case: dict, texts: LessonTexts, code: str | None = None) -> str:
+    """Return the failure as a few lines: what was checked, the likely misconception, expected and actual."""
+    values = {key: value for key, value in case.items() if type(value) in (bool, int, float, str)}
+    values |= fault.values | {"expected": show(fault.expected), "actual": show(fault.actual)}
+    lines = [message("check.failed", code, title=texts.text(check.name, code))]
+    lines += texts.text(fault.key, code, **values).splitlines()
+    if fault.expected is not None:
+        lines.append(message("check.expected", code, value=show(fault.expected)))
+    if fault.actual is not None:
+        lines.append(message("check.actual", code, value=show(fault.actual)))
+    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
+
+
+def show(value: object) -> str:
+    """Write plain data briefly: four significant digits, a few elements."""
+    if type(value) is float:
+        return f"{value:.4g}"
+    if type(value) is np.ndarray:
+        return np.array2string(value, precision=4, threshold=8, edgeitems=3, separator=", ")
+    if type(value) is list:
+        shown = ", ".join(show(item) for item in value[:8])
+        return f"[{shown}{', …' if len(value) > 8 else ''}]"
+    return str(value)
