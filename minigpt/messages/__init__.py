@@ -41,7 +41,9 @@ def use_language(code: str | None) -> None:
     """
     global _language
     if code is not None and code not in LANGUAGES:
-        raise MiniGPTError("general.unknown-language", given=code, known=", ".join(LANGUAGES), hint=nearest(code, LANGUAGES))
+        raise MiniGPTError(
+            "general.unknown-language", given=code, known=", ".join(LANGUAGES), hint=nearest(code, LANGUAGES)
+        )
     _language = code
 
 

@@ -1,0 +1,46 @@
+"""Batches as a pure function of (seed, step, micro-batch, rank): resuming a run needs no position in the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minigpt.config import Config
+
+
+class Batch(NamedTuple):
+    """One micro-batch; all three are (B, T)."""
+
+    inputs: Tensor  # token ids
+    targets: Tensor  # the token after each input
+    mask: Tensor  # True where the target counts in the loss
+
+
+def get_batch(tokens: Tensor, config: Config, step: int, micro: int = 0, rank: int = 0) -> Batch:
+    """Return the windows of `tokens` that micro-batch `micro` of step `step` trains on.
+
+    Args:
+        tokens: (N,) ids, N > config.context.
+    """
+    rng = np.random.default_rng((config.seed, step, micro, rank))
+    starts = rng.integers(0, len(tokens) - config.context, size=config.batch_size)
+    return windows(tokens, torch.from_numpy(starts), config.context)
+
+
+def windows(tokens: Tensor, starts: Tensor, context: int) -> Batch:
+    """Cut windows of `context` tokens at `starts` (B,), with the targets one token further on."""
+    positions = starts[:, None] + torch.arange(context + 1)  # (B, T + 1)
+    spans = tokens[positions]
+    return Batch(spans[:, :-1], spans[:, 1:], torch.ones_like(spans[:, 1:], dtype=torch.bool))
+
+
+def evaluation_batches(tokens: Tensor, config: Config) -> Iterator[Batch]:
+    """Yield the same evenly spread windows at every evaluation: `eval_batches` batches, or fewer when the text is shorter."""
+    count = min(config.eval_batches * config.batch_size, (len(tokens) - 1) // config.context)
+    starts = torch.linspace(0, len(tokens) - config.context - 1, count).long()
+    for chunk in starts.split(config.batch_size):
+        yield windows(tokens, chunk, config.context)

@@ -1,0 +1,103 @@
+"""Faults that show before the first update: section 1 of the stability check."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minigpt.faults.fault import Fault
+
+
+def _init_scale(init_weights, recipe, severity):
+    def scaled_init(model, config):
+        init_weights(model, config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim >= 2:
+                    parameter.mul_(severity)
+
+    return scaled_init
+
+
+def _head_bias(init_weights, recipe, severity):
+    def init_with_head_bias(model, config):
+        init_weights(model, config)
+        model.lm_head.bias = nn.Parameter(torch.randn(config.vocab_size) * severity)
+
+    return init_with_head_bias
+
+
+def _not_untrained(init_weights, recipe, severity):
+    def init_from_leftover_weights(model, config):
+        """A short earlier run on the same data leaves its weights behind, and nobody writes it down."""
+        init_weights(model, config)
+        earlier = config.replace(steps=int(severity), warmup_steps=0, seed=config.seed + 1)
+        tokens = recipe.load_data(config).train
+        optimizer = recipe.build_optimizer(model, earlier)
+        for step in range(earlier.steps):
+            recipe.accumulate(model, recipe.loss, [recipe.get_batch(tokens, earlier, step)])
+            recipe.clip(model, earlier.clip_norm)
+            recipe.step(optimizer, recipe.lr_at(step, earlier))
+
+    return init_from_leftover_weights
+
+
+def _loss_reduction(loss, recipe, severity):
+    def summed_cross_entropy(logits, targets, mask):
+        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return torch.where(mask.flatten(), losses, 0.0).sum()
+
+    return summed_cross_entropy
+
+
+def _degenerate_data(get_batch, recipe, severity):
+    def one_class_batch(tokens, config, step, micro=0, rank=0):
+        batch = get_batch(tokens, config, step, micro, rank)
+        return batch._replace(targets=torch.full_like(batch.targets, int(tokens[0])))
+
+    return one_class_batch
+
+
+def _loss_mask_empty(get_batch, recipe, severity):
+    def masked_out_batch(tokens, config, step, micro=0, rank=0):
+        batch = get_batch(tokens, config, step, micro, rank)
+        return batch._replace(mask=torch.zeros_like(batch.mask))
+
+    return masked_out_batch
+
+
+def _target_shift(loss, recipe, severity):
+    def loss_that_shifts_again(logits, targets, mask):
+        """The loader has shifted the targets already; this shifts them once more, so the model learns to predict t + 2."""
+        return loss(logits[:, :-1], targets[:, 1:], mask[:, 1:])
+
+    return loss_that_shifts_again
+
+
+def _future_leak(build_model, recipe, severity):
+    def model_without_causal_mask(config):
+        model = build_model(config)
+        for block in model.h:
+            block.attn.causal = False
+        return model
+
+    return model_without_causal_mask
+
+
+START_FAULTS = (
+    Fault(
+        "init-scale", "init_weights", "init-scale", _init_scale, severity=100.0
+    ),  # factor on every weight matrix
+    Fault(
+        "head-bias", "init_weights", "head-bias", _head_bias, severity=3.0
+    ),  # standard deviation of the bias
+    Fault(
+        "not-untrained", "init_weights", "not-untrained", _not_untrained, severity=200.0
+    ),  # steps already trained
+    Fault("loss-reduction", "loss", "loss-reduction", _loss_reduction),
+    Fault("degenerate-data", "get_batch", "degenerate-data", _degenerate_data),
+    Fault("loss-mask-empty", "get_batch", "loss-mask-empty", _loss_mask_empty),
+    Fault("target-shift", "loss", "target-shift", _target_shift),
+    Fault("future-leak", "build_model", "future-leak", _future_leak),
+)

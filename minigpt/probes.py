@@ -1,0 +1,120 @@
+"""Active probes: small experiments on a model and one batch that show faults no metric shows.
+
+None of them changes the run: the model runs in evaluation mode, gradients are taken with `torch.autograd.grad` (no `.grad` is
+written) and torch's random state is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.batches import Batch
+from minigpt.model import expected_std
+
+OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t + 1
+
+
+def start_probes(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> dict[str, Any]:
+    """Return the evidence of the stability check's section 1, measured before the first update."""
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        evidence = {
+            "duplicate_batch_ratio": duplicate_batch_ratio(model, loss, batch),
+            **scored_targets(model, loss, batch),
+            "future_gradient": future_gradient(model, batch.inputs),
+            "head_bias_max": head_bias_max(model),
+            "weights": weight_statistics(model),
+        }
+    model.train(was_training)
+    return evidence
+
+
+def duplicate_batch_ratio(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> float:
+    """Return the loss of the batch fed twice over the loss of the batch fed once: 1 for a mean, 2 for a sum."""
+    with torch.no_grad():
+        logits = model(batch.inputs)
+        once = loss(logits, batch.targets, batch.mask)
+        twice = loss(
+            torch.cat([logits, logits]), *(torch.cat([part, part]) for part in (batch.targets, batch.mask))
+        )
+    return (twice / once).item() if once else 1.0
+
+
+def scored_targets(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> dict[str, Any]:
+    """Find out which targets the loss really scores, wherever they were shifted or masked.
+
+    The gradient of a cross-entropy with respect to the logits is negative at the target alone, and zero at a masked position. So the
+    loss function itself tells what it was given, whichever part shifted the targets, once or twice.
+
+    Returns:
+        unmasked_share: positions with a gradient ÷ positions.
+        distinct_targets: different targets among them.
+        target_offset_share: by offset d, the share of positions t whose target is the input at t + d.
+    """
+    logits = model(batch.inputs).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, batch.targets, batch.mask), logits)  # (B, T, V)
+    counted = (gradient != 0).any(-1)  # (B, T)
+    targets = gradient.argmin(-1)  # (B, T)
+    T = targets.shape[1]
+    shares = {}
+    for offset in OFFSETS:
+        here = counted[:, : T - offset]
+        same = (targets[:, : T - offset] == batch.inputs[:, offset:]) & here
+        shares[str(offset)] = (same.sum() / here.sum().clamp(min=1)).item()
+    return {
+        "unmasked_share": counted.float().mean().item(),
+        "distinct_targets": int(targets[counted].unique().numel()),
+        "target_offset_share": shares,
+    }
+
+
+def future_gradient(model: nn.Module, inputs: Tensor) -> float:
+    """Return the largest gradient of the logits up to the middle of the context with respect to embeddings after it.
+
+    A causal model gives exactly 0. The embeddings are caught by a hook on the first `nn.Embedding` whose output has the shape of the
+    inputs, so the model needs no change.
+    """
+    caught: list[Tensor] = []
+
+    def catch(_module: nn.Module, arguments: tuple, output: Tensor) -> Tensor | None:
+        if caught or not torch.equal(arguments[0], inputs):
+            return None
+        caught.append(output.detach().requires_grad_())
+        return caught[0]
+
+    handles = [m.register_forward_hook(catch) for m in model.modules() if isinstance(m, nn.Embedding)]
+    try:
+        logits = model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    middle = inputs.shape[1] // 2
+    direction = torch.linspace(
+        -1, 1, logits.shape[-1]
+    )  # any fixed mixture of logits, so that opposite effects do not cancel
+    (gradient,) = torch.autograd.grad((logits[:, :middle] * direction).sum(), caught[0])
+    return gradient[:, middle:].abs().max().item()
+
+
+def head_bias_max(model: nn.Module) -> float:
+    """Return the largest absolute bias of the layer that makes the logits; 0 when it has none."""
+    bias = getattr(model.lm_head, "bias", None)
+    return 0.0 if bias is None else bias.detach().abs().max().item()
+
+
+def weight_statistics(model: nn.Module) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation of every matrix, and the deviation that its role asks for."""
+    return {
+        name: {
+            "mean": parameter.detach().mean().item(),
+            "std": parameter.detach().std().item(),
+            "expected_std": expected_std(name, model.config),
+        }
+        for name, parameter in model.named_parameters()
+        if parameter.ndim >= 2
+    }

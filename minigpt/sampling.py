@@ -1,0 +1,93 @@
+"""Generation: draw the next token again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from minigpt import checkpoint
+from minigpt.model import GPT, build_model
+from minigpt.run_directory import Run
+from minigpt.tokenizer import Tokenizer
+
+
+@torch.no_grad()
+def generate(
+    model: nn.Module,
+    idx: Tensor,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    stop: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Continue token ids and return them with the continuation.
+
+    Args:
+        idx: (B, T) ids, T ≥ 1.
+        temperature: 0 always takes the likeliest token.
+        top_k: draw among the k likeliest tokens only.
+        stop: end when every sequence has produced this token.
+    """
+    context = model.config.context
+    done = torch.zeros(len(idx), dtype=torch.bool)
+    for _ in range(max_new_tokens):
+        logits = model(idx[:, -context:])[:, -1]  # (B, V)
+        if top_k is not None:
+            kth = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+            logits = logits.masked_fill(logits < kth, -torch.inf)
+        if temperature == 0:
+            following = logits.argmax(-1, keepdim=True)
+        else:
+            following = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+        idx = torch.cat([idx, following], dim=1)
+        done |= following[:, 0] == stop
+        if done.all():
+            break
+    return idx
+
+
+class Sampler:
+    """A trained run, ready to complete text."""
+
+    def __init__(self, model: GPT, tokenizer: Tokenizer):
+        self.model, self.tokenizer = model.eval(), tokenizer
+
+    @classmethod
+    def load(cls, run_dir: str | Path) -> Sampler:
+        """Read the newest intact checkpoint of a run.
+
+        Raises:
+            MiniGPTError: there is no run, or no intact checkpoint in it.
+        """
+        run = Run(run_dir)
+        path, _ = checkpoint.latest(run.path / "checkpoints")
+        model = build_model(run.config)
+        checkpoint.load_weights(path, model)
+        return cls(model, Tokenizer.load(run.path / "tokenizer.json"))
+
+    def lines(
+        self,
+        prompts: list[str],
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> list[str]:
+        """Complete each prompt to the end of its line; an empty prompt starts a new line.
+
+        Prompts of one length in tokens are completed side by side.
+        """
+        newline = self.tokenizer.newline
+        encoded = [[newline, *self.tokenizer.encode(prompt)] for prompt in prompts]
+        generator = torch.Generator().manual_seed(seed)
+        answers: dict[int, str] = {}
+        for length in sorted({len(ids) for ids in encoded}):
+            members = [index for index, ids in enumerate(encoded) if len(ids) == length]
+            idx = torch.tensor([encoded[index] for index in members])
+            out = generate(self.model, idx, max_new_tokens, temperature, top_k, newline, generator).tolist()
+            for index, ids in zip(members, out, strict=True):
+                answers[index] = self.tokenizer.decode(ids[1:]).split("\n")[0]
+        return [answers[index] for index in range(len(prompts))]

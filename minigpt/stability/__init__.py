@@ -1,0 +1,28 @@
+"""The stability check: a decision tree over the evidence of a run.
+
+walk = check("experiments/first")
+print(walk.leaf or "healthy")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minigpt.stability.evidence import Evidence, evidence_of
+from minigpt.stability.start import START_QUESTIONS
+from minigpt.stability.tree import Finding, Question, Verdict
+from minigpt.stability.walker import Walk, walk
+
+QUESTIONS: tuple[Question, ...] = START_QUESTIONS
+
+
+def check(run_dir: str | Path, whole: bool = False) -> Walk:
+    """Walk the tree over the run in `run_dir`.
+
+    Raises:
+        RunError: the directory is missing, torn or not a run, or has no finished step.
+    """
+    return walk(evidence_of(run_dir), QUESTIONS, whole)
+
+
+__all__ = ["QUESTIONS", "Evidence", "Finding", "Question", "Verdict", "Walk", "check", "evidence_of", "walk"]

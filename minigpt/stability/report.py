@@ -1,0 +1,78 @@
+"""The walk in words: a report for people, and the same as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from minigpt.messages import message
+from minigpt.run_directory import strict
+from minigpt.stability.tree import Finding, Verdict
+from minigpt.stability.walker import Walk
+
+STYLES = {
+    Verdict.PASS: ("✓", "green"),
+    Verdict.WARN: ("!", "yellow"),
+    Verdict.FAIL: ("✗", "bold red"),
+    Verdict.NOT_MEASURED: ("·", "dim"),
+    Verdict.PHASE_19: ("→", "cyan"),
+    Verdict.UNKNOWN: ("?", "magenta"),
+}
+
+
+def seen(finding: Finding, language: str | None = None) -> str:
+    """Return what was seen, figure and threshold, in one sentence."""
+    kind = "seen" if finding.values else "not-measured"
+    return message(f"stability.{kind}-{finding.question}", language, **finding.values)
+
+
+def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
+    """Return the walk as plain data for JSON.
+
+    Keys: `verdict` (pass, fail or unknown), `leaf` (id or null), `findings` (question, asked, verdict, leaf, seen, values), and with a
+    leaf `means`, `change` and `lesson`.
+    """
+    data: dict[str, Any] = {
+        "verdict": walk.verdict.value,
+        "leaf": walk.leaf,
+        "findings": [
+            {
+                "question": finding.question,
+                "asked": message(f"stability.question-{finding.question}", language),
+                "verdict": finding.verdict.value,
+                "leaf": finding.leaf,
+                "seen": seen(finding, language),
+                "values": dict(finding.values),
+            }
+            for finding in walk.findings
+        ],
+    }
+    if walk.leaf:
+        data |= {
+            name: message(f"leaves.{walk.leaf}-{name}", language) for name in ("means", "change", "lesson")
+        }
+    return strict(data)
+
+
+def show(walk: Walk, console: Console) -> None:
+    """Print the walk, and at its end the leaf: what it means, what to change, which lesson teaches it."""
+    table = Table.grid(padding=(0, 1))
+    for finding in walk.findings:
+        mark, style = STYLES[finding.verdict]
+        asked = message(f"stability.question-{finding.question}")
+        table.add_row(
+            f"[{style}]{mark}[/]", finding.question, f"{escape(asked)}\n[dim]{escape(seen(finding))}[/]"
+        )
+    console.print(table)
+    if walk.leaf:
+        rows = [
+            f"[bold]{message(f'stability.label-{name}')}[/] {message(f'leaves.{walk.leaf}-{name}')}"
+            for name in ("means", "change", "lesson")
+        ]
+        console.print(Panel(Group(*rows), title=walk.leaf, title_align="left", border_style="red"))
+    else:
+        console.print(message(f"stability.verdict-{walk.verdict.value}"))

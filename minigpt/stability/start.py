@@ -1,0 +1,138 @@
+"""Section 1: did the run start?"""
+
+from __future__ import annotations
+
+import math
+
+from minigpt.stability.evidence import Evidence
+from minigpt.stability.tree import Finding, Question
+
+
+def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
+    limits, loss, chance = question.thresholds, evidence.first("loss"), evidence.chance
+    if loss is None or chance is None or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    if evidence.start.get("unmasked_share") == 0:  # a loss over no target says nothing about the weights
+        return question.not_measured()
+    delta = loss - chance
+    values = {"loss": loss, "chance": chance, "vocab_size": evidence.vocab_size, "delta": delta}
+    if not math.isfinite(loss):
+        return question.unknown(**values)
+    if delta < limits["low"]:
+        return question.failed("not-untrained", **values)
+    if delta <= limits["high"]:
+        return question.passed(**values)
+    if delta <= limits["fail"]:
+        return question.warned(**values)
+    if not {"duplicate_batch_ratio", "head_bias_max"} <= evidence.start.keys():
+        return question.unknown(**values)
+    ratio, bias = evidence.start["duplicate_batch_ratio"], evidence.start["head_bias_max"]
+    values |= {"ratio": ratio, "bias": bias}
+    if ratio > LOSS_REDUCTION["ratio"]:
+        return question.failed("loss-reduction", **values)
+    return question.failed("head-bias" if bias > 0 else "init-scale", **values)
+
+
+def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding:
+    loss, chance = evidence.first("loss"), evidence.chance
+    if loss is None or chance is None or not evidence.starts_from_checkpoint:
+        return question.not_measured()
+    values = {"loss": loss, "chance": chance, "share": loss / chance}
+    if loss < question.thresholds["share"] * chance:
+        return question.passed(**values)
+    return question.failed("target-shift", **values)
+
+
+def _first_gradient(question: Question, evidence: Evidence) -> Finding:
+    limits, norm = question.thresholds, evidence.first("grad_norm")
+    if norm is None:
+        return question.not_measured()
+    values = {"norm": norm}
+    if not math.isfinite(norm):
+        return question.unknown(**values)
+    if norm > limits["fail_high"]:
+        ratio = evidence.start.get("duplicate_batch_ratio")
+        if ratio is None:
+            return question.unknown(**values)
+        return question.failed(
+            "loss-reduction" if ratio > LOSS_REDUCTION["ratio"] else "init-scale", **values
+        )
+    if norm < limits["fail_low"]:
+        unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+        if unmasked == 0:
+            return question.failed("loss-mask-empty", **values)
+        return question.failed("degenerate-data", **values) if distinct == 1 else question.unknown(**values)
+    if limits["low"] <= norm <= limits["high"]:
+        return question.passed(**values)
+    return question.warned(**values)
+
+
+def _mean_loss(question: Question, evidence: Evidence) -> Finding:
+    ratio = evidence.start.get("duplicate_batch_ratio")
+    if ratio is None or not math.isfinite(ratio):
+        return question.not_measured()
+    if ratio > question.thresholds["ratio"]:
+        return question.failed("loss-reduction", ratio=ratio)
+    return question.passed(ratio=ratio)
+
+
+def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
+    shares, limit = evidence.start.get("target_offset_share"), question.thresholds["share"]
+    if not shares or evidence.start.get("unmasked_share") == 0:
+        return question.not_measured()
+    offset, share = max(shares.items(), key=lambda item: (item[1], item[0] == "1"))
+    values = {"offset": int(offset), "share": share, "right": shares["1"]}
+    if shares["1"] >= limit:
+        return question.passed(**values)
+    return question.failed("target-shift", **values) if share >= limit else question.warned(**values)
+
+
+def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
+    gradient = evidence.start.get("future_gradient")
+    if gradient is None:
+        return question.not_measured()
+    if gradient > question.thresholds["gradient"]:
+        return question.failed("future-leak", gradient=gradient)
+    return question.passed(gradient=gradient)
+
+
+def _varied_targets(question: Question, evidence: Evidence) -> Finding:
+    unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+    if unmasked is None or distinct is None:
+        return question.not_measured()
+    values = {"unmasked": unmasked, "distinct": distinct}
+    if unmasked == 0:
+        return question.failed("loss-mask-empty", **values)
+    if distinct == 1:
+        return question.failed("degenerate-data", **values)
+    if unmasked < question.thresholds["unmasked"]:
+        return question.warned(**values)
+    return question.passed(**values)
+
+
+LOSS_REDUCTION = {"ratio": 1.5}  # half way between a mean (1) and a sum (2)
+
+START_QUESTIONS = (
+    Question(
+        "1.1",
+        {"low": -0.5, "high": 0.5, "fail": 1.76},  # loss at step 0 minus ln V, in nats
+        ("init-scale", "head-bias", "loss-reduction", "not-untrained"),
+        _starts_at_chance,
+    ),
+    Question("1.1b", {"share": 0.7}, ("target-shift",), _starts_well_below_chance),  # of ln V
+    Question(
+        "1.2",
+        {
+            "fail_low": 0.001,
+            "low": 0.1,
+            "high": 10.0,
+            "fail_high": 100.0,
+        },  # global gradient norm before clipping
+        ("init-scale", "loss-reduction", "degenerate-data", "loss-mask-empty"),
+        _first_gradient,
+    ),
+    Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
+    Question("1.4", {"share": 0.9}, ("target-shift",), _targets_shifted_by_one),  # of the scored positions
+    Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
+    Question("1.6", {"unmasked": 0.1}, ("loss-mask-empty", "degenerate-data"), _varied_targets),
+)

@@ -1,0 +1,50 @@
+"""The walk: ask the questions in order, stop at the first failing leaf, or show them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minigpt.stability.evidence import Evidence
+from minigpt.stability.tree import Finding, Question, Verdict
+
+ENDS_THE_WALK = (Verdict.FAIL, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Every question asked, in order. The verdict is the first fault's; without one the run is healthy."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def end(self) -> Finding | None:
+        """The finding that ended the walk, or None for a healthy run."""
+        return next((finding for finding in self.findings if finding.verdict in ENDS_THE_WALK), None)
+
+    @property
+    def leaf(self) -> str | None:
+        """The leaf to mend first, or None."""
+        return self.end.leaf if self.end else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
+        if self.end:
+            return self.end.verdict
+        measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in self.findings)
+        return Verdict.PASS if measured else Verdict.UNKNOWN
+
+
+def walk(evidence: Evidence, questions: Sequence[Question], whole: bool = False) -> Walk:
+    """Ask `questions` of `evidence` in order.
+
+    Args:
+        whole: go on after the first failing leaf, to show all of the tree.
+    """
+    findings = []
+    for question in questions:
+        findings.append(question.judge(question, evidence))
+        if findings[-1].verdict in ENDS_THE_WALK and not whole:
+            break
+    return Walk(tuple(findings))
