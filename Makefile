@@ -1,0 +1,54 @@
+# Break & Fix a mini-GPT: every command, one line each. `make` alone lists them.
+# ARGS goes to the command behind `make learn`, as in: make learn ARGS=--no-browser
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help install learn aprender test lint build bench lock
+
+help:  ## list the commands / lista las órdenes
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
+
+install: $(INSTALLED)  ## set everything up in .venv / prepara todo en .venv
+
+# pip reads the lock, so every machine gets the same versions; nothing happens while the lock has not changed.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, and “$(PYTHON)” is not that: install it, or name it with PYTHON=python3.12" >&2; \
+	  echo "Hace falta Python 3.11 o posterior, y «$(PYTHON)» no lo es: instálalo o indícalo con PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@echo "Installing into .venv: some minutes the first time / Instalando en .venv: unos minutos la primera vez"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --requirement requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	@touch $@
+
+learn: install  ## open the course in JupyterLab / abre el curso, en inglés primero
+	@$(BIN)/python -m course.learn --lang en $(ARGS)
+
+aprender: install  ## abre el curso en JupyterLab, en español / open it in Spanish
+	@$(BIN)/python -m course.learn --lang es $(ARGS)
+
+test: install  ## run every test / ejecuta todas las pruebas
+	$(BIN)/course build --check
+	$(BIN)/course check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax tests solutions
+
+lint: install  ## look for mistakes of style / revisa el estilo
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+build: install  ## make the notebooks from the lesson sources / genera los cuadernos
+	$(BIN)/course build
+
+bench: install  ## run every measurement in benchmarks/ / ejecuta las mediciones
+	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+# After a change of a version in pyproject.toml: a fresh environment decides the rest.
+lock:  ## write requirements.lock anew / vuelve a escribir requirements.lock
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --editable '.[dev]'
+	{ sed -n '/^#/p' requirements.lock; \
+	  build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort --ignore-case; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock
