@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, step, micro-batch, rank): resuming a run needs no position in the data."""
+"""Batches as a pure function of (seed, step, micro-batch, rank), so resuming needs no position in data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def windows(tokens: Tensor, starts: Tensor, context: int) -> Batch:
 
 
 def evaluation_batches(tokens: Tensor, config: Config) -> Iterator[Batch]:
-    """Yield the same evenly spread windows at every evaluation: `eval_batches` batches, or fewer when the text is shorter."""
+    """Yield the same evenly spread windows every time: `eval_batches` batches, or fewer of a short text."""
     count = min(config.eval_batches * config.batch_size, (len(tokens) - 1) // config.context)
     starts = torch.linspace(0, len(tokens) - config.context - 1, count).long()
     for chunk in starts.split(config.batch_size):

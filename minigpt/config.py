@@ -3,9 +3,9 @@
     config = Config(n_layer=4, n_embd=128)
     config = config.replace(lr_max=1e-3)
 
-Each section is a class of its own, so a part that needs only the model's shape can say `ModelConfig`. A value out of range or two
-settings that contradict each other are refused at construction, in one sentence. The same names serve as keyword, YAML key,
-command-line flag (`--lr-max`) and environment variable (`MINIGPT_LR_MAX`).
+Each section is a class of its own, so a part that needs only the model's shape can say `ModelConfig`. A value
+out of range or two settings that contradict each other are refused at construction, in one sentence. The same
+names serve as keyword, YAML key, command-line flag (`--lr-max`) and environment variable (`MINIGPT_LR_MAX`).
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
 
 
 def _typed(name: str, annotation: str, value: Any) -> Any:
-    """Return `value` as the annotated type, or refuse it; a whole float may stand for an integer and the reverse."""
+    """Return `value` as the annotated type, or refuse it; a whole float may stand for an integer."""
     optional = annotation.endswith("| None")
     kind = {"int": int, "float": float, "bool": bool, "str": str}[annotation.removesuffix("| None").strip()]
     if optional and value is None:

@@ -27,8 +27,8 @@ class Data:
 def load_data(config: Config) -> Data:
     """Read the course's corpus, or `config.text`, and encode it.
 
-    The shipped tokenizer serves the shipped corpus; another text or vocabulary size gets a tokenizer of its own, learnt on the
-    training side.
+    The shipped tokenizer serves the shipped corpus; another text or vocabulary size gets a tokenizer of its
+    own, learnt on the training side.
 
     Raises:
         MiniGPTError: the text cannot be read, is too short for the context, or too poor for the vocabulary.

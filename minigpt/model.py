@@ -1,4 +1,5 @@
-"""A GPT (Radford et al., 2019), whole: embeddings, blocks of causal attention and an MLP, and a head tied to the embedding.
+"""A GPT (Radford et al., 2019), whole: embeddings, blocks of causal attention and an MLP, and a head tied to
+the embedding.
 
     model = GPT(Config())
     init_weights(model, Config())
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -102,7 +102,8 @@ def build_model(config: ModelConfig) -> GPT:
 def expected_std(name: str, config: ModelConfig) -> float:
     """Return the standard deviation that the weight called `name` is drawn with.
 
-    GPT-2's rule: `init_std` everywhere, and 1/√(2L) of it where a block writes to the residual stream, since 2L writes add up.
+    GPT-2's rule: `init_std` everywhere, and 1/√(2L) of it where a block writes to the residual stream, since
+    2L writes add up.
     """
     return (
         config.init_std / math.sqrt(2 * config.n_layer) if name.endswith("c_proj.weight") else config.init_std

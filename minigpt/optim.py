@@ -11,8 +11,8 @@ from minigpt.config import Config
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Split the trainable parameters into the groups `decay` and `no_decay`.
 
-    Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it, so tensors with fewer than two
-    dimensions are left alone (seed 003, Q6.1).
+    Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it, so tensors
+    with fewer than two dimensions are left alone (seed 003, Q6.1).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [

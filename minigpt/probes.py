@@ -1,7 +1,7 @@
 """Active probes: small experiments on a model and one batch that show faults no metric shows.
 
-None of them changes the run: the model runs in evaluation mode, gradients are taken with `torch.autograd.grad` (no `.grad` is
-written) and torch's random state is put back.
+None of them changes the run: the model runs in evaluation mode, gradients are taken with
+`torch.autograd.grad` (no `.grad` is written) and torch's random state is put back.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def start_probes(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) ->
 
 
 def duplicate_batch_ratio(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> float:
-    """Return the loss of the batch fed twice over the loss of the batch fed once: 1 for a mean, 2 for a sum."""
+    """Return the loss of the batch fed twice over that of the batch fed once: 1 for a mean, 2 for a sum."""
     with torch.no_grad():
         logits = model(batch.inputs)
         once = loss(logits, batch.targets, batch.mask)
@@ -48,8 +48,9 @@ def duplicate_batch_ratio(model: nn.Module, loss: Callable[..., Tensor], batch: 
 def scored_targets(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> dict[str, Any]:
     """Find out which targets the loss really scores, wherever they were shifted or masked.
 
-    The gradient of a cross-entropy with respect to the logits is negative at the target alone, and zero at a masked position. So the
-    loss function itself tells what it was given, whichever part shifted the targets, once or twice.
+    The gradient of a cross-entropy with respect to the logits is negative at the target alone, and zero at a
+    masked position. So the loss function itself tells what it was given, whichever part shifted the targets,
+    once or twice.
 
     Returns:
         unmasked_share: positions with a gradient ÷ positions.
@@ -74,10 +75,11 @@ def scored_targets(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) 
 
 
 def future_gradient(model: nn.Module, inputs: Tensor) -> float:
-    """Return the largest gradient of the logits up to the middle of the context with respect to embeddings after it.
+    """Return the largest gradient of the logits up to the middle of the context with respect to embeddings
+    after it.
 
-    A causal model gives exactly 0. The embeddings are caught by a hook on the first `nn.Embedding` whose output has the shape of the
-    inputs, so the model needs no change.
+    A causal model gives exactly 0. The embeddings are caught by a hook on the first `nn.Embedding` whose
+    output has the shape of the inputs, so the model needs no change.
     """
     caught: list[Tensor] = []
 

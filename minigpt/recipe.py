@@ -1,7 +1,7 @@
 """A run as a recipe: one config and the few parts that a training loop is made of.
 
-The trainer composes parts and knows nothing of faults. A fault is a patch of one part, so a broken run is the healthy recipe with one
-part exchanged, and any part can be exchanged by hand:
+The trainer composes parts and knows nothing of faults. A fault is a patch of one part, so a broken run is the
+healthy recipe with one part exchanged, and any part can be exchanged by hand:
 
     recipe = Recipe(Config(steps=200))
     broken = recipe.with_fault("init-scale")
@@ -29,8 +29,8 @@ from minigpt.schedule import lr_at
 def accumulate(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Batch]) -> float:
     """Add up the gradient of all micro-batches of a step and return the loss of the whole.
 
-    Each micro-batch counts by its number of unmasked targets, so k micro-batches give the gradient of the one big batch, also when
-    their masks differ.
+    Each micro-batch counts by its number of unmasked targets, so k micro-batches give the gradient of the one
+    big batch, also when their masks differ.
     """
     counts = [int(batch.mask.sum()) for batch in batches]
     total = max(sum(counts), 1)
@@ -44,7 +44,7 @@ def accumulate(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence[
 
 
 def clip(model: nn.Module, max_norm: float) -> float:
-    """Scale the gradient down to a global norm of `max_norm` (Pascanu et al., 2013) and return its norm before."""
+    """Scale the gradient to a norm of at most `max_norm` (Pascanu et al., 2013); return its norm before."""
     return torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
 
 

@@ -5,7 +5,8 @@
                       probes.jsonl    what the active probes saw
                       tokenizer.json  checkpoints/
 
-The logs are append-only, flushed at every step, readable while the run goes on and after a kill: a torn last line is dropped.
+The logs are append-only, flushed at every step, readable while the run goes on and after a kill: a torn last
+line is dropped.
 """
 
 from __future__ import annotations

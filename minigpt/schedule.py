@@ -10,8 +10,8 @@ from minigpt.config import Config
 def lr_at(step: int, config: Config) -> float:
     """Return the learning rate of step `step`, counted from 0.
 
-    Warm-up: lr(t) = lr_max · (t + 1) / W for t < W, so the first step already learns and lr(W − 1) = lr_max. After it the
-    cosine falls from lr_max at step W − 1 to lr_min at the last step of the run.
+    Warm-up: lr(t) = lr_max · (t + 1) / W for t < W, so the first step already learns and lr(W − 1) = lr_max.
+    After it the cosine falls from lr_max at step W − 1 to lr_min at the last step of the run.
     """
     warmup, last = config.warmup_steps, config.steps - 1
     if step < warmup:

@@ -1,7 +1,7 @@
 """Byte-level byte-pair encoding (Sennrich et al., 2016; the byte alphabet is GPT-2's).
 
-Any UTF-8 text can be encoded, since all 256 bytes are tokens. A line break is always a token of its own, so that a line is an item and
-generation can stop at its end.
+Any UTF-8 text can be encoded, since all 256 bytes are tokens. A line break is always a token of its own, so
+that a line is an item and generation can stop at its end.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     run = train(Recipe(Config(steps=200)), run_dir="experiments/first")
     print(run.metrics[-1]["loss"])
 
-A callback is any object with some of the methods `on_start(trainer)`, `on_step(trainer, record)` and `on_end(trainer)`; it watches
-the loop without changing it.
+A callback is any object with some of the methods `on_start(trainer)`, `on_step(trainer, record)` and
+`on_end(trainer)`; it watches the loop without changing it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), resume: bool = False
     ):
-        """Build model and optimizer by the recipe; with `resume`, put them back as the last checkpoint left them.
+        """Build model and optimizer by the recipe; with `resume`, put them back as the last checkpoint left
+        them.
 
         Raises:
             MiniGPTError: the data, the run directory or the checkpoint cannot be used.

@@ -1,7 +1,7 @@
 """The `minigpt` command: train, sample, check, faults.
 
-Each command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`. Bad input ends with one sentence on stderr and
-exit code 2.
+Each command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`. Bad input ends with
+one sentence on stderr and exit code 2.
 """
 
 from __future__ import annotations

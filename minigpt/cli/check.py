@@ -1,4 +1,7 @@
-"""`minigpt check`: walk the stability check over a run. Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown."""
+"""`minigpt check`: walk the stability check over a run.
+
+Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The argument parser that every command shares: flags, YAML files and MINIGPT_… environment variables, and errors in one sentence."""
+"""The parser of every command: flags, YAML files, MINIGPT_… variables, and errors in one sentence."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _loss_mask_empty(get_batch, recipe, severity):
 
 def _target_shift(loss, recipe, severity):
     def loss_that_shifts_again(logits, targets, mask):
-        """The loader has shifted the targets already; this shifts them once more, so the model learns to predict t + 2."""
+        """The loader has shifted the targets already; once more, and the model learns to predict t + 2."""
         return loss(logits[:, :-1], targets[:, 1:], mask[:, 1:])
 
     return loss_that_shifts_again

@@ -1,7 +1,8 @@
 """The questions of the stability check, as data.
 
-A question names its evidence, its thresholds, and the leaves it can end in. Its `judge` turns evidence into a finding, and never looks
-at anything but the evidence. Source: seed 003 (the Phase 18 decision tree), its gaps and mistakes mended.
+A question names its evidence, its thresholds, and the leaves it can end in. Its `judge` turns evidence into a
+finding, and never looks at anything but the evidence. Source: seed 003 (the Phase 18 decision tree), its gaps
+and mistakes mended.
 """
 
 from __future__ import annotations
