@@ -25,6 +25,9 @@ class CourseError(MiniGPTError):
 
     catalogue = CATALOGUE
 
+    def __init__(self, key: str, **values: object):
+        super().__init__(key, **{name: shown(value) for name, value in values.items()})
+
 
 class LessonTexts:
     """The texts of one lesson: plot labels, what each check verifies, and one message a misconception.
@@ -92,6 +95,13 @@ class LessonTexts:
 def placeholders(template: str) -> set[str]:
     """The names between braces in a `str.format` template."""
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def shown(value: object) -> object:
+    """A path as seen from the working directory, where it lies below; anything else unchanged."""
+    if isinstance(value, Path) and value.is_relative_to(Path.cwd()):
+        return value.relative_to(Path.cwd())
+    return value
 
 
 def one_line(error: object) -> str:

@@ -1,0 +1,19 @@
+"""nbgrader's settings for this course: loaded by the nbgrader_config.py at the root of the repository.
+
+    nbgrader generate_assignment 18-01-did-it-start --force
+    nbgrader autograde 18-01-did-it-start
+    nbgrader generate_feedback 18-01-did-it-start
+
+`course build` uses the same settings, so that nbgrader's release of a source notebook is the English release.
+"""
+
+c = get_config()  # noqa: F821 (traitlets defines it)
+
+c.CourseDirectory.course_id = "break-and-fix"
+c.CourseDirectory.source_directory = "solutions/phase-18"
+c.CourseDirectory.release_directory = "phase-18/en"
+
+c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
+c.ClearSolutions.text_stub = "✎"  # of no language, so that both releases have one checksum
+
+c.Execute.timeout = 120  # seconds a cell
