@@ -3,9 +3,10 @@
     build(lesson)                    # write all three, each to a temporary name first
     differences(lesson)              # what a build would change, without executing or writing anything
 
-Releases come out of nbgrader's own preprocessors with nbgrader's own settings, so that `nbgrader generate_assignment`
-makes the same English release. Bytes depend on the sources alone, outputs on the run. Every notebook carries the lesson's
-id, its language and its revision (a hash of the lesson's files) in its metadata.
+Releases come out of nbgrader's own preprocessors with nbgrader's own settings, so that `nbgrader
+generate_assignment` makes the same English release. Bytes depend on the sources alone, outputs on the run.
+Every notebook carries the lesson's id, its language and its revision (a hash of the lesson's files) in its
+metadata.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def make(lesson: Lesson) -> tuple[NotebookNode, dict[str, NotebookNode]]:
     """Return the solution notebook (not executed) and the releases by language, all verified.
 
     Raises:
-        CourseError: anything wrong with the lesson's files, a leak, or releases that differ in more than prose.
+        CourseError: anything wrong with the lesson's files, a leak, or releases that differ in more than
+        prose.
     """
     cells = read_source(lesson.folder / "lesson.py")
     _require_checks(lesson, cells)
@@ -121,7 +123,7 @@ def build(lesson: Lesson, root: Path = ROOT) -> dict[str, float]:
 
 
 def differences(lesson: Lesson, root: Path = ROOT) -> list[str]:
-    """Name each notebook that is not what `build` makes; of the solution, all but the outputs' content is compared."""
+    """Name each notebook that is not what `build` makes; a solution's outputs may differ."""
     solution, releases = make(lesson)
     found = []
     for kind, expected in {"solutions": solution, **releases}.items():
@@ -198,7 +200,7 @@ def _nbgrader(cell: Cell) -> dict:
 
 
 def _require_checks(lesson: Lesson, cells: list[Cell]) -> None:
-    """Every check of checks.py stands once in the notebook, after its exercise, with its answer and its text."""
+    """Every check stands once in the notebook, after its exercise, with its answer and its text."""
     written = [cell for cell in cells if cell.role == "check"]
     seen: set[str] = set()
     for cell in cells:

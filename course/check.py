@@ -18,9 +18,10 @@ A check is one small question about one answer. It has three parts, which may ru
             if close(output["std"], 1.0, rtol=0.1):
                 return wrong("std-is-one", expected=0.02, actual=output["std"])
 
-`number` and `array` turn what a learner returned into plain data and explain themselves when they cannot; `close` compares
-and never accepts NaN. A message key is one of the lesson's texts, or `check.…` from the course's. Its template may use
-{expected}, {actual}, the values given to `wrong`, and every number or string of the case. Running a check: `course.judging`.
+`number` and `array` turn what a learner returned into plain data and explain themselves when they cannot;
+`close` compares and never accepts NaN. A message key is one of the lesson's texts, or `check.…` from the
+course's. Its template may use {expected}, {actual}, the values given to `wrong`, and every number or string
+of the case. Running a check: `course.judging`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ __all__ = ["Check", "Wrong", "array", "close", "load_checks", "number", "wrong"]
 
 @dataclass(frozen=True)
 class Wrong:
-    """A failed check: the message key of the misconception, expected and actual (plain data), and more values for its text."""
+    """A failed check: the misconception's message key, expected and actual, more values for its text."""
 
     key: str
     expected: object = None

@@ -1,9 +1,9 @@
 """The `course` command.
 
-    course build                 # every lesson: source → executed solutions → releases in both languages
-    course build --check         # write nothing; name what differs
-    course build --stamp 18-01   # the translations of this lesson were reviewed
-    course check 18-01           # the checks against their mutants
+course build                 # every lesson: source → executed solutions → releases in both languages
+course build --check         # write nothing; name what differs
+course build --stamp 18-01   # the translations of this lesson were reviewed
+course check 18-01           # the checks against their mutants
 """
 
 from __future__ import annotations

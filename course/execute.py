@@ -1,7 +1,8 @@
 """Run a solution notebook once and keep only what every machine and every run would keep.
 
-Kept: outputs in order, execution counts. Dropped: timings, widget models (their ids are random; the picture under a
-playground stays), versions. Refused: an output that names a folder of this machine or an object's address.
+Kept: outputs in order, execution counts. Dropped: timings, widget models (their ids are random; the picture
+under a playground stays), versions. Refused: an output that names a folder of this machine or an object's
+address.
 """
 
 from __future__ import annotations
@@ -76,12 +77,11 @@ def clean(notebook: NotebookNode, name: str, folder: str) -> None:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
+        cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
         for output in cell.outputs:
-            output.get("data", {}).pop(_WIDGET, None)
             text = "".join(_texts(output))
             if any(path in text for path in private if len(path) > 1) or _ADDRESS.search(text):
                 raise CourseError("build.volatile", notebook=name, cell=cell.id)
-        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
 

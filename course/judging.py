@@ -3,7 +3,8 @@
     result = run_check(check, answer)       # visible cases, all in this process
     if result.wrong: print(explain(result.wrong, check, result.case, texts))
 
-A grader that runs learners' code elsewhere calls `draw_cases` and `judge` here and `course.probing.run_probe` there.
+A grader that runs learners' code elsewhere calls `draw_cases` and `judge` here and `course.probing.run_probe`
+there.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def draw_cases(check: Check, seed: int) -> list[dict]:
 
 
 def judge(check: Check, case: dict, outcome: dict) -> Wrong | None:
-    """Judge what `run_probe` returned; it may come from an untrusted process, so nothing in it is believed."""
+    """Judge what `run_probe` returned; it may come from an untrusted process, so none of it is believed."""
     try:
         failure = require_plain(outcome).get("failure")
         if failure is None:

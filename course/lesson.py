@@ -24,7 +24,14 @@ from minigpt.messages import LANGUAGES, nearest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("lesson.py", "lesson.yaml", "checks.py", *(f"messages.{code}.yaml" for code in LANGUAGES))
 
-_FIELDS = {"id": str, "title": dict, "difficulty": int, "importance": int, "minutes": int, "prerequisites": dict}
+_FIELDS = {
+    "id": str,
+    "title": dict,
+    "difficulty": int,
+    "importance": int,
+    "minutes": int,
+    "prerequisites": dict,
+}
 
 
 def lessons_folder() -> Path:
@@ -93,7 +100,8 @@ def load_lesson(folder: Path) -> Lesson:
     """Read `lesson.yaml` of one lesson folder.
 
     Raises:
-        CourseError: the file is missing, or a field is missing, unknown, of the wrong type or without a translation.
+        CourseError: the file is missing, or a field is missing, unknown, of the wrong type or without a
+        translation.
     """
     file = folder / "lesson.yaml"
     if not file.is_file():
@@ -122,11 +130,13 @@ def load_lesson(folder: Path) -> Lesson:
 def all_lessons() -> list[Lesson]:
     """Every lesson, in the order of phases and numbers."""
     folders = lessons_folder().glob("phase-*/*")
-    return [load_lesson(f) for f in sorted(folders) if re.fullmatch(r"\d\d-[a-z0-9-]+", f.name) and f.is_dir()]
+    return [
+        load_lesson(f) for f in sorted(folders) if re.fullmatch(r"\d\d-[a-z0-9-]+", f.name) and f.is_dir()
+    ]
 
 
 def find_lesson(word: str) -> Lesson:
-    """Return the lesson of that id (`18-01`), assignment name (`18-01-did-it-start`), notebook name or folder.
+    """Return the lesson of that id (`18-01`), assignment (`18-01-did-it-start`), notebook name or folder.
 
     Raises:
         CourseError: there is none; the nearest is suggested.

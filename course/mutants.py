@@ -8,8 +8,9 @@ A lesson's `mutants.py` lists them. `code` is what a learner would type as the w
                fails={"init-weights/std": "std-is-one"}),
     ]
 
-`fails` names every check that the mutant must fail, and the message key of each; it must pass all others. Each exercise
-needs at least one `Valid` answer that differs from the reference solution and at least three mutants.
+`fails` names every check that the mutant must fail, and the message key of each; it must pass all others.
+Each exercise needs at least one `Valid` answer that differs from the reference solution and at least three
+mutants.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     from course.notebook import check, lesson, t
 
-    lesson("18-01")                                  # first cell: opens the lesson in the notebook's language
-    plt.xlabel(t("step"))                            # a label of the lesson, in that language
-    check("init-weights/std", init_weights)          # a graded cell: a green line, or an error that explains itself
+    lesson("18-01")                            # first cell: opens the lesson in the notebook's language
+    plt.xlabel(t("step"))                      # a label of the lesson, in that language
+    check("init-weights/std", init_weights)    # a graded cell: a green line, or an error that explains itself
 
 The language is the notebook's own: a release carries it in its metadata, which travel with a submission.
 """
@@ -77,7 +77,7 @@ def check(name: str, answer: object) -> None:
 
 
 def notebook_language(identity: str) -> str | None:
-    """The language of the notebook that runs here: its metadata, else an `en` or `es` folder on its path, else None."""
+    """The language of the notebook here: its metadata's, else an `en` or `es` folder's, else None."""
     here = Path.cwd()
     session = os.environ.get("JPY_SESSION_NAME")  # the notebook's path, where Jupyter Server sets it
     candidates = [here / session] if session else []

@@ -1,7 +1,8 @@
 """Plain data: all that may cross from a learner's code to the judge.
 
-Numbers, strings, booleans, None, lists, dicts with string keys and numeric numpy arrays, of exactly those types (a subclass
-can lie: its `==` may always be true), not too deep and not too large. `require_plain(value)` returns the value or raises.
+Numbers, strings, booleans, None, lists, dicts with string keys and numeric numpy arrays, of exactly those
+types (a subclass can lie: its `==` may always be true), not too deep and not too large.
+`require_plain(value)` returns the value or raises.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def all_finite(value: object) -> bool:
 
 
 def close(actual: object, expected: object, rtol: float = 1e-4, atol: float = 1e-6) -> bool:
-    """Whether two numbers, or two arrays of one shape, agree: |actual − expected| ≤ atol + rtol·|expected|. NaN never agrees."""
+    """Whether numbers, or arrays of one shape, agree to atol + rtol·|expected|. NaN never agrees."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     if actual.shape != expected.shape or actual.dtype.kind not in "fiub":
         return False

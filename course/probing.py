@@ -1,7 +1,8 @@
 """Learner's side of a check: call the answer on one case and hand back plain data, whatever the answer does.
 
-`run_probe` never raises (KeyboardInterrupt apart). It returns a plain dict, either `{"output": …, "printed": …}` or
-`{"failure": {"key": …, "values": …}, "printed": …}`, so that it can run in another process than the judge.
+`run_probe` never raises (KeyboardInterrupt apart). It returns a plain dict, either `{"output": …, "printed":
+…}` or `{"failure": {"key": …, "values": …}, "printed": …}`, so that it can run in another process than the
+judge.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def number(value: object) -> float:
 
 
 def array(value: object, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return a tensor, an array or nested lists of numbers as a float64 array; `shape`, if given, must be its shape.
+    """Return a tensor, an array or nested lists of numbers as a float64 array, of `shape` if that is given.
 
     Raises:
         Unusable: it is something else, or of another shape.

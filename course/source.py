@@ -2,13 +2,13 @@
 
 Cell headers (the rest of the file is plain jupytext; every cell has one name, unique in the file):
 
-    # %% [markdown] id="why" lang="en"                          prose, English
-    # %% [markdown] id="why" lang="es" of="<hash>"              the same cell in Spanish, directly below
-    # %% id="setup" setup=true                                  code; setup: `course check` runs it too
-    # %% id="ln-v" compare=true                                 code whose output nbval compares
-    # %% solution="init-weights"                                an exercise, with ### BEGIN SOLUTION / ### END SOLUTION
-    # %% check="init-weights/std" points=2                      one line: check("init-weights/std", init_weights)
-    # %% [markdown] answer="explain" points=2 lang="en"         graded by hand: model answer, a line ---, rubric
+    # %% [markdown] id="why" lang="en"                      prose, English
+    # %% [markdown] id="why" lang="es" of="<hash>"          the same cell in Spanish, directly below
+    # %% id="setup" setup=true                              code; setup: `course check` runs it too
+    # %% id="ln-v" compare=true                             code whose output nbval compares
+    # %% solution="init-weights"                            an exercise: ### BEGIN SOLUTION … ### END SOLUTION
+    # %% check="init-weights/std" points=2                  one line: check("init-weights/std", init_weights)
+    # %% [markdown] answer="explain" points=2 lang="en"     graded by hand: model answer, a line ---, rubric
     # %% [markdown] answer="explain" points=2 lang="es" of="…"
 
 `of` is the hash of the English text that was translated; `course build --stamp` writes it after a review.
@@ -61,7 +61,7 @@ class Cell:
 
     @property
     def grade_id(self) -> str:
-        """nbgrader's id, and the notebook's cell id: letters, digits, hyphens; `_` between exercise and aspect."""
+        """nbgrader's id and the notebook's cell id: the name, with `_` between exercise and aspect."""
         return self.name.replace("/", "_")
 
 

@@ -1,10 +1,12 @@
 """Try a lesson's checks on right and wrong answers (`course check`).
 
-For every exercise: the reference solution and at least one other right answer pass; the untouched stub and at least three
-wrong answers fail, each at the checks and with the messages that `mutants.py` names, in both languages. A wrong answer
-must also not satisfy the checks of another exercise: a check that anything satisfies checks nothing.
+For every exercise: the reference solution and at least one other right answer pass; the untouched stub and at
+least three wrong answers fail, each at the checks and with the messages that `mutants.py` names, in both
+languages. A wrong answer must also not satisfy the checks of another exercise: a check that anything
+satisfies checks nothing.
 
-Answers run as they would in the notebook: after the setup cells and the reference solutions of the other exercises.
+Answers run as they would in the notebook: after the setup cells and the reference solutions of the other
+exercises.
 """
 
 from __future__ import annotations

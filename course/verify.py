@@ -48,7 +48,7 @@ def require_parity(english: NotebookNode, spanish: NotebookNode, name: str) -> N
 
 
 def _secret_lines(cells: list[Cell]) -> set[str]:
-    """Lines of solutions and model answers, but for those that some code cell shows anyway (an import, say)."""
+    """Lines of solutions and model answers, but for those that a code cell shows anyway (an import, say)."""
     secret = {line for cell in cells if cell.role == "solution" for line in solution_lines(cell)}
     for cell in cells:
         if cell.role == "answer":

@@ -32,7 +32,8 @@ class CourseError(MiniGPTError):
 class LessonTexts:
     """The texts of one lesson: plot labels, what each check verifies, and one message a misconception.
 
-    A key with a dot (`check.not-written`) is looked up in the course's catalogue, any other in the lesson's files.
+    A key with a dot (`check.not-written`) is looked up in the course's catalogue, any other in the lesson's
+    files.
     """
 
     def __init__(self, folder: Path):
