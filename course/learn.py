@@ -1,0 +1,124 @@
+"""Open the course in JupyterLab: what `make learn` and `make aprender` run.
+
+    python -m course.learn [--lang en|es] [--no-browser] [--port N]
+
+The server listens on 127.0.0.1 with a token and starts in the root of the repository. Its settings are the files of
+`course/landing/jupyter*`; whatever JupyterLab writes (the learner's preferences, its log) goes to `.jupyter/`, so neither
+side touches the JupyterLab that the learner may have besides. The landing page is written anew at each start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from course.landing import write_pages
+from course.lesson import ROOT
+from course.messages import CourseError, message
+from minigpt.messages import LANGUAGES, language, nearest, use_language
+
+DEFAULT_PORT = 8888  # JupyterLab's own
+SETTINGS = ROOT / "course" / "landing"
+PRIVATE = ROOT / ".jupyter"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until Ctrl-C; return the exit status: 0, or 2 after one sentence about what the learner can mend."""
+    try:
+        options = _parse(arguments)
+        use_language(options.lang)
+        return serve(port=options.port, browser=not options.no_browser)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def serve(port: int | None, browser: bool) -> int:
+    """Write the landing page, start JupyterLab on it, print its address on one line, and serve until Ctrl-C.
+
+    Without a port, the first free one near `DEFAULT_PORT` is taken.
+
+    Raises:
+        CourseError: the port asked for is not free.
+    """
+    if port is not None:
+        _require_free(port)
+    page = write_pages(ROOT)[language()]
+    os.environ.update(_private_folders())
+    os.chdir(ROOT)  # where the settings say that the log goes
+    from jupyterlab.labapp import LabApp  # after the environment, which it reads as it is imported
+
+    token = secrets.token_hex(16)
+    server = LabApp.initialize_server(
+        [
+            f"--ServerApp.root_dir={ROOT}",
+            f"--LabApp.default_url=/lab/tree/{page.name}",
+            f"--ServerApp.port={port or DEFAULT_PORT}",
+            f"--ServerApp.port_retries={0 if port else 50}",
+            f"--ServerApp.open_browser={browser}",
+            f"--ServerApp.allow_root={getattr(os, 'geteuid', lambda: 1)() == 0}",
+            f"--IdentityProvider.token={token}",
+        ],
+    )
+    if server.port != (port or DEFAULT_PORT):
+        print(message("learn.port-taken-another", port=DEFAULT_PORT, other=server.port))
+    address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"
+    print(message("learn.ready", address=address), flush=True)
+    server.start()
+    print(message("learn.stopped"))
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m course.learn", description=message("learn.description"))
+    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("learn.help-lang"))
+    parser.add_argument("--no-browser", action="store_true", help=message("learn.help-no-browser"))
+    parser.add_argument("--port", metavar="N", help=message("learn.help-port", port=DEFAULT_PORT))
+    parser.error = _refuse
+    options = parser.parse_args(arguments)
+    if options.lang not in (None, *LANGUAGES):
+        hint = nearest(options.lang, LANGUAGES)
+        raise CourseError("learn.unknown-language", given=options.lang, known=", ".join(LANGUAGES), hint=hint)
+    if options.port is not None:
+        if not options.port.isdecimal() or not 1 <= int(options.port) <= 65535:
+            raise CourseError("learn.port-not-one", given=options.port)
+        options.port = int(options.port)
+    return options
+
+
+def _refuse(reason: str) -> None:
+    raise CourseError("learn.arguments", reason=reason)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CourseError("learn.port-taken", port=port, reason=error.strerror) from None
+
+
+def _private_folders() -> dict[str, str]:
+    """The environment that makes JupyterLab read this course's settings and keep its own files in `.jupyter/`."""
+    settings = [SETTINGS / "jupyter"]
+    if language() != "en":
+        settings.insert(0, SETTINGS / f"jupyter-{language()}")
+    PRIVATE.mkdir(exist_ok=True)
+    (PRIVATE / "jupyter.log").unlink(missing_ok=True)
+    return {
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, settings)),
+        "JUPYTER_CONFIG_DIR": str(PRIVATE / "config"),
+        "JUPYTER_DATA_DIR": str(PRIVATE / "data"),
+        "JUPYTER_RUNTIME_DIR": str(PRIVATE / "runtime"),
+        "IPYTHONDIR": str(PRIVATE / "ipython"),
+        "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel is this environment's, whatever else is installed
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
