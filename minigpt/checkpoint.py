@@ -1,8 +1,8 @@
 """Checkpoints that a kill cannot spoil: safetensors and JSON, hashed, renamed into place when complete.
 
     checkpoints/step-000500/weights.safetensors    parameters and buffers, a tied one once
-                            training.safetensors   optimizer moments by parameter name, random state
-                            state.json             steps done
+                            training.safetensors   optimizer moments by parameter name
+                            state.json             steps done, loss scaler, early stopping
                             hashes.json            SHA-256 of the three
 
 `step-000500` means that 500 steps are done and step 500 comes next.
@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from minigpt.messages import MiniGPTError
-from minigpt.run_directory import sha256, write_atomically
+from minigpt.run_directory import sha256, strict, write_atomically
 
 FILES = ("weights.safetensors", "training.safetensors", "state.json")
 
@@ -36,19 +36,26 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
-def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-    """Write the checkpoint for `step` steps done under `folder` and return its path.
+def save(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 0
+) -> Path:
+    """Write a checkpoint under `folder` and return its path.
+
+    Args:
+        state: what else a resumed run needs, as plain data; `state["step"]` is the number of steps done.
+        keep: of all checkpoints, how many of the newest stay; 0 keeps all.
 
     Raises:
         CheckpointError: the disk is full or cannot be written; earlier checkpoints are untouched.
     """
-    final = folder / f"step-{step:06d}"
-    temporary = folder / f".step-{step:06d}.{os.getpid()}"
+    final = folder / f"step-{state['step']:06d}"
+    temporary = folder / f".{final.name}.{os.getpid()}"
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    training = {"rng.torch": torch.get_rng_state()}
-    for parameter, state in optimizer.state.items():
-        for key, value in state.items():
-            training[f"optimizer.{names[id(parameter)]}.{key}"] = torch.as_tensor(value)
+    training = {
+        f"{names[id(parameter)]}.{key}": torch.as_tensor(value)
+        for parameter, moments in optimizer.state.items()
+        for key, value in moments.items()
+    }
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -56,7 +63,7 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optim
             {name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary / FILES[0]
         )
         save_file({name: tensor.contiguous() for name, tensor in training.items()}, temporary / FILES[1])
-        write_atomically(temporary / FILES[2], json.dumps({"step": step}) + "\n")
+        write_atomically(temporary / FILES[2], json.dumps(strict(state)) + "\n")
         write_atomically(
             temporary / "hashes.json",
             json.dumps({name: sha256(temporary / name) for name in FILES}, indent=2) + "\n",
@@ -70,6 +77,8 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optim
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError("checkpoint.cannot-write", path=final, detail=error) from error
+    for old in find(folder)[:-keep] if keep else []:
+        shutil.rmtree(old)
     return final
 
 
@@ -128,8 +137,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
     _fill(weights_of(model), load_file(path / FILES[0]), path)
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Put model, optimizer and random state back as they were, and return the number of steps done.
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Put model and optimizer back as they were, and return the rest of the state.
 
     Raises:
         CheckpointError: it is damaged, or its tensors have other names or shapes.
@@ -138,15 +147,16 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     training = load_file(path / FILES[1])
     state: dict[Any, dict[str, Tensor]] = {}
     for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
+        prefix = f"{name}."
         moments = {
-            key.removeprefix(prefix): value for key, value in training.items() if key.startswith(prefix)
+            key.removeprefix(prefix): value.to(parameter.device)
+            for key, value in training.items()
+            if key.startswith(prefix)
         }
         if moments:
             state[parameter] = moments
     optimizer.state.update(state)
-    torch.set_rng_state(training["rng.torch"])
-    return json.loads((path / FILES[2]).read_text(encoding="utf-8"))["step"]
+    return json.loads((path / FILES[2]).read_text(encoding="utf-8"))
 
 
 def _fill(target: dict[str, Tensor], source: dict[str, Tensor], path: Path) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from minigpt.messages import MiniGPTError, nearest
 
@@ -56,11 +58,16 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """Linear warm-up, then a cosine down to lr_min at the last step."""
+    """Linear warm-up, then a shape that ends at the last step."""
 
+    schedule: Literal["cosine", "linear", "constant", "wsd", "step"] = "cosine"
     lr_max: float = 3e-3
     lr_min: float = 3e-4
     warmup_steps: int = 50
+    decay_share: float = 0.2  # of the steps after warm-up, for wsd: the decay at the end
+    drops: int = 3  # for step: how often the rate drops
+    drop_factor: float = 0.5  # for step: by how much
+    lr_multipliers: str = ""  # by parameter prefix: "wte=0.1,h.0=0.5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +76,26 @@ class TrainerConfig:
 
     steps: int = 2000  # optimizer steps
     clip_norm: float = 1.0  # the global gradient norm is cut down to this
-    eval_every: int = 100  # steps between two looks at the validation loss
-    eval_batches: int = 8
-    checkpoint_every: int = 500  # steps between checkpoints; 0 keeps only the last
+    freeze: str = ""  # parameter prefixes that do not learn: "wte,h.0"
     init_from: str | None = None  # a run directory whose weights this run starts from (fine-tuning)
+    eval_every: int = 100  # steps between two looks at the validation loss; 0 looks at the end only
+    eval_batches: int = 8
+    patience: int = 0  # stop after this many looks without a better one; 0 never stops early
+    checkpoint_every: int = 500  # steps between checkpoints; 0 writes only the last
+    keep_checkpoints: int = 3  # the newest ones; 0 keeps all
+    stop_on_non_finite: bool = True  # end the run at a loss or gradient that is not a number
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    loss_scale: float = 65536.0  # for fp16: where the loss scale starts; torch's default, 2^16
+    compile: bool = False  # torch.compile the model: slower to start, faster to run
     seed: int = 0
+
+
+AT_LEAST_ONE = ("vocab_size", "context", "n_layer", "n_head", "n_embd", "batch_size", "accumulation", "steps")
+NOT_NEGATIVE = (
+    *("weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
+    *("eval_every", "eval_batches", "patience", "checkpoint_every", "keep_checkpoints"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,32 +107,15 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
     """
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, _typed(field.name, field.type, getattr(self, field.name)))
-        for name in (
-            "vocab_size",
-            "context",
-            "n_layer",
-            "n_head",
-            "n_embd",
-            "batch_size",
-            "accumulation",
-            "steps",
-        ):
+        for name, kind in setting_types().items():
+            object.__setattr__(self, name, _typed(name, kind, getattr(self, name)))
+        for name in AT_LEAST_ONE:
             self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
-        for name in (
-            "weight_decay",
-            "lr_max",
-            "lr_min",
-            "warmup_steps",
-            "checkpoint_every",
-            "eval_every",
-            "eval_batches",
-        ):
+        for name in NOT_NEGATIVE:
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
-        for name in ("dropout", "beta1", "beta2"):
+        for name in ("dropout", "beta1", "beta2", "drop_factor"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps"):
+        for name in ("clip_norm", "init_std", "eps", "loss_scale", "decay_share"):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
@@ -123,6 +128,28 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
             warmup=self.warmup_steps,
             steps=self.steps,
         )
+
+        self._require(self.decay_share <= 1, "fraction", name="decay_share", given=self.decay_share)
+        self._require(
+            not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience
+        )
+        self._require(
+            not (self.precision == "fp16" and self.device == "mps"), "no-fp16-scaler", device=self.device
+        )
+        self.multipliers()
+
+    def multipliers(self) -> dict[str, float]:
+        """Return the learning-rate multipliers by parameter prefix, the longest prefix first."""
+        pairs = [entry.partition("=") for entry in self.lr_multipliers.replace(" ", "").split(",") if entry]
+        try:
+            found = {prefix: float(value) for prefix, _, value in pairs}
+        except ValueError as error:
+            raise ConfigError("config.bad-multipliers", given=self.lr_multipliers) from error
+        return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+    def frozen(self) -> list[str]:
+        """Return the parameter prefixes that do not learn."""
+        return [prefix for prefix in self.freeze.replace(" ", "").split(",") if prefix]
 
     def _require(self, holds: bool, key: str, **values: object) -> None:
         if not holds:
@@ -150,12 +177,27 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
         return cls(**settings)
 
 
-def _typed(name: str, annotation: str, value: Any) -> Any:
+@cache
+def setting_types() -> dict[str, Any]:
+    """Return the type of every setting by name."""
+    hints = get_type_hints(Config)
+    return {field.name: hints[field.name] for field in fields(Config)}
+
+
+def _typed(name: str, annotation: Any, value: Any) -> Any:
     """Return `value` as the annotated type, or refuse it; a whole float may stand for an integer."""
-    optional = annotation.endswith("| None")
-    kind = {"int": int, "float": float, "bool": bool, "str": str}[annotation.removesuffix("| None").strip()]
-    if optional and value is None:
+    choices = get_args(annotation) if get_origin(annotation) is Literal else None
+    if choices:
+        if value not in choices:
+            hint = nearest(str(value), choices)
+            raise ConfigError(
+                "config.not-a-choice", name=name, given=value, known=", ".join(choices), hint=hint
+            )
+        return value
+    kinds = get_args(annotation) or (annotation,)
+    if value is None and NoneType in kinds:
         return None
+    kind = kinds[0]
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():

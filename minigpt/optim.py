@@ -1,4 +1,4 @@
-"""AdamW with two groups: tensors with two or more dimensions decay, gains and biases do not."""
+"""AdamW over named groups: what decays, what learns at a rate of its own, and what does not learn at all."""
 
 from __future__ import annotations
 
@@ -6,26 +6,61 @@ import torch
 from torch import nn
 
 from minigpt.config import Config
+from minigpt.messages import MiniGPTError
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Split the trainable parameters into the groups `decay` and `no_decay`.
+def parameter_groups(model: nn.Module, config: Config) -> list[dict]:
+    """Split the trainable parameters into groups by weight decay and learning-rate multiplier.
 
     Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it, so tensors
-    with fewer than two dimensions are left alone (seed 003, Q6.1).
+    with fewer than two dimensions are left alone (seed 003, Q6.1). A group with a multiplier is named after
+    it: "decay:wte".
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"name": "decay", "params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"name": "no_decay", "params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    multipliers = config.multipliers()
+    for prefix in multipliers:
+        _matching(model, prefix, "lr_multipliers")
+    groups: dict[str, dict] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decays = parameter.ndim >= 2
+        prefix = next((prefix for prefix in multipliers if name.startswith(prefix)), None)
+        label = ("decay" if decays else "no_decay") + (f":{prefix}" if prefix else "")
+        group = groups.setdefault(
+            label,
+            {
+                "name": label,
+                "params": [],
+                "weight_decay": config.weight_decay if decays else 0.0,
+                "lr_multiplier": multipliers.get(prefix, 1.0),
+            },
+        )
+        group["params"].append(parameter)
+    return [groups[label] for label in sorted(groups)]
+
+
+def freeze(model: nn.Module, config: Config) -> None:
+    """Stop the parameters whose names begin with a prefix in `config.freeze` from learning.
+
+    Raises:
+        MiniGPTError: no parameter begins so.
+    """
+    for prefix in config.frozen():
+        for parameter in _matching(model, prefix, "freeze"):
+            parameter.requires_grad_(False)
+
+
+def _matching(model: nn.Module, prefix: str, setting: str) -> list[nn.Parameter]:
+    found = [parameter for name, parameter in model.named_parameters() if name.startswith(prefix)]
+    if not found:
+        raise MiniGPTError("train.no-such-parameter", setting=setting, prefix=prefix)
+    return found
 
 
 def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Return AdamW over the model's decay groups."""
+    """Return AdamW over the model's parameter groups."""
     return torch.optim.AdamW(
-        decay_groups(model, config.weight_decay),
+        parameter_groups(model, config),
         lr=config.lr_max,
         betas=(config.beta1, config.beta2),
         eps=config.eps,

@@ -11,49 +11,18 @@ healthy recipe with one part exchanged, and any part can be exchanged by hand:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
-
-from minigpt.batches import Batch, get_batch
+from minigpt import update
+from minigpt.batches import get_batch
 from minigpt.config import Config
 from minigpt.data import load_data
 from minigpt.loss import cross_entropy
 from minigpt.model import build_model, init_weights
 from minigpt.optim import build_optimizer
+from minigpt.run_directory import Run
 from minigpt.schedule import lr_at
-
-
-def accumulate(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Batch]) -> float:
-    """Add up the gradient of all micro-batches of a step and return the loss of the whole.
-
-    Each micro-batch counts by its number of unmasked targets, so k micro-batches give the gradient of the one
-    big batch, also when their masks differ.
-    """
-    counts = [int(batch.mask.sum()) for batch in batches]
-    total = max(sum(counts), 1)
-    value = 0.0
-    for batch, count in zip(batches, counts, strict=True):
-        weight = count / total if len(batches) > 1 else 1.0
-        part = loss(model(batch.inputs), batch.targets, batch.mask) * weight
-        part.backward()
-        value += part.item()
-    return value
-
-
-def clip(model: nn.Module, max_norm: float) -> float:
-    """Scale the gradient to a norm of at most `max_norm` (Pascanu et al., 2013); return its norm before."""
-    return torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
-
-
-def step(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Update the weights at learning rate `lr`, then clear the gradients for the next step."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
 
 
 @dataclass(frozen=True)
@@ -68,9 +37,10 @@ class Recipe:
     build_optimizer: Callable = build_optimizer
     lr_at: Callable = lr_at
     loss: Callable = cross_entropy
-    accumulate: Callable = accumulate
-    clip: Callable = clip
-    step: Callable = step
+    seed_step: Callable = update.seed_step
+    accumulate: Callable = update.accumulate
+    clip: Callable = update.clip
+    step: Callable = update.step
     faults: tuple[str, ...] = ()  # ids, with ":severity" where one was given, in the order applied
 
     def with_fault(self, fault: str, severity: float | None = None) -> Recipe:
@@ -88,3 +58,11 @@ class Recipe:
         patched = found.patch(getattr(self, found.part), self, severity)
         label = found.id if severity in (None, found.severity) else f"{found.id}:{severity:g}"
         return dataclasses.replace(self, **{found.part: patched}, faults=(*self.faults, label))
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Return the recipe that a run was trained by, its faults included."""
+    recipe = Recipe(run.config)
+    for fault in run.manifest.get("faults", []):
+        recipe = recipe.with_fault(fault)
+    return recipe

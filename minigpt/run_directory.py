@@ -21,12 +21,15 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
+
+if TYPE_CHECKING:
+    from minigpt.tokenizer import Tokenizer
 
 NON_FINITE = {
     "NaN": math.nan,
@@ -105,9 +108,16 @@ class RunWriter:
         """Append what one probe saw."""
         self._append(self._probes, record)
 
-    def _append(self, file, record: dict[str, Any]) -> None:
-        file.write(json.dumps(strict(record)) + "\n")
-        file.flush()
+    def save_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Keep the tokenizer beside the weights: neither is of use without the other."""
+        tokenizer.save(self.path / "tokenizer.json")
+
+    def _append(self, file: TextIO, record: dict[str, Any]) -> None:
+        try:
+            file.write(json.dumps(strict(record)) + "\n")
+            file.flush()
+        except OSError as error:
+            raise RunError("run.cannot-write", path=file.name, detail=error.strerror) from error
 
     def rewind(self, step: int) -> None:
         """Drop the records of step `step` and later, which a resumed run is about to write again."""
@@ -123,6 +133,26 @@ class RunWriter:
         """Close the logs."""
         self._metrics.close()
         self._probes.close()
+
+
+class SilentWriter:
+    """Stands in for the writer on every process but the first."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def ignore(self, *_arguments: object) -> None:
+        """Write nothing."""
+
+    manifest = metric = probe = save_tokenizer = rewind = ignore
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def open_writer(path: str | Path, resume: bool, main: bool) -> RunWriter | SilentWriter:
+    """Return the writer of the main process, or its stand-in on the others."""
+    return RunWriter(path, resume) if main else SilentWriter(Path(path))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from minigpt import checkpoint
-from minigpt.model import GPT, build_model
+from minigpt.model import GPT
+from minigpt.recipe import recipe_of
 from minigpt.run_directory import Run
 from minigpt.tokenizer import Tokenizer
 
@@ -64,7 +65,9 @@ class Sampler:
         """
         run = Run(run_dir)
         path, _ = checkpoint.latest(run.path / "checkpoints")
-        model = build_model(run.config)
+        recipe = recipe_of(run)
+        model = recipe.build_model(run.config)
+        recipe.init_weights(model, run.config)  # a fault may add a parameter here
         checkpoint.load_weights(path, model)
         return cls(model, Tokenizer.load(run.path / "tokenizer.json"))
 

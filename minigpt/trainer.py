@@ -9,6 +9,7 @@ A callback is any object with some of the methods `on_start(trainer)`, `on_step(
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Iterable
@@ -18,12 +19,20 @@ from typing import Any
 import torch
 
 from minigpt import checkpoint
-from minigpt.batches import evaluation_batches
-from minigpt.config import Config
+from minigpt.batches import Batch, evaluation_batches
+from minigpt.distributed import join_world
+from minigpt.interrupt import Interrupt
+from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
+from minigpt.optim import freeze
+from minigpt.precision import build_precision
 from minigpt.probes import start_probes
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run, RunWriter, describe_run
+from minigpt.recipe import Recipe, recipe_of
+from minigpt.run_directory import Run, RunWriter, describe_run, open_writer
+
+
+class NotFiniteError(MiniGPTError):
+    """A loss or gradient that is not a number."""
 
 
 class Trainer:
@@ -32,104 +41,173 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), resume: bool = False
     ):
-        """Build model and optimizer by the recipe; with `resume`, put them back as the last checkpoint left
-        them.
+        """Build model and optimizer by the recipe; with `resume`, go on from the newest intact checkpoint.
 
         Raises:
-            MiniGPTError: the data, the run directory or the checkpoint cannot be used.
+            MiniGPTError: the device, the data, the run directory or the checkpoint cannot be used.
         """
         self.recipe, self.config, self.callbacks = recipe, recipe.config, list(callbacks)
+        self.world = join_world(self.config)
+        self.precision = build_precision(self.config, self.world.device_type)
         self.data = recipe.load_data(self.config)
-        torch.manual_seed(self.config.seed)
-        self.model = recipe.build_model(self.config)
-        recipe.init_weights(self.model, self.config)
-        if self.config.init_from:
-            source, _ = checkpoint.latest(Path(self.config.init_from) / "checkpoints")
-            checkpoint.load_weights(source, self.model)
+        self.tokens = self.data.train.to(self.world.device)
+        self.model = self._build_model()
+        self.forward = self.world.wrap(self.model)
+        if self.config.compile:
+            self.forward = torch.compile(self.forward)
         self.optimizer = recipe.build_optimizer(self.model, self.config)
         self.step = 0  # steps done
+        self.best_val_loss, self.looks_without_better = math.inf, 0
         self.skipped_checkpoints: list[checkpoint.CheckpointError] = []
         if resume:
-            source, self.skipped_checkpoints = checkpoint.latest(Path(run_dir) / "checkpoints")
-            self.step = checkpoint.load(source, self.model, self.optimizer)
-        self.writer = RunWriter(run_dir, resume=resume)
+            self._resume(Path(run_dir) / "checkpoints")
+        self.writer: RunWriter = open_writer(run_dir, resume, main=self.world.rank == 0)
         if resume:
             self.writer.rewind(self.step)
         else:
-            self.data.tokenizer.save(self.writer.path / "tokenizer.json")
-            self.writer.manifest(
-                describe_run(
-                    self.config,
-                    faults=list(recipe.faults),
-                    data={"name": self.data.name, "sha256": self.data.hashes},
-                    parameters=parameter_count(self.model),
-                    starts_from=self.config.init_from,
-                )
+            self._describe()
+
+    def _build_model(self) -> torch.nn.Module:
+        torch.manual_seed(self.config.seed)
+        model = self.recipe.build_model(self.config)
+        self.recipe.init_weights(model, self.config)
+        if self.config.init_from:
+            source, _ = checkpoint.latest(Path(self.config.init_from) / "checkpoints")
+            checkpoint.load_weights(source, model)
+        freeze(model, self.config)
+        if not parameter_count(model):
+            raise MiniGPTError("train.nothing-to-train", freeze=self.config.freeze)
+        return model.to(self.world.device)
+
+    def _resume(self, folder: Path) -> None:
+        source, self.skipped_checkpoints = checkpoint.latest(folder)
+        state = checkpoint.load(source, self.model, self.optimizer)
+        self.step = state["step"]
+        self.best_val_loss = float(state["best_val_loss"])
+        self.looks_without_better = state["looks_without_better"]
+        if state["scaler"]:
+            self.precision.scaler.load_state_dict(state["scaler"])
+
+    def _describe(self) -> None:
+        self.writer.save_tokenizer(self.data.tokenizer)
+        self.writer.manifest(
+            describe_run(
+                self.config,
+                faults=list(self.recipe.faults),
+                data={"name": self.data.name, "sha256": self.data.hashes},
+                parameters=parameter_count(self.model),
+                device=self.world.device,
+                processes=self.world.size,
+                starts_from=self.config.init_from,
             )
+        )
 
     def run(self) -> Run:
-        """Train to the last step. Interrupted from the keyboard, save a checkpoint first."""
+        """Train to the last step. Ctrl-C (or a termination signal) finishes the step, saves and then stops.
+
+        Raises:
+            KeyboardInterrupt: the run was interrupted; `resume` goes on with it.
+            NotFiniteError: a loss or gradient was not a number, and the config says to stop.
+        """
         self._tell("on_start")
         try:
-            if self.step == 0:
-                batch = self.recipe.get_batch(self.data.train, self.config, 0)
-                self.writer.probe(
-                    {"step": 0, "kind": "start"} | start_probes(self.model, self.recipe.loss, batch)
-                )
-            while self.step < self.config.steps:
-                record = self._one_step(self.step)
-                self.step += 1
-                if self._due(self.config.eval_every):
-                    record["val_loss"] = self.evaluate()
-                self.writer.metric(record)
-                if self._due(self.config.checkpoint_every):
-                    self.save()
-                self._tell("on_step", record)
-        except KeyboardInterrupt:
-            self.save()
-            raise
+            with Interrupt() as interrupt:
+                if self.step == 0:
+                    self.writer.probe({"step": 0, "kind": "start"} | self._start_probes())
+                while self.step < self.config.steps and not self.stops_early:
+                    self._advance()
+                    if interrupt.asked:
+                        self.save()
+                        raise KeyboardInterrupt
         finally:
             self._tell("on_end")
             self.writer.close()
+        self.world.wait()
         return Run(self.writer.path)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether `patience` looks at the validation loss went by without a better one."""
+        return 0 < self.config.patience <= self.looks_without_better
+
+    def _advance(self) -> None:
+        """Take one step, and everything that is due after it."""
+        record = self._one_step(self.step)
+        self.step += 1
+        if self._due(self.config.eval_every):
+            record["val_loss"] = self.evaluate()
+            better = record["val_loss"] < self.best_val_loss
+            self.best_val_loss = min(record["val_loss"], self.best_val_loss)
+            self.looks_without_better = 0 if better else self.looks_without_better + 1
+        self.writer.metric(record)
+        if self._due(self.config.checkpoint_every) or self.stops_early:
+            self.save()
+        self._tell("on_step", record)
 
     def _one_step(self, step: int) -> dict[str, Any]:
         recipe, config = self.recipe, self.config
         started = time.perf_counter()
-        batches = [
-            recipe.get_batch(self.data.train, config, step, micro) for micro in range(config.accumulation)
-        ]
-        loss = recipe.accumulate(self.model, recipe.loss, batches)
-        grad_norm = recipe.clip(self.model, config.clip_norm)
-        recipe.step(self.optimizer, recipe.lr_at(step, config))
-        return {
+        batches = [self._batch(step, micro) for micro in range(config.accumulation)]
+        recipe.seed_step(config, step, self.world.rank)
+        loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
+        norm = recipe.clip(self.model, self.optimizer, self.precision, config.clip_norm)
+        overflowed = self.precision.scaler.is_enabled() and not math.isfinite(norm)  # fp16: skip, scale down
+        record = {
             "step": step,
             "loss": loss,
-            "lr": {group["name"]: group["lr"] for group in self.optimizer.param_groups},
-            "grad_norm": grad_norm,
-            "clipped": grad_norm > config.clip_norm,
-            "tokens": sum(batch.inputs.numel() for batch in batches),
-            "seconds": round(time.perf_counter() - started, 6),
+            "grad_norm": norm,
+            "clipped": norm > config.clip_norm,
+            "tokens": config.accumulation * config.batch_size * config.context,
         }
+        if config.stop_on_non_finite and not overflowed and not math.isfinite(loss + norm):
+            self.writer.metric(record)
+            raise NotFiniteError(
+                "train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.writer.path
+            )
+        if self.precision.scaler.is_enabled():
+            record |= {"scale": self.precision.scaler.get_scale(), "skipped": overflowed}
+        recipe.step(self.optimizer, self.precision, recipe.lr_at(step, config))
+        record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+        record["seconds"] = round(time.perf_counter() - started, 6)
+        return record
+
+    def _batch(self, step: int, micro: int = 0) -> Batch:
+        return self.recipe.get_batch(self.tokens, self.config, step, micro, self.world.rank, self.world.size)
 
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
+
+    def _start_probes(self) -> dict[str, Any]:
+        return start_probes(self.model, self.recipe.loss, self._batch(0))
 
     @torch.no_grad()
     def evaluate(self) -> float:
         """Return the mean loss on the validation side, in nats per token."""
         self.model.eval()
         total, count = 0.0, 0
-        for batch in evaluation_batches(self.data.validation, self.config):
+        tokens = self.data.validation.to(self.world.device)
+        for batch in evaluation_batches(tokens, self.config, self.world.rank, self.world.size):
             counted = int(batch.mask.sum())
-            total += self.recipe.loss(self.model(batch.inputs), batch.targets, batch.mask).item() * counted
+            with self.precision.autocast():
+                loss = self.recipe.loss(self.model(batch.inputs), batch.targets, batch.mask)
+            total += loss.item() * counted
             count += counted
         self.model.train()
+        total, count = self.world.sum(total, count)
         return total / max(count, 1)
 
-    def save(self) -> Path:
-        """Write a checkpoint of the steps done so far."""
-        return checkpoint.save(self.writer.path / "checkpoints", self.step, self.model, self.optimizer)
+    def save(self) -> None:
+        """Write a checkpoint of the steps done so far, and let go of the oldest."""
+        state = {
+            "step": self.step,
+            "best_val_loss": self.best_val_loss,
+            "looks_without_better": self.looks_without_better,
+            "scaler": self.precision.scaler.state_dict(),
+        }
+        if self.world.rank == 0:
+            folder = self.writer.path / "checkpoints"
+            checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints)
+        self.world.wait()
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -150,13 +228,9 @@ def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), ov
 
 
 def resume(run_dir: str | Path, callbacks: Iterable[Any] = ()) -> Trainer:
-    """Return a trainer that goes on from the last intact checkpoint of `run_dir`.
+    """Return a trainer that goes on from the newest intact checkpoint of `run_dir`.
 
     Raises:
         MiniGPTError: there is no run, or no intact checkpoint in it.
     """
-    run = Run(run_dir)
-    recipe = Recipe(Config.from_dict(run.manifest["config"]))
-    for fault in run.manifest.get("faults", []):
-        recipe = recipe.with_fault(fault)
-    return Trainer(recipe, run_dir, callbacks, resume=True)
+    return Trainer(recipe_of(Run(run_dir)), run_dir, callbacks, resume=True)

@@ -10,14 +10,12 @@ import yaml
 from jsonargparse import Namespace
 
 from minigpt.cli.parser import Parser, UsageError
-from minigpt.config import Config
+from minigpt.config import Config, setting_types
 from minigpt.messages import message
 from minigpt.progress import ProgressBar
 from minigpt.recipe import Recipe
 from minigpt.run_directory import Run
 from minigpt.trainer import Trainer, resume
-
-TYPES = {"int": int, "float": float, "bool": bool, "str | None": str | None}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -34,12 +32,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--config", action="config", metavar="FILE.yaml", help=message("train.config-help"))
     parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
     for field in fields(Config):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=TYPES[field.type],
-            default=field.default,
-            help=message(f"settings.{field.name}"),
-        )
+        flag = f"--{field.name.replace('_', '-')}"
+        kind = setting_types()[field.name]
+        parser.add_argument(flag, type=kind, default=field.default, help=message(f"settings.{field.name}"))
 
 
 def run(arguments: Namespace) -> int:
@@ -52,6 +47,10 @@ def run(arguments: Namespace) -> int:
     for error in trainer.skipped_checkpoints:
         print(message("checkpoint.skipped", detail=error))
     finished = trainer.run()
+    if trainer.world.rank > 0:
+        return 0
+    if trainer.stops_early:
+        print(message("train.stopped-early", step=trainer.step, patience=config.patience))
     last = finished.metrics[-1]
     print(
         message(

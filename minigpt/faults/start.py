@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from minigpt.distributed import World
 from minigpt.faults.fault import Fault
+from minigpt.precision import build_precision
 
 
 def _init_scale(init_weights, recipe, severity):
@@ -32,13 +34,17 @@ def _not_untrained(init_weights, recipe, severity):
     def init_from_leftover_weights(model, config):
         """A short earlier run on the same data leaves its weights behind, and nobody writes it down."""
         init_weights(model, config)
-        earlier = config.replace(steps=int(severity), warmup_steps=0, seed=config.seed + 1)
-        tokens = recipe.load_data(config).train
+        earlier = config.replace(
+            steps=int(severity), warmup_steps=0, accumulation=1, init_from=None, seed=config.seed + 1
+        )
+        tokens, world = recipe.load_data(config).train, World()
+        precision = build_precision(earlier.replace(precision="fp32"), world.device_type)
         optimizer = recipe.build_optimizer(model, earlier)
         for step in range(earlier.steps):
-            recipe.accumulate(model, recipe.loss, [recipe.get_batch(tokens, earlier, step)])
-            recipe.clip(model, earlier.clip_norm)
-            recipe.step(optimizer, recipe.lr_at(step, earlier))
+            batches = [recipe.get_batch(tokens, earlier, step)]
+            recipe.accumulate(model, recipe.loss, batches, precision, world)
+            recipe.clip(model, optimizer, precision, earlier.clip_norm)
+            recipe.step(optimizer, precision, recipe.lr_at(step, earlier))
 
     return init_from_leftover_weights
 
@@ -52,16 +58,16 @@ def _loss_reduction(loss, recipe, severity):
 
 
 def _degenerate_data(get_batch, recipe, severity):
-    def one_class_batch(tokens, config, step, micro=0, rank=0):
-        batch = get_batch(tokens, config, step, micro, rank)
+    def one_class_batch(tokens, config, step, *place):
+        batch = get_batch(tokens, config, step, *place)
         return batch._replace(targets=torch.full_like(batch.targets, int(tokens[0])))
 
     return one_class_batch
 
 
 def _loss_mask_empty(get_batch, recipe, severity):
-    def masked_out_batch(tokens, config, step, micro=0, rank=0):
-        batch = get_batch(tokens, config, step, micro, rank)
+    def masked_out_batch(tokens, config, step, *place):
+        batch = get_batch(tokens, config, step, *place)
         return batch._replace(mask=torch.zeros_like(batch.mask))
 
     return masked_out_batch

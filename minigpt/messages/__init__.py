@@ -1,7 +1,8 @@
 """Every sentence a person reads, by key and language.
 
-A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key `corpus.empty-text` is the entry
-`empty-text` of `corpus.yaml`. Entries are `str.format` templates. Code holds keys, never prose.
+A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key
+`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. Entries are `str.format` templates. Code holds
+keys, never prose.
 
     message("corpus.empty-text", path="a.txt")             # in the language in force
     raise MiniGPTError("corpus.empty-text", path="a.txt")   # an error whose text is that message

@@ -1,0 +1,36 @@
+"""Number formats: fp32, bf16, and fp16 with loss scaling (Micikevicius et al., 2018).
+
+The scaler's calls come in one order, always all of them: scale the loss, unscale the gradients, clip, step,
+update. In fp32 and bf16 the scaler is disabled and each call passes its argument through, so there is one
+code path.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from minigpt.config import Config
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The format that a run computes in, and its loss scaler."""
+
+    dtype: torch.dtype
+    device: str  # "cpu", "cuda" or "mps"
+    scaler: torch.amp.GradScaler
+
+    def autocast(self) -> AbstractContextManager:
+        """Return the context in which the forward pass runs."""
+        return torch.autocast(self.device, self.dtype, enabled=self.dtype is not torch.float32)
+
+
+def build_precision(config: Config, device: str) -> Precision:
+    """Return the precision that the config asks for on `device`."""
+    scaler = torch.amp.GradScaler(device, init_scale=config.loss_scale, enabled=config.precision == "fp16")
+    return Precision(DTYPES[config.precision], device, scaler)
