@@ -2,9 +2,10 @@
 
     python -m course.learn [--lang en|es] [--no-browser] [--port N]
 
-The server listens on 127.0.0.1 with a token and starts in the root of the repository. Its settings are the files of
-`course/landing/jupyter*`; whatever JupyterLab writes (the learner's preferences, its log) goes to `.jupyter/`, so neither
-side touches the JupyterLab that the learner may have besides. The landing page is written anew at each start.
+The server listens on 127.0.0.1 with a token and starts in the root of the repository. Its settings are the
+files of `course/landing/jupyter*`; whatever JupyterLab writes (the learner's preferences, its log) goes to
+`.jupyter/`, so that it shares nothing with a JupyterLab that the learner may have besides. The landing page
+is written anew at each start.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import secrets
 import socket
 import sys
-from pathlib import Path
 
 from course.landing import write_pages
 from course.lesson import ROOT
@@ -27,7 +27,7 @@ PRIVATE = ROOT / ".jupyter"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until Ctrl-C; return the exit status: 0, or 2 after one sentence about what the learner can mend."""
+    """Serve until Ctrl-C; return the exit status: 0, or 2 after a sentence about what is wrong."""
     try:
         options = _parse(arguments)
         use_language(options.lang)
@@ -104,7 +104,7 @@ def _require_free(port: int) -> None:
 
 
 def _private_folders() -> dict[str, str]:
-    """The environment that makes JupyterLab read this course's settings and keep its own files in `.jupyter/`."""
+    """The environment that makes JupyterLab read the course's settings and keep its files in `.jupyter/`."""
     settings = [SETTINGS / "jupyter"]
     if language() != "en":
         settings.insert(0, SETTINGS / f"jupyter-{language()}")

@@ -2,7 +2,8 @@
 
     write_pages(root)["es"]     # the path of EMPIEZA.md, just written
 
-Both are made from the lessons themselves (`lesson.yaml`), at each start, so they never go stale; git ignores them.
+Both are made from the lessons themselves (`lesson.yaml`) at each start, so that they are never stale; git
+ignores them.
 """
 
 from __future__ import annotations
@@ -29,32 +30,22 @@ def write_pages(root: Path = ROOT) -> dict[str, Path]:
 
 
 def page(lessons: list[Lesson], first: str, root: Path = ROOT) -> str:
-    """Return the landing page in Markdown: the lessons in every language, then how to work, language `first` first."""
+    """Return the page in Markdown: the lessons, then how to work; language `first` comes first throughout."""
     languages = [first, *(code for code in LANGUAGES if code != first)]
     header = [message(f"learn.column-{name}", first) for name in ("lesson", "minutes", "difficulty")]
     columns = [header[0], *(message("learn.language-name", code) for code in languages), *header[1:]]
-    table = [
-        _row(columns),
-        _row(["---"] * len(columns)),
-        *(_lesson_row(lesson, languages, root) for lesson in lessons),
-    ]
+    rows = [columns, ["---"] * len(columns), *(_lesson_row(lesson, languages, root) for lesson in lessons)]
     parts = [
         f"# {message('learn.title', first)}",
         "  \n".join(f"**{message('learn.promise', code)}**" for code in languages),
-        "\n".join(table),
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
         *(message("learn.how", code).strip() for code in languages),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _lesson_row(lesson: Lesson, languages: list[str], root: Path) -> str:
-    links = [
-        f"[{lesson.title[code]}]({lesson.built(code, root).relative_to(root).as_posix()})"
-        for code in languages
-    ]
+def _lesson_row(lesson: Lesson, languages: list[str], root: Path) -> list[str]:
+    paths = {code: lesson.built(code, root).relative_to(root).as_posix() for code in languages}
+    links = [f"[{lesson.title[code]}]({path})" for code, path in paths.items()]
     difficulty = "●" * lesson.difficulty + "○" * (HARDEST - lesson.difficulty)
-    return _row([f"**{lesson.id}**", *links, str(lesson.minutes), difficulty])
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty]
