@@ -19,27 +19,18 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import torch
+import numpy as np
 
 from minigpt.config import Config
-from minigpt.messages import MiniGPTError
+from minigpt.logs import Columns, RunError, read_jsonl
 
 if TYPE_CHECKING:
     from minigpt.tokenizer import Tokenizer
-
-NON_FINITE = {
-    "NaN": math.nan,
-    "Infinity": math.inf,
-    "-Infinity": -math.inf,
-}  # strict JSON has no numbers for these
-
-
-class RunError(MiniGPTError):
-    """A run directory that is missing, torn or not one."""
 
 
 class Run:
@@ -66,8 +57,17 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One record a step, in the order written."""
+        """One record a step, in the order written. Long runs are better read by column."""
         return read_jsonl(self.path / "metrics.jsonl")
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The metrics by column, read once: what a long run is looked at through."""
+        return Columns.read(self.path / "metrics.jsonl")
+
+    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps at which a metric was logged, and its values; `lr.decay` names a group's rate."""
+        return self.columns.column(name)
 
     @property
     def probes(self) -> list[dict[str, Any]]:
@@ -155,37 +155,6 @@ def open_writer(path: str | Path, resume: bool, main: bool) -> RunWriter | Silen
     return RunWriter(path, resume) if main else SilentWriter(Path(path))
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read one object a line; a torn last line is dropped, a missing file is empty.
-
-    Raises:
-        RunError: a line before the last is not a JSON object.
-    """
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            if number == len(lines):  # no line break after it: the writer was cut off
-                break
-            raise RunError("run.bad-line", path=path, line=number) from error
-        records.append({key: _number(value) for key, value in record.items()})
-    return records
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _number(inner) for key, inner in value.items()}
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
-
-
 def strict(value: Any) -> Any:
     """Return plain data that strict JSON can hold: a NaN or infinity becomes its name."""
     if isinstance(value, dict):
@@ -209,6 +178,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def describe_run(config: Config, **more: Any) -> dict[str, Any]:
     """Return the manifest of a run that starts now."""
+    import torch  # here, because reading a run needs no torch and should not wait for it
+
     return {
         "format": 1,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

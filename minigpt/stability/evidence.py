@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigpt.run_directory import Run, RunError
+from minigpt.logs import Columns, RunError
+from minigpt.run_directory import Run
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Evidence:
 
     vocab_size: int | None = None
     starts_from_checkpoint: bool = False  # declared by the manifest
-    metrics: list[dict[str, Any]] = field(default_factory=list)  # by step
+    metrics: Columns = field(default_factory=Columns)
     start: dict[str, Any] = field(default_factory=dict)  # the probes before the first update
 
     @property
@@ -26,9 +27,8 @@ class Evidence:
 
     def first(self, name: str) -> float | None:
         """Return a metric of step 0, or None where step 0 was not logged."""
-        if self.metrics and self.metrics[0].get("step") == 0:
-            return self.metrics[0].get(name)
-        return None
+        steps, values = self.metrics.column(name)
+        return float(values[0]) if len(steps) and steps[0] == 0 else None
 
 
 def evidence_of(path: str | Path) -> Evidence:
@@ -38,13 +38,12 @@ def evidence_of(path: str | Path) -> Evidence:
         RunError: the directory is missing, torn or not a run, or has no finished step.
     """
     run = Run(path)
-    metrics = run.metrics
-    if not metrics:
+    if not len(run.columns):
         raise RunError("run.no-metrics", path=run.path)
     start = next((probe for probe in run.probes if probe.get("kind") == "start"), {})
     return Evidence(
         vocab_size=run.config.vocab_size,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
-        metrics=metrics,
+        metrics=run.columns,
         start=start,
     )
