@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import socket
 import sys
 
@@ -68,6 +69,7 @@ def serve(port: int | None, browser: bool) -> int:
         print(message("learn.port-taken-another", port=DEFAULT_PORT, other=server.port))
     address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"
     print(message("learn.ready", address=address), flush=True)
+    signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))  # asks nothing, ends the kernels
     server.start()
     print(message("learn.stopped"))
     return 0
