@@ -7,6 +7,9 @@
 `course build` uses the same settings, so that nbgrader's release of a source notebook is the English release.
 """
 
+import os
+import sys
+
 c = get_config()  # noqa: F821 (traitlets defines it)
 
 c.CourseDirectory.course_id = "break-and-fix"
@@ -17,3 +20,8 @@ c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "✎"  # of no language, so that both releases have one checksum
 
 c.Execute.timeout = 120  # seconds a cell
+
+# nbgrader starts the command `alembic`; an environment that was not activated does not have it on its path.
+_programs = os.path.dirname(sys.executable)
+if _programs not in os.environ["PATH"].split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join([_programs, os.environ["PATH"]])

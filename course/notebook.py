@@ -15,6 +15,8 @@ import json
 import os
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from course.check import find_check
@@ -22,7 +24,7 @@ from course.judging import WIDTH, explain, run_check
 from course.lesson import Lesson, find_lesson
 from course.messages import CourseError, message
 from course.probing import NotWritten
-from minigpt.messages import LANGUAGES, use_language
+from minigpt.messages import LANGUAGES, language, use_language
 
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
@@ -77,7 +79,7 @@ def check(name: str, answer: object) -> None:
 
 
 def notebook_language(identity: str) -> str | None:
-    """The language of the notebook here: its metadata's, else an `en` or `es` folder's, else None."""
+    """The language of the notebook here: its metadata's, else its folder's (`phase-18/es`), else None."""
     here = Path.cwd()
     session = os.environ.get("JPY_SESSION_NAME")  # the notebook's path, where Jupyter Server sets it
     candidates = [here / session] if session else []
@@ -88,7 +90,24 @@ def notebook_language(identity: str) -> str | None:
                 return facts["lang"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return next((part for part in reversed(here.parts) if part in LANGUAGES), None)
+    folders = zip(here.parts, here.parts[1:], strict=False)
+    return next((code for phase, code in folders if phase.startswith("phase-") and code in LANGUAGES), None)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put the open lesson and the language back afterwards: for a program that runs a notebook's cells."""
+    global _open
+    before, code, variable = _open, language(), os.environ.get("MINIGPT_LANG")
+    try:
+        yield
+    finally:
+        _open = before
+        use_language(code)
+        if variable is None:
+            os.environ.pop("MINIGPT_LANG", None)
+        else:
+            os.environ["MINIGPT_LANG"] = variable
 
 
 def _current() -> Lesson:

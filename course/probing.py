@@ -124,12 +124,13 @@ def _probe(check: object, answer: object, case: dict) -> dict:
 def _raised(check: object, answer: object, error: BaseException) -> dict:
     what = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if file and f.filename == file]
+    called = traceback.extract_tb(error.__traceback__)[2:]  # below this file and the check's probe
+    frames = [frame for frame in called if file and frame.filename == file]
     if not frames:
         return _failure("check.raised", name=check.answer, what=what)
     line = frames[-1].lineno
     code = linecache.getline(file, line).strip()
-    return _failure("check.raised-at", name=check.answer, what=what, line=line, code=code)
+    return _failure("check.raised-at", name=check.answer, what=what, line=line, source=code)
 
 
 def _text(error: BaseException) -> str:

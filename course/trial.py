@@ -21,6 +21,7 @@ from course.judging import Result, explain, run_check
 from course.lesson import Lesson
 from course.messages import CourseError, message, one_line
 from course.mutants import Mutant, Valid, load_answers
+from course.notebook import undisturbed
 from course.probing import NotWritten
 from course.source import Cell, read_source
 from minigpt.messages import LANGUAGES
@@ -46,7 +47,7 @@ class Report:
 
     def summary(self) -> str:
         """One sentence with the counts."""
-        key = "trial.off" if self.findings else "trial.fine"
+        key = "trial.flawed" if self.findings else "trial.fine"
         return message(key, lesson=self.lesson, findings=len(self.findings), **self.counts)
 
 
@@ -137,10 +138,10 @@ class Trial:
             ]
         except (CourseError, KeyError, IndexError, ValueError) as error:
             key = result.wrong.key
-            self.report.add("no-text", **where, check=check.name, key=key, error=one_line(error))
+            self.report.add("no-text", **where, check=check.name, text=key, error=one_line(error))
             return
         if len(set(texts)) < len(texts) or not all(texts):
-            self.report.add("same-text", **where, check=check.name, key=result.wrong.key)
+            self.report.add("same-text", **where, check=check.name, text=result.wrong.key)
 
     def _why(self, result: Result, check: Check) -> str:
         try:
@@ -177,4 +178,5 @@ def run(lesson: Lesson) -> Report:
     Raises:
         CourseError: the lesson's files cannot be read.
     """
-    return Trial(lesson).run()
+    with undisturbed():
+        return Trial(lesson).run()

@@ -51,10 +51,10 @@ class LessonTexts:
         for other in others:
             for lacking, having in ((other, first), (first, other)):
                 for key in texts[having].keys() - texts[lacking].keys():
-                    raise CourseError("lesson.text-missing", file=self._file(lacking), key=key)
+                    raise CourseError("lesson.text-missing", file=self._file(lacking), name=key)
             for key in texts[first]:
                 if placeholders(texts[first][key]) != placeholders(texts[other][key]):
-                    raise CourseError("lesson.text-placeholders", file=self._file(other), key=key)
+                    raise CourseError("lesson.text-placeholders", file=self._file(other), name=key)
         return texts
 
     def has(self, key: str) -> bool:
@@ -69,7 +69,7 @@ class LessonTexts:
             KeyError: a placeholder has no value.
         """
         if not self.has(key):
-            raise CourseError("lesson.text-unknown", key=key, folder=self.folder.name)
+            raise CourseError("lesson.text-unknown", name=key, folder=self.folder.name)
         if "." in key:
             return message(key, code, **values)
         return self.by_language[code or language()][key].format(**values)
@@ -89,7 +89,7 @@ class LessonTexts:
             raise CourseError("lesson.yaml", file=file, error=type(texts).__name__)
         for key, text in texts.items():
             if not isinstance(key, str) or not isinstance(text, str) or not text.strip():
-                raise CourseError("lesson.text-empty", file=file, key=key)
+                raise CourseError("lesson.text-empty", file=file, name=key)
         return texts
 
 

@@ -1,0 +1,164 @@
+"""Shared by the course's tests: the small lesson of fixtures/, and a class graded by stock nbgrader."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from course.build import build
+from course.lesson import ROOT, Lesson, find_lesson
+from course.mutants import Mutant, Valid, load_answers
+from course.source import read_source
+from minigpt.messages import LANGUAGES, use_language
+
+FIXTURES = Path(__file__).parent / "fixtures" / "lessons"
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start every test in English, whatever the machine speaks."""
+    monkeypatch.setenv("MINIGPT_LANG", "en")
+    use_language(None)
+    yield
+    use_language(None)
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The course's lessons are those of fixtures/."""
+    monkeypatch.setenv("COURSE_LESSONS", str(FIXTURES))
+    return FIXTURES
+
+
+@pytest.fixture
+def small(lessons: Path) -> Lesson:
+    """The small lesson, read anew."""
+    return find_lesson("18-90")
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a copy of the small lesson that a test may spoil."""
+    shutil.copytree(FIXTURES, tmp_path / "lessons", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("COURSE_LESSONS", str(tmp_path / "lessons"))
+    return tmp_path / "lessons" / "phase-18" / "90-small-model"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository's root into which the small lesson was built once."""
+    root = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_LESSONS", str(FIXTURES))
+        patch.setenv("MINIGPT_LANG", "en")
+        build(find_lesson("18-90"), root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> type[Classroom]:
+    """Make a classroom: `classroom(lesson, built_root)`; it grades in a folder of its own."""
+
+    class Here(Classroom):
+        folder = tmp_path_factory.mktemp("class")
+
+    return Here
+
+
+class Classroom:
+    """A course directory with one assignment, its students and their grades, all by nbgrader's command."""
+
+    folder: Path
+
+    def __init__(self, lesson: Lesson, built_root: Path):
+        self.lesson, self.built_root = lesson, built_root
+        self.root = self.folder / lesson.assignment
+        source = lesson.built("solutions", self.root).parent
+        shutil.copytree(lesson.built("solutions", built_root).parent, source)
+        shutil.copy(ROOT / "course" / "nbgrader_config.py", self.root)
+        self.nbgrader("generate_assignment", lesson.assignment)
+        cells = read_source(lesson.folder / "lesson.py")
+        self.solutions = {cell.name: cell.text for cell in cells if cell.role == "solution"}
+        self.needed = {cell.grade_id for cell in cells if cell.setup or cell.role in ("solution", "check")}
+
+    def nbgrader(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+        """Run an nbgrader command in the course directory; fail the test if it fails."""
+        command = [sys.executable, "-m", "nbgrader", *arguments]
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "COURSE_LESSONS": str(self.lesson.folder.parent.parent),
+        }
+        done = subprocess.run(
+            command, cwd=folder or self.root, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def submit(self, student: str, code: str, answers: dict[str, str]) -> None:
+        """Hand in the release of language `code` with `answers` (exercise → code) written into it.
+
+        Cells that no answer needs, such as training runs, are left out: nbgrader does not ask for them.
+        """
+        notebook = nbformat.read(self.lesson.built(code, self.built_root), as_version=4)
+        notebook.cells = [c for c in notebook.cells if c.cell_type != "code" or c.id in self.needed]
+        for cell in notebook.cells:
+            if cell.id in answers:
+                cell.source = answers[cell.id]
+        file = self.root / "submitted" / student / self.lesson.assignment / f"{self.lesson.slug}.ipynb"
+        file.parent.mkdir(parents=True)
+        nbformat.write(notebook, file)
+
+    def submit_answers(self) -> dict[str, list[Valid | Mutant]]:
+        """Hand in every answer of mutants.py, one of each exercise to a student, in both languages.
+
+        Returns:
+            The answers of each student.
+        """
+        answers = load_answers(self.lesson.folder / "mutants.py")
+        columns = [[a for a in answers if a.exercise == exercise] for exercise in self.solutions]
+        rows = {
+            f"answers-{index}": [answer for answer in row if answer]
+            for index, row in enumerate(zip_longest(*columns))
+        }
+        for index, (student, row) in enumerate(rows.items()):
+            own = self.solutions | {answer.exercise: answer.code for answer in row}
+            self.submit(student, LANGUAGES[index % len(LANGUAGES)], own)
+        return rows
+
+    def grade(self) -> None:
+        """Autograde every submission and write the feedback."""
+        self.nbgrader("autograde", self.lesson.assignment)
+        self.nbgrader("generate_feedback", self.lesson.assignment)
+
+    def points(self, student: str) -> dict[str, tuple[float | None, float]]:
+        """Points and maximum of each graded cell by its grade id; None where a person must decide."""
+        with Gradebook(f"sqlite:///{self.root / 'gradebook.db'}") as book:
+            notebook = book.find_submission_notebook(self.lesson.slug, self.lesson.assignment, student)
+            return {grade.name: (grade.auto_score, grade.max_score) for grade in notebook.grades}
+
+    def lost(self, student: str) -> set[str]:
+        """The names of the checks at which the student lost points."""
+        points = self.points(student)
+        return {
+            name
+            for name in self.lesson.checks
+            if points[name.replace("/", "_")][0] != self._worth(points, name)
+        }
+
+    def feedback(self, student: str) -> str:
+        """The student's feedback page."""
+        folder = self.root / "feedback" / student / self.lesson.assignment
+        return (folder / f"{self.lesson.slug}.html").read_text(encoding="utf-8")
+
+    @staticmethod
+    def _worth(points: dict, name: str) -> float:
+        return points[name.replace("/", "_")][1]
