@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from minigpt.stability.evidence import Evidence, evidence_of
-from minigpt.stability.start import START_QUESTIONS
+from minigpt.stability.questions import QUESTIONS
 from minigpt.stability.tree import Finding, Question, Verdict
 from minigpt.stability.walker import Walk, walk
-
-QUESTIONS: tuple[Question, ...] = START_QUESTIONS
 
 
 def check(run_dir: str | Path, whole: bool = False) -> Walk:

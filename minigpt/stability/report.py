@@ -11,9 +11,11 @@ from rich.table import Table
 
 from minigpt.messages import message
 from minigpt.run_directory import strict
+from minigpt.stability.questions import QUESTIONS
 from minigpt.stability.tree import Finding, Verdict
 from minigpt.stability.walker import Walk
 
+THRESHOLDS = {question.id: question.thresholds for question in QUESTIONS}
 STYLES = {
     Verdict.PASS: ("✓", "green"),
     Verdict.WARN: ("!", "yellow"),
@@ -27,7 +29,8 @@ STYLES = {
 def seen(finding: Finding, language: str | None = None) -> str:
     """Return what was seen, figure and threshold, in one sentence."""
     kind = "seen" if finding.values else "not-measured"
-    return message(f"stability.{kind}-{finding.question}", language, **finding.values)
+    limits = THRESHOLDS[finding.question]
+    return message(f"stability.{kind}-{finding.question}", language, limits=limits, **finding.values)
 
 
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:

@@ -1,0 +1,8 @@
+"""Every question of the stability check, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from minigpt.stability.start import START_QUESTIONS
+from minigpt.stability.tree import Question
+
+QUESTIONS: tuple[Question, ...] = START_QUESTIONS

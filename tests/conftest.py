@@ -1,0 +1,23 @@
+"""What all tests share: one thread, one language, and runs that are trained once a session."""
+
+import pytest
+import torch
+
+from minigpt.config import Config
+from minigpt.recipe import Recipe
+from minigpt.trainer import train
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch):
+    """Messages are English unless a test asks otherwise."""
+    monkeypatch.setenv("MINIGPT_LANG", "en")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A healthy run, short, and trained far enough to be well below chance. Read only."""
+    config = Config(steps=80, warmup_steps=10, lr_max=1e-2, lr_min=1e-3, eval_batches=2)
+    return train(Recipe(config), tmp_path_factory.mktemp("runs") / "tiny")

@@ -1,0 +1,183 @@
+"""The stability check finds each fault by name and lets healthy runs pass."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigpt.cli import main
+from minigpt.config import Config
+from minigpt.faults import FAULTS
+from minigpt.logs import Columns
+from minigpt.messages import LANGUAGES
+from minigpt.recipe import Recipe
+from minigpt.stability import QUESTIONS, Evidence, Verdict, check, walk
+from minigpt.stability.report import as_data
+from minigpt.trainer import train
+
+SHORT = Config(steps=2, warmup_steps=1, eval_batches=1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_named(fault, seed, tmp_path):
+    train(Recipe(SHORT.replace(seed=seed)).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_healthy_run_passes(seed, tmp_path):
+    train(Recipe(SHORT.replace(seed=seed)), tmp_path / "run")
+    found = check(tmp_path / "run")
+    assert found.verdict is Verdict.PASS
+    assert {finding.verdict for finding in found.findings} <= {Verdict.PASS, Verdict.NOT_MEASURED}
+
+
+def test_the_verdict_does_not_come_from_the_list_of_faults(tmp_path):
+    train(Recipe(SHORT).with_fault("target-shift"), tmp_path / "run")
+    manifest = tmp_path / "run" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    assert content.pop("faults") == ["target-shift"]
+    manifest.write_text(json.dumps(content))
+    assert check(tmp_path / "run").leaf == "target-shift"
+
+
+def test_starting_from_a_declared_checkpoint_is_no_fault(tiny_run, tmp_path):
+    fine_tuned = tiny_run.config.replace(init_from=str(tiny_run.path), steps=2, warmup_steps=1)
+    train(Recipe(fine_tuned), tmp_path / "run")
+    found = check(tmp_path / "run")
+    assert found.verdict is Verdict.PASS
+    verdicts = {finding.question: finding.verdict for finding in found.findings}
+    assert verdicts["1.1"] is Verdict.NOT_MEASURED
+    assert verdicts["1.1b"] is Verdict.PASS
+
+
+def test_a_double_shift_shows_in_a_checkpoint_at_step_0(tiny_run, tmp_path):
+    fine_tuned = tiny_run.config.replace(init_from=str(tiny_run.path), steps=2, warmup_steps=1)
+    train(Recipe(fine_tuned).with_fault("target-shift"), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "target-shift"
+
+
+def test_probes_leave_the_run_as_it_was(tmp_path, monkeypatch):
+    config = SHORT.replace(steps=4, dropout=0.1)
+    with_probes = [record["loss"] for record in train(Recipe(config), tmp_path / "with").metrics]
+    monkeypatch.setattr("minigpt.trainer.start_probes", lambda *arguments: {})
+    without = [record["loss"] for record in train(Recipe(config), tmp_path / "without").metrics]
+    assert with_probes == without
+
+
+def test_the_whole_walk_goes_on_after_the_first_leaf(tmp_path):
+    train(Recipe(SHORT).with_fault("future-leak").with_fault("target-shift"), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "target-shift"
+    whole = check(tmp_path / "run", whole=True)
+    assert [finding.leaf for finding in whole.findings if finding.leaf] == ["target-shift", "future-leak"]
+
+
+def test_a_loss_alone_is_not_enough_to_name_the_cause():
+    found = walk(Evidence(vocab_size=512, metrics=Columns([{"step": 0, "loss": 40.0}])), QUESTIONS)
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.leaf is None
+
+
+def test_nothing_measured_is_unknown_and_not_healthy():
+    assert walk(Evidence(), QUESTIONS).verdict is Verdict.UNKNOWN
+
+
+PLAIN = st.none() | st.floats() | st.floats(allow_nan=False, min_value=-1e6, max_value=1e6)
+
+
+@given(
+    loss=PLAIN,
+    norm=PLAIN,
+    ratio=PLAIN,
+    bias=PLAIN,
+    gradient=PLAIN,
+    unmasked=st.none() | st.floats(0, 1),
+    distinct=st.none() | st.integers(0, 600),
+    vocab_size=st.none() | st.integers(2, 100_000),
+)
+def test_any_evidence_gets_a_verdict_that_can_be_said(
+    loss, norm, ratio, bias, gradient, unmasked, distinct, vocab_size
+):
+    probes = {
+        "duplicate_batch_ratio": ratio,
+        "head_bias_max": bias,
+        "future_gradient": gradient,
+        "unmasked_share": unmasked,
+        "distinct_targets": distinct,
+    }
+    start = {name: value for name, value in probes.items() if value is not None}
+    record = {"step": 0, "loss": loss, "grad_norm": norm}
+    found = walk(
+        Evidence(vocab_size=vocab_size, metrics=Columns([record]), start=start), QUESTIONS, whole=True
+    )
+    for language in LANGUAGES:
+        json.dumps(as_data(found, language), allow_nan=False)
+
+
+def test_every_leaf_a_question_can_name_has_its_texts():
+    for question in QUESTIONS:
+        for leaf in question.leaves:
+            finding = question.failed(leaf)
+            assert finding.leaf == leaf
+    reachable = {leaf for question in QUESTIONS for leaf in question.leaves}
+    assert {fault.leaf for fault in FAULTS.values()} <= reachable
+
+
+def test_the_command_says_it_by_exit_code_and_in_two_languages(tmp_path, capsys):
+    train(Recipe(SHORT).with_fault("loss-mask-empty"), tmp_path / "broken")
+    train(Recipe(SHORT), tmp_path / "healthy")
+    assert main(["check", str(tmp_path / "healthy")]) == 0
+    assert main(["check", str(tmp_path / "broken")]) == 1
+    assert "No target counts" in " ".join(capsys.readouterr().out.split())
+    assert main(["check", str(tmp_path / "broken"), "--lang", "es"]) == 1
+    assert "Ningún target cuenta" in " ".join(capsys.readouterr().out.split())
+    assert main(["check", str(tmp_path / "broken"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["leaf"] == "loss-mask-empty"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "key"),
+    [
+        (lambda run: run.rename(run.with_name("elsewhere")), "There is no run"),
+        (lambda run: (run / "manifest.json").unlink(), "not a run directory"),
+        (lambda run: (run / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda run: (run / "metrics.jsonl").write_text(""), "no finished step"),
+        (lambda run: (run / "metrics.jsonl").write_text('{"step": 0}\ntorn {\n{"step": 2}\n'), "Line 2"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_sentence(spoil, key, tmp_path, capsys):
+    train(Recipe(SHORT), tmp_path / "run")
+    spoil(tmp_path / "run")
+    assert main(["check", str(tmp_path / "run"), "--lang", "en"]) == 2
+    output = capsys.readouterr()
+    assert key in output.err
+    assert "Traceback" not in output.err
+    assert output.out == ""
+
+
+def test_a_torn_last_line_is_dropped(tmp_path):
+    run = train(Recipe(SHORT), tmp_path / "run")
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "loss": 6.')
+    assert len(run.metrics) == 2
+    assert check(run.path).verdict is Verdict.PASS
+
+
+def test_a_part_changed_by_hand_is_found_too(tmp_path):
+    recipe = Recipe(SHORT)
+
+    def summed(logits, targets, mask):
+        return recipe.loss(logits, targets, mask) * mask.sum()
+
+    train(dataclasses.replace(recipe, loss=summed), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "loss-reduction"
+
+
+def test_future_tokens_are_seen_through_any_fixed_mixture_of_logits(tmp_path):
+    torch.manual_seed(0)
+    train(Recipe(SHORT.replace(n_layer=1, n_head=1)).with_fault("future-leak"), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "future-leak"
