@@ -3,8 +3,9 @@
     run = train(Recipe(Config(steps=200)), run_dir="experiments/first")
     print(run.metrics[-1]["loss"])
 
-A callback is any object with some of the methods `on_start(trainer)`, `on_step(trainer, record)` and
-`on_end(trainer)`; it watches the loop without changing it.
+A callback is any object with some of the methods `on_start(trainer)`, `on_record(trainer, record)` (before
+the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`. It
+watches the loop without changing it. Telemetry is the first one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from minigpt.precision import build_precision
 from minigpt.probes import start_probes
 from minigpt.recipe import Recipe, recipe_of
 from minigpt.run_directory import Run, RunWriter, describe_run, open_writer
+from minigpt.telemetry import Telemetry
 
 
 class NotFiniteError(MiniGPTError):
@@ -39,14 +41,20 @@ class Trainer:
     """Everything that lives while a run goes on."""
 
     def __init__(
-        self, recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), resume: bool = False
+        self,
+        recipe: Recipe,
+        run_dir: str | Path,
+        callbacks: Iterable[Any] = (),
+        resume: bool = False,
+        telemetry: bool = True,
     ):
         """Build model and optimizer by the recipe; with `resume`, go on from the newest intact checkpoint.
 
         Raises:
             MiniGPTError: the device, the data, the run directory or the checkpoint cannot be used.
         """
-        self.recipe, self.config, self.callbacks = recipe, recipe.config, list(callbacks)
+        self.recipe, self.config = recipe, recipe.config
+        self.callbacks = [*([Telemetry()] if telemetry else []), *callbacks]
         self.world = join_world(self.config)
         self.precision = build_precision(self.config, self.world.device_type)
         self.data = recipe.load_data(self.config)
@@ -139,7 +147,7 @@ class Trainer:
             better = record["val_loss"] < self.best_val_loss
             self.best_val_loss = min(record["val_loss"], self.best_val_loss)
             self.looks_without_better = 0 if better else self.looks_without_better + 1
-        self.writer.metric(record)
+        self._log(record)
         if self._due(self.config.checkpoint_every) or self.stops_early:
             self.save()
         self._tell("on_step", record)
@@ -160,7 +168,7 @@ class Trainer:
             "tokens": config.accumulation * config.batch_size * config.context,
         }
         if config.stop_on_non_finite and not overflowed and not math.isfinite(loss + norm):
-            self.writer.metric(record)
+            self._log(record)
             raise NotFiniteError(
                 "train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.writer.path
             )
@@ -170,6 +178,10 @@ class Trainer:
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record
+
+    def _log(self, record: dict[str, Any]) -> None:
+        self._tell("on_record", record)
+        self.writer.metric(record)
 
     def _batch(self, step: int, micro: int = 0) -> Batch:
         return self.recipe.get_batch(self.tokens, self.config, step, micro, self.world.rank, self.world.size)
