@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from jsonargparse import Namespace
 
+from minigpt.cells import score_cells
 from minigpt.cli.parser import Parser
+from minigpt.corpus import load_corpus
 from minigpt.messages import message
+from minigpt.run_directory import Run
 from minigpt.sampling import Sampler
 
 
@@ -20,13 +23,17 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print samples."""
+    """Print samples and, for the course's corpus, how much of it the model conjugates rightly."""
     sampler = Sampler.load(arguments.run_dir)
-    for line in sampler.lines(
+    lines = sampler.lines(
         [arguments.prompt] * arguments.count,
         temperature=arguments.temperature,
         top_k=arguments.top_k,
         seed=arguments.seed,
-    ):
+    )
+    for line in lines:
         print(line)
+    if Run(arguments.run_dir).manifest["data"]["name"] == load_corpus().name:
+        shares = score_cells(sampler.lines)
+        print(message("sample.cells", **{name: f"{share} ({share.value:.0%})" for name, share in shares.items()}))
     return 0
