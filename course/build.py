@@ -32,6 +32,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course.execute import execute
+from course.glossary import offence
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError, message
 from course.source import Cell, read_source
@@ -101,6 +102,7 @@ def make(lesson: Lesson) -> tuple[NotebookNode, dict[str, NotebookNode]]:
     """
     cells = read_source(lesson.folder / "lesson.py")
     _require_checks(lesson, cells)
+    _require_terms(lesson, cells)
     sources = {code: source_notebook(lesson, cells, code) for code in LANGUAGES}
     releases = {code: release_notebook(source) for code, source in sources.items()}
     for code, release in releases.items():
@@ -220,6 +222,19 @@ def _require_checks(lesson: Lesson, cells: list[Cell]) -> None:
     for name in lesson.checks:
         if name not in {cell.name for cell in written}:
             raise CourseError("build.check-unused", file=lesson.folder / "checks.py", name=name)
+
+
+def _require_terms(lesson: Lesson, cells: list[Cell]) -> None:
+    """Every Spanish text of the lesson speaks as the glossary does."""
+    texts = [("lesson.py", cell.name, cell.texts["es"]) for cell in cells if cell.is_markdown]
+    texts += [("messages.es.yaml", *entry) for entry in lesson.texts.by_language["es"].items()]
+    texts += [("lesson.yaml", "title", lesson.title["es"])]
+    texts += [("lesson.yaml", "prerequisites", lesson.prerequisites["es"])]
+    for file, name, text in texts:
+        found = offence(text)
+        if found:
+            term, words = found
+            raise CourseError("build.term", file=lesson.folder / file, cell=name, term=term, words=words)
 
 
 def _without_outputs(notebook: NotebookNode) -> NotebookNode:

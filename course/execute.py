@@ -52,6 +52,7 @@ def execute(notebook: NotebookNode, name: str) -> tuple[NotebookNode, dict[str, 
             resources={"metadata": {"path": folder}},
             record_timing=False,
             store_widget_state=False,
+            extra_arguments=["--log-level=ERROR"],  # a kernel warns about its own transport at every start
             on_cell_start=on_start,
             on_cell_executed=on_done,
         )

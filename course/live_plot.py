@@ -25,7 +25,8 @@ from course.messages import message
 from course.picture import Picture
 
 SECONDS = 0.3  # between two drawings, at least
-SHARE = 0.1  # of the time goes into drawing, at most
+SHARE = 0.1  # of the time goes into drawing, at most, once the first drawing has loaded its fonts
+LONGEST = 1.0  # seconds between two drawings, at most
 LOG_RATIO = 20  # largest over smallest value above which an axis is logarithmic
 
 BLUE, ORANGE, GREY, RED = "#0072b2", "#d55e00", "#999999", "#cc0000"
@@ -60,7 +61,7 @@ class LivePlot:
         if started >= self._next:
             self._draw(finished=False)
             spent = time.monotonic() - started
-            self._next = time.monotonic() + max(SECONDS, spent / SHARE)
+            self._next = time.monotonic() + max(SECONDS, min(spent / SHARE, LONGEST))
 
     def close(self) -> None:
         """Draw the last, static picture."""

@@ -100,6 +100,7 @@ def test_releases_that_differ_in_more_than_prose_are_refused(small, change):
         ("messages.en.yaml", "init-weights/std:", "init-weights/other:", "missing"),
         ("messages.es.yaml", "{vocab_size} tokens has", "tokens has", "placeholders"),
         ("messages.es.yaml", "tamaño del vocabulario", '""', "empty"),
+        ("messages.es.yaml", "valor del loss", "valor de la pérdida", "“pérdida” for loss"),
         ("lesson.yaml", "id: 18-90", "id: 18-91", "18-91"),
         ("lesson.yaml", "minutes", "minuts", "“minutes”"),
         ("lesson.yaml", ", es: Nada}", "}", "every language"),

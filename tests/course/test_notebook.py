@@ -53,7 +53,7 @@ def test_an_answer_whose_cell_was_never_run_is_not_written_yet(outputs):
 def test_a_right_answer_gets_one_green_line_and_no_stderr(outputs):
     text = "".join(output.text for output in outputs["right"])
     assert {output.name for output in outputs["right"]} == {"stdout"}
-    assert text.startswith("hello") and "\x1b[32m✓ El loss es correcto\x1b[0m" in text
+    assert text.startswith("hello") and "\x1b[32m✓ valor del loss\x1b[0m" in text
 
 
 def test_an_error_of_the_answer_is_told_with_its_line(outputs):

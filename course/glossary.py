@@ -1,0 +1,37 @@
+"""One Spanish word for each term: `glossary.yaml` lists it, and what is never said instead.
+
+offence("el loss baja un lote tras otro")      # ("batch", "lote")
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+_CODE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\{[^}]*\}|\]\([^)]*\)|--[\w-]+", re.DOTALL)
+
+
+@lru_cache(maxsize=1)
+def _never() -> list[tuple[str, re.Pattern]]:
+    terms = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return [
+        (term, re.compile(rf"(?<!\w)(?:{wording})(?!\w)", re.IGNORECASE))
+        for term, entry in terms.items()
+        for wording in entry["never"]
+    ]
+
+
+def offence(spanish: str) -> tuple[str, str] | None:
+    """Return the first term that the Spanish text says in another way than the glossary, and the words found.
+
+    Code, formulas, placeholders, link targets and options are not prose and are passed over.
+    """
+    prose = _CODE.sub(" ", spanish)
+    for term, wording in _never():
+        found = wording.search(prose)
+        if found:
+            return term, found.group(0)
+    return None
