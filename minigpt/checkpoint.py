@@ -22,9 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from minigpt.messages import MiniGPTError
-from minigpt.run_directory import sha256, strict, write_atomically
+from minigpt.run_directory import sha256, strict
 
 FILES = ("weights.safetensors", "training.safetensors", "state.json")
+HASHES = "hashes.json"
 
 
 class CheckpointError(MiniGPTError):
@@ -49,7 +50,7 @@ def save(
         CheckpointError: the disk is full or cannot be written; earlier checkpoints are untouched.
     """
     final = folder / f"step-{state['step']:06d}"
-    temporary = folder / f".{final.name}.{os.getpid()}"
+    temporary = folder / f".new-{final.name}"
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     training = {
         f"{names[id(parameter)]}.{key}": torch.as_tensor(value)
@@ -57,29 +58,40 @@ def save(
         for key, value in moments.items()
     }
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        clear_leftovers(folder)
         temporary.mkdir(parents=True)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary / FILES[0]
-        )
-        save_file({name: tensor.contiguous() for name, tensor in training.items()}, temporary / FILES[1])
-        write_atomically(temporary / FILES[2], json.dumps(strict(state)) + "\n")
-        write_atomically(
-            temporary / "hashes.json",
-            json.dumps({name: sha256(temporary / name) for name in FILES}, indent=2) + "\n",
-        )
-        for name in FILES:
-            _sync(temporary / name)
-        if final.exists():
-            shutil.rmtree(final)
+        for name, tensors in zip(FILES, (weights_of(model), training), strict=False):
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary / name)
+        (temporary / FILES[2]).write_text(json.dumps(strict(state)) + "\n", encoding="utf-8")
+        (temporary / HASHES).write_text(_hashes(temporary), encoding="utf-8")
+        for path in (*temporary.iterdir(), temporary):
+            _sync(path)
+        _discard(final)
         temporary.rename(final)
         _sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError("checkpoint.cannot-write", path=final, detail=error) from error
     for old in find(folder)[:-keep] if keep else []:
-        shutil.rmtree(old)
+        _discard(old)
     return final
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half written or half deleted."""
+    for path in folder.glob(".*-step-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _discard(path: Path) -> None:
+    """Delete a checkpoint so that none is ever seen with half of its files."""
+    if path.exists():
+        shutil.rmtree(path.rename(path.with_name(f".old-{path.name}")), ignore_errors=True)
+
+
+def _hashes(path: Path) -> str:
+    """Return the content of hashes.json for the files that lie in `path`."""
+    return json.dumps({name: sha256(path / name) for name in FILES}, indent=2) + "\n"
 
 
 def _sync(path: Path) -> None:
@@ -92,22 +104,24 @@ def _sync(path: Path) -> None:
 
 def find(folder: Path) -> list[Path]:
     """Return the checkpoints under `folder`, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+    named = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal()]
+    return sorted(named, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def verify(path: Path) -> None:
-    """Compare every file with its recorded hash.
+    """Compare hashes.json, to the last byte, with what the other files ask for.
 
     Raises:
         CheckpointError: a file is missing, cut or changed.
     """
     try:
-        hashes = json.loads((path / "hashes.json").read_text(encoding="utf-8"))
-        damaged = [name for name in FILES if sha256(path / name) != hashes[name]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        recorded, found = (path / HASHES).read_text(encoding="utf-8"), _hashes(path)
+    except (OSError, ValueError) as error:
         raise CheckpointError("checkpoint.damaged", path=path, detail=error) from error
-    if damaged:
-        raise CheckpointError("checkpoint.damaged", path=path, detail=", ".join(damaged))
+    if recorded != found:
+        lines = zip(FILES, found.splitlines()[1:], strict=False)
+        changed = [name for name, line in lines if line not in recorded.splitlines()]
+        raise CheckpointError("checkpoint.damaged", path=path, detail=", ".join(changed or [HASHES]))
 
 
 def latest(folder: Path) -> tuple[Path, list[CheckpointError]]:
@@ -145,17 +159,13 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     """
     load_weights(path, model)
     training = load_file(path / FILES[1])
-    state: dict[Any, dict[str, Tensor]] = {}
     for name, parameter in model.named_parameters():
         prefix = f"{name}."
-        moments = {
-            key.removeprefix(prefix): value.to(parameter.device)
-            for key, value in training.items()
-            if key.startswith(prefix)
-        }
-        if moments:
-            state[parameter] = moments
-    optimizer.state.update(state)
+        keys = [key for key in training if key.startswith(prefix)]
+        if keys:
+            optimizer.state[parameter] = {
+                key.removeprefix(prefix): training.pop(key).to(parameter.device) for key in keys
+            }
     return json.loads((path / FILES[2]).read_text(encoding="utf-8"))
 
 

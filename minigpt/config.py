@@ -11,6 +11,7 @@ names serve as keyword, YAML key, command-line flag (`--lr-max`) and environment
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, fields
 from functools import cache
 from types import NoneType
@@ -91,10 +92,13 @@ class TrainerConfig:
     seed: int = 0
 
 
-AT_LEAST_ONE = ("vocab_size", "context", "n_layer", "n_head", "n_embd", "batch_size", "accumulation", "steps")
+AT_LEAST_ONE = (
+    *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
+    *("batch_size", "accumulation", "steps", "eval_batches"),
+)
 NOT_NEGATIVE = (
     *("weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
-    *("eval_every", "eval_batches", "patience", "checkpoint_every", "keep_checkpoints"),
+    *("eval_every", "patience", "checkpoint_every", "keep_checkpoints"),
 )
 
 
@@ -115,13 +119,19 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
         for name in ("dropout", "beta1", "beta2", "drop_factor"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps", "loss_scale", "decay_share"):
+        for name in ("clip_norm", "init_std", "eps", "loss_scale"):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
             self.n_embd % self.n_head == 0, "heads-divide-width", n_head=self.n_head, n_embd=self.n_embd
         )
-        self._require(self.lr_min <= self.lr_max, "lr-order", lr_min=self.lr_min, lr_max=self.lr_max)
+        self._require(
+            self.lr_min <= self.lr_max or self.schedule == "constant",
+            "lr-order",
+            schedule=self.schedule,
+            lr_min=self.lr_min,
+            lr_max=self.lr_max,
+        )
         self._require(
             self.warmup_steps <= self.steps,
             "warmup-longer-than-run",
@@ -129,7 +139,7 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
             steps=self.steps,
         )
 
-        self._require(self.decay_share <= 1, "fraction", name="decay_share", given=self.decay_share)
+        self._require(0 < self.decay_share <= 1, "share", name="decay_share", given=self.decay_share)
         self._require(
             not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience
         )
@@ -173,7 +183,7 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
         known = [field.name for field in fields(cls)]
         for key in settings:
             if key not in known:
-                raise ConfigError("config.unknown-key", key=key, hint=nearest(str(key), known))
+                raise ConfigError("config.unknown-key", name=key, hint=nearest(str(key), known))
         return cls(**settings)
 
 
@@ -199,6 +209,8 @@ def _typed(name: str, annotation: Any, value: Any) -> Any:
         return None
     kind = kinds[0]
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ConfigError("config.not-finite", name=name, given=value)
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)

@@ -1,14 +1,17 @@
 """Training on several processes: `torchrun --nproc-per-node 2 -m minigpt train`.
 
 Each process takes its rows of every batch, so the same config gives the same result on one process or many.
-Without `torchrun` there is one process and nothing here does anything.
+The first one (rank 0) writes and reports. Without `torchrun` there is one process and nothing here does
+anything.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +19,12 @@ from torch import nn
 
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
+
+T = TypeVar("T")
+
+
+class PeerError(MiniGPTError):
+    """This process stops because the first one failed, which tells why."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,11 @@ class World:
     def device_type(self) -> str:
         """The kind of device: "cpu", "cuda" or "mps"."""
         return self.device.partition(":")[0]
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return `model` so that its gradients are averaged over the processes during the backward pass."""
@@ -47,10 +61,41 @@ class World:
         dist.all_reduce(total)
         return total.tolist()
 
-    def wait(self) -> None:
-        """Go on only when every process has come this far."""
+    def any(self, here: bool) -> bool:
+        """Whether something holds on at least one process; every process gets the same answer."""
+        return self.sum(float(here))[0] > 0
+
+    def on_main(self, action: Callable[[], T]) -> T | None:
+        """Run `action` on the first process, while the others wait; return its result there, None elsewhere.
+
+        Raises:
+            MiniGPTError: what `action` raised; the other processes raise `PeerError`, so that none is left
+                waiting for one that has stopped.
+        """
+        result, error = None, None
+        if self.main:
+            try:
+                result = action()
+            except MiniGPTError as raised:
+                error = raised
+        failed = self.any(error is not None)
+        if error:
+            raise error
+        if failed:
+            raise PeerError("distributed.peer-failed", rank=self.rank)
+        return result
+
+    def share(self, text: str) -> str:
+        """Return what the first process passes, on every process."""
+        box = [text]
         if self.size > 1:
-            dist.barrier()
+            dist.broadcast_object_list(box)
+        return box[0]
+
+    def leave(self) -> None:
+        """Take leave of the other processes, once all is done."""
+        if self.size > 1:
+            dist.destroy_process_group()
 
 
 def join_world(config: Config) -> World:
@@ -69,10 +114,12 @@ def join_world(config: Config) -> World:
 
 
 def _device(asked: str, local_rank: int) -> str:
-    cuda = torch.cuda.is_available()
-    if asked == "cuda" and not cuda or asked == "mps" and not torch.backends.mps.is_available():
+    gpus = torch.cuda.device_count()
+    if asked == "cuda" and not gpus or asked == "mps" and not torch.backends.mps.is_available():
         raise MiniGPTError("distributed.no-device", asked=asked)
-    if asked == "cuda" or asked == "auto" and cuda:
+    if asked == "cuda" or asked == "auto" and gpus:
+        if local_rank >= gpus:
+            raise MiniGPTError("distributed.too-few-gpus", gpus=gpus)
         torch.cuda.set_device(local_rank)
         return f"cuda:{local_rank}"
     return "mps" if asked == "mps" else "cpu"

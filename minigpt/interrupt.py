@@ -7,11 +7,18 @@ import threading
 from types import FrameType
 
 
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, and everything is saved."""
+
+
 class Interrupt:
     """A context in which an interrupt or termination signal sets `asked` instead of raising."""
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False):
+        """With `patient`, a second signal is no different: `torchrun` passes each one on to its processes,
+        which the terminal has told already."""
         self.asked = False
+        self._patient = patient
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interrupt:
@@ -25,6 +32,6 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and not self._patient:
             raise KeyboardInterrupt
         self.asked = True

@@ -1,4 +1,4 @@
-"""Number formats: fp32, bf16, and fp16 with loss scaling (Micikevicius et al., 2018).
+"""Number formats and compilation: fp32, bf16, fp16 with loss scaling (Micikevicius et al., 2018).
 
 The scaler's calls come in one order, always all of them: scale the loss, unscale the gradients, clip, step,
 update. In fp32 and bf16 the scaler is disabled and each call passes its argument through, so there is one
@@ -7,12 +7,16 @@ code path.
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from minigpt.config import Config
+from minigpt.messages import MiniGPTError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -34,3 +38,14 @@ def build_precision(config: Config, device: str) -> Precision:
     """Return the precision that the config asks for on `device`."""
     scaler = torch.amp.GradScaler(device, init_scale=config.loss_scale, enabled=config.precision == "fp16")
     return Precision(DTYPES[config.precision], device, scaler)
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    """Return `model` compiled by torch.compile: its first step is slow, the others are faster.
+
+    Raises:
+        MiniGPTError: the compiler that this needs on a CPU is not installed.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")):
+        raise MiniGPTError("train.no-compiler")
+    return torch.compile(model)

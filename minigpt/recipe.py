@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from minigpt import update
 from minigpt.batches import get_batch
@@ -58,6 +58,23 @@ class Recipe:
         patched = found.patch(getattr(self, found.part), self, severity)
         label = found.id if severity in (None, found.severity) else f"{found.id}:{severity:g}"
         return dataclasses.replace(self, **{found.part: patched}, faults=(*self.faults, label))
+
+    @property
+    def own_parts(self) -> list[str]:
+        """Names of the parts that were exchanged by hand, which no run directory can tell."""
+        from minigpt.faults import find_fault
+
+        patched = {find_fault(fault)[0].part for fault in self.faults}
+        parts = [
+            field
+            for field in fields(self)
+            if field.default is not dataclasses.MISSING and field.name != "faults"
+        ]
+        return [
+            part.name
+            for part in parts
+            if part.name not in patched and getattr(self, part.name) is not part.default
+        ]
 
 
 def recipe_of(run: Run) -> Recipe:

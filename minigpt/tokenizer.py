@@ -53,9 +53,13 @@ class Tokenizer:
         """Read a tokenizer that `save` wrote."""
         return cls(HFTokenizer.from_file(str(path)))
 
+    def to_json(self) -> str:
+        """Return the whole tokenizer as JSON, which `load` reads."""
+        return self._inner.to_str()
+
     def save(self, path: Path) -> None:
         """Write the tokenizer as JSON."""
-        path.write_text(self._inner.to_str(), encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of `text`."""

@@ -4,8 +4,8 @@
     print(run.metrics[-1]["loss"])
 
 A callback is any object with some of the methods `on_start(trainer)`, `on_record(trainer, record)` (before
-the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`. It
-watches the loop without changing it. Telemetry is the first one.
+the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`.
+It watches the loop without changing it, on the main process only. Telemetry is the first one.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ import torch
 
 from minigpt import checkpoint
 from minigpt.batches import Batch, evaluation_batches
+from minigpt.config import Config
 from minigpt.distributed import join_world
-from minigpt.interrupt import Interrupt
+from minigpt.interrupt import Interrupt, Interrupted
 from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
 from minigpt.optim import freeze
-from minigpt.precision import build_precision
+from minigpt.precision import build_precision, compiled
 from minigpt.probes import start_probes
 from minigpt.recipe import Recipe, recipe_of
-from minigpt.run_directory import Run, RunWriter, describe_run, open_writer
+from minigpt.run_directory import Run
+from minigpt.run_writer import RunWriter, describe_run
 from minigpt.telemetry import Telemetry
+
+CHANGED_BY_A_RESUME = ("started", "versions", "git_sha", "hardware", "device", "processes", "argv")
 
 
 class NotFiniteError(MiniGPTError):
@@ -53,85 +57,102 @@ class Trainer:
         Raises:
             MiniGPTError: the device, the data, the run directory or the checkpoint cannot be used.
         """
-        self.recipe, self.config = recipe, recipe.config
-        self.callbacks = [*([Telemetry()] if telemetry else []), *callbacks]
+        self.recipe, self.config, self.resumed = recipe, recipe.config, resume
         self.world = join_world(self.config)
+        self.run_dir = Path(self.world.share(str(run_dir)))
+        watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        self.callbacks = watchers if self.world.main else []
         self.precision = build_precision(self.config, self.world.device_type)
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
-        self.forward = self.world.wrap(self.model)
-        if self.config.compile:
-            self.forward = torch.compile(self.forward)
+        self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
         self.optimizer = recipe.build_optimizer(self.model, self.config)
-        self.step = 0  # steps done
+        self.step = self.saved_step = 0  # steps done, and those in the newest checkpoint
         self.best_val_loss, self.looks_without_better = math.inf, 0
         self.skipped_checkpoints: list[checkpoint.CheckpointError] = []
         if resume:
-            self._resume(Path(run_dir) / "checkpoints")
-        self.writer: RunWriter = open_writer(run_dir, resume, main=self.world.rank == 0)
-        if resume:
-            self.writer.rewind(self.step)
-        else:
-            self._describe()
+            self._resume()
+        self.writer: RunWriter | None = self.world.on_main(lambda: self._open(resume))
 
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(self.config.seed)
         model = self.recipe.build_model(self.config)
         self.recipe.init_weights(model, self.config)
         if self.config.init_from:
-            source, _ = checkpoint.latest(Path(self.config.init_from) / "checkpoints")
+            source, _ = checkpoint.latest(Run(self.config.init_from).path / "checkpoints")
             checkpoint.load_weights(source, model)
         freeze(model, self.config)
         if not parameter_count(model):
             raise MiniGPTError("train.nothing-to-train", freeze=self.config.freeze)
         return model.to(self.world.device)
 
-    def _resume(self, folder: Path) -> None:
+    def _resume(self) -> None:
+        run = Run(self.run_dir)
+        refuse_changes(run.config, self.config)
+        if run.manifest["data"]["sha256"] != self.data.hashes:
+            raise MiniGPTError("train.other-data", path=self.run_dir, name=self.data.name)
+        folder = self.run_dir / "checkpoints"
+        if not checkpoint.find(folder):
+            return  # the run ended before its first checkpoint: step 0 comes again, and is the same
         source, self.skipped_checkpoints = checkpoint.latest(folder)
         state = checkpoint.load(source, self.model, self.optimizer)
-        self.step = state["step"]
+        self.step = self.saved_step = state["step"]
         self.best_val_loss = float(state["best_val_loss"])
         self.looks_without_better = state["looks_without_better"]
         if state["scaler"]:
             self.precision.scaler.load_state_dict(state["scaler"])
 
-    def _describe(self) -> None:
-        self.writer.save_tokenizer(self.data.tokenizer)
-        self.writer.manifest(
-            describe_run(
-                self.config,
-                faults=list(self.recipe.faults),
-                data={"name": self.data.name, "sha256": self.data.hashes},
-                parameters=parameter_count(self.model),
-                device=self.world.device,
-                processes=self.world.size,
-                starts_from=self.config.init_from,
-            )
+    def _open(self, resume: bool) -> RunWriter:
+        """Return the writer of a folder that says what run it holds, with no record of a step yet to come."""
+        writer = RunWriter(self.run_dir, resume)
+        description = describe_run(
+            self.config,
+            faults=list(self.recipe.faults),
+            own_parts=self.recipe.own_parts,
+            data={"name": self.data.name, "sha256": self.data.hashes},
+            parameters=parameter_count(self.model),
+            device=self.world.device,
+            processes=self.world.size,
+            starts_from=self.config.init_from,
         )
+        if resume:
+            again = {name: description[name] for name in CHANGED_BY_A_RESUME}
+            description = Run(self.run_dir).manifest
+            description["resumed"] = [*description.get("resumed", []), {"step": self.step} | again]
+            writer.rewind(self.step)
+        writer.manifest(description)
+        writer.tokenizer(self.data.tokenizer)
+        return writer
 
     def run(self) -> Run:
         """Train to the last step. Ctrl-C (or a termination signal) finishes the step, saves and then stops.
 
         Raises:
-            KeyboardInterrupt: the run was interrupted; `resume` goes on with it.
+            Interrupted: the run was interrupted and saved; `resume` goes on with it.
             NotFiniteError: a loss or gradient was not a number, and the config says to stop.
         """
-        self._tell("on_start")
         try:
-            with Interrupt() as interrupt:
-                if self.step == 0:
-                    self.writer.probe({"step": 0, "kind": "start"} | self._start_probes())
+            self.world.on_main(self._start)
+            with Interrupt(patient=self.world.size > 1) as interrupt:
                 while self.step < self.config.steps and not self.stops_early:
                     self._advance()
-                    if interrupt.asked:
-                        self.save()
-                        raise KeyboardInterrupt
+                    if self.world.any(interrupt.asked):
+                        if self.saved_step < self.step:
+                            self.save()
+                        raise Interrupted
         finally:
             self._tell("on_end")
-            self.writer.close()
-        self.world.wait()
-        return Run(self.writer.path)
+            if self.writer:
+                self.writer.close()
+        self.world.leave()
+        return Run(self.run_dir)
+
+    def _start(self) -> None:
+        if self.step == 0:
+            evidence = start_probes(self.model, self.recipe.loss, self._batch(0))
+            self.writer.probe({"step": 0, "kind": "start"} | evidence)
+        self._tell("on_start")
 
     @property
     def stops_early(self) -> bool:
@@ -147,10 +168,15 @@ class Trainer:
             better = record["val_loss"] < self.best_val_loss
             self.best_val_loss = min(record["val_loss"], self.best_val_loss)
             self.looks_without_better = 0 if better else self.looks_without_better + 1
-        self._log(record)
+        self.world.on_main(lambda: self._log(record))
         if self._due(self.config.checkpoint_every) or self.stops_early:
             self.save()
-        self._tell("on_step", record)
+
+    def _log(self, record: dict[str, Any]) -> None:
+        self._tell("on_record", record)
+        self.writer.metric(record)
+        if self.step > record["step"]:  # or else it was not taken: its loss was no number
+            self._tell("on_step", record)
 
     def _one_step(self, step: int) -> dict[str, Any]:
         recipe, config = self.recipe, self.config
@@ -159,7 +185,6 @@ class Trainer:
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
         norm = recipe.clip(self.model, self.optimizer, self.precision, config.clip_norm)
-        overflowed = self.precision.scaler.is_enabled() and not math.isfinite(norm)  # fp16: skip, scale down
         record = {
             "step": step,
             "loss": loss,
@@ -167,30 +192,24 @@ class Trainer:
             "clipped": norm > config.clip_norm,
             "tokens": config.accumulation * config.batch_size * config.context,
         }
-        if config.stop_on_non_finite and not overflowed and not math.isfinite(loss + norm):
-            self._log(record)
-            raise NotFiniteError(
-                "train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.writer.path
-            )
-        if self.precision.scaler.is_enabled():
-            record |= {"scale": self.precision.scaler.get_scale(), "skipped": overflowed}
+        # An fp16 gradient overflows now and then: the update is skipped, the scale falls. A loss never may.
+        scaler = self.precision.scaler
+        overflowed = scaler.is_enabled() and not math.isfinite(norm)
+        if config.stop_on_non_finite and not math.isfinite(loss if overflowed else loss + norm):
+            self.world.on_main(lambda: self._log(record))
+            raise NotFiniteError("train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.run_dir)
+        if scaler.is_enabled():
+            record |= {"scale": scaler.get_scale(), "skipped": overflowed}
         recipe.step(self.optimizer, self.precision, recipe.lr_at(step, config))
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record
-
-    def _log(self, record: dict[str, Any]) -> None:
-        self._tell("on_record", record)
-        self.writer.metric(record)
 
     def _batch(self, step: int, micro: int = 0) -> Batch:
         return self.recipe.get_batch(self.tokens, self.config, step, micro, self.world.rank, self.world.size)
 
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
-
-    def _start_probes(self) -> dict[str, Any]:
-        return start_probes(self.model, self.recipe.loss, self._batch(0))
 
     @torch.no_grad()
     def evaluate(self) -> float:
@@ -216,10 +235,13 @@ class Trainer:
             "looks_without_better": self.looks_without_better,
             "scaler": self.precision.scaler.state_dict(),
         }
-        if self.world.rank == 0:
-            folder = self.writer.path / "checkpoints"
-            checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints)
-        self.world.wait()
+        self.world.on_main(lambda: self._write_checkpoint(state))
+        self.saved_step = self.step
+
+    def _write_checkpoint(self, state: dict[str, Any]) -> None:
+        self.writer.sync()  # no checkpoint is ever ahead of the logs
+        folder = self.run_dir / "checkpoints"
+        checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -239,10 +261,31 @@ def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), ov
     return Trainer(recipe, run_dir, callbacks).run()
 
 
-def resume(run_dir: str | Path, callbacks: Iterable[Any] = ()) -> Trainer:
-    """Return a trainer that goes on from the newest intact checkpoint of `run_dir`.
+def resume(
+    run_dir: str | Path, callbacks: Iterable[Any] = (), asked: dict[str, Any] | None = None
+) -> Trainer:
+    """Return a trainer that goes on from the newest intact checkpoint of `run_dir`; without any, from step 0.
+
+    Args:
+        asked: settings that somebody expects the run to have.
 
     Raises:
-        MiniGPTError: there is no run, or no intact checkpoint in it.
+        MiniGPTError: there is no run, its config differs from what is asked, its recipe is not all on disk,
+            its text has changed, or none of its checkpoints is intact.
     """
-    return Trainer(recipe_of(Run(run_dir)), run_dir, callbacks, resume=True)
+    run = Run(run_dir)
+    refuse_changes(run.config, run.config.replace(**asked or {}))
+    if parts := run.manifest.get("own_parts"):
+        raise MiniGPTError("train.own-parts", path=run_dir, parts=", ".join(parts))
+    return Trainer(recipe_of(run), run_dir, callbacks, resume=True)
+
+
+def refuse_changes(was: Config, asked: Config) -> None:
+    """Refuse to resume a run under another config: the result would be neither the one run nor the other.
+
+    Raises:
+        MiniGPTError: names the first setting that differs.
+    """
+    for name, value in asked.to_dict().items():
+        if value != getattr(was, name):
+            raise MiniGPTError("train.resume-changes", name=name, asked=value, was=getattr(was, name))

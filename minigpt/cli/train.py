@@ -1,17 +1,25 @@
-"""`minigpt train`: train a mini-GPT, healthy or with faults, into a run directory."""
+"""`minigpt train`: train a mini-GPT, healthy or with faults, into a run directory.
+
+A setting comes from the preset, a MINIGPT_… variable, a YAML file or a flag; each beats those before it.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.config import Config, setting_types
+from minigpt.interrupt import Interrupted
 from minigpt.messages import message
+from minigpt.presets import load_preset
 from minigpt.progress import ProgressBar
 from minigpt.recipe import Recipe
 from minigpt.run_directory import Run
@@ -23,58 +31,89 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--fault", action="append", default=[], metavar="FAULT", help=message("train.fault-help")
     )
+    add_setting_arguments(parser)
+    for name, metavar in (("run-dir", "DIR"), ("resume", "DIR")):
+        parser.add_argument(
+            f"--{name}", type=str | None, default=None, metavar=metavar, help=message(f"train.{name}-help")
+        )
+    parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
+
+
+def add_setting_arguments(parser: Parser) -> None:
+    """Add the preset, the YAML file and one flag for every setting; only what is given reaches the result."""
     parser.add_argument(
-        "--run-dir", type=str | None, default=None, metavar="DIR", help=message("train.run-dir-help")
-    )
-    parser.add_argument(
-        "--resume", type=str | None, default=None, metavar="DIR", help=message("train.resume-help")
+        "--preset", type=str | None, default=None, metavar="NAME", help=message("train.preset-help")
     )
     parser.add_argument("--config", action="config", metavar="FILE.yaml", help=message("train.config-help"))
-    parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
     for field in fields(Config):
-        flag = f"--{field.name.replace('_', '-')}"
-        kind = setting_types()[field.name]
-        parser.add_argument(flag, type=kind, default=field.default, help=message(f"settings.{field.name}"))
+        text = message(f"settings.{field.name}")
+        if field.default not in (None, ""):
+            text = message("train.setting-help", text=text, default=field.default)
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=setting_types()[field.name],
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+
+
+def settings_given(arguments: Namespace) -> dict[str, Any]:
+    """Return the settings that a variable, a file or a flag names."""
+    return {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
+
+
+def config_given(arguments: Namespace) -> Config:
+    """Return the config that the command line asks for."""
+    preset = load_preset(arguments.preset) if arguments.preset else {}
+    return Config.from_dict(preset | settings_given(arguments))
 
 
 def run(arguments: Namespace) -> int:
     """Train, and say where the run lies and how to go on."""
-    config = Config(**{field.name: getattr(arguments, field.name) for field in fields(Config)})
     if arguments.print_config:
-        print(yaml.safe_dump(config.to_dict(), sort_keys=False), end="")
+        print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
         return 0
-    trainer = _resumed(arguments, config) if arguments.resume else _new(arguments, config)
-    for error in trainer.skipped_checkpoints:
-        print(message("checkpoint.skipped", detail=error))
-    finished = trainer.run()
-    if trainer.world.rank > 0:
-        return 0
-    if trainer.stops_early:
-        print(message("train.stopped-early", step=trainer.step, patience=config.patience))
-    last = finished.metrics[-1]
-    print(
-        message(
-            "train.done", path=finished.path, loss=last["loss"], val_loss=last.get("val_loss", float("nan"))
-        )
-    )
+    trainer = _resumed(arguments) if arguments.resume else _new(arguments)
+    main = trainer.world.main
+    if main:
+        _tell_where_it_starts(trainer)
+    try:
+        finished = trainer.run()
+    except Interrupted:
+        if main:
+            print(message("train.interrupted", step=trainer.step, path=trainer.run_dir), file=sys.stderr)
+        return 130
+    if main:
+        _tell_how_it_ended(trainer, finished)
     return 0
 
 
-def _new(arguments: Namespace, config: Config) -> Trainer:
-    recipe = Recipe(config)
+def _new(arguments: Namespace) -> Trainer:
+    recipe = Recipe(config_given(arguments))
     for fault in arguments.fault:
         recipe = recipe.with_fault(fault)
-    name = "-".join([datetime.now().strftime("%Y%m%d-%H%M%S"), *recipe.faults, f"seed{config.seed}"])
-    run_dir = arguments.run_dir or Path("experiments") / name.replace(":", "x")
-    return Trainer(recipe, run_dir, [ProgressBar()])
+    started = datetime.now().strftime("%Y%m%d-%H%M%S")
+    parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
+    name = "-".join(part.replace(":", "x") for part in parts if part)
+    return Trainer(recipe, arguments.run_dir or Path("experiments") / name, [ProgressBar()])
 
 
-def _resumed(arguments: Namespace, config: Config) -> Trainer:
-    if arguments.run_dir or arguments.fault:
-        raise UsageError("train.resume-alone", given="--run-dir" if arguments.run_dir else "--fault")
-    saved = Run(arguments.resume).config
-    for field in fields(Config):
-        asked, was = getattr(config, field.name), getattr(saved, field.name)
-        if asked not in (field.default, was):
-            raise UsageError("train.resume-changes", name=field.name, asked=asked, was=was)
-    return resume(arguments.resume, [ProgressBar()])
+def _resumed(arguments: Namespace) -> Trainer:
+    for name in ("run_dir", "fault", "preset"):
+        if arguments[name]:
+            raise UsageError("train.resume-alone", given=f"--{name.replace('_', '-')}")
+    return resume(arguments.resume, [ProgressBar()], asked=settings_given(arguments))
+
+
+def _tell_where_it_starts(trainer: Trainer) -> None:
+    for error in trainer.skipped_checkpoints:
+        print(message("checkpoint.skipped", detail=error))
+    if trainer.resumed:
+        print(message("train.resuming", step=trainer.step, steps=trainer.config.steps))
+
+
+def _tell_how_it_ended(trainer: Trainer, finished: Run) -> None:
+    if trainer.stops_early:
+        print(message("train.stopped-early", step=trainer.step, patience=trainer.config.patience))
+    (_, losses), (_, val_losses) = finished.column("loss"), finished.column("val_loss")
+    print(message("train.done", path=finished.path, loss=losses[-1], val_loss=val_losses[-1]))
