@@ -60,12 +60,21 @@ def judge(check: Check, case: dict, outcome: dict) -> Wrong | None:
     try:
         failure = require_plain(outcome).get("failure")
         if failure is None:
-            return check.judge(case, outcome["output"])
+            return _verdict(check, case, outcome["output"])
         values = {"name": check.answer} | failure["values"]
         message(failure["key"], **values)  # the judge's own text, with every value that it asks for
         return Wrong(failure["key"], values.pop("expected", None), values.pop("actual", None), values)
+    except CourseError:
+        raise
     except Exception as error:  # not what `run_probe` and `probe` make
         return Wrong("check.unreadable", values={"name": check.answer, "what": type(error).__name__})
+
+
+def _verdict(check: Check, case: dict, output: object) -> Wrong | None:
+    fault = check.judge(case, output)
+    if fault is not None and not isinstance(fault, Wrong):
+        raise CourseError("check.judge-returned", check=check.name, what=type(fault).__name__)
+    return fault
 
 
 def run_check(check: Check, answer: object, seed: int | None = None) -> Result:

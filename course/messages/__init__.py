@@ -28,6 +28,10 @@ class CourseError(MiniGPTError):
     def __init__(self, key: str, **values: object):
         super().__init__(key, **{name: shown(value) for name, value in values.items()})
 
+    def _render_traceback_(self) -> list[str]:
+        """In a notebook: the sentence alone, without a traceback."""
+        return [str(self)]
+
 
 class LessonTexts:
     """The texts of one lesson: plot labels, what each check verifies, and one message a misconception.

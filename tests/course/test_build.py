@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -29,6 +31,18 @@ def test_the_built_notebooks_are_current_and_executed(small, built):
     assert outputs["ln-v"][0].text == "6.2383\n"
     assert "image/png" in outputs["curve"][0].data
     assert "✓" in outputs["init-weights_std"][0].text
+
+
+def test_nbval_runs_the_solution_and_compares_the_cells_that_are_marked(small, built, tmp_path):
+    def nbval(root):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", str(root)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+
+    assert "8 passed" in nbval(built / "solutions")
+    spoilt = tmp_path / "spoilt.ipynb"
+    text = small.built("solutions", built).read_text(encoding="utf-8").replace("6.2383", "6.2384")
+    spoilt.write_text(text, encoding="utf-8")
+    assert "1 failed, 7 passed" in nbval(spoilt)
 
 
 def test_sources_alone_decide_the_bytes_of_a_release(small):

@@ -166,6 +166,15 @@ def test_a_case_that_is_not_plain_is_the_authors_mistake():
         draw_cases(Odd(), 1)
 
 
+def test_a_judge_that_returns_neither_none_nor_wrong_is_the_authors_mistake():
+    class Odd(Double):
+        def judge(self, case, output):
+            return True
+
+    with pytest.raises(CourseError, match="bool"):
+        run_check(Odd(), lambda x: 2 * x)
+
+
 @pytest.mark.parametrize(
     "outcome",
     [
