@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 from minigpt.faults.fault import Fault, FaultError
+from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
 
-FAULTS: dict[str, Fault] = {fault.id: fault for fault in START_FAULTS}
+FAULTS: dict[str, Fault] = {fault.id: fault for fault in (*START_FAULTS, *SCHEDULE_FAULTS)}
 
 
 def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float | None]:

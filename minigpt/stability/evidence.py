@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minigpt.config import Config
 from minigpt.logs import Columns, RunError
 from minigpt.run_directory import Run
 
@@ -16,6 +17,7 @@ class Evidence:
     """Everything that the tree may look at. What was not measured is absent, never assumed."""
 
     vocab_size: int | None = None
+    config: Config | None = None  # what was asked for
     starts_from_checkpoint: bool = False  # declared by the manifest
     metrics: Columns = field(default_factory=Columns)
     start: dict[str, Any] = field(default_factory=dict)  # the probes before the first update
@@ -43,6 +45,7 @@ def evidence_of(path: str | Path) -> Evidence:
     start = next((probe for probe in run.probes if probe.get("kind") == "start"), {})
     return Evidence(
         vocab_size=run.config.vocab_size,
+        config=run.config,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
         metrics=run.columns,
         start=start,

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from minigpt.cli import main
 from minigpt.config import Config
 from minigpt.faults import FAULTS
+from minigpt.faults.schedule import SCHEDULE_FAULTS
+from minigpt.faults.start import START_FAULTS
 from minigpt.logs import Columns
 from minigpt.messages import LANGUAGES
 from minigpt.recipe import Recipe
@@ -19,10 +21,13 @@ from minigpt.stability.report import as_data
 from minigpt.trainer import train
 
 SHORT = Config(steps=2, warmup_steps=1, eval_batches=1)
+SMALL = Config(
+    steps=40, warmup_steps=8, n_layer=1, n_head=2, n_embd=16, context=32, batch_size=4, eval_batches=1
+)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [fault.id for fault in START_FAULTS])
 def test_each_fault_is_named(fault, seed, tmp_path):
     train(Recipe(SHORT.replace(seed=seed)).with_fault(fault), tmp_path / "run")
     assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
@@ -34,6 +39,48 @@ def test_a_healthy_run_passes(seed, tmp_path):
     found = check(tmp_path / "run")
     assert found.verdict is Verdict.PASS
     assert {finding.verdict for finding in found.findings} <= {Verdict.PASS, Verdict.NOT_MEASURED}
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "wsd"])
+@pytest.mark.parametrize("fault", [fault.id for fault in SCHEDULE_FAULTS])
+def test_each_fault_of_the_schedule_is_named(fault, schedule, accumulation, tmp_path):
+    config = SMALL.replace(schedule=schedule, accumulation=accumulation)
+    train(Recipe(config).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": "constant", "warmup_steps": 0},  # on purpose
+        {"schedule": "constant"},
+        {"schedule": "linear"},
+        {"schedule": "wsd"},
+        {"schedule": "step"},
+        {"warmup_steps": 0},
+        {"warmup_steps": 1},
+        {"warmup_steps": 40},
+        {"lr_min": 0.0},
+        {"lr_multipliers": "wte=0.1,h.0=2"},
+        {"freeze": "wte"},
+        {"accumulation": 4},
+    ],
+    ids=str,
+)
+def test_a_schedule_asked_for_is_no_fault(settings, tmp_path):
+    train(Recipe(SMALL.replace(**settings)), tmp_path / "run")
+    assert check(tmp_path / "run").verdict is Verdict.PASS
+
+
+def test_a_run_cut_during_warm_up_still_tells_micro_batches_from_a_slow_group(tmp_path):
+    """Case A in small: the schedule counts micro-batches and group 0 has a multiplier of 0.1."""
+    config = SMALL.replace(accumulation=3, steps=10, warmup_steps=10)
+    both = Recipe(config).with_fault("schedule-step-unit").with_fault("lr-group-scale")
+    train(both, tmp_path / "both")
+    assert check(tmp_path / "both").leaf == "schedule-step-unit"
+    train(Recipe(config).with_fault("lr-group-scale"), tmp_path / "one")
+    assert check(tmp_path / "one").leaf == "lr-group-scale"
 
 
 def test_the_verdict_does_not_come_from_the_list_of_faults(tmp_path):
