@@ -9,6 +9,7 @@ course check 18-01           # the checks against their mutants
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 from course import trial
@@ -16,14 +17,24 @@ from course.build import build, differences, orphans, write
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
 from course.source import stamped
-from minigpt.messages import LANGUAGES, MiniGPTError, use_language
+from minigpt.messages import LANGUAGES, MiniGPTError, nearest, use_language
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse, but a wrong command line is one sentence in the user's language."""
 
     def error(self, text: str):
-        self.exit(2, message("cli.usage", error=text, command=self.prog) + "\n")
+        unknown = re.search(r"unrecognized arguments: (\S+)|invalid choice: '(.*?)'", text)
+        together = re.search(r"argument (\S+): not allowed with argument (\S+)", text)
+        if unknown:
+            given = unknown[1] or unknown[2]
+            known = ("build", "check", "--check", "--stamp", "--lang")
+            sentence = message("cli.unknown", given=given, hint=nearest(given, known))
+        elif together:
+            sentence = message("cli.together", one=together[1], other=together[2])
+        else:  # a command or the value of an option is missing
+            sentence = message("cli.missing", command=self.prog)
+        self.exit(2, sentence + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

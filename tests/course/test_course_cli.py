@@ -34,9 +34,19 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
     assert status == 1 and "fr" in err
 
 
-def test_a_wrong_command_line_is_one_sentence(lessons, capsys):
-    status, _, err = run(capsys, "build", "--chekc")
-    assert status == 2 and err.count("\n") == 1
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["build", "--chekc"], "“--check”"),
+        (["biuld"], "“build”"),
+        (["build", "--check", "--stamp"], "--stamp and --check cannot be given together"),
+        (["build", "--lang"], "“course build --help”"),
+        ([], "“course --help”"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(lessons, capsys, arguments, said):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "") and err.count("\n") == 1 and said in err
 
 
 def test_a_stale_translation_fails_the_build_until_it_is_stamped(copied, capsys):
