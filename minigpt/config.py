@@ -34,8 +34,15 @@ class ModelConfig:
     n_head: int = 4  # attention heads; their width is n_embd / n_head
     n_embd: int = 64
     dropout: float = 0.0
-    bias: bool = False  # biases in linear layers and norms; GPT-2 has them, newer models do not
+    bias: bool = False  # biases in linear layers and LayerNorms; GPT-2 has them, newer models do not
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
+    positions: Literal["learned", "rotary"] = "learned"
+    activation: Literal["gelu", "gelu_tanh", "swiglu"] = "gelu"  # gelu_tanh is GPT-2's approximation
+    qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
+    tied_head: bool = True  # the head shares its matrix with the token embedding
     init_std: float = 0.02  # GPT-2's; residual projections get init_std / sqrt(2 · n_layer)
+    z_loss: float = 0.0  # coefficient of ln² Z in the loss, which keeps logits from drifting; PaLM took 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +104,7 @@ AT_LEAST_ONE = (
     *("batch_size", "accumulation", "steps", "eval_batches"),
 )
 NOT_NEGATIVE = (
-    *("weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
+    *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints"),
 )
 
@@ -155,6 +162,8 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
             found = {prefix: float(value) for prefix, _, value in pairs}
         except ValueError as error:
             raise ConfigError("config.bad-multipliers", given=self.lr_multipliers) from error
+        for value in found.values():
+            self._require(0 <= value < math.inf, "bad-multipliers", given=self.lr_multipliers)
         return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
     def frozen(self) -> list[str]:

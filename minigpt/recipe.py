@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import partial
 
 from minigpt import update
 from minigpt.batches import get_batch
@@ -42,6 +43,10 @@ class Recipe:
     clip: Callable = update.clip
     step: Callable = update.step
     faults: tuple[str, ...] = ()  # ids, with ":severity" where one was given, in the order applied
+
+    def __post_init__(self) -> None:
+        if self.loss is cross_entropy and self.config.z_loss:
+            object.__setattr__(self, "loss", partial(cross_entropy, z_loss=self.config.z_loss))
 
     def with_fault(self, fault: str, severity: float | None = None) -> Recipe:
         """Return this recipe with one part broken; faults compose.
