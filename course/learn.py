@@ -65,10 +65,8 @@ def serve(port: int | None, browser: bool) -> int:
             f"--IdentityProvider.token={token}",
         ],
     )
-    if server.port != (port or DEFAULT_PORT):
-        print(message("learn.port-taken-another", port=DEFAULT_PORT, other=server.port))
     address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"
-    print(message("learn.ready", address=address), flush=True)
+    server.io_loop.add_callback(_announce, address, server.port, port)  # runs once the server listens
     signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))  # asks nothing, ends the kernels
     server.start()
     print(message("learn.stopped"))
@@ -94,6 +92,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _refuse(reason: str) -> None:
     raise CourseError("learn.arguments", reason=reason)
+
+
+def _announce(address: str, port: int, wanted: int | None) -> None:
+    if port != (wanted or DEFAULT_PORT):
+        print(message("learn.port-taken-another", port=DEFAULT_PORT, other=port))
+    print(message("learn.ready", address=address), flush=True)
 
 
 def _require_free(port: int) -> None:
