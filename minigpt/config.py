@@ -69,8 +69,8 @@ class ScheduleConfig:
     """Linear warm-up, then a shape that ends at the last step."""
 
     schedule: Literal["cosine", "linear", "constant", "wsd", "step"] = "cosine"
-    lr_max: float = 3e-3
-    lr_min: float = 3e-4
+    lr_max: float = 1e-2  # high, as small models like it; wider ones want less
+    lr_min: float = 1e-3
     warmup_steps: int = 50
     decay_share: float = 0.2  # of the steps after warm-up, for wsd: the decay at the end
     drops: int = 3  # for step: how often the rate drops
