@@ -33,13 +33,13 @@ class Evidence:
         return float(values[0]) if len(steps) and steps[0] == 0 else None
 
 
-def evidence_of(path: str | Path) -> Evidence:
-    """Collect the evidence that a run directory holds. The manifest's list of faults is not looked at.
+def evidence_of(run: Run | str | Path) -> Evidence:
+    """Collect the evidence that a run, or the directory of one, holds. Its list of faults is not looked at.
 
     Raises:
         RunError: the directory is missing, torn or not a run, or has no finished step.
     """
-    run = Run(path)
+    run = run if isinstance(run, Run) else Run(run)
     if not len(run.columns):
         raise RunError("run.no-metrics", path=run.path)
     start = next((probe for probe in run.probes if probe.get("kind") == "start"), {})
