@@ -72,7 +72,7 @@ def pairs(item: Item) -> tuple[Pair, ...]:
         for ask in asks:
             for complement in _complements(verb, item, ask):
                 for time, place in _times(verb, item, ask):
-                    if time and complement and complement.adverb and not time.beside_adverb:
+                    if time and _clash(verb, ask, complement, time):
                         continue
                     pair = _pair(verb, item, subject, ask, complement, time, place)
                     found[str(pair)] = pair
@@ -108,6 +108,13 @@ def _pair(
         has_complement=complement is not None,
         has_time=time is not None,
     )
+
+
+def _clash(verb: Verb, ask: Ask | None, complement: Complement | None, time: Time) -> bool:
+    """Whether the time expression cannot stand in this sentence: "early now", or "she will be tomorrow"."""
+    if complement is None:
+        return ask is None and not verb.bare
+    return complement.adverb and not time.beside_adverb
 
 
 def _complements(verb: Verb, item: Item, ask: Ask | None) -> Iterator[Complement | None]:

@@ -8,6 +8,7 @@ corpus.train, corpus.validation
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def load_text(path: str | Path, validation_share: float = 0.1) -> Corpus:
     if len(text) < MINIMUM_CHARACTERS:
         key = "too-short" if text.strip() else "empty"
         raise MiniGPTError(f"corpus.{key}", path=path, characters=len(text), minimum=MINIMUM_CHARACTERS)
-    lines = text.splitlines(keepends=True)
+    lines = io.StringIO(text).readlines()  # at line feeds alone; splitlines knows eight more
     if len({line.strip() for line in lines} - {""}) < MINIMUM_LINES:
         train, validation = _cut(text, validation_share)
     else:

@@ -36,7 +36,7 @@ def regular_present(infinitive: str) -> list[str]:
     """Return yo, tú, él, nosotros, ellos of a regular verb in the present, yo with its spelling change."""
     stem, ending = _split(infinitive)
     forms = [stem + suffix for suffix in _PRESENT[ending].split()]
-    if ending != "ar" and stem[-1] in _SOUND_BEFORE_O:
+    if ending != "ar" and stem[-1:] in _SOUND_BEFORE_O:
         forms[0] = stem[:-1] + _SOUND_BEFORE_O[stem[-1]] + "o"
     return forms
 
@@ -45,7 +45,7 @@ def regular_past(infinitive: str) -> list[str]:
     """Return yo, tú, él, nosotros, ellos of a regular verb in the preterite, yo with its spelling change."""
     stem, ending = _split(infinitive)
     forms = [stem + suffix for suffix in _PAST[ending].split()]
-    if ending == "ar" and stem[-1] in _SOUND_BEFORE_E:
+    if ending == "ar" and stem[-1:] in _SOUND_BEFORE_E:
         forms[0] = stem[:-1] + _SOUND_BEFORE_E[stem[-1]] + "é"
     return forms
 
@@ -88,7 +88,7 @@ def verb_group(verb: Verb, surface: str, person: str) -> str:
 
 
 def ambiguous(verb: Verb, surface: str, person: str) -> bool:
-    """Whether a past form is also a present one (nosotros trabajamos), so that only a time expression tells."""
+    """Whether a past form is also a present one (nosotros trabajamos): only a time tells them apart."""
     return surface == "past" and finite(verb, "present", person) == finite(verb, "past", person)
 
 
