@@ -3,8 +3,8 @@
     predict("first-loss", healthy=..., broken=...)      # the learner puts a number in place of each `...`
     compare("first-loss", healthy=6.25, broken=49.1)    # after the run: both side by side
 
-A guess is a number or a word, and lives in the notebook's own cell: running that cell again writes it down anew.
-A row is called by the lesson's text of that name, where it has one.
+A guess is a number or a word, and lives in the notebook's own cell: running that cell again writes it down
+anew. A row is called by the lesson's text of that name, where it has one.
 """
 
 from __future__ import annotations

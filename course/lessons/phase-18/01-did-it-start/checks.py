@@ -193,7 +193,9 @@ def _spread(name, values):
         slips["std-by-fan-in"] = (1 / math.sqrt(inputs), math.sqrt(2 / inputs), 1 / math.sqrt(3 * inputs))
     if close(std, 0.02, rtol=SLACK):
         return None
-    return next((key for key, stds in slips.items() if any(close(std, s, rtol=0.05) for s in stds)), "std-off")
+    return next(
+        (key for key, stds in slips.items() if any(close(std, s, rtol=0.05) for s in stds)), "std-off"
+    )
 
 
 class Matrices(_Init):

@@ -3,24 +3,26 @@
 # %% [markdown] id="why" lang="en"
 # Your loss is going down. Is the run healthy?
 #
-# At step 0 the model has learnt nothing, so you can work out what the log must say *before you look at it*. No other
-# moment of a run is so cheap to check: one batch, one line of the log. And many a run that somebody gives up on in
-# the fourth hour was already broken on that line.
+# At step 0 the model has learnt nothing, so you can work out what the log must say *before you look at it*.
+# No other moment of a run is so cheap to check: one batch, one line of the log. And many a run that somebody
+# gives up on in the fourth hour was already broken on that line.
 #
 # Here you break a real mini-GPT, watch it train, and read the evidence yourself. Afterwards you can
 #
 # * say what the first loss must be, and how far off is too far;
-# * tell six broken starts apart: from two numbers where they are enough, with one more measurement where they are not;
+# * tell six broken starts apart: from two numbers where they are enough, with one more measurement where they
+#   are not;
 # * write an initialisation and a masked loss that start right, and prove it with a run.
 #
-# Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds; no GPU is needed.
+# Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds; no GPU is
+# needed.
 
-# %% [markdown] id="why" lang="es" of="16cfe6f1ef16"
+# %% [markdown] id="why" lang="es" of="2e7d8f7b2dd4"
 # Tu loss está bajando. ¿Está sano el run?
 #
-# En el paso 0 el modelo no ha aprendido nada, así que puedes calcular lo que debe decir el log *antes de mirarlo*. No
-# hay otro momento del run que sea tan barato de revisar: un batch, una línea del log. Y más de un run que alguien
-# abandona a la cuarta hora ya estaba roto en esa línea.
+# En el paso 0 el modelo no ha aprendido nada, así que puedes calcular lo que debe decir el log *antes de
+# mirarlo*. No hay otro momento del run que sea tan barato de revisar: un batch, una línea del log. Y más de
+# un run que alguien abandona a la cuarta hora ya estaba roto en esa línea.
 #
 # Aquí vas a romper un mini-GPT de verdad, verlo entrenar y leer tú la evidencia. Al terminar sabrás
 #
@@ -28,8 +30,8 @@
 # * distinguir seis malos arranques: con dos números cuando bastan, y con una medida más cuando no;
 # * escribir una inicialización y un loss con máscara que arrancan bien, y demostrarlo con un run.
 #
-# Ejecuta las celdas en orden con **Shift + Enter**. Todo se entrena en tu propia máquina, en segundos; no hace falta
-# GPU.
+# Ejecuta las celdas en orden con **Shift + Enter**. Todo se entrena en tu propia máquina, en segundos; no
+# hace falta GPU.
 
 # %% id="setup" setup=true
 import dataclasses
@@ -37,11 +39,11 @@ import math
 import random
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from course.live_plot import LivePlot
@@ -59,18 +61,20 @@ from minigpt.trainer import train
 
 lesson("18-01")
 runs = Path("experiments") / "18-01"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
 
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# The model is a two-layer GPT that learns to conjugate: each line of its text is a sentence in Spanish and the same one
-# in English. These are the facts you need.
+# The model is a two-layer GPT that learns to conjugate: each line of its text is a sentence in Spanish and
+# the same one in English. These are the facts you need.
 
-# %% [markdown] id="meet" lang="es" of="14e5942b7543"
+# %% [markdown] id="meet" lang="es" of="b405384b64f7"
 # ## 1 · Un run que se porta mal
 #
-# El modelo es un GPT de dos capas que aprende a conjugar: cada línea de su texto es una oración en español y la misma
-# en inglés. Estos son los datos que necesitas.
+# El modelo es un GPT de dos capas que aprende a conjugar: cada línea de su texto es una oración en español y
+# la misma en inglés. Estos son los datos que necesitas.
 
 # %% id="facts" compare=true
 config = Config(steps=100, warmup_steps=20, eval_every=0)
@@ -84,18 +88,18 @@ print(t("tokens-a-step"), f"{config.batch_size * config.context:,}")
 print(t("text"), *data.tokenizer.decode(data.train[:100]).splitlines()[:3], sep="\n    ")
 
 # %% [markdown] id="colleague" lang="en"
-# Then somebody “improves” the initialisation: every weight matrix now starts 100 times wider than it should. Nothing
-# complains. No error, no warning, no NaN; the program runs to its end.
+# Then somebody “improves” the initialisation: every weight matrix now starts 100 times wider than it should.
+# Nothing complains. No error, no warning, no NaN; the program runs to its end.
 #
-# A training run here is a `Recipe`: a config and the few functions that the loop is made of. A fault exchanges one of
-# those functions. This one exchanges `init_weights`.
+# A training run here is a `Recipe`: a config and the few functions that the loop is made of. A fault
+# exchanges one of those functions. This one exchanges `init_weights`.
 
-# %% [markdown] id="colleague" lang="es" of="5c31941085ec"
-# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza 100 veces más dispersa de lo debido.
-# Nada protesta. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
+# %% [markdown] id="colleague" lang="es" of="66982a80d4d2"
+# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza 100 veces más dispersa de lo
+# debido. Nada protesta. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
 #
-# Aquí un entrenamiento es una `Recipe`: una configuración y las pocas funciones que componen el bucle. Un fallo cambia
-# una de esas funciones. Este cambia `init_weights`.
+# Aquí un entrenamiento es una `Recipe`: una configuración y las pocas funciones que componen el bucle. Un
+# fallo cambia una de esas funciones. Este cambia `init_weights`.
 
 # %% id="break-it"
 broken_recipe = recipe.with_fault("init-scale")
@@ -103,20 +107,21 @@ broken_recipe = recipe.with_fault("init-scale")
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# Before anything is drawn: **what will the loss be at step 0**, before the first update? Once for the healthy run, once
-# for the broken one. Put a number in place of each `...` and run the cell. Nobody grades it, and a wrong guess that you
-# wrote down will teach you more than a right one that you read.
+# Before anything is drawn: **what will the loss be at step 0**, before the first update? Once for the healthy
+# run, once for the broken one. Put a number in place of each `...` and run the cell. Nobody grades it, and a
+# wrong guess that you wrote down will teach you more than a right one that you read.
 #
 # A nudge for the first number: a model that knows nothing has no reason to prefer any of its $V$ tokens.
 
-# %% [markdown] id="predict" lang="es" of="59602aa39410"
+# %% [markdown] id="predict" lang="es" of="fa86b192f1b2"
 # ## 2 · Predice
 #
-# Antes de dibujar nada: **¿cuánto valdrá el loss en el paso 0**, antes de la primera actualización? Una vez para el run
-# sano y otra para el roto. Escribe un número en lugar de cada `...` y ejecuta la celda. Nadie lo califica, y una
-# respuesta equivocada que anotaste te enseñará más que una correcta que leíste.
+# Antes de dibujar nada: **¿cuánto valdrá el loss en el paso 0**, antes de la primera actualización? Una vez
+# para el run sano y otra para el roto. Escribe un número en lugar de cada `...` y ejecuta la celda. Nadie lo
+# califica, y una respuesta equivocada que anotaste te enseñará más que una correcta que leíste.
 #
-# Una pista para el primer número: un modelo que no sabe nada no tiene por qué preferir ninguno de sus $V$ tokens.
+# Una pista para el primer número: un modelo que no sabe nada no tiene por qué preferir ninguno de sus $V$
+# tokens.
 
 # %% id="my-prediction"
 predict("first-loss", healthy=..., broken=...)
@@ -124,9 +129,10 @@ predict("first-loss", healthy=..., broken=...)
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it
 #
-# The healthy run first. Then the broken one, with the healthy run in grey behind it. The dashed line is $\ln V$.
+# The healthy run first. Then the broken one, with the healthy run in grey behind it. The dashed line is $\ln
+# V$.
 
-# %% [markdown] id="break" lang="es" of="b76b99d3f1fc"
+# %% [markdown] id="break" lang="es" of="b75be15cc18d"
 # ## 3 · Rómpelo
 #
 # Primero, el run sano. Después el roto, con el sano en gris al fondo. La línea discontinua es $\ln V$.
@@ -135,24 +141,22 @@ predict("first-loss", healthy=..., broken=...)
 healthy = train(recipe, runs / "healthy", callbacks=[LivePlot()], overwrite=True)
 
 # %% id="train-broken"
-broken = train(
-    broken_recipe, runs / "broken", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True
-)
+broken = train(broken_recipe, runs / "broken", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True)
 
 # %% [markdown] id="your-guess" lang="en"
-# Now compare with what you wrote down. If the second number surprised you, good: by the end of the next section it
-# will not.
+# Now compare with what you wrote down. If the second number surprised you, good: by the end of the next
+# section it will not.
 
-# %% [markdown] id="your-guess" lang="es" of="530a959fbeaf"
-# Ahora compara con lo que anotaste. Si el segundo número te sorprendió, muy bien: al final de la próxima sección ya no
-# te sorprenderá.
+# %% [markdown] id="your-guess" lang="es" of="a5cd1be80ae9"
+# Ahora compara con lo que anotaste. Si el segundo número te sorprendió, muy bien: al final de la próxima
+# sección ya no te sorprenderá.
 
 # %% id="compare-prediction" compare=true
 compare("first-loss", healthy=healthy.metrics[0]["loss"], broken=broken.metrics[0]["loss"])
 
 # %% [markdown] id="inspect" lang="en"
-# Look at the broken curve once more. It falls, and smoothly. Judged by its shape alone it is a fine run. That is why
-# you judge the *start*, where you know the answer, before you judge the shape.
+# Look at the broken curve once more. It falls, and smoothly. Judged by its shape alone it is a fine run. That
+# is why you judge the *start*, where you know the answer, before you judge the shape.
 #
 # ## 4 · Inspect
 #
@@ -160,9 +164,9 @@ compare("first-loss", healthy=healthy.metrics[0]["loss"], broken=broken.metrics[
 #
 # Every run leaves a `manifest.json`: what was asked of it. It is the first thing to open in anybody's run.
 
-# %% [markdown] id="inspect" lang="es" of="51607254c41b"
-# Mira otra vez la curva rota. Baja, y sin sobresaltos. Si la juzgas solo por su forma, es un buen run. Por eso se juzga
-# primero el *arranque*, donde conoces la respuesta, y después la forma.
+# %% [markdown] id="inspect" lang="es" of="715602ac1240"
+# Mira otra vez la curva rota. Baja, y sin sobresaltos. Si la juzgas solo por su forma, es un buen run. Por
+# eso se juzga primero el *arranque*, donde conoces la respuesta, y después la forma.
 #
 # ## 4 · Inspecciona
 #
@@ -177,13 +181,14 @@ for name in ("vocab_size", "n_layer", "batch_size", "init_std", "lr_max"):
     print(f"{name:12} {broken.manifest['config'][name]}")
 
 # %% [markdown] id="asked-and-done" lang="en"
-# `init_std` says 0.02, which is right. And yet the weights are wrong: a config records what was *asked for*; only a
-# measurement says what *happened*. The trainer took one before the first update, and kept it in `probes.jsonl`:
-
-# %% [markdown] id="asked-and-done" lang="es" of="47b714813aee"
-# `init_std` dice 0.02, y eso está bien. Sin embargo, los pesos están mal: una configuración registra lo que se *pidió*;
-# solo una medida dice lo que *pasó*. El trainer hizo una antes de la primera actualización y la guardó en
+# `init_std` says 0.02, which is right. And yet the weights are wrong: a config records what was *asked for*;
+# only a measurement says what *happened*. The trainer took one before the first update, and kept it in
 # `probes.jsonl`:
+
+# %% [markdown] id="asked-and-done" lang="es" of="644abe109c5b"
+# `init_std` dice 0.02, y eso está bien. Sin embargo, los pesos están mal: una configuración registra lo que
+# se *pidió*; solo una medida dice lo que *pasó*. El trainer hizo una antes de la primera actualización y la
+# guardó en `probes.jsonl`:
 
 # %% id="measured-weights" compare=true
 print(f"{'std':>40}   {t('asked-for')}")
@@ -193,10 +198,10 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 # %% [markdown] id="by-hand" lang="en"
 # ### Walk the tree by hand
 #
-# The *stability check* is a list of questions in order of how cheap they are. You walk it from the top and stop at the
-# first failing answer: that leaf is what you mend. Its section 1 asks whether the run started at all. The first two
-# questions need only the first line of the log, with $\Delta = \text{loss}_0 - \ln V$ and $\lVert g\rVert$ the gradient
-# norm before clipping.
+# The *stability check* is a list of questions in order of how cheap they are. You walk it from the top and
+# stop at the first failing answer: that leaf is what you mend. Its section 1 asks whether the run started at
+# all. The first two questions need only the first line of the log, with $\Delta = \text{loss}_0 - \ln V$ and
+# $\lVert g\rVert$ the gradient norm before clipping.
 #
 # | question | healthy | odd | broken |
 # |---|:-:|:-:|:-:|
@@ -205,13 +210,13 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # Find the row and the column for both runs.
 
-# %% [markdown] id="by-hand" lang="es" of="b9b7e611d672"
+# %% [markdown] id="by-hand" lang="es" of="f362417e3069"
 # ### Recorre el árbol a mano
 #
-# La *revisión de estabilidad* es una lista de preguntas, de la más barata a la más cara. La recorres desde arriba y te
-# detienes en la primera respuesta que falla: esa hoja es lo que hay que arreglar. Su sección 1 pregunta si el run
-# arrancó. Las dos primeras preguntas solo necesitan la primera línea del log, con $\Delta = \text{loss}_0 - \ln V$ y
-# $\lVert g\rVert$, la norma del gradiente antes del clipping.
+# La *revisión de estabilidad* es una lista de preguntas, de la más barata a la más cara. La recorres desde
+# arriba y te detienes en la primera respuesta que falla: esa hoja es lo que hay que arreglar. Su sección 1
+# pregunta si el run arrancó. Las dos primeras preguntas solo necesitan la primera línea del log, con $\Delta
+# = \text{loss}_0 - \ln V$ y $\lVert g\rVert$, la norma del gradiente antes del clipping.
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
@@ -229,12 +234,12 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
     print(f"{t(name):8} {first['loss']:8.2f} {delta:+8.2f} {first['grad_norm']:8.2f}")
 
 # %% [markdown] id="walker" lang="en"
-# You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the first
-# failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
+# You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the
+# first failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
 
-# %% [markdown] id="walker" lang="es" of="108b11c99b0e"
-# Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la primera
-# respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
+# %% [markdown] id="walker" lang="es" of="96561601c81c"
+# Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la
+# primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
 show(stability.check(runs / "broken"), Console(width=88))
@@ -242,29 +247,33 @@ show(stability.check(runs / "broken"), Console(width=88))
 # %% [markdown] id="play" lang="en"
 # ### Why do wide weights cost so much? Turn the knob
 #
-# A real model, a real batch, no training: each time you move a knob, the weights are drawn anew and the batch goes
-# through once. On the left is what the model predicts after one piece of text, all 512 tokens from the likeliest to the
-# least likely. A model that knows nothing should be flat: every token at $1/V$. In the middle and on the right you see
-# what the tree reads. The green bands are healthy, the grey line has no head bias.
+# A real model, a real batch, no training: each time you move a knob, the weights are drawn anew and the batch
+# goes through once. On the left is what the model predicts after one piece of text, all 512 tokens from the
+# likeliest to the least likely. A model that knows nothing should be flat: every token at $1/V$. In the
+# middle and on the right you see what the tree reads. The green bands are healthy, the grey line has no head
+# bias.
 #
 # Click a knob, then use the mouse or the arrow keys. Four things to find:
 #
-# 1. Leave the bias at 0 and widen the weights from ×1 to ×100. Which sees it first, the loss or the gradient norm?
+# 1. Leave the bias at 0 and widen the weights from ×1 to ×100. Which sees it first, the loss or the gradient
+#    norm?
 # 2. Find a width at which the loss is broken while the gradient norm is still healthy.
 # 3. Put the width back to ×1 and move only the bias. What does the gradient norm say?
 # 4. Narrow the weights to ×0.1. Is there anything in section 1 that could tell?
 
-# %% [markdown] id="play" lang="es" of="bcc539b244b0"
+# %% [markdown] id="play" lang="es" of="0a6f87e21bea"
 # ### ¿Por qué salen tan caros los pesos dispersos? Gira la perilla
 #
-# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves una perilla se sortean los pesos de nuevo y
-# el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto, los 512 tokens del
-# más probable al menos probable. Un modelo que no sabe nada debería ser plano: cada token en $1/V$. En el centro y a la
-# derecha ves lo que lee el árbol. Las bandas verdes son lo sano; la línea gris no tiene bias en la cabeza.
+# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves una perilla se sortean los pesos
+# de nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto,
+# los 512 tokens del más probable al menos probable. Un modelo que no sabe nada debería ser plano: cada token
+# en $1/V$. En el centro y a la derecha ves lo que lee el árbol. Las bandas verdes son lo sano; la línea gris
+# no tiene bias en la cabeza.
 #
 # Haz clic en una perilla y usa el ratón o las flechas del teclado. Cuatro cosas por descubrir:
 #
-# 1. Deja el bias en 0 y dispersa los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del gradiente?
+# 1. Deja el bias en 0 y dispersa los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
+#    gradiente?
 # 2. Busca una dispersión en la que el loss esté roto y la norma del gradiente siga sana.
 # 3. Vuelve la dispersión a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
 # 4. Baja la dispersión a ×0.1. ¿Hay algo en la sección 1 que pueda notarlo?
@@ -307,7 +316,10 @@ def draw(figure, width, bias):
     left.text(0.97, 0.93, f"“{top}”  {probability[0]:.1%}", ha="right", transform=left.transAxes, fontsize=9)
 
     chance = math.log(V)
-    panels = [(middle, 0, loss, "loss", (chance - 0.5, chance + 0.5)), (right, 1, norm, "gradient", (0.1, 10))]
+    panels = [
+        (middle, 0, loss, "loss", (chance - 0.5, chance + 0.5)),
+        (right, 1, norm, "gradient", (0.1, 10)),
+    ]
     for axes, column, value, label, band in panels:
         axes.axhspan(*band, color="#009e73", alpha=0.18)
         axes.plot(widths, [point[column] for point in curve], color="0.6", linewidth=1)
@@ -331,49 +343,54 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. The loss. It leaves its band a little above ×6; the gradient norm hardly moves until about ×20.
-# 2. Around ×20. The loss is far out of its band, and the gradient norm has not noticed. One number is not enough.
-# 3. Nothing. The gradient norm stays in its band while the loss climbs. The weights are right; the head is opinionated.
-# 4. No. Flat predictions are right for a model that knows nothing, so both numbers look healthy. Measuring the weights
-#    themselves tells (section 5 of the tree does). No single question sees everything; that is why the tree has many.
+# 1. The loss. It leaves its band a little above ×6, the gradient norm only near ×30.
+# 2. Around ×20. The loss is far out of its band, and the gradient norm has not noticed. One number is not
+#    enough.
+# 3. Nothing. The gradient norm stays in its band while the loss climbs. The weights are right; the head is
+#    opinionated.
+# 4. No. Flat predictions are right for a model that knows nothing, so both numbers look healthy. Measuring
+#    the weights themselves tells (section 5 of the tree does). No single question sees everything; that is
+#    why the tree has many.
 #
-# **The reason.** The last norm brings the residual stream to the same size whatever the weights are, and the head
-# multiplies it by its own weights. So logits grow with the head's width: their standard deviation $\sigma$ goes from
-# about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty about one random token, and the
-# loss charges for certainty about the wrong token by the distance between logits. For normally distributed logits it
-# is about $\ln V + \sigma^2/2$ as long as $\sigma$ is small: $\sigma = 1$ costs 0.5, the edge of the healthy band.
+# **The reason.** The last norm brings the residual stream to the same size whatever the weights are, and the
+# head multiplies it by its own weights. So logits grow with the head's width: their standard deviation
+# $\sigma$ goes from about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty
+# about one random token, and the loss charges for certainty about the wrong token by the distance between
+# logits. For normally distributed logits it is about $\ln V + \sigma^2/2$ as long as $\sigma$ is small:
+# $\sigma = 1$ costs 0.5, the edge of the healthy band.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="fad8bbac7b7a"
+# %% [markdown] id="play-answers" lang="es" of="b7e9c5fa24f0"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. El loss. Sale de su banda un poco después de ×6; la norma del gradiente apenas se mueve hasta cerca de ×20.
-# 2. Alrededor de ×20. El loss está muy fuera de su banda y la norma del gradiente no se ha enterado. Un solo número no
-#    basta.
-# 3. Nada. La norma del gradiente sigue en su banda mientras el loss sube. Los pesos están bien; la que tiene prejuicios
-#    es la cabeza.
-# 4. No. Para un modelo que no sabe nada, una predicción plana es lo correcto, así que los dos números parecen sanos. Lo
-#    nota quien mide los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo; por eso el árbol
-#    tiene muchas.
+# 1. El loss. Sale de su banda un poco después de ×6; la norma del gradiente, apenas cerca de ×30.
+# 2. Alrededor de ×20. El loss está muy fuera de su banda y la norma del gradiente no se ha enterado. Un solo
+#    número no basta.
+# 3. Nada. La norma del gradiente sigue en su banda mientras el loss sube. Los pesos están bien; la que tiene
+#    prejuicios es la cabeza.
+# 4. No. Para un modelo que no sabe nada, una predicción plana es lo correcto, así que los dos números parecen
+#    sanos. Lo nota quien mide los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo;
+#    por eso el árbol tiene muchas.
 #
-# **La razón.** La última norma deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y la cabeza lo
-# multiplica por los suyos. Por eso los logits crecen con la dispersión de la cabeza: su desviación estándar $\sigma$
-# pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa dispersión en una certeza casi total sobre
-# un token al azar, y el loss cobra la certeza equivocada según la distancia entre los logits. Con logits normales vale
-# cerca de $\ln V + \sigma^2/2$ mientras $\sigma$ sea pequeña: $\sigma = 1$ cuesta 0.5, el borde de la banda sana.
+# **La razón.** La última norma deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
+# la cabeza lo multiplica por los suyos. Por eso los logits crecen con la dispersión de la cabeza: su
+# desviación estándar $\sigma$ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa
+# dispersión en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la
+# distancia entre los logits. Con logits normales vale cerca de $\ln V + \sigma^2/2$ mientras $\sigma$ sea
+# pequeña: $\sigma = 1$ cuesta 0.5, el borde de la banda sana.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
 # ### Six patients
 #
-# Wide weights are one way to start badly. Here are six runs with one fault each, trained for a few steps. Their files
-# lie in `experiments/18-01/patient-…`; the letters are shuffled. These are the six faults:
+# Wide weights are one way to start badly. Here are six runs with one fault each, trained for a few steps, and
+# a healthy one to compare with. The letters are shuffled. These are the six faults:
 
-# %% [markdown] id="patients" lang="es" of="1ba160e4746f"
+# %% [markdown] id="patients" lang="es" of="a57d9734c30d"
 # ### Seis pacientes
 #
-# Los pesos dispersos son una manera de arrancar mal. Aquí tienes seis runs con un fallo cada uno, entrenados unos pocos
-# pasos. Sus archivos están en `experiments/18-01/patient-…`; las letras están barajadas. Estos son los seis fallos:
+# Los pesos dispersos son una manera de arrancar mal. Aquí tienes seis runs con un fallo cada uno, entrenados
+# unos pocos pasos, y uno sano para comparar. Las letras están barajadas. Estos son los seis fallos:
 
 # %% id="suspects"
 suspects = [
@@ -391,55 +408,61 @@ for name in suspects:
 patients = dict(zip("ABCDEF", random.Random(64).sample(suspects, 6), strict=True))
 severity = {"not-untrained": 60}
 brief = Recipe(config.replace(steps=16, warmup_steps=4, eval_batches=1))
+sick = {letter: brief.with_fault(fault, severity.get(fault)) for letter, fault in patients.items()}
 charts = {}
 
 print(f"{'':8} {'loss₀':>10} {'Δ':>10} {'‖g‖':>10}")
-for letter, fault in patients.items():
-    sick = brief.with_fault(fault, severity.get(fault))
-    charts[letter] = train(sick, runs / f"patient-{letter}", overwrite=True)
-    first = charts[letter].metrics[0]
+for name, ward_recipe in {t("healthy"): brief, **sick}.items():
+    charts[name] = train(ward_recipe, runs / f"ward-{len(charts)}", overwrite=True)
+    first = charts[name].metrics[0]
     delta = first["loss"] - math.log(V)
-    print(f"{letter:8} {first['loss']:10.2f} {delta:+10.2f} {first['grad_norm']:10.2f}")
+    print(f"{name:8} {first['loss']:10.2f} {delta:+10.2f} {first['grad_norm']:10.2f}")
+reference = charts.pop(t("healthy"))
 
 # %% [markdown] id="window" lang="en"
-# The same numbers as a picture: the window of health, and who stands outside. Try to name each of the six before you
-# read on. You have two numbers for each of them.
+# The same numbers as a picture: the window of health, and who stands outside. Try to name each of the six
+# before you read on. You have two numbers for each of them.
 
-# %% [markdown] id="window" lang="es" of="ac9e11a6bb9b"
-# Los mismos números en un dibujo: la ventana de la salud, y quién está fuera. Intenta ponerle nombre a cada uno de los
-# seis antes de seguir leyendo. Tienes dos números de cada uno.
+# %% [markdown] id="window" lang="es" of="cfa9414c0525"
+# Los mismos números en un dibujo: la ventana de la salud, y quién está fuera. Intenta ponerle nombre a cada
+# uno de los seis antes de seguir leyendo. Tienes dos números de cada uno.
 
 # %% id="window-of-health"
-figure = Figure(figsize=(5.6, 3.0), layout="constrained")
-axes = figure.subplots()
 chance = math.log(V)
-axes.add_patch(Rectangle((chance - 0.5, 0.1), 1.0, 9.9, color="#009e73", alpha=0.25))
-axes.axvline(chance, color="black", linestyle="--", linewidth=1, label=f"ln V = {chance:.2f}")
+figure = Figure(figsize=(5.6, 2.8), layout="constrained")
+axes = figure.subplots()
+axes.fill_between((chance - 0.5, chance + 0.5), 0.1, 10, color="#009e73", alpha=0.3, linewidth=0)
+axes.axvline(chance, color="black", linestyle="--", linewidth=1)
+axes.text(chance * 1.12, 2000, f"ln V = {chance:.2f}")
+axes.text(chance * 1.12, 0.13, t("healthy-window"), color="#00664b")
+circle = {"boxstyle": "circle", "facecolor": "white", "edgecolor": "#d55e00"}
 for letter, run in charts.items():
     first = run.metrics[0]
-    axes.annotate(letter, (first["loss"], first["grad_norm"]), ha="center", va="center", weight="bold",
-                  bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": "#d55e00"})
+    point = (first["loss"], first["grad_norm"])
+    axes.annotate(letter, point, ha="center", va="center", weight="bold", bbox=circle)
 axes.set_xscale("symlog", linthresh=10)
 axes.set_yscale("symlog", linthresh=0.1)
-axes.set(xlim=(-1, 40000), ylim=(-0.03, 20000), xlabel=t("loss-0"), ylabel=t("gradient"))
-axes.legend(fontsize=8)
+axes.set(xlim=(-1, 50_000), ylim=(-0.06, 20_000), xlabel=t("loss-0"), ylabel=t("gradient"))
 Picture().show(figure, t("window-alt"))
 
 # %% [markdown] id="inside" lang="en"
-# One of them stands **inside the window**. Its first loss is at chance, its first gradient has a healthy size, and it is
-# broken all the same. And of those above chance: is it the weights, the head, or the loss itself? Two numbers do not
-# say. So look once more: at the first steps, and at four measurements that each cost one forward pass.
+# One of them stands **inside the window**. Its first loss is at chance, its first gradient has a healthy
+# size, and it is broken all the same. And of those above chance: is it the weights, the head, or the loss
+# itself? Two numbers do not say. So look once more: at the first steps (a healthy run in grey, the dashed
+# line is $\ln V$), and at four measurements that each cost one forward pass.
 
-# %% [markdown] id="inside" lang="es" of="128680b52a7f"
-# Uno de ellos está **dentro de la ventana**. Su primer loss está en el azar, su primer gradiente tiene un tamaño sano y,
-# aun así, está roto. Y los que están por encima del azar: ¿son los pesos, la cabeza o el loss mismo? Dos números no lo
-# dicen. Así que mira otra vez: los primeros pasos, y cuatro medidas que cuestan una pasada hacia delante cada una.
+# %% [markdown] id="inside" lang="es" of="fb069417ccfd"
+# Uno de ellos está **dentro de la ventana**. Su primer loss está en el azar, su primer gradiente tiene un
+# tamaño sano y, aun así, está roto. Y los que están por encima del azar: ¿son los pesos, la cabeza o el loss
+# mismo? Dos números no lo dicen. Así que mira otra vez: los primeros pasos (en gris, un run sano; la línea
+# discontinua es $\ln V$), y cuatro medidas que cuestan una pasada hacia delante cada una.
 
 # %% id="first-steps"
 figure = Figure(figsize=(9.2, 1.9), layout="constrained")
 for axes, (letter, run) in zip(figure.subplots(1, 6), charts.items(), strict=True):
-    axes.plot([record["loss"] for record in run.metrics], color="#0072b2")
     axes.axhline(chance, color="black", linestyle="--", linewidth=1)
+    axes.plot([record["loss"] for record in reference.metrics], color="0.6", linewidth=1)
+    axes.plot([record["loss"] for record in run.metrics], color="#0072b2")
     axes.set_title(letter, fontsize=10, weight="bold")
     axes.set_xlabel(t("step"), fontsize=8)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
@@ -454,11 +477,12 @@ for letter, run in charts.items():
     print(f"{letter:8}" + "".join(f"{probe[column]:22.4g}" for column in columns))
 
 # %% [markdown] id="diagnose" lang="en"
-# Now commit yourself. Put a name from the list above in place of each `...`, in quotes, such as `A="head-bias"`.
-
-# %% [markdown] id="diagnose" lang="es" of="dce698f99a48"
-# Ahora comprométete. Escribe un nombre de la lista de arriba en lugar de cada `...`, entre comillas: por ejemplo,
+# Now commit yourself. Put a name from the list above in place of each `...`, in quotes, such as
 # `A="head-bias"`.
+
+# %% [markdown] id="diagnose" lang="es" of="40581ef4ed47"
+# Ahora comprométete. Escribe un nombre de la lista de arriba en lugar de cada `...`, entre comillas: por
+# ejemplo, `A="head-bias"`.
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=..., F=...)
@@ -479,59 +503,59 @@ for letter, walk in walks.items():
 # %% [markdown] id="lessons-of-the-ward" lang="en"
 # Three things to take from the ward.
 #
-# * **Too good is also broken.** A fresh model cannot be below chance. One that is has seen the data before: find the
-#   line that loads weights.
+# * **Too good is also broken.** A fresh model cannot be below chance. One that is has seen the data before:
+#   find the line that loads weights.
 # * **A loss of exactly 0 is not a triumph.** It says that no target counts.
-# * **At chance does not mean healthy.** When every target is the same token, the first loss is still $\ln V$: the model
-#   does not know which token it is, yet. One question further down the tree catches it at step 0; the curve needs a few
-#   steps to look too good to be true.
+# * **At chance does not mean healthy.** When every target is the same token, the first loss is still $\ln V$:
+#   the model does not know which token it is, yet. One question further down the tree catches it at step 0;
+#   the curve needs a few steps to look too good to be true.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="854c714a0ddf"
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="78d506a661c4"
 # Tres cosas que llevarse de esta sala.
 #
-# * **Demasiado bueno también es roto.** Un modelo nuevo no puede estar por debajo del azar. Si lo está, ya vio los
-#   datos: busca la línea que carga pesos.
+# * **Demasiado bueno también es roto.** Un modelo nuevo no puede estar por debajo del azar. Si lo está, ya
+#   vio los datos: busca la línea que carga pesos.
 # * **Un loss de exactamente 0 no es un triunfo.** Dice que ningún target cuenta.
-# * **Estar en el azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue siendo
-#   $\ln V$: el modelo todavía no sabe cuál es. Una pregunta más abajo en el árbol lo descubre en el paso 0; la curva
-#   necesita unos pasos para verse demasiado buena para ser verdad.
+# * **Estar en el azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue
+#   siendo $\ln V$: el modelo todavía no sabe cuál es. Una pregunta más abajo en el árbol lo descubre en el
+#   paso 0; la curva necesita unos pasos para verse demasiado buena para ser verdad.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
 #
-# Three exercises. Each check below an exercise is one small question, from coarse to fine; a failing one tells you
-# what it thinks went wrong. Stuck? Open a hint. There is no penalty.
+# Three exercises. Each check below an exercise is one small question, from coarse to fine; a failing one
+# tells you what it thinks went wrong. Stuck? Open a hint. There is no penalty.
 #
 # ### Exercise 1 · The ruler
 #
 # > Difficulty ●○○○○ · Importance ●●●●● · 10 minutes
 #
-# **1a.** Write `expected_loss(vocab_size)`: the cross-entropy, in nats, of a model that gives each of `vocab_size`
-# tokens the same probability. PyTorch's cross-entropy is in nats too.
+# **1a.** Write `expected_loss(vocab_size)`: the cross-entropy, in nats, of a model that gives each of
+# `vocab_size` tokens the same probability. PyTorch's cross-entropy is in nats too.
 #
 # <details><summary>Hint</summary>
 #
-# The loss of one target is minus the natural logarithm of the probability that the model gave it. Which probability is
-# that here?
+# The loss of one target is minus the natural logarithm of the probability that the model gave it. Which
+# probability is that here?
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="a92c9260664e"
+# %% [markdown] id="fix" lang="es" of="b6ec69c02a30"
 # ## 5 · Arregla
 #
-# Tres ejercicios. Debajo de cada uno hay comprobaciones: preguntas pequeñas, de lo grueso a lo fino. La que falla te
-# dice qué cree que salió mal. ¿Te atascaste? Abre una pista. No cuesta puntos.
+# Tres ejercicios. Debajo de cada uno hay comprobaciones: preguntas pequeñas, de lo grueso a lo fino. La que
+# falla te dice qué cree que salió mal. ¿Te atascaste? Abre una pista. No cuesta puntos.
 #
 # ### Ejercicio 1 · La regla de medir
 #
 # > Dificultad ●○○○○ · Importancia ●●●●● · 10 minutos
 #
-# **1a.** Escribe `expected_loss(vocab_size)`: la entropía cruzada, en nats, de un modelo que da la misma probabilidad a
-# cada uno de los `vocab_size` tokens. La entropía cruzada de PyTorch también está en nats.
+# **1a.** Escribe `expected_loss(vocab_size)`: la entropía cruzada, en nats, de un modelo que da la misma
+# probabilidad a cada uno de los `vocab_size` tokens. La entropía cruzada de PyTorch también está en nats.
 #
 # <details><summary>Pista</summary>
 #
-# El loss de un target es el logaritmo natural, con el signo cambiado, de la probabilidad que el modelo le dio. ¿Cuál es
-# aquí esa probabilidad?
+# El loss de un target es el logaritmo natural, con el signo cambiado, de la probabilidad que el modelo le
+# dio. ¿Cuál es aquí esa probabilidad?
 # </details>
 
 
@@ -552,8 +576,8 @@ check("expected-loss/any", expected_loss)
 check("expected-loss/one", expected_loss)
 
 # %% [markdown] id="task-verdict" lang="en"
-# **1b.** Write `start_verdict(loss, vocab_size)`: question 1.1 as code. With $\Delta$ = `loss` − $\ln V$ it returns one
-# of five words.
+# **1b.** Write `start_verdict(loss, vocab_size)`: question 1.1 as code. With $\Delta$ = `loss` − $\ln V$ it
+# returns one of five words.
 #
 # | $\Delta$ | returns |
 # |---|---|
@@ -565,13 +589,13 @@ check("expected-loss/one", expected_loss)
 #
 # <details><summary>Hint</summary>
 #
-# Every comparison with NaN is false: `nan > 1` and `nan <= 1` both are. So a chain of `if`s lets it fall through to
-# whatever stands last. Ask about NaN first, with `math.isnan`.
+# Every comparison with NaN is false: `nan > 1` and `nan <= 1` both are. So a chain of `if`s lets it fall
+# through to whatever stands last. Ask about NaN first, with `math.isnan`.
 # </details>
 
-# %% [markdown] id="task-verdict" lang="es" of="3d537466a0cb"
-# **1b.** Escribe `start_verdict(loss, vocab_size)`: la pregunta 1.1 hecha código. Con $\Delta$ = `loss` − $\ln V$,
-# devuelve una de cinco palabras.
+# %% [markdown] id="task-verdict" lang="es" of="38ab00968d58"
+# **1b.** Escribe `start_verdict(loss, vocab_size)`: la pregunta 1.1 hecha código. Con $\Delta$ = `loss` −
+# $\ln V$, devuelve una de cinco palabras.
 #
 # | $\Delta$ | devuelve |
 # |---|---|
@@ -583,8 +607,8 @@ check("expected-loss/one", expected_loss)
 #
 # <details><summary>Pista</summary>
 #
-# Toda comparación con NaN es falsa: lo son tanto `nan > 1` como `nan <= 1`. Por eso, en una cadena de `if`, el NaN cae
-# hasta lo que esté al final. Pregunta primero por NaN, con `math.isnan`.
+# Toda comparación con NaN es falsa: lo son tanto `nan > 1` como `nan <= 1`. Por eso, en una cadena de `if`,
+# el NaN cae hasta lo que esté al final. Pregunta primero por NaN, con `math.isnan`.
 # </details>
 
 
@@ -632,14 +656,15 @@ check("start-verdict/nan", start_verdict)
 torch.manual_seed(config.seed)
 model = recipe.build_model(config.replace(bias=True))
 for name, parameter in list(model.named_parameters())[:14]:
-    print(f"{name:22} {tuple(parameter.shape)!s:12} std {parameter.std().item():.3f}")
-print("...")
+    mean, std = parameter.mean().item(), parameter.std().item()
+    print(f"{name:22} {tuple(parameter.shape)!s:10}   mean {mean:6.3f}   std {std:.3f}")
+print("…")
 print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).item():.1f}")
 
 # %% [markdown] id="task-init-2" lang="en"
-# Far above chance. Nobody made a mistake: PyTorch draws an embedding with a standard deviation of 1, and here the
-# embedding is the head as well (`lm_head.weight` *is* `wte.weight`, one tensor with two names). A GPT needs its own
-# initialisation, by the role that each parameter plays:
+# Far above chance. Nobody made a mistake: PyTorch draws an embedding with a standard deviation of 1, and here
+# the embedding is the head as well (`lm_head.weight` *is* `wte.weight`, one tensor with two names). A GPT
+# needs its own initialisation, by the role that each parameter plays:
 #
 # | role | parameters | start |
 # |---|---|---|
@@ -648,32 +673,32 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # | gains of the norms | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
 # | biases | whatever ends in `bias`, also `lm_head.bias` where there is one | 0 |
 #
-# $L$ is `config.n_layer`. Each block adds to the residual stream twice, once from attention and once from the MLP, so
-# $2L$ independent contributions add up. Variances add, so each is drawn $\sqrt{2L}$ times narrower.
+# $L$ is `config.n_layer`. Each block adds to the residual stream twice, once from attention and once from the
+# MLP, so $2L$ independent contributions add up. Variances add, so each is drawn $\sqrt{2L}$ times narrower.
 #
-# Write `init_weights(model, config)`. It changes the parameters in place. In the checks it gets a model in which *every*
-# parameter was spoilt beforehand, and which may have any number of layers.
+# Write `init_weights(model, config)`. It changes the parameters in place. In the checks it gets a model in
+# which *every* parameter was spoilt beforehand, and which may have any number of layers.
 #
 # <details><summary>Hint 1: how to go through the model</summary>
 #
-# `for name, parameter in model.named_parameters():` gives you everything you need: the name tells the role, and
-# `parameter.ndim` is 2 for a matrix and 1 for a gain or a bias.
+# `for name, parameter in model.named_parameters():` gives you everything you need: the name tells the role,
+# and `parameter.ndim` is 2 for a matrix and 1 for a gain or a bias.
 # </details>
 # <details><summary>Hint 2: how to change a parameter in place</summary>
 #
-# `torch.nn.init` has `normal_`, `ones_` and `zeros_`. The underscore means “in place”. To assign by hand, work under
-# `torch.no_grad()` and use `parameter.copy_(…)`; `parameter = …` only renames.
+# `torch.nn.init` has `normal_`, `ones_` and `zeros_`. The underscore means “in place”. To assign by hand,
+# work under `torch.no_grad()` and use `parameter.copy_(…)`; `parameter = …` only renames.
 # </details>
 # <details><summary>Hint 3: which order of questions</summary>
 #
-# Ask for the special cases first: does the name end in `bias`? has it one dimension? does it end in `c_proj.weight`?
-# What is left is an ordinary matrix.
+# Ask for the special cases first: does the name end in `bias`? has it one dimension? does it end in
+# `c_proj.weight`? What is left is an ordinary matrix.
 # </details>
 
-# %% [markdown] id="task-init-2" lang="es" of="e2109e360a37"
-# Muy por encima del azar. Nadie se equivocó: PyTorch sortea un embedding con desviación estándar 1, y aquí el embedding
-# es también la cabeza (`lm_head.weight` *es* `wte.weight`: un tensor con dos nombres). Un GPT necesita su propia
-# inicialización, según el papel de cada parámetro:
+# %% [markdown] id="task-init-2" lang="es" of="08c6be58c129"
+# Muy por encima del azar. Nadie se equivocó: PyTorch sortea un embedding con desviación estándar 1, y aquí el
+# embedding es también la cabeza (`lm_head.weight` *es* `wte.weight`: un tensor con dos nombres). Un GPT
+# necesita su propia inicialización, según el papel de cada parámetro:
 #
 # | papel | parámetros | comienzo |
 # |---|---|---|
@@ -682,12 +707,13 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # | ganancias de las normas | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
 # | biases | lo que termina en `bias`, también `lm_head.bias` si existe | 0 |
 #
-# $L$ es `config.n_layer`. Cada bloque suma dos veces al flujo residual, una desde la atención y otra desde el MLP, así
-# que se suman $2L$ contribuciones independientes. Las varianzas se suman; por eso cada una se sortea $\sqrt{2L}$ veces
-# más angosta.
+# $L$ es `config.n_layer`. Cada bloque suma dos veces al flujo residual, una desde la atención y otra desde el
+# MLP, así que se suman $2L$ contribuciones independientes. Las varianzas se suman; por eso cada una se sortea
+# $\sqrt{2L}$ veces más angosta.
 #
-# Escribe `init_weights(model, config)`. Cambia los parámetros del modelo sin crear otros. En las comprobaciones recibe
-# un modelo con *todos* los parámetros estropeados de antemano, y que puede tener cualquier número de capas.
+# Escribe `init_weights(model, config)`. Cambia los parámetros del modelo sin crear otros. En las
+# comprobaciones recibe un modelo con *todos* los parámetros estropeados de antemano, y que puede tener
+# cualquier número de capas.
 #
 # <details><summary>Pista 1: cómo recorrer el modelo</summary>
 #
@@ -696,13 +722,14 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # </details>
 # <details><summary>Pista 2: cómo cambiar un parámetro sin crear otro</summary>
 #
-# `torch.nn.init` tiene `normal_`, `ones_` y `zeros_`. El guion bajo significa que cambian el tensor que reciben. Para
-# asignar a mano, trabaja dentro de `torch.no_grad()` y usa `parameter.copy_(…)`; `parameter = …` solo cambia el nombre.
+# `torch.nn.init` tiene `normal_`, `ones_` y `zeros_`. El guion bajo significa que cambian el tensor que
+# reciben. Para asignar a mano, trabaja dentro de `torch.no_grad()` y usa `parameter.copy_(…)`; `parameter =
+# …` solo cambia el nombre.
 # </details>
 # <details><summary>Pista 3: en qué orden preguntar</summary>
 #
-# Primero los casos especiales: ¿el nombre termina en `bias`? ¿tiene una sola dimensión? ¿termina en `c_proj.weight`? Lo
-# que queda es una matriz común.
+# Primero los casos especiales: ¿el nombre termina en `bias`? ¿tiene una sola dimensión? ¿termina en
+# `c_proj.weight`? Lo que queda es una matriz común.
 # </details>
 
 
@@ -739,17 +766,18 @@ check("init-weights/biases", init_weights)
 #
 # > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
 #
-# Sentences differ in length, so batches get padding, and padding must not be learnt. The loss is the mean over the
-# targets that count: not the sum (patient-making), not the mean over every position, and not NaN when a batch happens
-# to hold padding alone.
+# Sentences differ in length, so batches get padding, and padding must not be learnt. The loss is the mean
+# over the targets that count: not the sum (patient-making), not the mean over every position, and not NaN
+# when a batch happens to hold padding alone.
 #
-# Write `masked_mean(losses, mask)`. `losses` is a float tensor (B, T) with the loss of each position; `mask` is a
-# boolean tensor (B, T), true where the target counts. It returns a tensor of one number:
+# Write `masked_mean(losses, mask)`. `losses` is a float tensor (B, T) with the loss of each position; `mask`
+# is a boolean tensor (B, T), true where the target counts. It returns a tensor of one number:
 #
-# * the mean of the losses where the mask is true; every *target* weighs the same, however long its sentence is;
+# * the mean of the losses where the mask is true; every *target* weighs the same, however long its sentence
+#   is;
 # * 0 when the mask is true nowhere, and `backward()` must still work;
-# * whatever hides behind the mask, even `inf` or NaN, changes nothing. (But a NaN at a target that counts has to show:
-#   that is news, not noise.)
+# * whatever hides behind the mask, even `inf` or NaN, changes nothing. (But a NaN at a target that counts has
+#   to show: that is news, not noise.)
 #
 # <details><summary>Hint 1: dividing by nothing</summary>
 #
@@ -757,31 +785,33 @@ check("init-weights/biases", init_weights)
 # </details>
 # <details><summary>Hint 2: why not multiply by the mask?</summary>
 #
-# `0 * inf` is NaN, and `0 * nan` too. *Choose* instead of multiplying: `torch.where(mask, …, …)` or `losses[mask]`.
+# `0 * inf` is NaN, and `0 * nan` too. *Choose* instead of multiplying: `torch.where(mask, …, …)` or
+# `losses[mask]`.
 # </details>
 # <details><summary>Hint 3: “does not require grad”</summary>
 #
-# A 0 that you make up yourself has no connection to `losses`, so there is nothing to differentiate. If no target counts,
-# let the 0 come out of the same calculation.
+# A 0 that you make up yourself has no connection to `losses`, so there is nothing to differentiate. If no
+# target counts, let the 0 come out of the same calculation.
 # </details>
 
-# %% [markdown] id="task-mask" lang="es" of="719593d80341"
+# %% [markdown] id="task-mask" lang="es" of="8210e7035c66"
 # ### Ejercicio 3 · Una media sobre lo que cuenta
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# Las oraciones tienen distinto largo, así que los batches llevan padding, y el padding no se debe aprender. El loss es
-# la media sobre los targets que cuentan: no la suma (ya viste a ese paciente), no la media sobre todas las posiciones, y
-# tampoco NaN cuando a un batch le toca solo padding.
+# Las oraciones tienen distinto largo, así que los batches llevan padding, y el padding no se debe aprender.
+# El loss es la media sobre los targets que cuentan: no la suma (ya viste a ese paciente), no la media sobre
+# todas las posiciones, y tampoco NaN cuando a un batch le toca solo padding.
 #
-# Escribe `masked_mean(losses, mask)`. `losses` es un tensor (B, T) de números reales con el loss de cada posición;
-# `mask` es un tensor booleano (B, T), verdadero donde el target cuenta. Devuelve un tensor con un solo número:
+# Escribe `masked_mean(losses, mask)`. `losses` es un tensor (B, T) de números reales con el loss de cada
+# posición; `mask` es un tensor booleano (B, T), verdadero donde el target cuenta. Devuelve un tensor con un
+# solo número:
 #
-# * la media de los losses donde la máscara es verdadera; todos los *targets* pesan lo mismo, sea cual sea el largo de su
-#   oración;
+# * la media de los losses donde la máscara es verdadera; todos los *targets* pesan lo mismo, sea cual sea el
+#   largo de su oración;
 # * 0 cuando la máscara no es verdadera en ninguna parte, y `backward()` tiene que seguir funcionando;
-# * lo que se esconda detrás de la máscara, aunque sea `inf` o NaN, no cambia nada. (Pero un NaN en un target que sí
-#   cuenta se tiene que ver: es una noticia, no ruido.)
+# * lo que se esconda detrás de la máscara, aunque sea `inf` o NaN, no cambia nada. (Pero un NaN en un target
+#   que sí cuenta se tiene que ver: es una noticia, no ruido.)
 #
 # <details><summary>Pista 1: dividir entre nada</summary>
 #
@@ -789,12 +819,13 @@ check("init-weights/biases", init_weights)
 # </details>
 # <details><summary>Pista 2: ¿por qué no multiplicar por la máscara?</summary>
 #
-# `0 * inf` es NaN, y `0 * nan` también. En lugar de multiplicar, *elige*: `torch.where(mask, …, …)` o `losses[mask]`.
+# `0 * inf` es NaN, y `0 * nan` también. En lugar de multiplicar, *elige*: `torch.where(mask, …, …)` o
+# `losses[mask]`.
 # </details>
 # <details><summary>Pista 3: “does not require grad”</summary>
 #
-# Un 0 que inventas tú no tiene conexión con `losses`, así que no hay nada que derivar. Si ningún target cuenta, deja
-# que el 0 salga del mismo cálculo.
+# Un 0 que inventas tú no tiene conexión con `losses`, así que no hay nada que derivar. Si ningún target
+# cuenta, deja que el 0 salga del mismo cálculo.
 # </details>
 
 
@@ -824,14 +855,14 @@ check("masked-mean/gradient", masked_mean)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# A fix is a claim; a run is the proof. Put your own functions into the broken recipe in place of the ones that were
-# there, train again, and walk the tree again. In grey, the broken run from before.
+# A fix is a claim; a run is the proof. Put your own functions into the broken recipe in place of the ones
+# that were there, train again, and walk the tree again. In grey, the broken run from before.
 
-# %% [markdown] id="verify" lang="es" of="b8b52ea810f4"
+# %% [markdown] id="verify" lang="es" of="fb7564f7e5c1"
 # ## 6 · Comprueba
 #
-# Un arreglo es una afirmación; la prueba es un run. Pon tus propias funciones en la receta rota en lugar de las que
-# había, entrena de nuevo y recorre otra vez el árbol. En gris, el run roto de antes.
+# Un arreglo es una afirmación; la prueba es un run. Pon tus propias funciones en la receta rota en lugar de
+# las que había, entrena de nuevo y recorre otra vez el árbol. En gris, el run roto de antes.
 
 
 # %% id="my-loss"
@@ -857,90 +888,102 @@ for name, run in {"broken": broken, "repaired": repaired, "healthy": healthy}.it
 show(stability.check(runs / "repaired"), Console(width=88))
 
 # %% [markdown] id="treat-the-ward" lang="en"
-# Green to the last question of section 1, in your own code. Now take it to the ward: the same two functions, put into
-# each of the six patients. **How many will they cure?** Make a guess before you run the cell.
+# Green to the last question of section 1, in your own code. Now take it to the ward: the same two functions,
+# put into each of the six patients. **How many will they cure?** Write it down first.
 
-# %% [markdown] id="treat-the-ward" lang="es" of="2b7b86267e27"
-# Verde hasta la última pregunta de la sección 1, y con tu propio código. Ahora llévalo a la sala: las mismas dos
-# funciones, puestas en cada uno de los seis pacientes. **¿A cuántos van a curar?** Piensa un número antes de ejecutar la
-# celda.
+# %% [markdown] id="treat-the-ward" lang="es" of="117b42e162ba"
+# Verde hasta la última pregunta de la sección 1, y con tu propio código. Ahora llévalo a la sala: las mismas
+# dos funciones, puestas en cada uno de los seis pacientes. **¿A cuántos van a curar?** Anótalo primero.
+
+# %% id="my-second-prediction"
+predict("cures", cured=...)
 
 # %% id="cures" compare=true
 first_step = brief.config.replace(steps=1, warmup_steps=1)
+cured = 0
 print(f"{'':4} {t('before'):18} {t('after')}")
-for letter, fault in patients.items():
-    treated = dataclasses.replace(brief.with_fault(fault, severity.get(fault)), config=first_step, **mine)
+for letter, sick_recipe in sick.items():
+    treated = dataclasses.replace(sick_recipe, config=first_step, **mine)
     run = train(treated, runs / f"treated-{letter}", overwrite=True)
-    print(f"{letter:4} {walks[letter].leaf:18} {stability.check(run.path).leaf or t('healthy')}")
+    leaf = stability.check(run.path).leaf
+    cured += leaf is None
+    print(f"{letter:4} {walks[letter].leaf:18} {leaf or t('healthy')}")
+print()
+compare("cures", cured=cured)
 
 # %% [markdown] id="two-remain" lang="en"
-# Two remain, and they have something in common: nothing is wrong with their model or their loss. Their **batches** are
-# broken, and no initialisation mends a batch. Your `masked_mean` keeps one of them from turning into NaN, which is what
-# a guard is for; but a guard is not a cure, and the tree goes on saying what is the matter until somebody mends the
-# loader. That is why the first action for these two is to decode one batch and read it:
+# Two remain, and they have something in common: nothing is wrong with their model or their loss. Their
+# **batches** are broken, and no initialisation mends a batch. Your `masked_mean` keeps one of them from
+# turning into NaN, which is what a guard is for; but a guard is not a cure, and the tree goes on saying what
+# is the matter until somebody mends the loader. That is why the first action for these two is to decode one
+# batch and read it:
 
-# %% [markdown] id="two-remain" lang="es" of="086169a143ad"
-# Quedan dos, y tienen algo en común: ni su modelo ni su loss tienen nada malo. Los rotos son sus **batches**, y ninguna
-# inicialización arregla un batch. Tu `masked_mean` evita que uno de ellos se convierta en NaN, que para eso está una
-# protección; pero una protección no es una cura, y el árbol seguirá diciendo lo que pasa hasta que alguien arregle el
-# loader. Por eso, con estos dos, lo primero es decodificar un batch y leerlo:
+# %% [markdown] id="two-remain" lang="es" of="b157cd9e15eb"
+# Quedan dos, y tienen algo en común: ni su modelo ni su loss tienen nada malo. Los rotos son sus **batches**,
+# y ninguna inicialización arregla un batch. Tu `masked_mean` evita que uno de ellos se convierta en NaN, que
+# para eso está una protección; pero una protección no es una cura, y el árbol seguirá diciendo lo que pasa
+# hasta que alguien arregle el loader. Por eso, con estos dos, lo primero es decodificar un batch y leerlo:
 
 # %% id="read-a-batch" compare=true
-for letter, fault in patients.items():
-    if FAULTS[fault].part == "get_batch":
-        ill = brief.with_fault(fault).get_batch(data.train, config, step=0)
-        text = data.tokenizer.decode(ill.targets[0, :16])
-        print(f"{letter}   {t('targets')} {text!r}\n    {t('counted')} {ill.mask.sum().item()} / {ill.mask.numel()}")
+for letter, sick_recipe in sick.items():
+    if sick_recipe.get_batch is not recipe.get_batch:
+        ill = sick_recipe.get_batch(data.train, config, step=0)
+        print(letter, t("targets"), repr(data.tokenizer.decode(ill.targets[0, :16])))
+        print(" ", t("counted"), ill.mask.sum().item(), "/", ill.mask.numel())
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A colleague looks at the curve of the broken run and says: *“It has fallen a long way. It is learning. Let it run
-# overnight.”*
+# A colleague looks at the curve of the broken run and says: *“It has fallen a long way. It is learning. Let
+# it run overnight.”*
 #
-# Answer in three to six sentences, in the cell below: what the first loss says about what this model was predicting, and
-# why; why a falling curve does not show that a run is healthy; and what you would look at before you spend a night on
-# it. (Three points, one for each.)
+# Answer in three to six sentences, in the cell below: what the first loss says about what this model was
+# predicting, and why; why a falling curve does not show that a run is healthy; and what you would look at
+# before you spend a night on it. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="8b1045be2a80"
+# %% [markdown] id="explain" lang="es" of="eae98679e0a1"
 # ## 7 · Explica
 #
-# Un colega mira la curva del run roto y dice: *«Ha bajado muchísimo. Está aprendiendo. Déjalo correr toda la noche».*
+# Un colega mira la curva del run roto y dice: *«Ha bajado muchísimo. Está aprendiendo. Déjalo correr toda la
+# noche».*
 #
-# Responde en tres a seis oraciones, en la celda de abajo: qué dice el primer loss sobre lo que este modelo predecía, y
-# por qué; por qué una curva que baja no demuestra que un run esté sano; y qué mirarías antes de gastar una noche en él.
-# (Tres puntos, uno por cada parte.)
+# Responde en tres a seis oraciones, en la celda de abajo: qué dice el primer loss sobre lo que este modelo
+# predecía, y por qué; por qué una curva que baja no demuestra que un run esté sano; y qué mirarías antes de
+# gastar una noche en él. (Tres puntos, uno por cada parte.)
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
-# The run started far above $\ln V$, so before any training the model was almost certain of wrong tokens; a model that
-# knows nothing should spread its probability evenly. The weights were drawn 100 times too wide, so the logits are too,
-# and softmax turns that spread into certainty. The fall shows only that training is taking back a certainty it should
-# never have had: after all those steps the loss may still be above chance, where the healthy run was before its first
-# update. I would compare the loss of step 0 with $\ln V$, look at the first gradient norm, and measure the standard
-# deviation of the weights against what the config asks for; that costs one batch.
+# The run started far above $\ln V$, so before any training the model was almost certain of wrong tokens; a
+# model that knows nothing should spread its probability evenly. The weights were drawn 100 times too wide, so
+# the logits are too, and softmax turns that spread into certainty. The fall shows only that training is
+# taking back a certainty it should never have had: after all those steps the loss may still be above chance,
+# where the healthy run was before its first update. I would compare the loss of step 0 with $\ln V$, look at
+# the first gradient norm, and measure the standard deviation of the weights against what the config asks for;
+# that costs one batch.
 #
 # ---
-# **Rubric.** One point each. (1) The model was confident and wrong before training, because the weights, and so the
-# logits, are far too wide. “The loss is too high” alone earns nothing. (2) A falling loss says nothing about the level:
-# compares with $\ln V$ or with the healthy run, or says that it is unlearning the initialisation. (3) Names a
-# measurement at step 0 that decides: loss against $\ln V$, gradient norm, or measured against intended standard
-# deviation. “Lower the learning rate” or “train longer” does not count.
+# **Rubric.** One point each. (1) The model was confident and wrong before training, because the weights, and
+# so the logits, are far too wide. “The loss is too high” alone earns nothing. (2) A falling loss says nothing
+# about the level: compares with $\ln V$ or with the healthy run, or says that it is unlearning the
+# initialisation. (3) Names a measurement at step 0 that decides: loss against $\ln V$, gradient norm, or
+# measured against intended standard deviation. “Lower the learning rate” or “train longer” does not count.
 
-# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="595f80266a38"
-# El run empezó muy por encima de $\ln V$: antes de entrenar, el modelo estaba casi seguro de tokens equivocados; un
-# modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se sortearon 100 veces más dispersos de
-# lo debido, así que los logits también, y softmax convierte esa dispersión en certeza. La bajada solo muestra que el
-# entrenamiento está retirando una certeza que nunca debió existir: después de todos esos pasos el loss todavía puede
-# estar por encima del azar, donde el run sano estaba antes de su primera actualización. Yo compararía el loss del paso 0
-# con $\ln V$, miraría la primera norma del gradiente y mediría la desviación estándar de los pesos frente a la que pide
-# la configuración; cuesta un batch.
+# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="3699985f1657"
+# El run empezó muy por encima de $\ln V$: antes de entrenar, el modelo estaba casi seguro de tokens
+# equivocados; un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se sortearon
+# 100 veces más dispersos de lo debido, así que los logits también, y softmax convierte esa dispersión en
+# certeza. La bajada solo muestra que el entrenamiento está retirando una certeza que nunca debió existir:
+# después de todos esos pasos el loss todavía puede estar por encima del azar, donde el run sano estaba antes
+# de su primera actualización. Yo compararía el loss del paso 0 con $\ln V$, miraría la primera norma del
+# gradiente y mediría la desviación estándar de los pesos frente a la que pide la configuración; cuesta un
+# batch.
 #
 # ---
-# **Rúbrica.** Un punto por cada parte. (1) El modelo estaba seguro y equivocado antes de entrenar, porque los pesos, y
-# con ellos los logits, están demasiado dispersos. «El loss es muy alto» por sí solo no da puntos. (2) Que baje no dice
-# nada del nivel: compara con $\ln V$ o con el run sano, o dice que está desaprendiendo la inicialización. (3) Nombra
-# una medida en el paso 0 que decide: el loss frente a $\ln V$, la norma del gradiente, o la desviación estándar medida
-# frente a la pedida. «Bajar el learning rate» o «entrenar más» no cuenta.
+# **Rúbrica.** Un punto por cada parte. (1) El modelo estaba seguro y equivocado antes de entrenar, porque los
+# pesos, y con ellos los logits, están demasiado dispersos. «El loss es muy alto» por sí solo no da puntos.
+# (2) Que baje no dice nada del nivel: compara con $\ln V$ o con el run sano, o dice que está desaprendiendo
+# la inicialización. (3) Nombra una medida en el paso 0 que decide: el loss frente a $\ln V$, la norma del
+# gradiente, o la desviación estándar medida frente a la pedida. «Bajar el learning rate» o «entrenar más» no
+# cuenta.
 
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep
@@ -958,10 +1001,10 @@ for letter, fault in patients.items():
 # | `degenerate-data` | at chance, then almost 0 in a few steps | a single distinct target | decode one batch and read it |
 # | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, $\lVert g\rVert < 0.001$ | check which way round the mask is |
 #
-# One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the learning rate
-# does what you think it does.
+# One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the
+# learning rate does what you think it does.
 
-# %% [markdown] id="card" lang="es" of="84ac650b8b2a"
+# %% [markdown] id="card" lang="es" of="60f3d04da02b"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de mirar cualquier curva: el loss del paso 0 frente a $\ln V$, y la primera norma del gradiente.
@@ -977,5 +1020,5 @@ for letter, fault in patients.items():
 # | `degenerate-data` | en el azar, y casi 0 en pocos pasos | un solo target distinto | decodifica un batch y léelo |
 # | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, $\lVert g\rVert < 0.001$ | revisa el sentido de la máscara |
 #
-# Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección, 18-02,
-# pregunta si el learning rate (tasa de aprendizaje) hace lo que tú crees que hace.
+# Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
+# 18-02, pregunta si el learning rate (tasa de aprendizaje) hace lo que tú crees que hace.

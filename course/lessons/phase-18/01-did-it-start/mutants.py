@@ -1,4 +1,4 @@
-"""Right and wrong answers to lesson 18-01; each wrong one is bound to the checks that it fails and what it is told."""
+"""Right and wrong answers to lesson 18-01; each wrong one names the checks it fails and what it is told."""
 
 from course.mutants import Mutant, Valid
 
@@ -251,8 +251,8 @@ def init_weights(model, config):
         "kaiming",
         _init(
             "torch.nn.init.kaiming_normal_(w)",
-            "torch.nn.init.normal_(w, std=(2 / w.shape[1]) ** 0.5 / (2 * config.n_layer) ** 0.5)",
-        ).replace("(2 / w.shape[1])", "(2 / 64)"),
+            "w.normal_(std=(2 / config.n_embd) ** 0.5 / (2 * config.n_layer) ** 0.5)",
+        ),
         {MATRICES: "std-by-fan-in"},
     ),
     Mutant(
@@ -261,7 +261,12 @@ def init_weights(model, config):
         _init("w.normal_(std=0.002)", "w.normal_(std=0.002 / (2 * config.n_layer) ** 0.5)"),
         {MATRICES: "std-off"},
     ),
-    Mutant("init-weights", "constant", _init("w.fill_(0.02)"), {MATRICES: "matrix-constant", RESIDUAL: "residual-off"}),
+    Mutant(
+        "init-weights",
+        "constant",
+        _init("w.fill_(0.02)"),
+        {MATRICES: "matrix-constant", RESIDUAL: "residual-off"},
+    ),
     Mutant("init-weights", "shifted", _init("w.normal_(mean=0.02, std=0.02)"), {MATRICES: "mean-off"}),
     Mutant(
         "init-weights",
@@ -272,11 +277,14 @@ def init_weights(model, config):
     Mutant(
         "init-weights",
         "new-head",
-        _init() + "        model.lm_head.weight = torch.nn.Parameter(0.02 * torch.randn(config.vocab_size, config.n_embd))",
+        _init() + "        model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.wte.weight))",
         {MATRICES: "tie-broken"},
     ),
     Mutant(
-        "init-weights", "no-residual-scale", _init(residual="w.normal_(std=0.02)"), {RESIDUAL: "residual-not-scaled"}
+        "init-weights",
+        "no-residual-scale",
+        _init(residual="w.normal_(std=0.02)"),
+        {RESIDUAL: "residual-not-scaled"},
     ),
     Mutant(
         "init-weights",
@@ -291,7 +299,10 @@ def init_weights(model, config):
         {RESIDUAL: "residual-no-root"},
     ),
     Mutant(
-        "init-weights", "two-layers", _init(residual="w.normal_(std=0.01)"), {RESIDUAL: "residual-for-two-layers"}
+        "init-weights",
+        "two-layers",
+        _init(residual="w.normal_(std=0.01)"),
+        {RESIDUAL: "residual-for-two-layers"},
     ),
     Mutant(
         "init-weights",
@@ -303,7 +314,9 @@ def init_weights(model, config):
     Mutant("init-weights", "gains-forgotten", _init(gain="pass"), {GAINS: "gain-untouched"}),
     Mutant("init-weights", "gains-drawn", _init(gain="w.normal_(std=0.02)"), {GAINS: "gain-drawn"}),
     Mutant("init-weights", "gains-zero", _init(gain="w.zero_()"), {GAINS: "gain-zero"}),
-    Mutant("init-weights", "gains-around-one", _init(gain="w.normal_(mean=1, std=0.02)"), {GAINS: "gain-off"}),
+    Mutant(
+        "init-weights", "gains-around-one", _init(gain="w.normal_(mean=1, std=0.02)"), {GAINS: "gain-off"}
+    ),
     Mutant("init-weights", "biases-forgotten", _init(bias="pass"), {BIASES: "bias-untouched"}),
     Mutant("init-weights", "biases-drawn", _init(bias="w.normal_(std=0.02)"), {BIASES: "bias-drawn"}),
     Mutant("init-weights", "biases-one", _init(bias="w.fill_(1)"), {BIASES: "bias-one"}),
@@ -320,9 +333,7 @@ def init_weights(model, config):
         {BIASES: "head-bias-removed"},
     ),
     # 3
-    Valid(
-        "masked-mean", "indexing", _masked("return losses[mask].sum() / max(int(mask.sum()), 1)")
-    ),
+    Valid("masked-mean", "indexing", _masked("return losses[mask].sum() / max(int(mask.sum()), 1)")),
     Valid(
         "masked-mean",
         "masked-fill",
