@@ -46,7 +46,7 @@ def test_kneser_ney_counts_contexts_not_occurrences():
 def test_by_hand():
     """Bigrams of 0 1 0 1 1: too few counts to estimate a discount, so each count of one or more loses 0.5."""
     model = NGram(2, 2).fit([0, 1, 0, 1, 1])
-    # Continuations: 0 follows {1}, 1 follows {0, 1}; below, p(0) = 0.5/3 + (1/3)/2 and p(1) = 1.5/3 + (1/3)/2.
+    # 0 follows {1}, 1 follows {0, 1}; below, p(0) = 0.5/3 + (1/3)/2 and p(1) = 1.5/3 + (1/3)/2.
     p0, p1 = 1 / 3, 2 / 3
     # After 0: only 1, twice. After 1: 0 once, 1 once.
     assert np.allclose(model.distribution([0]), [0.25 * p0, 0.75 + 0.25 * p1])
