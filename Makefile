@@ -21,7 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo "Installing into .venv: some minutes the first time / Instalando en .venv: unos minutos la primera vez"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --requirement requirements.lock
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 learn: install  ## open the course in JupyterLab / abre el curso, en inglés primero
@@ -50,5 +50,5 @@ lock:  ## write requirements.lock anew / vuelve a escribir requirements.lock
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --editable '.[dev]'
 	{ sed -n '/^#/p' requirements.lock; \
-	  build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort --ignore-case; } > build/requirements.lock
+	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort --ignore-case; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock

@@ -1,0 +1,104 @@
+"""A real Chromium before a real `course.learn`, in a copy of this checkout because notebooks save themselves.
+
+Screenshots go to `tests/browser/screenshots/`, which git ignores: they are there to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from course.lesson import ROOT
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run --disable-quic"
+).split()
+PATIENCE = 60_000  # milliseconds for anything that needs no training
+expect.set_options(timeout=PATIENCE)
+COPIED = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", ".jupyter", "__pycache__", "experiments", "build", "screenshots"
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium or Chrome; without one, skip here and fail in continuous integration."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
+        refuse("the browser tests need Chromium or Chrome on the PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this checkout."""
+    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("learner") / "course", ignore=COPIED))
+
+
+@pytest.fixture(scope="session")
+def address(checkout: Path) -> Iterator[Callable[[str], str]]:
+    """`address("es")` is what `make aprender` prints; one server a language, and Ctrl-C ends it."""
+    servers: dict[str, tuple[subprocess.Popen, str]] = {}
+
+    def start(language: str) -> str:
+        if language not in servers:
+            servers[language] = _serve(checkout, language)
+        return servers[language][1]
+
+    yield start
+    for server, _ in servers.values():
+        server.send_signal(signal.SIGINT)
+    assert [server.wait(timeout=60) for server, _ in servers.values()] == [0] * len(servers)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A new window; its test fails if the page logs an error, gets one, or asks another machine."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    problems = []
+    page.on("console", lambda entry: entry.type == "error" and problems.append(entry.text))
+    page.on(
+        "response", lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}")
+    )
+    page.on("request", lambda request: _is_outside(request.url) and problems.append(request.url))
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def screenshot(page: Page) -> Callable[[str], None]:
+    """`screenshot("lesson-es")` saves what the window shows."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return lambda name: page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def _serve(checkout: Path, language: str) -> tuple[subprocess.Popen, str]:
+    command = [sys.executable, "-m", "course.learn", "--lang", language, "--no-browser"]
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
+    for line in server.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\S+", line):
+            return server, found[0]
+    raise AssertionError(f"{command} ended with {server.wait()} and printed no address")
+
+
+def _is_outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
