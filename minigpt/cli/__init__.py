@@ -13,7 +13,7 @@ from importlib import import_module
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.messages import MiniGPTError, message, nearest, use_language
 
-COMMANDS = ("train", "sample", "check", "faults")
+COMMANDS = ("train", "sample", "check", "faults", "dashboard")
 
 
 def main(argv: list[str] | None = None) -> int:

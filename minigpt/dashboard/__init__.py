@@ -1,0 +1,17 @@
+"""The dashboard: one HTML file that shows one run or several side by side, and needs nothing else.
+
+sources = [from_run("experiments/first"), from_run("experiments/second")]
+write(Path("dashboard.html"), page(sources))
+
+source.py wandb_run.py   where the figures come from
+panels.py series.py      the seven panels as data, thinned to what a screen can show
+page.py page.html .css   the page around them
+charts.js page.js        drawing (with uPlot, in vendor/) and everything that can be pressed
+live.py                  writing it again while a run goes on
+"""
+
+from minigpt.dashboard.live import follow
+from minigpt.dashboard.page import page, write
+from minigpt.dashboard.source import Source, from_run, from_wandb, named_apart
+
+__all__ = ["Source", "follow", "from_run", "from_wandb", "named_apart", "page", "write"]

@@ -1,0 +1,203 @@
+"""The seven panels as plain data: what to draw, and nothing of how.
+
+A panel is `{"id", "log", "series", "lines", "bands"}`. A series is a curve of one run: `run` (its index),
+`label`, `x`, `y`, and `style` where it is not a plain line ("dashed", "pale", "points"). A label is a name as
+it is (a tensor's), or `{"t": key}` for a text that the page looks up in the reader's language.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigpt.dashboard.series import as_lists, rolling_mean, thin
+from minigpt.dashboard.source import NAMES, RATES, Source
+from minigpt.schedule import lr_at
+
+POINTS = 120_000  # in the whole page: about 2 MB
+MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve
+MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe, all runs together and one alone: more cannot be told apart
+MOST_OTHERS = 12  # columns that fit no panel
+OURS = (  # columns that a trainer logs and that are drawn, summed up or of no use as a curve
+    *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
+    *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
+    *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
+    *("target_loss", "target_steps", "target_seconds"),
+)
+GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))  # seed 001
+ROLLING = 20  # steps, as in the stability check's question 3.1
+
+
+def panels(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Return the seven panels, then one for every foreign column that fits none of them."""
+    draw = Drawing(sources)
+    seven = (loss, learning_rates, gradients, activations, weights, moments, verb_classes)
+    return [*(panel(draw) for panel in seven), *others(draw)]
+
+
+class Drawing:
+    """Turns columns into curves with an even share of the page's points."""
+
+    def __init__(self, sources: Sequence[Source]):
+        self.sources = sources
+        curves = sum(8 + len(source.rates()) for source in sources)
+        self.points = max(LEAST_POINTS, min(MOST_POINTS, POINTS // max(curves, 1)))
+
+    def curve(
+        self, run: int, label: Any, steps: np.ndarray, values: np.ndarray, log: bool = False, style: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return one curve, or none where there is nothing to draw."""
+        if not len(steps):
+            return []
+        points = as_lists(*thin(steps, values, self.points), positive=log)
+        return [{"run": run, "label": label, **points} | ({"style": style} if style else {})]
+
+    def probed(
+        self, kind: str, figures: Callable[[dict[str, Any]], dict[Any, float]], log: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return a curve for every figure that a kind of probe holds, the largest at the end first."""
+        curves = []
+        for run, source in enumerate(self.sources):
+            found: dict[Any, list[tuple[int, float]]] = {}
+            for probe in source.probed(kind):
+                for label, value in figures(probe).items():
+                    found.setdefault(label, []).append((probe["step"], value))
+            for label in _chosen(found, max(LEAST_CURVES, MOST_CURVES // len(self.sources))):
+                steps, values = (np.array(side) for side in zip(*found[label], strict=True))
+                curves += self.curve(run, _label(label), steps, values.astype(float), log)
+        return curves
+
+
+def _chosen(found: dict[Any, list[tuple[int, float]]], most: int) -> list[Any]:
+    """Return the labels to draw: all, or of too many the largest, in the order of the model."""
+    largest = sorted(found, key=lambda label: -np.nan_to_num(found[label][-1][1]))[:most]
+    return [label for label in found if label in largest]
+
+
+def _label(label: Any) -> Any:
+    return label if isinstance(label, str) else {"t": label[0], **({"n": label[1]} if len(label) > 1 else {})}
+
+
+def _panel(id: str, series: list[dict[str, Any]], log: bool = False, **more: Any) -> dict[str, Any]:
+    return {"id": id, "log": log, "series": series, "lines": [], "bands": []} | more
+
+
+def loss(draw: Drawing) -> dict[str, Any]:
+    """Training and validation loss, with chance (ln V) and the n-gram baseline."""
+    series, lines = [], {}
+    for run, source in enumerate(draw.sources):
+        series += draw.curve(run, {"t": "train"}, *source.column("loss"))
+        series += draw.curve(run, {"t": "validation"}, *source.column("val_loss"), style="dashed")
+        series += _spikes(draw, run, source, "loss", "loss_spike")
+        if source.config:
+            lines["chance", round(math.log(source.config.vocab_size), 4)] = None
+        for probe in source.probed("baselines"):
+            if "ngram_loss" in probe:
+                lines["ngram", round(probe["ngram_loss"], 4)] = None
+    return _panel("loss", series, lines=[{"label": {"t": key}, "y": y} for key, y in lines])
+
+
+def learning_rates(draw: Drawing) -> dict[str, Any]:
+    """The rate of every parameter group, and the schedule that the config asked for."""
+    series = []
+    for run, source in enumerate(draw.sources):
+        asked = {}
+        for group, column in source.rates().items():
+            steps, values = source.columns.column(column)
+            series += draw.curve(run, group, steps, values)
+            if source.config and len(steps):
+                multiplier = source.config.multipliers().get(group.partition(":")[2], 1.0)
+                asked.setdefault(multiplier, np.unique(thin(steps, values, draw.points)[0]))
+        for multiplier, steps in asked.items():
+            rates = np.array([lr_at(step, source.config) * multiplier for step in steps.tolist()])
+            label = {"t": "asked"} | ({} if multiplier == 1 else {"n": f"× {multiplier:g}"})
+            series += draw.curve(run, label, steps, rates, style="dashed")
+    return _panel("lr", series)
+
+
+def gradients(draw: Drawing) -> dict[str, Any]:
+    """The gradient norm before clipping, its rolling mean, the bands it should lie in, where it is cut."""
+    series, lines = [], {}
+    for run, source in enumerate(draw.sources):
+        steps, norms = source.column("grad_norm")
+        series += draw.curve(run, {"t": "norm"}, steps, norms, log=True, style="pale")
+        series += draw.curve(run, {"t": "rolling"}, steps, rolling_mean(norms, ROLLING), log=True)
+        series += _spikes(draw, run, source, "grad_norm", "grad_spike")
+        if source.config:
+            lines["clip", source.config.clip_norm] = None
+    bands = [{"label": {"t": key}, "from": low, "to": high} for key, low, high in GRADIENT_BANDS]
+    lines = [{"label": {"t": key}, "y": y} for key, y in lines]
+    return _panel("gradients", series, log=True, lines=lines, bands=bands)
+
+
+def _spikes(draw: Drawing, run: int, source: Source, name: str, event: str) -> list[dict[str, Any]]:
+    """Return the points of `name` at which telemetry told of a spike."""
+    at, _ = source.columns.column(event)
+    if not len(at):
+        return []
+    steps, values = source.column(name)
+    here = np.isin(steps, at) & np.isfinite(values)
+    return draw.curve(run, {"t": "spike"}, steps[here], values[here], style="points")
+
+
+def activations(draw: Drawing) -> dict[str, Any]:
+    """The residual stream's root mean square after the embedding and after every block."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        names = [("embedding",), *(("block", number) for number in range(1, len(probe["rms"])))]
+        return dict(zip(names, probe["rms"], strict=True))
+
+    return _panel("activations", draw.probed("activations", figures, log=True), log=True)
+
+
+def weights(draw: Drawing) -> dict[str, Any]:
+    """The largest singular value of every matrix."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        return {name: tensor["spectral_norm"] for name, tensor in probe["tensors"].items()}
+
+    return _panel("weights", draw.probed("weights", figures, log=True), log=True)
+
+
+def moments(draw: Drawing) -> dict[str, Any]:
+    """Adam's moments over all parameters, and its step counter over the steps taken."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        tensors = probe["tensors"].values()
+        counter = min(tensor["counter"] for tensor in tensors)
+        return {
+            ("m",): math.sqrt(sum(tensor["m"] ** 2 for tensor in tensors)),
+            ("v",): math.sqrt(sum(tensor["v"] ** 2 for tensor in tensors)),
+            ("counter",): counter / (probe["step"] + 1),
+        }
+
+    return _panel("moments", draw.probed("moments", figures, log=True), log=True)
+
+
+def verb_classes(draw: Drawing) -> dict[str, Any]:
+    """The validation loss of regular and of irregular verbs."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        return {(name,): value for name, value in probe["loss"].items()}
+
+    return _panel("verbs", draw.probed("verb-classes", figures))
+
+
+def others(draw: Drawing) -> list[dict[str, Any]]:
+    """A panel for every column that W&B recorded and that fits none of the seven, the first few."""
+    known = {*OURS, *RATES, *(name for names in NAMES.values() for name in names)}
+    names: dict[str, None] = {}
+    for source in draw.sources:
+        names |= {name: None for name in source.columns.names() if not name.startswith("lr.")}
+    found = []
+    for name in [name for name in names if name not in known][:MOST_OTHERS]:
+        curves = [
+            curve
+            for run, source in enumerate(draw.sources)
+            for curve in draw.curve(run, name, *source.columns.column(name))
+        ]
+        found.append(_panel("other", curves, name=name))
+    return found
