@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
@@ -117,22 +117,41 @@ class Classroom:
         file.parent.mkdir(parents=True)
         nbformat.write(notebook, file)
 
-    def submit_answers(self) -> dict[str, list[Valid | Mutant]]:
-        """Hand in every answer of mutants.py, one of each exercise to a student, in both languages.
+    def submit_answers(self) -> None:
+        """Hand in every answer of mutants.py, the languages by turns, as many at once as can be told apart.
 
-        Returns:
-            The answers of each student.
+        Two answers share a submission if they are for different exercises and neither uses the other.
         """
-        answers = load_answers(self.lesson.folder / "mutants.py")
-        columns = [[a for a in answers if a.exercise == exercise] for exercise in self.solutions]
-        rows = {
-            f"answers-{index}": [answer for answer in row if answer]
-            for index, row in enumerate(zip_longest(*columns))
-        }
-        for index, (student, row) in enumerate(rows.items()):
+        rows: list[list[Valid | Mutant]] = []
+        for answer in load_answers(self.lesson.folder / "mutants.py"):
+            row = next((row for row in rows if not any(self._meet(answer, other) for other in row)), None)
+            if row is None:
+                rows.append(row := [])
+            row.append(answer)
+        self.rows = {f"answers-{index}": row for index, row in enumerate(rows)}
+        for index, (student, row) in enumerate(self.rows.items()):
             own = self.solutions | {answer.exercise: answer.code for answer in row}
             self.submit(student, LANGUAGES[index % len(LANGUAGES)], own)
-        return rows
+
+    def disagreements(self) -> dict[str, tuple[set[str], set[str]]]:
+        """By student: checks at which points were lost, and checks that the answers name, where these differ.
+
+        A solution that calls a wrong answer to another exercise loses its points too; those are left out.
+        """
+        found = {}
+        for student, row in self.rows.items():
+            mine = {answer.exercise for answer in row}
+            wrong = {answer.exercise for answer in row if answer.fails}
+            users = {
+                exercise
+                for exercise, code in self.solutions.items()
+                if exercise not in mine and any(self._uses(code, other) for other in wrong)
+            }
+            named = {name for answer in row for name in answer.fails}
+            lost = {name for name in self.lost(student) if name.split("/")[0] not in users}
+            if lost != named:
+                found[student] = (lost, named)
+        return found
 
     def grade(self) -> None:
         """Autograde every submission and write the feedback."""
@@ -158,6 +177,14 @@ class Classroom:
         """The student's feedback page."""
         folder = self.root / "feedback" / student / self.lesson.assignment
         return (folder / f"{self.lesson.slug}.html").read_text(encoding="utf-8")
+
+    def _meet(self, one: Valid | Mutant, other: Valid | Mutant) -> bool:
+        same = one.exercise == other.exercise
+        return same or self._uses(one.code, other.exercise) or self._uses(other.code, one.exercise)
+
+    def _uses(self, code: str, exercise: str) -> bool:
+        names = {check.answer for check in self.lesson.checks.values() if check.exercise == exercise}
+        return any(re.search(rf"\b{name}\b", code) for name in names)
 
     @staticmethod
     def _worth(points: dict, name: str) -> float:
