@@ -78,6 +78,8 @@ def source_notebook(lesson: Lesson, cells: list[Cell], code: str) -> NotebookNod
             made = v4.new_code_cell(cell.text, id=cell.grade_id)
         if cell.role in ("solution", "check", "answer"):
             made.metadata["nbgrader"] = _nbgrader(cell)
+        if cell.folded:
+            made.metadata["jupyter"] = {"source_hidden": True}
         if cell.compare:
             made.metadata["tags"] = [COMPARE_TAG]
         notebook.cells.append(made)

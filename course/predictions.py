@@ -29,7 +29,7 @@ def predict(name: str, **guesses: object) -> None:
 def compare(name: str, **outcomes: object) -> None:
     """Print, a row each, what was guessed and what came out; a guessed word gets a tick or a cross."""
     guesses = _written.get(name, {})
-    print(_line("", message("predict.yours"), message("predict.run")))
+    print(_line("", message("predict.yours"), message("predict.measured")))
     for row, outcome in outcomes.items():
         guess = guesses.get(row)
         mark = ""

@@ -6,6 +6,7 @@ Cell headers (the rest of the file is plain jupytext; every cell has one name, u
     # %% [markdown] id="why" lang="es" of="<hash>"          the same cell in Spanish, directly below
     # %% id="setup" setup=true                              code; setup: `course check` runs it too
     # %% id="ln-v" compare=true                             code whose output nbval compares
+    # %% id="draw" folded=true                              code that JupyterLab shows folded (drawings)
     # %% solution="init-weights"                            an exercise: ### BEGIN SOLUTION … ### END SOLUTION
     # %% check="init-weights/std" points=2                  one line: check("init-weights/std", init_weights)
     # %% [markdown] answer="explain" points=2 lang="en"     graded by hand: model answer, a line ---, rubric
@@ -28,7 +29,7 @@ from minigpt.messages import LANGUAGES, nearest
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 ROLES = {  # the attribute that names the cell → the other attributes that its header may have
-    "id": {"lang", "of", "setup", "compare"},
+    "id": {"lang", "of", "setup", "compare", "folded"},
     "solution": set(),
     "check": {"points"},
     "answer": {"points", "lang", "of"},
@@ -53,6 +54,7 @@ class Cell:
     points: int = 0
     setup: bool = False
     compare: bool = False
+    folded: bool = False
 
     @property
     def is_markdown(self) -> bool:
@@ -188,6 +190,7 @@ def _cell(kind: str, header: dict, text: str, where: dict) -> Cell:
         points=points,
         setup=header.get("setup") is True,
         compare=header.get("compare") is True,
+        folded=header.get("folded") is True,
     )
     if kind == "markdown":
         cell.texts[header["lang"]] = text

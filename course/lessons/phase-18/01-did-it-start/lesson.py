@@ -37,6 +37,7 @@
 import dataclasses
 import math
 import random
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -57,12 +58,18 @@ from minigpt.faults import FAULTS
 from minigpt.model import parameter_count
 from minigpt.recipe import Recipe
 from minigpt.stability.report import seen, show
+from minigpt.stability.start import START_QUESTIONS
 from minigpt.trainer import train
 
 lesson("18-01")
 runs = Path("experiments") / "18-01"
 torch.set_num_threads(1)
 matplotlib.rcParams["font.size"] = 9
+
+
+def walk_section_1(run):
+    return stability.walk(stability.evidence_of(run.path), START_QUESTIONS)
+
 
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
@@ -77,7 +84,7 @@ matplotlib.rcParams["font.size"] = 9
 # la misma en inglés. Estos son los datos que necesitas.
 
 # %% id="facts" compare=true
-config = Config(steps=100, warmup_steps=20, eval_every=0)
+config = Config(steps=100, warmup_steps=20, lr_max=3e-3, eval_every=0)
 recipe = Recipe(config)
 data = recipe.load_data(config)
 V = config.vocab_size
@@ -111,16 +118,16 @@ broken_recipe = recipe.with_fault("init-scale")
 # run, once for the broken one. Put a number in place of each `...` and run the cell. Nobody grades it, and a
 # wrong guess that you wrote down will teach you more than a right one that you read.
 #
-# A nudge for the first number: a model that knows nothing has no reason to prefer any of its $V$ tokens.
+# A nudge for the first number: a model that knows nothing has no reason to prefer any of its V tokens.
 
-# %% [markdown] id="predict" lang="es" of="fa86b192f1b2"
+# %% [markdown] id="predict" lang="es" of="ccc2550d0deb"
 # ## 2 · Predice
 #
 # Antes de dibujar nada: **¿cuánto valdrá el loss en el paso 0**, antes de la primera actualización? Una vez
 # para el run sano y otra para el roto. Escribe un número en lugar de cada `...` y ejecuta la celda. Nadie lo
 # califica, y una respuesta equivocada que anotaste te enseñará más que una correcta que leíste.
 #
-# Una pista para el primer número: un modelo que no sabe nada no tiene por qué preferir ninguno de sus $V$
+# Una pista para el primer número: un modelo que no sabe nada no tiene por qué preferir ninguno de sus V
 # tokens.
 
 # %% id="my-prediction"
@@ -129,13 +136,12 @@ predict("first-loss", healthy=..., broken=...)
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it
 #
-# The healthy run first. Then the broken one, with the healthy run in grey behind it. The dashed line is $\ln
-# V$.
+# The healthy run first. Then the broken one, with the healthy run in grey behind it. The dashed line is ln V.
 
-# %% [markdown] id="break" lang="es" of="b75be15cc18d"
+# %% [markdown] id="break" lang="es" of="b5eafc437dbb"
 # ## 3 · Rómpelo
 #
-# Primero, el run sano. Después el roto, con el sano en gris al fondo. La línea discontinua es $\ln V$.
+# Primero, el run sano. Después el roto, con el sano en gris al fondo. La línea discontinua es ln V.
 
 # %% id="train-healthy"
 healthy = train(recipe, runs / "healthy", callbacks=[LivePlot()], overwrite=True)
@@ -154,9 +160,24 @@ broken = train(broken_recipe, runs / "broken", callbacks=[LivePlot(before=health
 # %% id="compare-prediction" compare=true
 compare("first-loss", healthy=healthy.metrics[0]["loss"], broken=broken.metrics[0]["loss"])
 
+# %% [markdown] id="the-shape-deceives" lang="en"
+# Look at the broken curve once more. It falls, and smoothly. Judged by its shape alone it is a fine run. So
+# ask when each run first knew more than nothing, that is, when its loss first fell below ln V:
+
+# %% [markdown] id="the-shape-deceives" lang="es" of="5513f20e9ece"
+# Mira otra vez la curva rota. Baja, y sin sobresaltos. Si la juzgas solo por su forma, es un buen run.
+# Pregúntate entonces cuándo supo cada run algo más que nada, es decir, cuándo bajó su loss de ln V por primera
+# vez:
+
+# %% id="first-below-chance" compare=true
+for name, run in {"healthy": healthy, "broken": broken}.items():
+    below = [record["step"] for record in run.metrics if record["loss"] < math.log(V)]
+    answer = t("below-chance", step=below[0]) if below else t("never-below", steps=config.steps)
+    print(f"{t(name):8} {answer}")
+
 # %% [markdown] id="inspect" lang="en"
-# Look at the broken curve once more. It falls, and smoothly. Judged by its shape alone it is a fine run. That
-# is why you judge the *start*, where you know the answer, before you judge the shape.
+# All that time went into unlearning a bad start. That is why you judge the *start*, where you know the
+# answer, before you judge the shape.
 #
 # ## 4 · Inspect
 #
@@ -164,9 +185,9 @@ compare("first-loss", healthy=healthy.metrics[0]["loss"], broken=broken.metrics[
 #
 # Every run leaves a `manifest.json`: what was asked of it. It is the first thing to open in anybody's run.
 
-# %% [markdown] id="inspect" lang="es" of="715602ac1240"
-# Mira otra vez la curva rota. Baja, y sin sobresaltos. Si la juzgas solo por su forma, es un buen run. Por
-# eso se juzga primero el *arranque*, donde conoces la respuesta, y después la forma.
+# %% [markdown] id="inspect" lang="es" of="dbbd8c6adf0f"
+# Todo ese tiempo se fue en desaprender un mal comienzo. Por eso se juzga primero el *arranque*, donde conoces
+# la respuesta, y después la forma.
 #
 # ## 4 · Inspecciona
 #
@@ -200,28 +221,28 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # The *stability check* is a list of questions in order of how cheap they are. You walk it from the top and
 # stop at the first failing answer: that leaf is what you mend. Its section 1 asks whether the run started at
-# all. The first two questions need only the first line of the log, with $\Delta = \text{loss}_0 - \ln V$ and
-# $\lVert g\rVert$ the gradient norm before clipping.
+# all. The first two questions need only the first line of the log, with Δ = loss₀ − ln V and ‖g‖ the gradient
+# norm before clipping.
 #
 # | question | healthy | odd | broken |
 # |---|:-:|:-:|:-:|
-# | **1.1** Did it start at chance? $\Delta$ | $-0.5$ to $0.5$ | $0.5$ to $1.76$ | above $1.76$, or below $-0.5$ |
-# | **1.2** Is the first gradient of a sane size? $\lVert g\rVert$ | $0.1$ to $10$ | $10$ to $100$, or $0.001$ to $0.1$ | above $100$, or below $0.001$ |
+# | **1.1** Did it start at chance? Δ | −0.5 to 0.5 | 0.5 to 1.76 | above 1.76, or below −0.5 |
+# | **1.2** Is the first gradient of a sane size? ‖g‖ | 0.1 to 10 | 10 to 100, or 0.001 to 0.1 | above 100, or below 0.001 |
 #
 # Find the row and the column for both runs.
 
-# %% [markdown] id="by-hand" lang="es" of="f362417e3069"
+# %% [markdown] id="by-hand" lang="es" of="c5fc24dad239"
 # ### Recorre el árbol a mano
 #
 # La *revisión de estabilidad* es una lista de preguntas, de la más barata a la más cara. La recorres desde
 # arriba y te detienes en la primera respuesta que falla: esa hoja es lo que hay que arreglar. Su sección 1
-# pregunta si el run arrancó. Las dos primeras preguntas solo necesitan la primera línea del log, con $\Delta
-# = \text{loss}_0 - \ln V$ y $\lVert g\rVert$, la norma del gradiente antes del clipping.
+# pregunta si el run arrancó. Las dos primeras preguntas solo necesitan la primera línea del log, con Δ =
+# loss₀ − ln V y ‖g‖, la norma del gradiente antes del clipping.
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
-# | **1.1** ¿Arrancó en el azar? $\Delta$ | de $-0.5$ a $0.5$ | de $0.5$ a $1.76$ | más de $1.76$, o menos de $-0.5$ |
-# | **1.2** ¿Tiene el primer gradiente un tamaño razonable? $\lVert g\rVert$ | de $0.1$ a $10$ | de $10$ a $100$, o de $0.001$ a $0.1$ | más de $100$, o menos de $0.001$ |
+# | **1.1** ¿Arrancó en el azar? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
+# | **1.2** ¿Tiene el primer gradiente un tamaño razonable? ‖g‖ | de 0.1 a 10 | de 10 a 100, o de 0.001 a 0.1 | más de 100, o menos de 0.001 |
 #
 # Busca la fila y la columna de los dos runs.
 
@@ -242,16 +263,15 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 # primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
-show(stability.check(runs / "broken"), Console(width=88))
+show(walk_section_1(broken), Console(width=88))
 
 # %% [markdown] id="play" lang="en"
 # ### Why do wide weights cost so much? Turn the knob
 #
 # A real model, a real batch, no training: each time you move a knob, the weights are drawn anew and the batch
 # goes through once. On the left is what the model predicts after one piece of text, all 512 tokens from the
-# likeliest to the least likely. A model that knows nothing should be flat: every token at $1/V$. In the
-# middle and on the right you see what the tree reads. The green bands are healthy, the grey line has no head
-# bias.
+# likeliest to the least likely. A model that knows nothing should be flat: every token at 1/V. In the middle
+# and on the right you see what the tree reads. The green bands are healthy, the grey line has no head bias.
 #
 # Click a knob, then use the mouse or the arrow keys. Four things to find:
 #
@@ -261,14 +281,14 @@ show(stability.check(runs / "broken"), Console(width=88))
 # 3. Put the width back to ×1 and move only the bias. What does the gradient norm say?
 # 4. Narrow the weights to ×0.1. Is there anything in section 1 that could tell?
 
-# %% [markdown] id="play" lang="es" of="0a6f87e21bea"
+# %% [markdown] id="play" lang="es" of="ec13c9e1a9f4"
 # ### ¿Por qué salen tan caros los pesos dispersos? Gira la perilla
 #
 # Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves una perilla se sortean los pesos
 # de nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto,
 # los 512 tokens del más probable al menos probable. Un modelo que no sabe nada debería ser plano: cada token
-# en $1/V$. En el centro y a la derecha ves lo que lee el árbol. Las bandas verdes son lo sano; la línea gris
-# no tiene bias en la cabeza.
+# en 1/V. En el centro y a la derecha ves lo que lee el árbol. Las bandas verdes son lo sano; la línea gris no
+# tiene bias en la cabeza.
 #
 # Haz clic en una perilla y usa el ratón o las flechas del teclado. Cuatro cosas por descubrir:
 #
@@ -298,7 +318,7 @@ def start(width, bias):
 widths = np.logspace(-1, 2, 31)
 curve = [start(width, 0.0)[:2] for width in widths]
 
-# %% id="playground"
+# %% id="playground" folded=true
 seen_text = data.tokenizer.decode(batch.inputs[0, :24]).replace("\n", " ⏎ ")
 
 
@@ -353,14 +373,14 @@ playground(
 #    why the tree has many.
 #
 # **The reason.** The last norm brings the residual stream to the same size whatever the weights are, and the
-# head multiplies it by its own weights. So logits grow with the head's width: their standard deviation
-# $\sigma$ goes from about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty
-# about one random token, and the loss charges for certainty about the wrong token by the distance between
-# logits. For normally distributed logits it is about $\ln V + \sigma^2/2$ as long as $\sigma$ is small:
-# $\sigma = 1$ costs 0.5, the edge of the healthy band.
+# head multiplies it by its own weights. So logits grow with the head's width: their standard deviation σ goes
+# from about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty about one random
+# token, and the loss charges for certainty about the wrong token by the distance between logits. For normally
+# distributed logits it is about ln V + σ²/2 as long as σ is small: σ = 1 costs 0.5, the edge of the healthy
+# band.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="b7e9c5fa24f0"
+# %% [markdown] id="play-answers" lang="es" of="c9eed4bf7baa"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. El loss. Sale de su banda un poco después de ×6; la norma del gradiente, apenas cerca de ×30.
@@ -374,10 +394,10 @@ playground(
 #
 # **La razón.** La última norma deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
 # la cabeza lo multiplica por los suyos. Por eso los logits crecen con la dispersión de la cabeza: su
-# desviación estándar $\sigma$ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa
-# dispersión en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la
-# distancia entre los logits. Con logits normales vale cerca de $\ln V + \sigma^2/2$ mientras $\sigma$ sea
-# pequeña: $\sigma = 1$ cuesta 0.5, el borde de la banda sana.
+# desviación estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa dispersión
+# en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la distancia
+# entre los logits. Con logits normales vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1 cuesta 0.5, el
+# borde de la banda sana.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
@@ -406,8 +426,8 @@ for name in suspects:
 
 # %% id="ward" compare=true
 patients = dict(zip("ABCDEF", random.Random(64).sample(suspects, 6), strict=True))
-severity = {"not-untrained": 60}
-brief = Recipe(config.replace(steps=16, warmup_steps=4, eval_batches=1))
+severity = {"not-untrained": 40}
+brief = Recipe(config.replace(steps=20, warmup_steps=4, eval_batches=1))
 sick = {letter: brief.with_fault(fault, severity.get(fault)) for letter, fault in patients.items()}
 charts = {}
 
@@ -427,7 +447,7 @@ reference = charts.pop(t("healthy"))
 # Los mismos números en un dibujo: la ventana de la salud, y quién está fuera. Intenta ponerle nombre a cada
 # uno de los seis antes de seguir leyendo. Tienes dos números de cada uno.
 
-# %% id="window-of-health"
+# %% id="window-of-health" folded=true
 chance = math.log(V)
 figure = Figure(figsize=(5.6, 2.8), layout="constrained")
 axes = figure.subplots()
@@ -449,15 +469,15 @@ Picture().show(figure, t("window-alt"))
 # One of them stands **inside the window**. Its first loss is at chance, its first gradient has a healthy
 # size, and it is broken all the same. And of those above chance: is it the weights, the head, or the loss
 # itself? Two numbers do not say. So look once more: at the first steps (a healthy run in grey, the dashed
-# line is $\ln V$), and at four measurements that each cost one forward pass.
+# line is ln V), and at four measurements that each cost one forward pass.
 
-# %% [markdown] id="inside" lang="es" of="fb069417ccfd"
+# %% [markdown] id="inside" lang="es" of="d4a26a660f2b"
 # Uno de ellos está **dentro de la ventana**. Su primer loss está en el azar, su primer gradiente tiene un
 # tamaño sano y, aun así, está roto. Y los que están por encima del azar: ¿son los pesos, la cabeza o el loss
 # mismo? Dos números no lo dicen. Así que mira otra vez: los primeros pasos (en gris, un run sano; la línea
-# discontinua es $\ln V$), y cuatro medidas que cuestan una pasada hacia delante cada una.
+# discontinua es ln V), y cuatro medidas que cuestan una pasada hacia delante cada una.
 
-# %% id="first-steps"
+# %% id="first-steps" folded=true
 figure = Figure(figsize=(9.2, 1.9), layout="constrained")
 for axes, (letter, run) in zip(figure.subplots(1, 6), charts.items(), strict=True):
     axes.axhline(chance, color="black", linestyle="--", linewidth=1)
@@ -494,11 +514,11 @@ predict("diagnosis", A=..., B=..., C=..., D=..., E=..., F=...)
 # Y ahora el árbol. Solo mira la evidencia, nunca la lista de fallos.
 
 # %% id="name-the-faults" compare=true
-walks = {letter: stability.check(run.path) for letter, run in charts.items()}
+walks = {letter: walk_section_1(run) for letter, run in charts.items()}
 compare("diagnosis", **{letter: walk.leaf for letter, walk in walks.items()})
 print()
 for letter, walk in walks.items():
-    print(f"{letter}  {walk.end.question}  {seen(walk.end)}")
+    print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
 # %% [markdown] id="lessons-of-the-ward" lang="en"
 # Three things to take from the ward.
@@ -506,19 +526,19 @@ for letter, walk in walks.items():
 # * **Too good is also broken.** A fresh model cannot be below chance. One that is has seen the data before:
 #   find the line that loads weights.
 # * **A loss of exactly 0 is not a triumph.** It says that no target counts.
-# * **At chance does not mean healthy.** When every target is the same token, the first loss is still $\ln V$:
+# * **At chance does not mean healthy.** When every target is the same token, the first loss is still ln V:
 #   the model does not know which token it is, yet. One question further down the tree catches it at step 0;
 #   the curve needs a few steps to look too good to be true.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="78d506a661c4"
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="dcbc97e59210"
 # Tres cosas que llevarse de esta sala.
 #
 # * **Demasiado bueno también es roto.** Un modelo nuevo no puede estar por debajo del azar. Si lo está, ya
 #   vio los datos: busca la línea que carga pesos.
 # * **Un loss de exactamente 0 no es un triunfo.** Dice que ningún target cuenta.
 # * **Estar en el azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue
-#   siendo $\ln V$: el modelo todavía no sabe cuál es. Una pregunta más abajo en el árbol lo descubre en el
-#   paso 0; la curva necesita unos pasos para verse demasiado buena para ser verdad.
+#   siendo ln V: el modelo todavía no sabe cuál es. Una pregunta más abajo en el árbol lo descubre en el paso
+#   0; la curva necesita unos pasos para verse demasiado buena para ser verdad.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -576,15 +596,15 @@ check("expected-loss/any", expected_loss)
 check("expected-loss/one", expected_loss)
 
 # %% [markdown] id="task-verdict" lang="en"
-# **1b.** Write `start_verdict(loss, vocab_size)`: question 1.1 as code. With $\Delta$ = `loss` − $\ln V$ it
-# returns one of five words.
+# **1b.** Write `start_verdict(loss, vocab_size)`: question 1.1 as code. With Δ = `loss` − ln V it returns one
+# of five words.
 #
-# | $\Delta$ | returns |
+# | Δ | returns |
 # |---|---|
-# | $-0.5 \le \Delta \le 0.5$ | `"pass"` |
-# | $0.5 < \Delta \le 1.76$ | `"warn"` |
-# | $\Delta > 1.76$ | `"too-high"` |
-# | $\Delta < -0.5$ | `"too-low"` |
+# | −0.5 ≤ Δ ≤ 0.5 | `"pass"` |
+# | 0.5 < Δ ≤ 1.76 | `"warn"` |
+# | Δ > 1.76 | `"too-high"` |
+# | Δ < −0.5 | `"too-low"` |
 # | the loss is NaN | `"unknown"` |
 #
 # <details><summary>Hint</summary>
@@ -593,16 +613,16 @@ check("expected-loss/one", expected_loss)
 # through to whatever stands last. Ask about NaN first, with `math.isnan`.
 # </details>
 
-# %% [markdown] id="task-verdict" lang="es" of="38ab00968d58"
-# **1b.** Escribe `start_verdict(loss, vocab_size)`: la pregunta 1.1 hecha código. Con $\Delta$ = `loss` −
-# $\ln V$, devuelve una de cinco palabras.
+# %% [markdown] id="task-verdict" lang="es" of="a17747e5a76e"
+# **1b.** Escribe `start_verdict(loss, vocab_size)`: la pregunta 1.1 hecha código. Con Δ = `loss` − ln V,
+# devuelve una de cinco palabras.
 #
-# | $\Delta$ | devuelve |
+# | Δ | devuelve |
 # |---|---|
-# | $-0.5 \le \Delta \le 0.5$ | `"pass"` |
-# | $0.5 < \Delta \le 1.76$ | `"warn"` |
-# | $\Delta > 1.76$ | `"too-high"` |
-# | $\Delta < -0.5$ | `"too-low"` |
+# | −0.5 ≤ Δ ≤ 0.5 | `"pass"` |
+# | 0.5 < Δ ≤ 1.76 | `"warn"` |
+# | Δ > 1.76 | `"too-high"` |
+# | Δ < −0.5 | `"too-low"` |
 # | el loss es NaN | `"unknown"` |
 #
 # <details><summary>Pista</summary>
@@ -669,12 +689,12 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # | role | parameters | start |
 # |---|---|---|
 # | embeddings and linear layers | `wte`, `wpe`, `c_attn`, `c_fc` | normal, mean 0, standard deviation 0.02 |
-# | projections into the residual stream | every `c_proj.weight` | normal, mean 0, standard deviation $0.02/\sqrt{2L}$ |
+# | projections into the residual stream | every `c_proj.weight` | normal, mean 0, standard deviation 0.02/√(2L) |
 # | gains of the norms | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
 # | biases | whatever ends in `bias`, also `lm_head.bias` where there is one | 0 |
 #
-# $L$ is `config.n_layer`. Each block adds to the residual stream twice, once from attention and once from the
-# MLP, so $2L$ independent contributions add up. Variances add, so each is drawn $\sqrt{2L}$ times narrower.
+# L is `config.n_layer`. Each block adds to the residual stream twice, once from attention and once from the
+# MLP, so 2L independent contributions add up. Variances add, so each is drawn √(2L) times narrower.
 #
 # Write `init_weights(model, config)`. It changes the parameters in place. In the checks it gets a model in
 # which *every* parameter was spoilt beforehand, and which may have any number of layers.
@@ -695,7 +715,7 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # `c_proj.weight`? What is left is an ordinary matrix.
 # </details>
 
-# %% [markdown] id="task-init-2" lang="es" of="08c6be58c129"
+# %% [markdown] id="task-init-2" lang="es" of="63e4e56b230a"
 # Muy por encima del azar. Nadie se equivocó: PyTorch sortea un embedding con desviación estándar 1, y aquí el
 # embedding es también la cabeza (`lm_head.weight` *es* `wte.weight`: un tensor con dos nombres). Un GPT
 # necesita su propia inicialización, según el papel de cada parámetro:
@@ -703,13 +723,13 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # | papel | parámetros | comienzo |
 # |---|---|---|
 # | embeddings y capas lineales | `wte`, `wpe`, `c_attn`, `c_fc` | normal, media 0, desviación estándar 0.02 |
-# | proyecciones al flujo residual | todos los `c_proj.weight` | normal, media 0, desviación estándar $0.02/\sqrt{2L}$ |
+# | proyecciones al flujo residual | todos los `c_proj.weight` | normal, media 0, desviación estándar 0.02/√(2L) |
 # | ganancias de las normas | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
 # | biases | lo que termina en `bias`, también `lm_head.bias` si existe | 0 |
 #
-# $L$ es `config.n_layer`. Cada bloque suma dos veces al flujo residual, una desde la atención y otra desde el
-# MLP, así que se suman $2L$ contribuciones independientes. Las varianzas se suman; por eso cada una se sortea
-# $\sqrt{2L}$ veces más angosta.
+# L es `config.n_layer`. Cada bloque suma dos veces al flujo residual, una desde la atención y otra desde el
+# MLP, así que se suman 2L contribuciones independientes. Las varianzas se suman; por eso cada una se sortea
+# √(2L) veces más angosta.
 #
 # Escribe `init_weights(model, config)`. Cambia los parámetros del modelo sin crear otros. En las
 # comprobaciones recibe un modelo con *todos* los parámetros estropeados de antemano, y que puede tener
@@ -767,8 +787,8 @@ check("init-weights/biases", init_weights)
 # > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
 #
 # Sentences differ in length, so batches get padding, and padding must not be learnt. The loss is the mean
-# over the targets that count: not the sum (patient-making), not the mean over every position, and not NaN
-# when a batch happens to hold padding alone.
+# over the targets that count: not the sum (you have met that patient), not the mean over every position, and
+# not NaN when a batch happens to hold padding alone.
 #
 # Write `masked_mean(losses, mask)`. `losses` is a float tensor (B, T) with the loss of each position; `mask`
 # is a boolean tensor (B, T), true where the target counts. It returns a tensor of one number:
@@ -794,7 +814,7 @@ check("init-weights/biases", init_weights)
 # target counts, let the 0 come out of the same calculation.
 # </details>
 
-# %% [markdown] id="task-mask" lang="es" of="8210e7035c66"
+# %% [markdown] id="task-mask" lang="es" of="aee1bb83587d"
 # ### Ejercicio 3 · Una media sobre lo que cuenta
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -885,7 +905,7 @@ for name, run in {"broken": broken, "repaired": repaired, "healthy": healthy}.it
     print(f"{t(name):10} {loss:8.2f}   {start_verdict(loss, V)}")
 
 # %% id="walk-repaired"
-show(stability.check(runs / "repaired"), Console(width=88))
+show(walk_section_1(repaired), Console(width=88))
 
 # %% [markdown] id="treat-the-ward" lang="en"
 # Green to the last question of section 1, in your own code. Now take it to the ward: the same two functions,
@@ -905,7 +925,7 @@ print(f"{'':4} {t('before'):18} {t('after')}")
 for letter, sick_recipe in sick.items():
     treated = dataclasses.replace(sick_recipe, config=first_step, **mine)
     run = train(treated, runs / f"treated-{letter}", overwrite=True)
-    leaf = stability.check(run.path).leaf
+    leaf = walk_section_1(run).leaf
     cured += leaf is None
     print(f"{letter:4} {walks[letter].leaf:18} {leaf or t('healthy')}")
 print()
@@ -952,73 +972,72 @@ for letter, sick_recipe in sick.items():
 # gastar una noche en él. (Tres puntos, uno por cada parte.)
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
-# The run started far above $\ln V$, so before any training the model was almost certain of wrong tokens; a
-# model that knows nothing should spread its probability evenly. The weights were drawn 100 times too wide, so
-# the logits are too, and softmax turns that spread into certainty. The fall shows only that training is
-# taking back a certainty it should never have had: after all those steps the loss may still be above chance,
-# where the healthy run was before its first update. I would compare the loss of step 0 with $\ln V$, look at
-# the first gradient norm, and measure the standard deviation of the weights against what the config asks for;
-# that costs one batch.
+# The run started far above ln V, so before any training the model was almost certain of wrong tokens; a model
+# that knows nothing should spread its probability evenly. The weights were drawn 100 times too wide, so the
+# logits are too, and softmax turns that spread into certainty. The fall shows only that training is taking
+# back a certainty it should never have had: after all those steps the loss is still above chance, where the
+# healthy run was before its first update. I would compare the loss of step 0 with ln V, look at the first
+# gradient norm, and measure the standard deviation of the weights against what the config asks for; that
+# costs one batch.
 #
 # ---
 # **Rubric.** One point each. (1) The model was confident and wrong before training, because the weights, and
 # so the logits, are far too wide. “The loss is too high” alone earns nothing. (2) A falling loss says nothing
-# about the level: compares with $\ln V$ or with the healthy run, or says that it is unlearning the
-# initialisation. (3) Names a measurement at step 0 that decides: loss against $\ln V$, gradient norm, or
+# about the level: compares with ln V or with the healthy run, or says that it is unlearning the
+# initialisation. (3) Names a measurement at step 0 that decides: loss against ln V, gradient norm, or
 # measured against intended standard deviation. “Lower the learning rate” or “train longer” does not count.
 
-# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="3699985f1657"
-# El run empezó muy por encima de $\ln V$: antes de entrenar, el modelo estaba casi seguro de tokens
-# equivocados; un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se sortearon
-# 100 veces más dispersos de lo debido, así que los logits también, y softmax convierte esa dispersión en
-# certeza. La bajada solo muestra que el entrenamiento está retirando una certeza que nunca debió existir:
-# después de todos esos pasos el loss todavía puede estar por encima del azar, donde el run sano estaba antes
-# de su primera actualización. Yo compararía el loss del paso 0 con $\ln V$, miraría la primera norma del
-# gradiente y mediría la desviación estándar de los pesos frente a la que pide la configuración; cuesta un
-# batch.
+# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="cd2dbaf47b03"
+# El run empezó muy por encima de ln V: antes de entrenar, el modelo estaba casi seguro de tokens equivocados;
+# un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se sortearon 100 veces más
+# dispersos de lo debido, así que los logits también, y softmax convierte esa dispersión en certeza. La bajada
+# solo muestra que el entrenamiento está retirando una certeza que nunca debió existir: después de todos esos
+# pasos el loss sigue por encima del azar, donde el run sano estaba antes de su primera actualización. Yo
+# compararía el loss del paso 0 con ln V, miraría la primera norma del gradiente y mediría la desviación
+# estándar de los pesos frente a la que pide la configuración; cuesta un batch.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) El modelo estaba seguro y equivocado antes de entrenar, porque los
 # pesos, y con ellos los logits, están demasiado dispersos. «El loss es muy alto» por sí solo no da puntos.
-# (2) Que baje no dice nada del nivel: compara con $\ln V$ o con el run sano, o dice que está desaprendiendo
-# la inicialización. (3) Nombra una medida en el paso 0 que decide: el loss frente a $\ln V$, la norma del
+# (2) Que baje no dice nada del nivel: compara con ln V o con el run sano, o dice que está desaprendiendo la
+# inicialización. (3) Nombra una medida en el paso 0 que decide: el loss frente a ln V, la norma del
 # gradiente, o la desviación estándar medida frente a la pedida. «Bajar el learning rate» o «entrenar más» no
 # cuenta.
 
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep
 #
-# Before you look at any curve: the loss of step 0 against $\ln V$, and the first gradient norm.
+# Before you look at any curve: the loss of step 0 against ln V, and the first gradient norm.
 #
 # | leaf | symptom at the start | threshold | first action |
 # |---|---|---|---|
-# | `init-scale` | loss far above chance, no head bias | $\Delta > 1.76$, or $\lVert g\rVert > 100$ | measure each weight's std against the one its role asks for |
-# | `head-bias` | loss above chance, weights right | $\Delta > 1.76$ and a head bias that is not 0 | drop the bias, or start it at 0 |
+# | `init-scale` | loss far above chance, no head bias | Δ > 1.76, or ‖g‖ > 100 | measure each weight's std against the one its role asks for |
+# | `head-bias` | loss above chance, weights right | Δ > 1.76 and a head bias that is not 0 | drop the bias, or start it at 0 |
 # | `loss-reduction` | loss in the thousands, grows with the batch | feeding the batch twice gives more than 1.5 times the loss | divide by the number of targets that count |
-# | `not-untrained` | too good for a fresh model | $\Delta < -0.5$ and no checkpoint in the manifest | find the line that loads weights |
-# | `target-shift` | looks normal; a loaded checkpoint starts near chance | under 90 % of targets are the next token; from a checkpoint, loss₀ ≥ $0.7\ln V$ | shift in one place: the loader or the loss |
+# | `not-untrained` | too good for a fresh model | Δ < −0.5 and no checkpoint in the manifest | find the line that loads weights |
+# | `target-shift` | looks normal; a loaded checkpoint starts near chance | under 90 % of targets are the next token; from a checkpoint, loss₀ ≥ 0.7 ln V | shift in one place: the loader or the loss |
 # | `future-leak` | looks normal at first, then too good | any gradient from logits to later tokens | put the causal mask back |
 # | `degenerate-data` | at chance, then almost 0 in a few steps | a single distinct target | decode one batch and read it |
-# | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, $\lVert g\rVert < 0.001$ | check which way round the mask is |
+# | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, ‖g‖ < 0.001 | check which way round the mask is |
 #
 # One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the
 # learning rate does what you think it does.
 
-# %% [markdown] id="card" lang="es" of="60f3d04da02b"
+# %% [markdown] id="card" lang="es" of="029c80891682"
 # ## 8 · Una tarjeta para guardar
 #
-# Antes de mirar cualquier curva: el loss del paso 0 frente a $\ln V$, y la primera norma del gradiente.
+# Antes de mirar cualquier curva: el loss del paso 0 frente a ln V, y la primera norma del gradiente.
 #
 # | hoja | síntoma al arrancar | umbral | primera acción |
 # |---|---|---|---|
-# | `init-scale` | loss muy por encima del azar, sin bias en la cabeza | $\Delta > 1.76$, o $\lVert g\rVert > 100$ | mide la desviación de cada peso frente a la que pide su papel |
-# | `head-bias` | loss por encima del azar con los pesos bien | $\Delta > 1.76$ y un bias de la cabeza que no es 0 | quita el bias o haz que empiece en 0 |
+# | `init-scale` | loss muy por encima del azar, sin bias en la cabeza | Δ > 1.76, o ‖g‖ > 100 | mide la desviación de cada peso frente a la que pide su papel |
+# | `head-bias` | loss por encima del azar con los pesos bien | Δ > 1.76 y un bias de la cabeza que no es 0 | quita el bias o haz que empiece en 0 |
 # | `loss-reduction` | loss de miles, que crece con el batch | dar el batch dos veces multiplica el loss por más de 1.5 | divide entre el número de targets que cuentan |
-# | `not-untrained` | demasiado bueno para un modelo nuevo | $\Delta < -0.5$ y ningún checkpoint en el manifest | busca la línea que carga pesos |
-# | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | menos del 90 % de los targets es el token siguiente; desde un checkpoint, loss₀ ≥ $0.7\ln V$ | desplaza en un solo lugar: el loader o el loss |
+# | `not-untrained` | demasiado bueno para un modelo nuevo | Δ < −0.5 y ningún checkpoint en el manifest | busca la línea que carga pesos |
+# | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | menos del 90 % de los targets es el token siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
 # | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | devuelve la máscara causal |
 # | `degenerate-data` | en el azar, y casi 0 en pocos pasos | un solo target distinto | decodifica un batch y léelo |
-# | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, $\lVert g\rVert < 0.001$ | revisa el sentido de la máscara |
+# | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, ‖g‖ < 0.001 | revisa el sentido de la máscara |
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-02, pregunta si el learning rate (tasa de aprendizaje) hace lo que tú crees que hace.
