@@ -1,53 +1,17 @@
-"""Generation: draw the next token again and again."""
+"""A trained run that completes lines of text."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from minigpt import checkpoint
+from minigpt.generation import generate
 from minigpt.model import GPT
 from minigpt.recipe import recipe_of
 from minigpt.run_directory import Run
 from minigpt.tokenizer import Tokenizer
-
-
-@torch.no_grad()
-def generate(
-    model: nn.Module,
-    idx: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    stop: int | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Continue token ids and return them with the continuation.
-
-    Args:
-        idx: (B, T) ids, T ≥ 1.
-        temperature: 0 always takes the likeliest token.
-        top_k: draw among the k likeliest tokens only.
-        stop: end when every sequence has produced this token.
-    """
-    context = model.config.context
-    done = torch.zeros(len(idx), dtype=torch.bool)
-    for _ in range(max_new_tokens):
-        logits = model(idx[:, -context:])[:, -1]  # (B, V)
-        if top_k is not None:
-            kth = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
-            logits = logits.masked_fill(logits < kth, -torch.inf)
-        if temperature == 0:
-            following = logits.argmax(-1, keepdim=True)
-        else:
-            following = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
-        idx = torch.cat([idx, following], dim=1)
-        done |= following[:, 0] == stop
-        if done.all():
-            break
-    return idx
 
 
 class Sampler:
@@ -78,6 +42,7 @@ class Sampler:
         temperature: float = 0.0,
         top_k: int | None = None,
         seed: int = 0,
+        top_p: float | None = None,
     ) -> list[str]:
         """Complete each prompt to the end of its line; an empty prompt starts a new line.
 
@@ -90,7 +55,9 @@ class Sampler:
         for length in sorted({len(ids) for ids in encoded}):
             members = [index for index, ids in enumerate(encoded) if len(ids) == length]
             idx = torch.tensor([encoded[index] for index in members])
-            out = generate(self.model, idx, max_new_tokens, temperature, top_k, newline, generator).tolist()
-            for index, ids in zip(members, out, strict=True):
+            out = generate(
+                self.model, idx, max_new_tokens, temperature, top_k, newline, generator, top_p
+            )  # (members, longest)
+            for index, ids in zip(members, out.tolist(), strict=True):
                 answers[index] = self.tokenizer.decode(ids[1:]).split("\n")[0]
         return [answers[index] for index in range(len(prompts))]

@@ -19,6 +19,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--count", type=int, default=10, help=message("sample.count-help"))
     parser.add_argument("--temperature", type=float, default=0.8, help=message("sample.temperature-help"))
     parser.add_argument("--top-k", type=int | None, default=None, help=message("sample.top-k-help"))
+    parser.add_argument("--top-p", type=float | None, default=None, help=message("sample.top-p-help"))
     parser.add_argument("--seed", type=int, default=0, help=message("sample.seed-help"))
 
 
@@ -29,11 +30,16 @@ def run(arguments: Namespace) -> int:
         [arguments.prompt] * arguments.count,
         temperature=arguments.temperature,
         top_k=arguments.top_k,
+        top_p=arguments.top_p,
         seed=arguments.seed,
     )
     for line in lines:
         print(line)
     if Run(arguments.run_dir).manifest["data"]["name"] == load_corpus().name:
         shares = score_cells(sampler.lines)
-        print(message("sample.cells", **{name: f"{share} ({share.value:.0%})" for name, share in shares.items()}))
+        print(
+            message(
+                "sample.cells", **{name: f"{share} ({share.value:.0%})" for name, share in shares.items()}
+            )
+        )
     return 0
