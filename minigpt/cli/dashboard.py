@@ -28,7 +28,8 @@ def run(arguments: Namespace) -> int:
     folders = [*arguments.run_dirs, *arguments.wandb]
     if not folders:
         raise UsageError("dashboard.no-runs")
-    out = Path(arguments.out) if arguments.out else Path(folders[0]) / "dashboard.html"
+    folder = Path(folders[0]).parent if Path(folders[0]).is_file() else Path(folders[0])
+    out = Path(arguments.out) if arguments.out else folder / "dashboard.html"
 
     def read() -> list[Source]:
         runs = [from_run(folder, may_be_empty=arguments.live) for folder in arguments.run_dirs]

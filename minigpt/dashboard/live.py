@@ -28,18 +28,16 @@ def follow(
     Raises:
         MiniGPTError: a run cannot be read, or the page not be written.
     """
-    sources: Sequence[Source] = ()
-    interval = INTERVAL
+    sources, interval = read(), INTERVAL
     try:
-        while not sources or not all(source.finished for source in sources):
+        while not all(source.finished for source in sources):
             started = time.perf_counter()
-            sources = read()
             write(out, page(sources, live=interval))
-            drawing = time.perf_counter() - started
-            interval = max(INTERVAL, round(drawing / SHARE, 1))
             wait(interval)
+            sources = read()
+            drawing = time.perf_counter() - started - interval
+            interval = max(INTERVAL, round(drawing / SHARE, 1))
     except KeyboardInterrupt:
         pass
-    if sources:
-        write(out, page(sources))
+    write(out, page(sources))
     return sources

@@ -7,6 +7,7 @@ it is (a tensor's), or `{"t": key}` for a text that the page looks up in the rea
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,8 +64,9 @@ class Drawing:
         for run, source in enumerate(self.sources):
             found: dict[Any, list[tuple[int, float]]] = {}
             for probe in source.probed(kind):
-                for label, value in figures(probe).items():
-                    found.setdefault(label, []).append((probe["step"], value))
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # a probe of another version
+                    for label, value in figures(probe).items():
+                        found.setdefault(label, []).append((int(probe["step"]), float(value)))
             for label in _chosen(found, max(LEAST_CURVES, MOST_CURVES // len(self.sources))):
                 steps, values = (np.array(side) for side in zip(*found[label], strict=True))
                 curves += self.curve(run, _label(label), steps, values.astype(float), log)
