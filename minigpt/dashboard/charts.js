@@ -33,8 +33,8 @@ function looks(panel, runs) {
 }
 
 class Chart {
-  constructor(panel, element, { runs, text, label, hidden, onToggle }) {
-    Object.assign(this, { panel, element, runs, text, label, hidden, onToggle });
+  constructor(panel, element, { runs, extent, text, label, hidden, onToggle }) {
+    Object.assign(this, { panel, element, runs, extent, text, label, hidden, onToggle });
     this.looks = looks(panel, runs);
     this.data = uPlot.join(panel.series.map((series) => [series.x, series.y]));
     this.box = element.querySelector(".chart");
@@ -49,7 +49,7 @@ class Chart {
     return {
       width: this.box.clientWidth, height: this.height(), legend: { show: false },
       cursor: { sync: { key: "step" }, drag: { x: true, y: false }, points: { size: 7 } },
-      scales: { x: { time: false }, y: panel.log ? { distr: 3, range: (u, low, high) => this.logRange(low, high) } : { range: (u, low, high) => this.range(low, high) } },
+      scales: { x: { time: false, range: (u, low, high) => this.stretch(low, high) }, y: panel.log ? { distr: 3, range: (u, low, high) => this.logRange(low, high) } : { range: (u, low, high) => this.range(low, high) } },
       axes: [
         { ...axis, size: 28, values: (u, ticks) => ticks.map(compact) },
         { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (panel.log && !ROUND.test((tick || 0).toExponential()) ? "" : compact(tick))) },
@@ -72,6 +72,12 @@ class Chart {
   }
 
   height() { return innerWidth < 600 ? 220 : this.element.matches(":first-child") ? 320 : 250; }
+
+  /* Every chart shows the same steps, also where little was measured, until it is zoomed. */
+  stretch(low, high) {
+    const xs = this.data[0], whole = low === xs[0] && high === xs[xs.length - 1];
+    return whole || low === null ? this.extent : [low, high];
+  }
 
   range(low, high) {
     if (low === null) return [0, 1];
@@ -182,11 +188,11 @@ class Chart {
     };
     const zoom = (factor) => {
       const middle = xs[here];
-      plot.setScale("x", { min: Math.max(xs[0], middle - (middle - min) * factor), max: Math.min(xs.at(-1), middle + (max - middle) * factor) });
+      plot.setScale("x", { min: Math.max(this.extent[0], middle - (middle - min) * factor), max: Math.min(this.extent[1], middle + (max - middle) * factor) });
     };
     const actions = {
       ArrowLeft: () => move(here - jump), ArrowRight: () => move(here + jump), Home: () => move(0), End: () => move(xs.length - 1),
-      "+": () => zoom(0.5), "-": () => zoom(2), Escape: () => plot.setScale("x", { min: xs[0], max: xs.at(-1) }),
+      "+": () => zoom(0.5), "-": () => zoom(2), Escape: () => plot.setScale("x", { min: this.extent[0], max: this.extent[1] }),
     };
     if (event.altKey || event.ctrlKey || event.metaKey || !actions[event.key]) return;
     event.preventDefault();

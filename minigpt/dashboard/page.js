@@ -9,6 +9,8 @@ const memory = {  // what the reader chose; a browser may refuse to keep it
 };
 const choice = { language: memory.get("language") || data.language, theme: memory.get("theme") || "auto", paused: !!memory.get("paused") };
 const hidden = new Set(memory.get("hidden") || []);
+const ends = data.panels.flatMap((panel) => panel.series.flatMap((series) => [series.x[0], series.x[series.x.length - 1]]));
+const extent = [Math.min(...ends), Math.max(...ends, Math.min(...ends) + 1)];
 let charts = [];
 
 const text = (key) => data.texts[choice.language][key] ?? key;
@@ -66,7 +68,7 @@ function panel(spec) {
   chart.setAttribute("aria-labelledby", title.id);
   chart.setAttribute("aria-describedby", about.id);
   make(box, "ul", "", "legend");
-  charts.push(new Chart(spec, box, { runs: data.runs, text, label, hidden, onToggle: () => memory.set("hidden", [...hidden]) }));
+  charts.push(new Chart(spec, box, { runs: data.runs, extent, text, label, hidden, onToggle: () => memory.set("hidden", [...hidden]) }));
 }
 
 function walk(run) {
