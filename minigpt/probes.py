@@ -115,6 +115,7 @@ def weight_statistics(model: nn.Module) -> dict[str, dict[str, float]]:
         name: {
             "mean": parameter.detach().mean().item(),
             "std": parameter.detach().std().item(),
+            "size": parameter.numel(),
             "expected_std": expected_std(name, model.config),
         }
         for name, parameter in model.named_parameters()

@@ -28,8 +28,10 @@ from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
 from minigpt.optim import freeze
 from minigpt.precision import build_precision, compiled
+from minigpt.overlap import shared_lines
 from minigpt.probes import start_probes
 from minigpt.recipe import Recipe, recipe_of
+from minigpt.rehearsal import rehearse
 from minigpt.run_directory import Run
 from minigpt.run_writer import RunWriter, describe_run
 from minigpt.telemetry import Telemetry
@@ -74,6 +76,7 @@ class Trainer:
         if resume:
             self._resume()
         self.writer: RunWriter | None = self.world.on_main(lambda: self._open(resume))
+        self._watching: list[Any] = []  # the callbacks that were told of the start
 
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(self.config.seed)
@@ -142,17 +145,25 @@ class Trainer:
                             self.save()
                         raise Interrupted
         finally:
-            self._tell("on_end")
-            if self.writer:
-                self.writer.close()
+            try:
+                self._tell("on_end")
+            finally:
+                if self.writer:
+                    self.writer.close()
         self.world.leave()
         return Run(self.run_dir)
 
     def _start(self) -> None:
         if self.step == 0:
-            evidence = start_probes(self.model, self.recipe.loss, self._batch(0))
-            self.writer.probe({"step": 0, "kind": "start"} | evidence)
-        self._tell("on_start")
+            batch, newline = self._batch(0), self.data.tokenizer.newline
+            evidence = start_probes(self.model, self.recipe.loss, batch)
+            overlap = shared_lines(self.data.train, self.data.validation, newline)
+            self.writer.probe({"step": 0, "kind": "start"} | evidence | {"shared_lines": overlap})
+            rehearsed = rehearse(self.recipe, self.model, self.optimizer, batch)
+            self.writer.probe({"step": 0, "kind": "rehearsal"} | rehearsed)
+        for callback in self.callbacks:
+            self._tell_one(callback, "on_start")
+            self._watching.append(callback)
 
     @property
     def stops_early(self) -> bool:
@@ -244,10 +255,13 @@ class Trainer:
         checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints)
 
     def _tell(self, event: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            method = getattr(callback, event, None)
-            if method:
-                method(self, *arguments)
+        for callback in self._watching:
+            self._tell_one(callback, event, *arguments)
+
+    def _tell_one(self, callback: Any, event: str, *arguments: Any) -> None:
+        method = getattr(callback, event, None)
+        if method:
+            method(self, *arguments)
 
 
 def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), overwrite: bool = False) -> Run:

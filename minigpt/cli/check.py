@@ -15,7 +15,7 @@ from minigpt.messages import message
 from minigpt.stability import Verdict, check
 from minigpt.stability.report import as_data, show
 
-EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
 
 
 def add_arguments(parser: Parser) -> None:

@@ -9,11 +9,14 @@
 from __future__ import annotations
 
 from minigpt.faults.fault import Fault, FaultError
+from minigpt.faults.learning import LEARNING_FAULTS
+from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
 
-FAULTS: dict[str, Fault] = {fault.id: fault for fault in (*START_FAULTS, *SCHEDULE_FAULTS)}
+CATALOGUE = (*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS)
+FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}
 
 
 def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float | None]:

@@ -14,13 +14,14 @@ from minigpt.stability.tree import Finding, Question, Verdict
 from minigpt.stability.walker import Walk, walk
 
 
-def check(run_dir: str | Path, whole: bool = False) -> Walk:
-    """Walk the tree over the run in `run_dir`.
+def check(run_dir: str | Path, whole: bool = False, section: int | None = None) -> Walk:
+    """Walk the tree, or one section of it, over the run in `run_dir`.
 
     Raises:
         RunError: the directory is missing, torn or not a run, or has no finished step.
     """
-    return walk(evidence_of(run_dir), QUESTIONS, whole)
+    questions = [q for q in QUESTIONS if section is None or q.id.startswith(f"{section}.")]
+    return walk(evidence_of(run_dir), questions, whole)
 
 
 __all__ = ["QUESTIONS", "Evidence", "Finding", "Question", "Verdict", "Walk", "check", "evidence_of", "walk"]

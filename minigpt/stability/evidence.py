@@ -21,11 +21,18 @@ class Evidence:
     starts_from_checkpoint: bool = False  # declared by the manifest
     metrics: Columns = field(default_factory=Columns)
     start: dict[str, Any] = field(default_factory=dict)  # the probes before the first update
+    rehearsal: dict[str, Any] = field(default_factory=dict)  # what the loop's parts did on a copy
+    baselines: dict[str, Any] = field(default_factory=dict)  # losses of models that know less
+    audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # the first one of each kind
 
     @property
     def chance(self) -> float | None:
         """The loss of a uniform guess, ln V, in nats."""
         return math.log(self.vocab_size) if self.vocab_size else None
+
+    def audit(self, kind: str) -> dict[str, Any]:
+        """Return the first audit of a kind, empty where there is none."""
+        return self.audits.get(kind, {})
 
     def first(self, name: str) -> float | None:
         """Return a metric of step 0, or None where step 0 was not logged."""
@@ -42,11 +49,16 @@ def evidence_of(run: Run | str | Path) -> Evidence:
     run = run if isinstance(run, Run) else Run(run)
     if not len(run.columns):
         raise RunError("run.no-metrics", path=run.path)
-    start = next((probe for probe in run.probes if probe.get("kind") == "start"), {})
+    first: dict[str, dict[str, Any]] = {}
+    for probe in run.probes:
+        first.setdefault(probe.get("kind", ""), probe)
     return Evidence(
         vocab_size=run.config.vocab_size,
         config=run.config,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
         metrics=run.columns,
-        start=start,
+        start=first.pop("start", {}),
+        rehearsal=first.pop("rehearsal", {}),
+        baselines=first.pop("baselines", {}),
+        audits=first,
     )

@@ -58,6 +58,11 @@ class Question:
         assert leaf in self.leaves
         return Finding(self.id, Verdict.FAIL, values, leaf)
 
+    def handed_over(self, leaf: str, **values: Any) -> Finding:
+        """A fault of the dynamics, which Phase 19 takes on."""
+        assert leaf in self.leaves
+        return Finding(self.id, Verdict.PHASE_19, values, leaf)
+
     def unknown(self, **values: Any) -> Finding:
         """A fault, and no evidence that tells which."""
         return Finding(self.id, Verdict.UNKNOWN, values)

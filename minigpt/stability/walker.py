@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question, Verdict
 
-ENDS_THE_WALK = (Verdict.FAIL, Verdict.UNKNOWN)
+ENDS_THE_WALK = (Verdict.FAIL, Verdict.PHASE_19, Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Walk:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
+        """FAIL or PHASE_19 with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
         if self.end:
             return self.end.verdict
         measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in self.findings)

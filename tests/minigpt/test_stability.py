@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from minigpt.cli import main
 from minigpt.config import Config
 from minigpt.faults import FAULTS
+from minigpt.faults.learning import LEARNING_FAULTS
+from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.logs import Columns
@@ -48,6 +50,45 @@ def test_each_fault_of_the_schedule_is_named(fault, schedule, accumulation, tmp_
     config = SMALL.replace(schedule=schedule, accumulation=accumulation)
     train(Recipe(config).with_fault(fault), tmp_path / "run")
     assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("fault", [fault.id for fault in LOOP_FAULTS])
+def test_each_fault_of_the_loop_is_named(fault, seed, tmp_path):
+    train(Recipe(SMALL.replace(seed=seed)).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+
+
+@pytest.mark.parametrize("fault", [fault.id for fault in LEARNING_FAULTS])
+def test_each_fault_of_learning_is_named(fault, tmp_path):
+    steps = 400 if fault == "overfitting" else 201
+    config = SMALL.replace(steps=steps, n_embd=32, batch_size=8, eval_every=50, eval_batches=4)
+    train(Recipe(config).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"norm": "rmsnorm", "activation": "swiglu", "positions": "rotary", "qk_norm": True},
+        {"norm_position": "post"},
+        {"bias": True, "dropout": 0.1},
+        {"tied_head": False, "n_layer": 4},
+        {"n_embd": 64, "vocab_size": 1024},
+        {"lr_max": 3e-3, "lr_min": 3e-4},
+        {"weight_decay": 0.0},
+        {"beta1": 0.8, "beta2": 0.999},
+        {"freeze": "wte,h.0.attn"},
+        {"precision": "bf16"},
+        {"accumulation": 3, "clip_norm": 0.3},
+    ],
+    ids=str,
+)
+def test_healthy_runs_of_every_kind_pass(settings, tmp_path):
+    config = SMALL.replace(steps=201, batch_size=8, eval_every=100, **settings)
+    train(Recipe(config), tmp_path / "run")
+    found = check(tmp_path / "run", whole=True)
+    assert found.verdict is Verdict.PASS, [finding for finding in found.findings if finding.leaf]
 
 
 @pytest.mark.parametrize(
@@ -112,15 +153,16 @@ def test_probes_leave_the_run_as_it_was(tmp_path, monkeypatch):
     config = SHORT.replace(steps=4, dropout=0.1)
     with_probes = [record["loss"] for record in train(Recipe(config), tmp_path / "with").metrics]
     monkeypatch.setattr("minigpt.trainer.start_probes", lambda *arguments: {})
+    monkeypatch.setattr("minigpt.trainer.rehearse", lambda *arguments: {})
     without = [record["loss"] for record in train(Recipe(config), tmp_path / "without").metrics]
     assert with_probes == without
 
 
 def test_the_whole_walk_goes_on_after_the_first_leaf(tmp_path):
-    train(Recipe(SHORT).with_fault("future-leak").with_fault("target-shift"), tmp_path / "run")
-    assert check(tmp_path / "run").leaf == "target-shift"
+    train(Recipe(SHORT).with_fault("decay-groups").with_fault("future-leak"), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "future-leak"
     whole = check(tmp_path / "run", whole=True)
-    assert [finding.leaf for finding in whole.findings if finding.leaf] == ["target-shift", "future-leak"]
+    assert [finding.leaf for finding in whole.findings if finding.leaf] == ["future-leak", "decay-groups"]
 
 
 def test_a_loss_alone_is_not_enough_to_name_the_cause():

@@ -1,0 +1,83 @@
+"""Faults that show in the losses or in the model's weights: sections 4 and 5."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+
+from minigpt.faults.fault import Fault
+
+
+def _diverging(build_optimizer, recipe, severity):
+    def optimizer_that_climbs(model, config):
+        optimizer = build_optimizer(model, config)
+        for group in optimizer.param_groups:
+            group["maximize"] = True
+        return optimizer
+
+    return optimizer_that_climbs
+
+
+def _lr_too_low(config, recipe, severity):
+    return config.replace(lr_max=severity, lr_min=severity / 10)
+
+
+def _overfitting(load_data, recipe, severity):
+    def a_few_lines(config):
+        data = load_data(config)
+        return dataclasses.replace(data, train=data.train[: int(severity)].clone())
+
+    return a_few_lines
+
+
+def _data_leak(load_data, recipe, severity):
+    def validation_from_training(config):
+        data = load_data(config)
+        return dataclasses.replace(data, validation=data.train[: len(data.validation)].clone())
+
+    return validation_from_training
+
+
+def _shuffled_targets(get_batch, recipe, severity):
+    def targets_out_of_order(tokens, config, step, *place):
+        batch = get_batch(tokens, config, step, *place)
+        generator = torch.Generator().manual_seed(config.seed + step)
+        order = torch.randperm(batch.targets.numel(), generator=generator).to(tokens.device)
+        return batch._replace(targets=batch.targets.flatten()[order].view_as(batch.targets))
+
+    return targets_out_of_order
+
+
+def _weight_mean(init_weights, recipe, severity):
+    def init_off_centre(model, config):
+        init_weights(model, config)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith("c_fc.weight"):
+                    parameter.add_(severity)
+
+    return init_off_centre
+
+
+def _residual_scale(init_weights, recipe, severity):
+    def init_without_residual_scale(model, config):
+        init_weights(model, config)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith("c_proj.weight"):
+                    parameter.mul_(math.sqrt(2 * config.n_layer))
+
+    return init_without_residual_scale
+
+
+LEARNING_FAULTS = (
+    Fault("diverging", "build_optimizer", "diverging", _diverging),
+    Fault("lr-too-low", "config", "lr-too-low", _lr_too_low, severity=1e-7),  # lr_max
+    Fault("overfitting", "load_data", "overfitting", _overfitting, severity=2000.0),  # training tokens left
+    Fault("data-leak", "load_data", "data-leak", _data_leak),
+    Fault("shuffled-targets", "get_batch", "shuffled-targets", _shuffled_targets),
+    Fault("weight-mean", "init_weights", "weight-mean", _weight_mean, severity=0.01),  # added to c_fc
+    Fault("residual-scale", "init_weights", "residual-scale", _residual_scale),
+)

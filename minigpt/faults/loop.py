@@ -1,0 +1,109 @@
+"""Faults of the loop: what happens to gradients between the loss and the weights (sections 3 and 6)."""
+
+from __future__ import annotations
+
+import torch
+
+from minigpt.faults.fault import Fault
+
+
+def _always_clipping(config, recipe, severity):
+    return config.replace(clip_norm=severity)
+
+
+def _frozen_parameters(init_weights, recipe, severity):
+    def init_and_freeze(model, config):
+        init_weights(model, config)
+        for parameter in model.h.parameters():
+            parameter.requires_grad_(False)
+
+    return init_and_freeze
+
+
+def _missing_zero_grad(step, recipe, severity):
+    def step_that_keeps_gradients(optimizer, precision, lr):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        gradients = [parameter.grad for parameter in parameters]
+        step(optimizer, precision, lr)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    return step_that_keeps_gradients
+
+
+def _decay_groups(build_optimizer, recipe, severity):
+    def one_group(model, config):
+        optimizer = build_optimizer(model, config)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = config.weight_decay
+        return optimizer
+
+    return one_group
+
+
+def _lost_optimizer_state(step, recipe, severity):
+    def step_of_a_rebuilt_optimizer(optimizer, precision, lr):
+        optimizer.state.clear()
+        step(optimizer, precision, lr)
+
+    return step_of_a_rebuilt_optimizer
+
+
+class _UncorrectedAdamW(torch.optim.AdamW):
+    """AdamW that divides by 1 − β^t as if t were already large."""
+
+    OFFSET = 10_000
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and not self.state[parameter]:
+                    self.state[parameter] = {
+                        "step": torch.tensor(float(self.OFFSET), device=parameter.device),
+                        "exp_avg": torch.zeros_like(parameter),
+                        "exp_avg_sq": torch.zeros_like(parameter),
+                    }
+        return super().step(closure)
+
+
+def _no_bias_correction(build_optimizer, recipe, severity):
+    def optimizer_without_bias_correction(model, config):
+        optimizer = build_optimizer(model, config)
+        return _UncorrectedAdamW(optimizer.param_groups, fused=True)
+
+    return optimizer_without_bias_correction
+
+
+def _accumulation_sum(accumulate, recipe, severity):
+    def without_dividing(model, loss, batches, precision, world):
+        return sum(accumulate(model, loss, [batch], precision, world) for batch in batches) / len(batches)
+
+    return without_dividing
+
+
+def _accumulation_token_weighting(accumulate, recipe, severity):
+    def each_micro_batch_alike(model, loss, batches, precision, world):
+        def share(logits, targets, mask):
+            return loss(logits, targets, mask) / len(batches)
+
+        return sum(accumulate(model, share, [batch], precision, world) for batch in batches)
+
+    return each_micro_batch_alike
+
+
+LOOP_FAULTS = (
+    Fault("always-clipping", "config", "always-clipping", _always_clipping, severity=0.02),  # clip_norm
+    Fault("frozen-parameters", "init_weights", "frozen-parameters", _frozen_parameters),
+    Fault("missing-zero-grad", "step", "missing-zero-grad", _missing_zero_grad),
+    Fault("decay-groups", "build_optimizer", "decay-groups", _decay_groups),
+    Fault("lost-optimizer-state", "step", "lost-optimizer-state", _lost_optimizer_state),
+    Fault("no-bias-correction", "build_optimizer", "no-bias-correction", _no_bias_correction),
+    Fault("accumulation-sum", "accumulate", "accumulation-sum", _accumulation_sum),
+    Fault(
+        "accumulation-token-weighting",
+        "accumulate",
+        "accumulation-token-weighting",
+        _accumulation_token_weighting,
+    ),
+)

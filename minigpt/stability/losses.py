@@ -1,0 +1,104 @@
+"""Section 4: are the losses moving, and together?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigpt.stability.evidence import Evidence
+from minigpt.stability.tree import Finding, Question
+
+EMA_STEPS = 50
+EARLY, LATER = 50, 200  # the steps that are compared
+RECENT = 10  # steps that the training loss is averaged over, beside a validation loss
+
+
+def _moves(question: Question, evidence: Evidence) -> Finding:
+    steps, losses = evidence.metrics.column("loss")
+    losses = losses[steps <= LATER]
+    if len(losses) <= LATER or not np.isfinite(losses).all():
+        return question.not_measured()
+    decay, mean, means = 2 / (EMA_STEPS + 1), losses[0], []
+    for loss in losses:
+        mean += decay * (loss - mean)
+        means.append(mean)
+    early, later = float(means[EARLY]), float(means[LATER])
+    slope = (early - later) / (LATER - EARLY) * 100
+    values = {"early": early, "later": later, "slope": slope}
+    if -slope > question.thresholds["rise"]:
+        return question.failed("diverging", **values)
+    if slope >= question.thresholds["slope"]:
+        return question.passed(**values)
+    if evidence.starts_from_checkpoint or later < question.thresholds["done"]:
+        return question.warned(**values)  # little was left to learn
+    return question.failed("lr-too-low", **values)
+
+
+def _downhill(question: Question, evidence: Evidence) -> Finding:
+    share = evidence.rehearsal.get("downhill")
+    if share is None:
+        return question.not_measured()
+    if share < question.thresholds["share"]:
+        return question.failed("diverging", share=share)
+    return question.passed(share=share)
+
+
+def _together(question: Question, evidence: Evidence) -> Finding:
+    limits, overlap = question.thresholds, evidence.start.get("shared_lines")
+    steps, losses = evidence.metrics.column("loss")
+    looks, val_losses = evidence.metrics.column("val_loss")
+    gaps = {
+        int(step): float(val_loss - losses[(steps > step - RECENT) & (steps <= step)].mean())
+        for step, val_loss in zip(looks, val_losses, strict=True)
+        if EARLY <= step <= limits["step"] and len(losses)
+    }
+    if not gaps and overlap is None:
+        return question.not_measured()
+    step = max(gaps, key=lambda step: abs(gaps[step]), default=0)
+    values = {"gap": gaps.get(step, 0.0), "step": step, "overlap": overlap or 0.0}
+    if overlap is not None and overlap > limits["overlap"]:
+        return question.failed("data-leak", **values)
+    if values["gap"] > limits["high"]:
+        return question.failed("overfitting", **values)
+    if values["gap"] > limits["odd"] or values["gap"] < limits["low"]:
+        return question.warned(**values)
+    return question.passed(**values)
+
+
+def _beyond_single_tokens(question: Question, evidence: Evidence) -> Finding:
+    entropy, shares = evidence.baselines.get("unigram_entropy"), evidence.start.get("target_offset_share")
+    steps, val_losses = evidence.metrics.column("val_loss")
+    if entropy is None or shares is None or not len(steps) or steps[-1] < LATER - 1:
+        return question.not_measured()
+    if evidence.start.get("unmasked_share") == 0:
+        return question.not_measured()
+    values = {"val_loss": float(val_losses[-1]), "entropy": entropy, "right": shares["1"]}
+    if values["val_loss"] < question.thresholds["share"] * entropy:
+        return question.passed(**values)
+    if shares["1"] < question.thresholds["right"]:
+        return question.failed("shuffled-targets", **values)
+    return question.warned(**values)
+
+
+STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  # of the coordinates
+
+LOSS_QUESTIONS = (
+    Question(
+        "4.1",
+        {"slope": 0.001, "rise": 0.05, "done": 0.05},  # nats per 100 steps, twice; nats
+        ("diverging", "lr-too-low"),
+        _moves,
+    ),
+    Question(
+        "4.2",
+        {
+            "low": -0.3,
+            "odd": 0.5,
+            "high": 1.0,
+            "step": 500,
+            "overlap": 0.1,
+        },  # nats; by this step; share of lines
+        ("overfitting", "data-leak"),
+        _together,
+    ),
+    Question("4.3", {"share": 0.95, "right": 0.5}, ("shuffled-targets",), _beyond_single_tokens),
+)
