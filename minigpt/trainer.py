@@ -27,8 +27,8 @@ from minigpt.interrupt import Interrupt, Interrupted
 from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
 from minigpt.optim import freeze
-from minigpt.precision import build_precision, compiled
 from minigpt.overlap import shared_lines
+from minigpt.precision import build_precision, compiled
 from minigpt.probes import start_probes
 from minigpt.recipe import Recipe, recipe_of
 from minigpt.rehearsal import rehearse
