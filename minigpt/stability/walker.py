@@ -36,6 +36,14 @@ class Walk:
         return Verdict.PASS if measured else Verdict.UNKNOWN
 
 
+def _judged(question: Question, evidence: Evidence) -> Finding:
+    """Ask one question; evidence that an older version or another hand wrote otherwise is no evidence."""
+    try:
+        return question.judge(question, evidence)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+        return question.not_measured()
+
+
 def walk(evidence: Evidence, questions: Sequence[Question], whole: bool = False) -> Walk:
     """Ask `questions` of `evidence` in order.
 
@@ -44,7 +52,7 @@ def walk(evidence: Evidence, questions: Sequence[Question], whole: bool = False)
     """
     findings = []
     for question in questions:
-        findings.append(question.judge(question, evidence))
+        findings.append(_judged(question, evidence))
         if findings[-1].verdict in ENDS_THE_WALK and not whole:
             break
     return Walk(tuple(findings))

@@ -207,6 +207,22 @@ def test_any_evidence_gets_a_verdict_that_can_be_said(
         json.dumps(as_data(found, language), allow_nan=False)
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(["duplicate_batch_ratio", "target_offset_share", "weights", "unmasked_share"]),
+        st.none()
+        | st.text()
+        | st.integers()
+        | st.lists(st.integers())
+        | st.dictionaries(st.text(), st.text()),
+    )
+)
+def test_probes_written_by_another_hand_are_no_evidence(start):
+    found = walk(Evidence(vocab_size=512, config=SHORT, start=start), QUESTIONS, whole=True)
+    assert len(found.findings) == len(QUESTIONS)
+    assert found.verdict is not Verdict.PASS or any(f.verdict is Verdict.PASS for f in found.findings)
+
+
 def test_every_leaf_a_question_can_name_has_its_texts():
     for question in QUESTIONS:
         for leaf in question.leaves:
