@@ -71,7 +71,7 @@ class ScheduleConfig:
     schedule: Literal["cosine", "linear", "constant", "wsd", "step"] = "cosine"
     lr_max: float = 1e-2  # high, as small models like it; wider ones want less
     lr_min: float = 1e-3
-    warmup_steps: int = 50
+    warmup_steps: int | None = None  # None: 50, or a tenth of a run shorter than 500 steps
     decay_share: float = 0.2  # of the steps after warm-up, for wsd: the decay at the end
     drops: int = 3  # for step: how often the rate drops
     drop_factor: float = 0.5  # for step: by how much
@@ -120,6 +120,8 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
     def __post_init__(self) -> None:
         for name, kind in setting_types().items():
             object.__setattr__(self, name, _typed(name, kind, getattr(self, name)))
+        if self.warmup_steps is None:
+            object.__setattr__(self, "warmup_steps", min(50, self.steps // 10))
         for name in AT_LEAST_ONE:
             self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
         for name in NOT_NEGATIVE:
@@ -131,6 +133,11 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
             self.n_embd % self.n_head == 0, "heads-divide-width", n_head=self.n_head, n_embd=self.n_embd
+        )
+        self._require(
+            self.positions != "rotary" or self.n_embd // self.n_head % 2 == 0,
+            "rotary-needs-pairs",
+            head_size=self.n_embd // self.n_head,
         )
         self._require(
             self.lr_min <= self.lr_max or self.schedule == "constant",
