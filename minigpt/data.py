@@ -11,6 +11,7 @@ from torch import Tensor
 from minigpt.config import Config
 from minigpt.corpus import Corpus, load_corpus, load_text
 from minigpt.messages import MiniGPTError
+from minigpt.run_directory import Run
 from minigpt.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
 
 
@@ -29,16 +30,20 @@ def load_data(config: Config) -> Data:
     """Read the course's corpus, or `config.text`, and encode it.
 
     The shipped tokenizer serves the shipped corpus, which is encoded once a process; another text or
-    vocabulary size gets a tokenizer of its own, learnt on the training side.
+    vocabulary size gets a tokenizer of its own, learnt on the training side. A run that starts from another
+    run's weights keeps its tokenizer, which alone knows what those weights mean.
 
     Raises:
-        MiniGPTError: the text cannot be read, is too short for the context, or too poor for the vocabulary.
+        MiniGPTError: the text cannot be read, is too short for the context, or too poor for the vocabulary;
+            or the run to start from is not one, or has another vocabulary.
     """
-    if config.text is None and config.vocab_size == 512 and SHIPPED.exists():
+    kept = _tokenizer_of(config.init_from, config.vocab_size) if config.init_from else None
+    is_shipped = kept is None or kept.to_json() == shipped_tokenizer().to_json()
+    if config.text is None and config.vocab_size == 512 and SHIPPED.exists() and is_shipped:
         data = _shipped_data()
     else:
         corpus = load_text(config.text) if config.text else load_corpus()
-        data = _encoded(corpus, Tokenizer.train(corpus.train, config.vocab_size))
+        data = _encoded(corpus, kept or Tokenizer.train(corpus.train, config.vocab_size))
     for side in ("train", "validation"):
         tokens = len(getattr(data, side))
         if tokens <= config.context:
@@ -46,6 +51,15 @@ def load_data(config: Config) -> Data:
                 "data.text-shorter-than-context", side=side, tokens=tokens, context=config.context
             )
     return data
+
+
+def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:
+    run = Run(run_dir)
+    if run.config.vocab_size != vocab_size:
+        raise MiniGPTError(
+            "data.other-vocabulary", path=run_dir, there=run.config.vocab_size, here=vocab_size
+        )
+    return Tokenizer.load(run.path / "tokenizer.json")
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ def parameter_groups(model: nn.Module, config: Config) -> list[dict]:
         if not parameter.requires_grad:
             continue
         decays = parameter.ndim >= 2
-        prefix = next((prefix for prefix in multipliers if name.startswith(prefix)), None)
+        prefix = next((prefix for prefix in multipliers if _belongs(name, prefix)), None)
         label = ("decay" if decays else "no_decay") + (f":{prefix}" if prefix else "")
         group = groups.setdefault(
             label,
@@ -50,8 +50,13 @@ def freeze(model: nn.Module, config: Config) -> None:
             parameter.requires_grad_(False)
 
 
+def _belongs(name: str, prefix: str) -> bool:
+    """Whether a parameter lies under a dotted prefix: h.1 holds h.1.ln_1.weight, and not h.10.ln_1.weight."""
+    return f"{name}.".startswith(f"{prefix}.")
+
+
 def _matching(model: nn.Module, prefix: str, setting: str) -> list[nn.Parameter]:
-    found = [parameter for name, parameter in model.named_parameters() if name.startswith(prefix)]
+    found = [parameter for name, parameter in model.named_parameters() if _belongs(name, prefix)]
     if not found:
         raise MiniGPTError("train.no-such-parameter", setting=setting, prefix=prefix)
     return found

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.config import Config
+from minigpt.config import Config, ConfigError
 from minigpt.logs import Columns, RunError, read_jsonl
 
 
@@ -35,16 +35,16 @@ class Run:
             RunError: there is no such folder, it holds no run, or its manifest cannot be read.
         """
         self.path = Path(path)
-        if not self.path.is_dir():
+        if not os.path.isdir(path):  # nor if it may not be looked at
             raise RunError("run.missing", path=path)
-        if not (self.path / "manifest.json").is_file():
+        if not os.path.isfile(self.path / "manifest.json"):
             raise RunError("run.not-a-run", path=path)
         try:
             self.manifest: dict[str, Any] = json.loads(
                 (self.path / "manifest.json").read_text(encoding="utf-8")
             )
             self.config = Config.from_dict(self.manifest["config"])
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, ConfigError) as error:
             raise RunError("run.bad-manifest", path=self.path / "manifest.json", detail=error) from error
 
     @property

@@ -50,10 +50,11 @@ class RunWriter:
                 or it cannot be written.
         """
         self.path = Path(path)
-        if not resume and self.path.is_dir() and any(not p.name.startswith(".") for p in self.path.iterdir()):
-            raise RunError("run.exists", path=path)
         self._logs: dict[str, FileIO] = {}
         with self._writing():
+            used = self.path.is_dir() and any(not file.name.startswith(".") for file in self.path.iterdir())
+            if used and not resume:
+                raise RunError("run.exists", path=path)
             self.path.mkdir(parents=True, exist_ok=True)
         self._lock = self._locked() if fcntl else None
 
@@ -70,13 +71,12 @@ class RunWriter:
         return handle
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, name: str = "") -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise RunError(
-                "run.cannot-write", path=error.filename or self.path, detail=error.strerror
-            ) from error
+            path = error.filename or self.path / name
+            raise RunError("run.cannot-write", path=path, detail=error.strerror) from error
 
     def manifest(self, content: dict[str, Any]) -> None:
         """Write the manifest whole; with it the folder becomes a run."""
@@ -100,7 +100,7 @@ class RunWriter:
 
     def _append(self, name: str, record: dict[str, Any]) -> None:
         line = (json.dumps(strict(record)) + "\n").encode()
-        with self._writing():
+        with self._writing(name):
             if name not in self._logs:
                 self._logs[name] = (self.path / name).open("ab", buffering=0)
             while line:  # a disk that fills up takes part of the line, and refuses the rest

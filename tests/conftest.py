@@ -1,9 +1,12 @@
 """What all tests share: one thread, one language, and runs that are trained once a session."""
 
+import os
+
 import pytest
 import torch
 
 from minigpt.config import Config
+from minigpt.messages import use_language
 from minigpt.recipe import Recipe
 from minigpt.trainer import train
 
@@ -12,8 +15,12 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def english(monkeypatch):
-    """Messages are English unless a test asks otherwise."""
+    """Messages are English unless a test asks otherwise, and no setting comes from this machine."""
+    for name in [name for name in os.environ if name.startswith("MINIGPT_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("MINIGPT_LANG", "en")
+    yield
+    use_language(None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from minigpt.messages import MiniGPTError, nearest
 
@@ -17,12 +17,24 @@ class UsageError(MiniGPTError):
     """A command line that cannot be understood."""
 
 
+class Help(DefaultHelpFormatter):
+    """Explains an option by its message alone, which tells the default where there is one to tell."""
+
+    def _get_help_string(self, action) -> str:
+        return action.help or ""
+
+
 class Parser(ArgumentParser):
     """jsonargparse's parser; what it refuses becomes a `UsageError`."""
 
     def __init__(self, **settings):
         super().__init__(
-            default_env=True, env_prefix="MINIGPT", print_config=None, allow_abbrev=False, **settings
+            default_env=True,
+            env_prefix="MINIGPT",
+            print_config=None,
+            allow_abbrev=False,
+            formatter_class=Help,
+            **settings,
         )
 
     def parse_args(self, args: list[str], **settings) -> Namespace:

@@ -1,0 +1,35 @@
+"""The smallest config that trains, as flags too, and processes that run it."""
+
+import os
+import subprocess
+import sys
+
+from minigpt.config import Config
+
+MINIMAL = Config(
+    n_layer=1, n_head=2, n_embd=16, context=16, batch_size=4, steps=12, warmup_steps=3,
+    eval_every=5, eval_batches=1, checkpoint_every=4, device="cpu",
+)  # fmt: skip
+
+
+def flags(config: Config) -> list[str]:
+    """Return the command-line flags that ask for `config`."""
+    default = Config()
+    return [
+        f"--{name.replace('_', '-')}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in config.to_dict().items()
+        if value != getattr(default, name)
+    ]
+
+
+def spawn(*argv: object, **settings) -> subprocess.Popen:
+    """Start `python …` with one thread; whoever calls must wait for it."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings.pop("env", {})}
+    return subprocess.Popen(
+        [sys.executable, *map(str, argv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **settings,
+    )
