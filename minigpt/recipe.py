@@ -70,16 +70,13 @@ class Recipe:
         from minigpt.faults import find_fault
 
         patched = {find_fault(fault)[0].part for fault in self.faults}
-        parts = [
-            field
-            for field in fields(self)
-            if field.default is not dataclasses.MISSING and field.name != "faults"
-        ]
-        return [
-            part.name
-            for part in parts
-            if part.name not in patched and getattr(self, part.name) is not part.default
-        ]
+        parts = [part for part in fields(self) if part.name not in {"config", "faults"} | patched]
+        return [part.name for part in parts if _bare(getattr(self, part.name)) is not part.default]
+
+
+def _bare(part: Callable) -> Callable:
+    """Return a part without the settings that are bound to it."""
+    return part.func if isinstance(part, partial) else part
 
 
 def recipe_of(run: Run) -> Recipe:

@@ -40,6 +40,7 @@ def test_parts_exchanged_by_hand_are_told_from_those_of_a_fault():
     assert recipe.own_parts == []
     assert dataclasses.replace(recipe, lr_at=lambda step, config: 0.1).own_parts == ["lr_at"]
     assert dataclasses.replace(recipe, lr_at=lr_at).own_parts == []
+    assert Recipe(Config(z_loss=1e-4)).own_parts == []
 
 
 def test_a_run_gives_back_its_recipe(minimal, tmp_path):

@@ -63,6 +63,7 @@ HARD = {
     "accumulation": {"accumulation": 3, "dropout": 0.1},
     "fp16": {"precision": "fp16", "loss_scale": 2.0**30, "dropout": 0.1},
     "bf16": {"precision": "bf16"},
+    "z-loss": {"z_loss": 1e-3, "positions": "rotary", "activation": "swiglu"},
     "groups": {"lr_multipliers": "wte=0.5", "freeze": "wpe", "schedule": "wsd", "bias": True},
     "early stop": {"patience": 3, "eval_every": 2, "lr_max": 0.0, "lr_min": 0.0, "weight_decay": 0.0},
 }
@@ -208,36 +209,35 @@ def test_without_telemetry_the_numbers_are_the_same(minimal, tmp_path):
     assert files(bare) == files(watched)
 
 
-def spoil(at: int):
-    """Return a loss that is NaN at one step."""
-    calls = []
+def spoilt(recipe: Recipe, at: int) -> Recipe:
+    """Return the recipe with a loss that is NaN from step `at` on."""
+    now = {"step": -1}
+
+    def seed_step(config, step, rank):
+        now["step"] = step
+        recipe.seed_step(config, step, rank)
 
     def loss(logits, targets, mask):
-        calls.append(None)
-        return logits.mean() * (math.nan if len(calls) > at else 1.0)
+        return recipe.loss(logits, targets, mask) * (math.nan if now["step"] >= at else 1.0)
 
-    return loss
+    return dataclasses.replace(recipe, seed_step=seed_step, loss=loss)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_are_spoilt(minimal, precision, tmp_path):
-    config = minimal.replace(checkpoint_every=2, eval_every=0, precision=precision)
-    trainer = Trainer(dataclasses.replace(Recipe(config), loss=spoil(8)), tmp_path / "run", telemetry=False)
-    with pytest.raises(NotFiniteError) as caught:
-        trainer.run()
-    step = caught.value.values["step"]
-    assert f"Step {step} " in str(caught.value)
+    config = minimal.replace(checkpoint_every=2, precision=precision)
+    with pytest.raises(NotFiniteError, match="Step 7 "):
+        train(spoilt(Recipe(config), at=7), tmp_path / "run")
     last = Run(tmp_path / "run").metrics[-1]
-    assert last["step"] == step and math.isnan(last["loss"])
-    path, skipped = checkpoint.latest(tmp_path / "run" / "checkpoints")
-    assert not skipped
+    assert last["step"] == 7 and math.isnan(last["loss"]) and "lr" not in last
+    path, damaged = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert path.name == "step-000006" and not damaged
     assert all(tensor.isfinite().all() for tensor in load_file(path / "weights.safetensors").values())
 
 
 def test_the_run_goes_on_over_a_nan_when_asked_to(minimal, tmp_path):
-    config = minimal.replace(stop_on_non_finite=False)
-    run = Trainer(dataclasses.replace(Recipe(config), loss=spoil(8)), tmp_path / "run").run()
-    assert len(run.metrics) == config.steps and math.isnan(run.metrics[-1]["loss"])
+    run = train(spoilt(Recipe(minimal.replace(stop_on_non_finite=False)), at=7), tmp_path / "run")
+    assert len(run.metrics) == minimal.steps and math.isnan(run.metrics[-1]["loss"])
 
 
 def test_early_stop_waits_for_patience_and_keeps_the_last_checkpoint(minimal, tmp_path):
