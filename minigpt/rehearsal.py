@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from minigpt.batches import Batch
 from minigpt.distributed import World
 from minigpt.precision import build_precision
+from minigpt.stability.optimizer import STEPS
 
 if TYPE_CHECKING:
     from minigpt.recipe import Recipe
 
-STEPS = 5
 LEAST_GRADIENT = 1e-6  # below this AdamW's eps shows in the update
 ROWS = 4  # sequences of the batch that are enough to compare gradients
 

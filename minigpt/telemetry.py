@@ -26,6 +26,7 @@ import numpy as np
 
 from minigpt.audits import Audits, baselines
 
+EARLY = (10, 20, 50)  # steps done at which the default audits look, too: much happens at the beginning
 WINDOW = 100  # steps that a running figure looks back on
 ENOUGH = 20  # steps before a running mean means something
 LOSS_SPIKE = 5.0  # × the running mean
@@ -135,10 +136,11 @@ class Telemetry:
 
         Args:
             target_loss: nats per token of training loss; the loss of the n-gram baseline when None.
-            audit_every: steps between two audits; 0 for none. By default every 100 steps, and in long runs a
-                hundred times altogether.
+            audit_every: steps between two audits; 0 for none. By default every 100 steps, in long runs a
+                hundred times altogether, and a few times before step 100.
         """
         self.target_loss, self.audit_every = target_loss, audit_every
+        self._early = EARLY if audit_every is None else ()
         self.loss_spikes, self.gradient_spikes = SpikeDetector(LOSS_SPIKE), SpikeDetector(GRADIENT_SPIKE)
         self.losses: deque[float] = deque(maxlen=WINDOW)
         self.norms: deque[float] = deque(maxlen=WINDOW)
@@ -174,7 +176,7 @@ class Telemetry:
         self._clock.append((time.perf_counter(), record["tokens"]))
         if "val_loss" in record:
             record |= self._summary(steps - done)
-        if self.audit_every and (done % self.audit_every == 0 or done == steps):
+        if self.audit_every and (done % self.audit_every == 0 or done == steps or done in self._early):
             self._audit(trainer, record["step"])
 
     def observe(self, record: dict[str, Any]) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from minigpt.rehearsal import STEPS
 from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question
+
+STEPS = 5  # of the rehearsal, which takes them from here: reading a run needs no torch
 
 
 def _decay_where_it_belongs(question: Question, evidence: Evidence) -> Finding:

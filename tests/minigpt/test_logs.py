@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -112,3 +114,8 @@ def test_an_unreadable_log_is_said_so(log, monkeypatch):
 def test_records_without_a_step_have_no_place_in_a_column():
     columns = Columns([{"loss": 1.0}, {"step": 3, "loss": 2.0}, {"step": None, "loss": 4.0}])
     assert [side.tolist() for side in columns.column("loss")] == [[3], [2.0]]
+
+
+def test_reading_a_run_does_not_wait_for_torch():
+    code = "import sys, minigpt.stability.report, minigpt.cli.dashboard; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
