@@ -43,7 +43,8 @@ build: install  ## make the notebooks from the lesson sources / genera los cuade
 	$(BIN)/course build
 
 bench: install  ## run every measurement in benchmarks/ / ejecuta las mediciones
-	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement benchmarks/requirements.txt
+	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
 # After a change of a version in pyproject.toml: a fresh environment decides the rest.
 lock:  ## write requirements.lock anew / vuelve a escribir requirements.lock
