@@ -166,8 +166,8 @@ compare("first-loss", healthy=healthy.metrics[0]["loss"], broken=broken.metrics[
 
 # %% [markdown] id="the-shape-deceives" lang="es" of="5513f20e9ece"
 # Mira otra vez la curva rota. Baja, y sin sobresaltos. Si la juzgas solo por su forma, es un buen run.
-# Pregúntate entonces cuándo supo cada run algo más que nada, es decir, cuándo bajó su loss de ln V por primera
-# vez:
+# Pregúntate entonces cuándo supo cada run algo más que nada, es decir, cuándo bajó su loss de ln V por
+# primera vez:
 
 # %% id="first-below-chance" compare=true
 for name, run in {"healthy": healthy, "broken": broken}.items():
@@ -268,12 +268,14 @@ show(walk_section_1(broken), Console(width=88))
 # %% [markdown] id="play" lang="en"
 # ### Why do wide weights cost so much? Turn the knob
 #
-# A real model, a real batch, no training: each time you move a knob, the weights are drawn anew and the batch
-# goes through once. On the left is what the model predicts after one piece of text, all 512 tokens from the
-# likeliest to the least likely. A model that knows nothing should be flat: every token at 1/V. In the middle
-# and on the right you see what the tree reads. The green bands are healthy, the grey line has no head bias.
+# A real model, a real batch, no training: each time you move a slider, the weights are drawn anew and the
+# batch goes through once. On the left is what the model predicts after one piece of text: all 512 tokens,
+# from the likeliest to the least likely. A model that knows nothing should be flat, every token at 1/V. In
+# the middle and on the right is what the tree reads; the green bands are healthy, and the grey line is what
+# happens without a head bias.
 #
-# Click a knob, then use the mouse or the arrow keys. Four things to find:
+# Drag a slider, or click it and use the arrow keys. (The code that draws is folded: click on its dots to read
+# it.) Four things to find:
 #
 # 1. Leave the bias at 0 and widen the weights from ×1 to ×100. Which sees it first, the loss or the gradient
 #    norm?
@@ -281,16 +283,17 @@ show(walk_section_1(broken), Console(width=88))
 # 3. Put the width back to ×1 and move only the bias. What does the gradient norm say?
 # 4. Narrow the weights to ×0.1. Is there anything in section 1 that could tell?
 
-# %% [markdown] id="play" lang="es" of="ec13c9e1a9f4"
+# %% [markdown] id="play" lang="es" of="72826f9aea84"
 # ### ¿Por qué salen tan caros los pesos dispersos? Gira la perilla
 #
-# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves una perilla se sortean los pesos
-# de nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto,
-# los 512 tokens del más probable al menos probable. Un modelo que no sabe nada debería ser plano: cada token
-# en 1/V. En el centro y a la derecha ves lo que lee el árbol. Las bandas verdes son lo sano; la línea gris no
-# tiene bias en la cabeza.
+# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves un control se sortean los pesos de
+# nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto:
+# los 512 tokens, del más probable al menos probable. Un modelo que no sabe nada debería ser plano, con cada
+# token en 1/V. En el centro y a la derecha está lo que lee el árbol; las bandas verdes son lo sano, y la
+# línea gris es lo que pasa sin bias en la cabeza.
 #
-# Haz clic en una perilla y usa el ratón o las flechas del teclado. Cuatro cosas por descubrir:
+# Arrastra un control, o haz clic en él y usa las flechas del teclado. (El código que dibuja está plegado: haz
+# clic en los puntos para leerlo.) Cuatro cosas por descubrir:
 #
 # 1. Deja el bias en 0 y dispersa los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
 #    gradiente?
@@ -319,40 +322,47 @@ widths = np.logspace(-1, 2, 31)
 curve = [start(width, 0.0)[:2] for width in widths]
 
 # %% id="playground" folded=true
-seen_text = data.tokenizer.decode(batch.inputs[0, :24]).replace("\n", " ⏎ ")
+text_before = data.tokenizer.decode(batch.inputs[0, :24]).replace("\n", " ⏎ ")
+grid = {"left": 0.05, "right": 0.99, "bottom": 0.18, "top": 0.9, "wspace": 0.2}
+powers = [0.1, 1, 10, 100]
 
 
 def draw(figure, width, bias):
     loss, norm, logits = start(width, bias)
-    left, middle, right = figure.subplots(1, 3)
+    chance = math.log(V)
+    figure.set_layout_engine("none")
+    left, middle, right = figure.subplots(1, 3, gridspec_kw=grid)
 
     probability, token = logits[0, 23].softmax(-1).sort(descending=True)
+    top = data.tokenizer.decode([token[0]]).replace("\n", "⏎")
     left.plot(probability, color="#0072b2")
     left.axhline(1 / V, color="black", linestyle="--", linewidth=1)
-    left.text(V, 1.5 / V, "1/V", ha="right", fontsize=8)
-    left.set(yscale="log", ylim=(1e-7, 2), xlabel=t("tokens-sorted"))
-    left.set_title(t("predicted"), fontsize=9)
-    top = data.tokenizer.decode([token[0]]).replace("\n", "⏎")
-    left.text(0.97, 0.93, f"“{top}”  {probability[0]:.1%}", ha="right", transform=left.transAxes, fontsize=9)
+    left.text(V, 1.5 / V, "1/V", ha="right")
+    left.text(0.97, 0.91, f"“{top}”  {probability[0]:.1%}", ha="right", transform=left.transAxes)
+    left.set(title=t("predicted"), xlabel=t("tokens-sorted"), yscale="log", ylim=(1e-7, 2))
+    left.set_yticks([1e-6, 1e-4, 1e-2, 1])
 
-    chance = math.log(V)
-    panels = [
-        (middle, 0, loss, "loss", (chance - 0.5, chance + 0.5)),
-        (right, 1, norm, "gradient", (0.1, 10)),
-    ]
-    for axes, column, value, label, band in panels:
-        axes.axhspan(*band, color="#009e73", alpha=0.18)
+    middle.axhspan(chance - 0.5, chance + 0.5, color="#009e73", alpha=0.18)
+    middle.axhline(chance, color="black", linestyle="--", linewidth=1)
+    middle.text(0.1, chance * 1.12, f"ln V = {chance:.2f}")
+    middle.set(title=f"{t('loss')}: {loss:.3g}", yscale="log", ylim=(5, 70))
+    middle.set_yticks([6, 10, 20, 50], labels=["6", "10", "20", "50"])
+
+    right.axhspan(0.1, 10, color="#009e73", alpha=0.18)
+    right.set(title=f"{t('gradient')}: {norm:.3g}", yscale="log", ylim=(0.05, 300))
+    right.set_yticks([*powers], labels=["0.1", "1", "10", "100"])
+
+    for axes, column, value in ((middle, 0, loss), (right, 1, norm)):
         axes.plot(widths, [point[column] for point in curve], color="0.6", linewidth=1)
         axes.plot(width, value, "o", color="#d55e00", markersize=8)
-        axes.set(xscale="log", yscale="log", xlabel=t("width"))
-        axes.set_title(f"{t(label)}: {value:.3g}", fontsize=9)
-    middle.axhline(chance, color="black", linestyle="--", linewidth=1)
-    middle.text(0.1, chance * 1.02, f"ln V = {chance:.2f}", va="bottom", fontsize=8)
-    middle.set_yticks([6, 10, 20, 50], labels=["6", "10", "20", "50"])
-    middle.minorticks_off()
+        axes.set(xlabel=t("width"), xscale="log")
+        axes.set_xticks(powers, labels=["×0.1", "×1", "×10", "×100"])
+    for axes in (left, middle, right):
+        axes.minorticks_off()
+        axes.title.set_fontsize(10)
 
 
-print(t("after-the-text"), f"“…{seen_text[-40:]}”")
+print(t("after-the-text"), f"“…{text_before[-40:]}”")
 playground(
     draw,
     size=(9.2, 2.8),
