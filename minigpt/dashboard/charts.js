@@ -3,6 +3,7 @@
 
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
 const COLOURS = 7;
+const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();  // whole ones only
 const ROUND = /^[125]e/;  // what a logarithmic axis is labelled with
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -51,7 +52,7 @@ class Chart {
       cursor: { sync: { key: "step" }, drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: false, range: (u, low, high) => this.stretch(low, high) }, y: panel.log ? { distr: 3, range: (u, low, high) => this.logRange(low, high) } : { range: (u, low, high) => this.range(low, high) } },
       axes: [
-        { ...axis, size: 28, values: (u, ticks) => ticks.map(compact) },
+        { ...axis, size: 28, incrs: STEPS, values: (u, ticks) => ticks.map(compact) },
         { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (panel.log && !ROUND.test((tick || 0).toExponential()) ? "" : compact(tick))) },
       ],
       series: [{}, ...panel.series.map((series, index) => this.curve(series, index))],
@@ -83,6 +84,7 @@ class Chart {
     if (low === null) return [0, 1];
     const shown = this.panel.lines.map((line) => line.y), bottom = Math.min(low, ...shown), top = Math.max(high, ...shown);
     const margin = (top - bottom || Math.abs(top) || 1) * 0.06;
+    if (this.panel.id === "lr" && bottom >= 0) return [0, top + margin];  // a constant rate looks constant
     return [bottom >= 0 ? Math.max(0, bottom - margin) : bottom - margin, top + margin];
   }
 

@@ -127,7 +127,7 @@ def _last(source: Source, column: str) -> float | str | None:
 
 def _forecast(source: Source) -> list[list[Any]]:
     """Return, of a run that goes on, the time left and the time to the target loss; null is "unknown"."""
-    if source.finished:
+    if source.finished or not source.config:
         return []
     figures: list[list[Any]] = [["eta", _last(source, "eta_seconds")]]
     at, targets = source.column("target_loss")

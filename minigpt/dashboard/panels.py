@@ -29,6 +29,7 @@ OURS = (  # columns that a trainer logs and that are drawn, summed up or of no u
     *("target_loss", "target_steps", "target_seconds"),
 )
 GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))  # seed 001
+SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of them
 ROLLING = 20  # steps, as in the stability check's question 3.1
 
 
@@ -91,7 +92,12 @@ def loss(draw: Drawing) -> dict[str, Any]:
     """Training and validation loss, with chance (ln V) and the n-gram baseline."""
     series, lines = [], {}
     for run, source in enumerate(draw.sources):
-        series += draw.curve(run, {"t": "train"}, *source.column("loss"))
+        steps, losses = source.column("loss")
+        long = len(steps) > draw.points  # so long that thinning shows a band: its middle is drawn as well
+        series += draw.curve(run, {"t": "train"}, steps, losses, style="pale" if long else "")
+        if long:
+            smooth = rolling_mean(losses, len(steps) // SMOOTH)
+            series += draw.curve(run, {"t": "smoothed"}, steps, smooth)
         series += draw.curve(run, {"t": "validation"}, *source.column("val_loss"), style="dashed")
         series += _spikes(draw, run, source, "loss", "loss_spike")
         if source.config:

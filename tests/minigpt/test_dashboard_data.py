@@ -206,6 +206,10 @@ def test_a_long_run_makes_a_small_page(tmp_path):
     noise = {step: float(value) for step, value in enumerate(rng.normal(3, 0.5, 30_000))}
     path = make_run(tmp_path / "run", 30_000, {"loss": noise, "grad_norm": noise, "val_loss": noise})
     sources = [from_run(path)] * 12
+    labels = [
+        (series["label"]["t"], series.get("style")) for series in panel_of(sources[:1], "loss")["series"]
+    ]
+    assert labels == [("train", "pale"), ("smoothed", None), ("validation", "dashed")]
     assert len(page(sources[:1]).encode()) < 400_000
     assert len(page(sources).encode()) < 3_000_000
 
@@ -292,3 +296,36 @@ def test_ctrl_c_ends_following_with_a_page_that_stays(run_dir, monkeypatch, caps
     assert main(["dashboard", str(run_dir), "--live"]) == 0
     assert capsys.readouterr().out.count(str(run_dir / "dashboard.html")) == 2
     assert data_of((run_dir / "dashboard.html").read_text())["live"] is None
+
+
+@pytest.fixture
+def foreign_run(tmp_path):
+    """A run that somebody else's loop logged to W&B, offline, under names of its own."""
+    wandb = pytest.importorskip("wandb")
+    settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
+    run = wandb.init(mode="offline", dir=tmp_path, name="foreign", config={"lr": 0.1}, settings=settings)
+    for step in range(10):
+        run.log({"train/loss": 5 - step / 10, "train/lr": 0.1, "accuracy": step / 10, "note": "x"}, step=step)
+    run.finish()
+    wandb.teardown()
+    return next((tmp_path / "wandb").glob("offline-run-*"))
+
+
+def test_a_foreign_wandb_run_is_drawn_as_far_as_it_goes(foreign_run, run_dir, tmp_path):
+    out = tmp_path / "page.html"
+    assert main(["dashboard", str(run_dir), "--wandb", str(foreign_run), "--out", str(out)]) == 0
+    data = data_of(out.read_text())
+    assert [run["name"] for run in data["runs"]] == ["first", "foreign"]
+    assert data["runs"][1]["walk"] is None and ["config.lr", "0.1"] in data["runs"][1]["manifest"]
+    by_id = {panel["id"]: panel for panel in data["panels"]}
+    assert [series["run"] for series in by_id["loss"]["series"]] == [0, 1]
+    assert by_id["loss"]["series"][1]["y"][-1] == 4.1
+    assert by_id["lr"]["series"][-1]["label"] == "train.lr"
+    assert (
+        by_id["other"]["name"] == "accuracy" and [panel["id"] for panel in data["panels"]].count("other") == 1
+    )
+
+
+def test_a_wandb_run_alone_gets_its_page_beside_it(foreign_run):
+    assert main(["dashboard", "--wandb", str(foreign_run)]) == 0
+    assert (foreign_run / "dashboard.html").is_file()
