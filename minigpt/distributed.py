@@ -7,6 +7,7 @@ anything.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -92,11 +93,6 @@ class World:
             dist.broadcast_object_list(box)
         return box[0]
 
-    def leave(self) -> None:
-        """Take leave of the other processes, once all is done."""
-        if self.size > 1:
-            dist.destroy_process_group()
-
 
 def join_world(config: Config) -> World:
     """Return the world that `torchrun` announces in the environment, or a world of one.
@@ -110,6 +106,7 @@ def join_world(config: Config) -> World:
         raise MiniGPTError("distributed.uneven-batch", batch_size=config.batch_size, size=size)
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        atexit.register(dist.destroy_process_group)  # once: a second group in one process can deadlock
     return World(rank, size, device)
 
 

@@ -150,7 +150,6 @@ class Trainer:
             finally:
                 if self.writer:
                     self.writer.close()
-        self.world.leave()
         return Run(self.run_dir)
 
     def _start(self) -> None:

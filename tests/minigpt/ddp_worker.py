@@ -1,0 +1,90 @@
+"""What every process of `torchrun` does in test_distributed.py: each scenario named, one after the other.
+
+    torchrun … ddp_worker.py FOLDER SCENARIO…
+
+A scenario trains into FOLDER/<scenario>-<number of processes>: one process alone gives what to compare with.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from small_runs import MINIMAL
+
+from minigpt import checkpoint
+from minigpt.batches import get_batch
+from minigpt.interrupt import Interrupted
+from minigpt.messages import MiniGPTError
+from minigpt.recipe import Recipe
+from minigpt.trainer import Trainer
+
+torch.set_num_threads(1)
+
+
+def unequal_masks(tokens, config, step, micro=0, rank=0, world_size=1):
+    """Count from 0 to all targets of a row, by a rule that knows nothing of processes."""
+    batch = get_batch(tokens, config, step, micro, rank, world_size)
+    rows = torch.arange(config.batch_size)[rank::world_size]
+    kept = (rows * 5 + micro * 3 + step) % (config.context + 1)
+    return batch._replace(mask=torch.arange(config.context) < kept[:, None])
+
+
+class Interrupter:
+    """Sends the main process alone a Ctrl-C in the middle of the run."""
+
+    def on_step(self, trainer, record):
+        if record["step"] == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+BASE = Recipe(MINIMAL.replace(batch_size=8, eval_batches=2))
+ACCUMULATED = Recipe(BASE.config.replace(accumulation=3))
+RECIPES = {
+    "plain": BASE,
+    "accumulated": ACCUMULATED,
+    "masked": dataclasses.replace(BASE, get_batch=unequal_masks),
+    "accumulated-masked": dataclasses.replace(ACCUMULATED, get_batch=unequal_masks),
+    "fp16": Recipe(BASE.config.replace(precision="fp16", loss_scale=2.0**22)),
+}
+
+
+def interrupted(run_dir: Path) -> None:
+    """Train the plain recipe, stopped on the way and resumed."""
+    trainer = Trainer(BASE, run_dir, [Interrupter()])
+    try:
+        trainer.run()
+    except Interrupted:
+        assert trainer.step == 6
+    Trainer(BASE, run_dir, resume=True).run()
+
+
+def failing(run_dir: Path) -> None:
+    """Let the first process alone find its disk full, and write down how each process ended."""
+    real = checkpoint._sync
+
+    def full(path):
+        raise OSError("No space left on device")
+
+    checkpoint._sync = full
+    try:
+        Trainer(BASE, run_dir).run()
+    except MiniGPTError as error:
+        (run_dir / f"rank-{os.environ['RANK']}.txt").write_text(type(error).__name__)
+    checkpoint._sync = real
+
+
+def main(folder: Path, scenarios: list[str]) -> None:
+    """Run the scenarios, one after the other, in one group of processes."""
+    for scenario in scenarios:
+        run_dir = folder / f"{scenario}-{os.environ.get('WORLD_SIZE', '1')}"
+        if scenario in RECIPES:
+            Trainer(RECIPES[scenario], run_dir).run()
+        else:
+            {"interrupted": interrupted, "failing": failing}[scenario](run_dir)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
