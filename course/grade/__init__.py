@@ -1,0 +1,16 @@
+"""Grading: learner code and its judge never share a process.
+
+    submitted files → normalise → judge ⇄ zygote → question → answer
+                                    │        (sandbox: no network, no files, limits)
+                                    └→ result files → gradebook, autograded notebooks, feedback
+
+normalise    the release is the skeleton; only solution cells and written answers come from the submission
+probe_side   a lesson's checks without their judges, cases and constants
+wire         plain data over pipes
+sandbox      what the machine allows: namespaces, Landlock, seccomp, limits
+apart        calls an answer in a process of its own and brings back plain data
+zygote       imports everything once, then forks a sandboxed process for every question
+workshop     the judge's handle on the zygote
+judge        draws cases, sends them, judges what comes back
+classroom    a whole assignment: workers, results that survive a kill, one writer to the gradebook
+"""

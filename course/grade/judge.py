@@ -1,0 +1,179 @@
+"""Grade one submission: draw cases, ask the workshop, judge what comes back, give points.
+
+    result = grade(submission, release, workshop, modes)     # plain data, ready for a result file
+
+Points only for a complete record: every case of a check was answered and every judgement passed. The seed of a
+submission's cases follows from assignment, student and release, so a regrade draws the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+
+from nbformat import NotebookNode
+
+from course.check import Check
+from course.grade.normalise import HandedIn, answers
+from course.grade.workshop import Workshop
+from course.judging import draw_cases, explain, judge
+from course.lesson import Lesson
+from course.messages import CourseError, message
+
+MODES = ("function", "value", "beside")
+
+
+def seed_of(assignment: str, student: str, revision: str) -> int:
+    """The seed of all the cases of one submission."""
+    text = "\0".join((assignment, student, revision))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def grade(
+    student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, modes: dict[str, str]
+) -> dict:
+    """Grade what was handed in; return points, texts and notes as plain data."""
+    lesson = workshop.lesson
+    code = handed_in.language or "en"
+    seed = seed_of(lesson.assignment, student, lesson.revision)
+    result = {"student": student, "language": code, "seed": seed, "level": workshop.level, "checks": {}}
+    result["problem"] = _text(handed_in.problem, code)
+    result["notes"] = [_text(note, code) for note in handed_in.notes]
+    result["cells"] = handed_in.cells
+    sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
+    for exercise in dict.fromkeys(check.exercise for check in lesson.checks.values()):
+        checks = [check for check in lesson.checks.values() if check.exercise == exercise]
+        untouched = handed_in.cells.get(exercise) in (None, answers(release)[exercise].source)
+        if handed_in.problem or untouched:
+            key = "check.not-written"
+            outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
+        else:
+            outcome = _ask(checks, sources, exercise, seed, workshop, modes)
+        for check in checks:
+            result["checks"][check.name] = _verdict(check, outcome[check.name], seed, lesson, code)
+    points = {cell.id: cell.metadata.nbgrader.points for cell in release.cells if _is_check(cell)}
+    for name, verdict in result["checks"].items():
+        verdict["points"] = float(points[name.replace("/", "_")]) if verdict["passed"] else 0.0
+    result["points"] = sum(verdict["points"] for verdict in result["checks"].values())
+    result["maximum"] = float(sum(points.values()))
+    return result
+
+
+def cases_of(check: Check, seed: int, workshop: Workshop, mode: str) -> list[dict]:
+    """The cases as a question gets them: only what the probe reads."""
+    keys = workshop.keys(check)
+    cases = []
+    for index, case in enumerate(draw_cases(check, seed)):
+        read = keys if keys is not None else case.keys() - {"expected"}
+        sent = {name: value for name, value in case.items() if name in read}
+        cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63, "mode": mode})
+    return cases
+
+
+def modes_of(lesson: Lesson, solutions: dict[str, str], workshop: Workshop) -> dict[str, str]:
+    """How each check can be asked: the most separate way in which the reference solution passes.
+
+    Raises:
+        CourseError: the reference solution fails however it is asked.
+    """
+    found = {}
+    for check in lesson.checks.values():
+        cells = needed(solutions, check.exercise)
+        for mode in MODES:
+            outcomes = workshop.ask(cells, cases_of(check, 1, workshop, mode))
+            if _verdict(check, outcomes, 1, lesson, "en")["passed"]:
+                found[check.name] = mode
+                break
+        else:
+            why = _verdict(check, outcomes, 1, lesson, "en")["text"]
+            raise CourseError("grade.reference-fails", check=check.name, why=why)
+    return found
+
+
+def needed(sources: dict[str, str], exercise: str) -> list[list[str]]:
+    """The cells that an exercise runs: its own, and those that define a name it uses; in order."""
+    wanted, waiting = set(), [exercise]
+    names = {name: _names(source) for name, source in sources.items()}
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        _, used = names[name]
+        waiting += [other for other, (made, _) in names.items() if other not in wanted and made & used]
+    return [[name, source] for name, source in sources.items() if name in wanted]
+
+
+def plain_python(source: str) -> str:
+    """The source; where it is not Python because of magics and shell lines, without those."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", source, flags=re.MULTILINE)
+    return source
+
+
+def _ask(checks, sources, exercise, seed, workshop, modes) -> dict[str, list[dict]]:
+    cases = [
+        case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
+    ]
+    outcomes = workshop.ask(needed(sources, exercise), cases)
+    by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
+    for index, case in enumerate(cases):
+        last = outcomes[-1] if outcomes and "failure" in outcomes[-1] else None
+        if index < len(outcomes):
+            by_check[case["check"]].append(outcomes[index])
+        elif last is not None and not by_check[case["check"]]:
+            by_check[case["check"]].append(last)  # the question ended before this check: say why
+    return by_check
+
+
+def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:
+    """Judge a check's record; without an outcome for every case there are no points."""
+    cases = draw_cases(check, seed)
+    printed = ""
+    for case, outcome in zip(cases, outcomes, strict=False):
+        if isinstance(outcome.get("printed"), str):
+            printed += outcome["printed"][: 2_000 - len(printed)]
+        fault = judge(check, case, outcome)
+        if fault is not None:
+            text = explain(fault, check, case, lesson.texts, code)
+            return {"passed": False, "key": fault.key, "text": text, "printed": printed}
+    if len(outcomes) != len(cases):
+        return {
+            "passed": False,
+            "key": "grade.ended",
+            "text": message("grade.ended", code),
+            "printed": printed,
+        }
+    text = message("check.passed", code, title=lesson.texts.text(check.name, code))
+    return {"passed": True, "key": None, "text": text, "printed": printed}
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell makes, and those that it uses."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made, waiting = set(), list(tree.body)
+    while waiting:  # module level only: a local name of a function is nobody else's
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            made.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return made, {node.id for node in names if isinstance(node.ctx, ast.Load)}
+
+
+def _is_check(cell: NotebookNode) -> bool:
+    facts = cell.metadata.get("nbgrader", {})
+    return bool(facts.get("grade")) and not facts.get("solution")
+
+
+def _text(note: tuple[str, dict] | None, code: str) -> str | None:
+    return None if note is None else message(note[0], code, **note[1])

@@ -1,0 +1,102 @@
+"""A lesson's `checks.py` without the judge's side: what may stand in memory beside a learner's code.
+
+    program = probe_side(source)       # ProbeSide(source, keys)
+
+Of every check there remains `probe`, and whatever `probe` uses. Cases, judges, tables of expected values and
+the helpers that only those use are gone. `keys` says which parts of a case a probe reads: the judge sends no
+other, so that an expected value that a case carries stays at home.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+KEPT = ("probe", "name", "answer", "allow_nonfinite")
+
+
+@dataclass(frozen=True)
+class ProbeSide:
+    """The stripped source, and the keys of its case that each check class's probe reads (None: all)."""
+
+    source: str
+    keys: dict[str, frozenset[str] | None]
+
+
+def probe_side(source: str) -> ProbeSide:
+    """Strip the source of a `checks.py`."""
+    module = ast.parse(source)
+    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    members = _used_members(classes)
+    for node in classes.values():
+        node.body = [item for item in node.body if _names(item) & (members | set(KEPT))] or [ast.Pass()]
+    module.body = _used_statements(module.body)
+    ast.fix_missing_locations(module)
+    return ProbeSide(ast.unparse(module), {name: _keys(name, classes) for name in classes})
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    """The names that a statement of a module or a class defines."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+    return {
+        node.id
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def _used_members(classes: dict[str, ast.ClassDef]) -> set[str]:
+    """Names of members that probes use through `self`, their own uses included."""
+    used, waiting = set(), ["probe"]
+    while waiting:
+        name = waiting.pop()
+        for node in classes.values():
+            for item in node.body:
+                if name not in _names(item):
+                    continue
+                for part in ast.walk(item):
+                    known = isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)
+                    if known and part.value.id in ("self", *classes) and part.attr not in used:
+                        used.add(part.attr)
+                        waiting.append(part.attr)
+    return used - {"cases", "judge"}
+
+
+def _used_statements(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Classes, imports, and what they name, in order; a docstring or loose expression goes."""
+    kept = {id(node): node for node in body if isinstance(node, (ast.ClassDef, ast.Import, ast.ImportFrom))}
+    while True:
+        loads = {
+            part.id
+            for node in kept.values()
+            for part in ast.walk(node)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+        }
+        more = [node for node in body if id(node) not in kept and _names(node) & loads]
+        if not more:
+            return [node for node in body if id(node) in kept]
+        kept |= {id(node): node for node in more}
+
+
+def _keys(name: str, classes: dict[str, ast.ClassDef]) -> frozenset[str] | None:
+    """The keys in `case["…"]` of every method that the class and its bases keep; None if it is used otherwise."""
+    keys, lines = set(), [name]
+    while lines:
+        node = classes.get(lines.pop())
+        if node is None:
+            continue
+        lines += [base.id for base in node.bases if isinstance(base, ast.Name)]
+        constant = set()
+        for part in ast.walk(node):
+            if isinstance(part, ast.Subscript) and getattr(part.value, "id", "") == "case":
+                if not isinstance(part.slice, ast.Constant):
+                    return None
+                keys.add(part.slice.value)
+                constant.add(id(part.value))
+        uses = [part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == "case"]
+        if any(id(part) not in constant for part in uses):
+            return None
+    return frozenset(keys)

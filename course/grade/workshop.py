@@ -1,0 +1,132 @@
+"""The judge's handle on the sandbox: ask a question, get its outcomes, whatever the learner's code does.
+
+    with Workshop(lesson, level) as workshop:
+        outcomes = workshop.ask(cells, cases)      # [(outcome, …)], one a case that was answered
+
+Several threads may ask at once; each question is a process of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from course.grade import wire
+from course.grade.probe_side import probe_side
+from course.grade.sandbox import strongest
+from course.lesson import ROOT, Lesson
+from course.messages import CourseError
+
+QUESTION_SECONDS = 30
+START_SECONDS = 120
+GRACE = 2.0
+
+_SETUP = r'^# %% id="([a-z0-9-]+)".*\bsetup=true'
+
+
+class Workshop:
+    """One zygote and the questions in progress."""
+
+    def __init__(self, lesson: Lesson, release: NotebookNode, level: str | None = None):
+        self.lesson, self.release = lesson, release
+        self.level = level or strongest()
+        source = (lesson.folder / "checks.py").read_text(encoding="utf-8")
+        self.side = probe_side(source)
+        self.scratch = tempfile.mkdtemp(prefix="grade-")
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Workshop:
+        """Start the zygote.
+
+        Raises:
+            CourseError: it does not come up.
+        """
+        mine, theirs = socket.socketpair()
+        environment = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "LANG": "C.UTF-8"}
+        environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
+        self._log = open(os.path.join(self.scratch, "log"), "wb")  # noqa: SIM115 (closed in __exit__)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "course.grade.zygote"],
+            stdin=theirs,
+            stdout=self._log,
+            stderr=self._log,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        self.socket = mine
+        room = os.path.join(self.scratch, "room")
+        os.mkdir(room)
+        order = {"level": self.level, "readable": _readable(), "scratch": room, "probes": self.side.source}
+        marked = re.findall(_SETUP, (self.lesson.folder / "lesson.py").read_text(encoding="utf-8"), re.M)
+        order["setup"] = [cell.source for cell in self.release.cells if cell.id in marked]
+        try:
+            wire.send(mine.fileno(), order)
+            self.facts = wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
+        except wire.Broken as broken:
+            text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
+            self.__exit__()
+            raise CourseError("grade.no-zygote", reason=broken.reason, log=text) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+        self._log.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def keys(self, check: object) -> frozenset[str] | None:
+        """The parts of a case that the check's probe reads."""
+        return self.side.keys.get(type(check).__name__)
+
+    def ask(self, cells: list[list[str]], cases: list[dict], seconds: float = QUESTION_SECONDS) -> list[dict]:
+        """Run the cases on the cells and return the outcomes in order; missing ones say why at the end."""
+        number = next(self._numbers)
+        asked, ask = os.pipe()
+        heard, tell = os.pipe()
+        deadline = time.monotonic() + seconds
+        outcomes: list[dict] = []
+        with self._lock:
+            socket.send_fds(self.socket, [json.dumps({"number": number}).encode()], [asked, tell])
+        os.close(asked)
+        os.close(tell)
+        try:
+            wire.send(ask, {"cells": cells, "cases": cases, "seconds": seconds}, deadline)
+            while len(outcomes) < len(cases):
+                frame = wire.receive(heard, deadline + GRACE)
+                outcomes.append(frame["outcome"])
+        except (wire.Broken, KeyError, TypeError) as error:
+            reason = error.reason if isinstance(error, wire.Broken) else "frame"
+            outcomes.append({"failure": {"key": f"grade.{reason}", "values": {}}, "printed": ""})
+        finally:
+            os.close(ask)
+            os.close(heard)
+            self._stop(number)
+        return outcomes
+
+    def _stop(self, number: int) -> None:
+        with self._lock:
+            self.socket.sendall(json.dumps({"number": number, "stop": True}).encode())
+            self.socket.recv(1)
+
+
+def _readable() -> list[str]:
+    """What learner code may read: Python, its packages, minigpt, and of the course what a notebook imports."""
+    here = ROOT / "course"
+    found = [sys.base_prefix, sys.prefix, str(ROOT / "minigpt"), str(here / "messages")]
+    return [*dict.fromkeys(found), *map(str, sorted(here.glob("*.py")))]
