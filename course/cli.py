@@ -4,6 +4,8 @@ course build                 # every lesson: source → executed solutions → r
 course build --check         # write nothing; name what differs
 course build --stamp 18-01   # the translations of this lesson were reviewed
 course check 18-01           # the checks against their mutants
+course grade 18-01           # what was handed in below submitted/, in a sandbox
+course export 18-01          # the gradebook as CSV
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ import sys
 
 from course import trial
 from course.build import build, differences, orphans, write
+from course.grade.command import add_grade, run_export, run_grade
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
 from course.source import stamped
 from minigpt.messages import LANGUAGES, MiniGPTError, nearest, use_language
+
+OPTIONS = ("--check", "--stamp", "--lang", "--students", "--workers", "--trust-submissions")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
         together = re.search(r"argument (\S+): not allowed with argument (\S+)", text)
         if unknown:
             given = unknown[1] or unknown[2]
-            known = ("build", "check", "--check", "--stamp", "--lang")
+            known = ("build", "check", "grade", "export", *OPTIONS)
             sentence = message("cli.unknown", given=given, hint=nearest(given, known))
         elif together:
             sentence = message("cli.together", one=together[1], other=together[2])
@@ -56,8 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="course", description=message("cli.course"))
     commands = parser.add_subparsers(required=True, metavar=message("cli.command"))
-    for name, run in (("build", _build), ("check", _check)):
-        text = message(f"cli.{name}")
+    runs = {"build": _build, "check": _check, "grade": run_grade, "export": run_export}
+    for name, run in runs.items():
+        text = message(f"grade.{name}" if run in (run_grade, run_export) else f"cli.{name}")
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("lessons", nargs="*", metavar=message("cli.lesson"), help=message("cli.lessons"))
         command.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("cli.lang"))
@@ -66,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
             choice = command.add_mutually_exclusive_group()
             choice.add_argument("--check", action="store_true", help=message("cli.build-check"))
             choice.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
+        elif name == "grade":
+            add_grade(command)
     return parser
 
 

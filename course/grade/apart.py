@@ -5,7 +5,7 @@ forks: the child gives up its rights, runs the learner's cells, calls the answer
 sends plain data back: the returned value, and what happened to the tensors and modules it was given. A
 returned tensor that depends on them keeps its child alive to answer `backward()`.
 
-    answer = Apart(start, kind)     # start(task) -> Channel to a confined child that runs task(answer, channel)
+    answer = Apart(remote)     # remote(task): a confined child runs task(answer, channel)
     check.probe(answer, case)
 """
 

@@ -2,8 +2,8 @@
 
     result = grade(submission, release, workshop, modes)     # plain data, ready for a result file
 
-Points only for a complete record: every case of a check was answered and every judgement passed. The seed of a
-submission's cases follows from assignment, student and release, so a regrade draws the same.
+Points only for a complete record: every case of a check was answered and every judgement passed. The seed of
+a submission's cases follows from assignment, student and release, so a regrade draws the same.
 """
 
 from __future__ import annotations

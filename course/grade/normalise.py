@@ -5,8 +5,8 @@
     handed_in.notes        # what was found and changes nothing, as (message key, values)
     handed_in.problem      # why nothing could be read, or None
 
-Never raises on a learner's file. What stands in a solution cell's place counts even if its type, tags or other
-metadata were changed; of two cells with one grade id the first that is not the untouched stub counts.
+Never raises on a learner's file. What stands in a solution cell's place counts even if its type, tags or
+other metadata were changed; of two cells with one grade id the first that is not the untouched stub counts.
 """
 
 from __future__ import annotations

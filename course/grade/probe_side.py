@@ -82,7 +82,7 @@ def _used_statements(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _keys(name: str, classes: dict[str, ast.ClassDef]) -> frozenset[str] | None:
-    """The keys in `case["…"]` of every method that the class and its bases keep; None if it is used otherwise."""
+    """The keys in `case["…"]` wherever the class and its bases use `case`; None if they use it otherwise."""
     keys, lines = set(), [name]
     while lines:
         node = classes.get(lines.pop())

@@ -126,7 +126,7 @@ class Workshop:
 
 
 def _readable() -> list[str]:
-    """What learner code may read: Python, its packages, minigpt, and of the course what a notebook imports."""
+    """What learner code may read: Python, its packages, minigpt, and what a notebook imports of the course."""
     here = ROOT / "course"
     found = [sys.base_prefix, sys.prefix, str(ROOT / "minigpt"), str(here / "messages")]
     return [*dict.fromkeys(found), *map(str, sorted(here.glob("*.py")))]

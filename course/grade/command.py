@@ -1,0 +1,104 @@
+"""`course grade` and `course export`: the command line of grading.
+
+course grade 18-01 --students ana luis --workers 2
+course export 18-01 > grades.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from course.grade.classroom import grade_assignment, needs_person
+from course.lesson import Lesson
+from course.messages import CourseError, message
+
+
+def add_grade(command: argparse.ArgumentParser) -> None:
+    """The options of `course grade`."""
+    command.add_argument(
+        "--students", nargs="+", metavar=message("grade.student"), help=message("grade.students")
+    )
+    command.add_argument("--workers", type=int, metavar="N", help=message("grade.workers"))
+    command.add_argument("--trust-submissions", action="store_true", help=message("grade.trust"))
+
+
+def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
+    """Grade; return 0, however good or bad the submissions are."""
+    root = Path.cwd()
+    for lesson in lessons:
+        bar = Progress(
+            TextColumn(lesson.assignment),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        with bar:
+            task = bar.add_task("", total=None)
+            report = grade_assignment(
+                lesson,
+                root,
+                options.students,
+                options.workers or os.cpu_count(),
+                options.trust_submissions,
+                lambda done, total, task=task, bar=bar: bar.update(task, completed=done, total=total),
+            )
+        for student, result in sorted(report.results.items()):
+            print(f"{student:24} {result['points']:6g} / {result['maximum']:g}")
+        people = {name: needs_person(result) for name, result in sorted(report.results.items())}
+        people = {name: reasons for name, reasons in people.items() if reasons}
+        if people:
+            print("\n" + message("grade.needs-person"))
+            for name, reasons in people.items():
+                print("\n    ".join([f"  {name}", *reasons]))
+        print()
+        print(
+            message(
+                "grade.done",
+                assignment=lesson.assignment,
+                students=len(report.results),
+                graded=report.graded,
+                seconds=f"{report.seconds:.0f}",
+                level=message(f"grade.level-{report.level}"),
+            )
+        )
+    return 0
+
+
+def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
+    """Write one row a student and assignment to standard output, as CSV."""
+    from nbgrader.api import Gradebook
+
+    book_file = Path.cwd() / "gradebook.db"
+    if not book_file.is_file():
+        raise CourseError("grade.no-gradebook", folder=Path.cwd())
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
+    names = {lesson.assignment for lesson in lessons}
+    with Gradebook(f"sqlite:///{book_file}") as book:
+        rows = [
+            (
+                entry.assignment.name,
+                entry.student.id,
+                entry.score,
+                entry.max_score,
+                int(entry.needs_manual_grade),
+            )
+            for assignment in book.assignments
+            if assignment.name in names
+            for entry in assignment.submissions
+        ]
+    writer.writerows((a, safe_cell(s), *rest) for a, s, *rest in sorted(rows))
+    return 0
+
+
+def safe_cell(text: str) -> str:
+    """The text so that no spreadsheet takes it for a formula."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

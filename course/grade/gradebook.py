@@ -1,0 +1,163 @@
+"""Results into nbgrader's hands: its gradebook, autograded notebooks that formgrader opens, feedback pages.
+
+    with Ledger(root, lesson, releases) as ledger:
+        ledger.write(result)        # one student; the same result twice changes nothing
+
+A person's work stays: manual scores and comments are never touched, and a cell asks for a person again only
+if its automatic score changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import warnings
+from pathlib import Path
+
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode, v4
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades, SaveCells
+from sqlalchemy.exc import SAWarning
+
+from course.build import nbgrader_config, to_text, write
+from course.grade.normalise import HandedIn, answers, rebuild
+from course.lesson import Lesson
+from course.messages import message
+
+COURSE_ID = "break-and-fix"
+LABELS = ("score", "test-cell", "free-response", "written", "comment")
+
+
+class Ledger:
+    """One open gradebook and the one writer to it."""
+
+    def __init__(self, root: Path, lesson: Lesson, releases: dict[str, NotebookNode]):
+        self.root, self.lesson, self.releases = root, lesson, releases
+        self.url = f"sqlite:///{root / 'gradebook.db'}"
+
+    def __enter__(self) -> Ledger:
+        config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
+        warnings.filterwarnings("ignore", module="nbgrader", category=SAWarning)
+        self.book = Gradebook(self.url, COURSE_ID)
+        self._register()
+        directory = CourseDirectory(config=config, root=str(self.root))
+        feedback = GenerateFeedback(coursedir=directory, config=config)
+        self.exporter = HTMLExporter(config=feedback.config, sanitize_html=True)
+        self.exporter.register_preprocessor(GetGrades, enabled=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.book.close()
+
+    def has(self, student: str) -> bool:
+        """Whether gradebook, autograded notebook and feedback of the student are there."""
+        try:
+            self.book.find_submission_notebook(self.lesson.slug, self.lesson.assignment, student)
+        except MissingEntry:
+            return False
+        return (
+            self._file("autograded", student, "ipynb").exists()
+            and self._file("feedback", student, "html").exists()
+        )
+
+    def write(self, result: dict) -> None:
+        """Record one result; files first, so that a grade in the book always has its notebook."""
+        student, name = result["student"], self.lesson.assignment
+        notebook = self._notebook(result)
+        write(self._file("autograded", student, "ipynb"), to_text(notebook))
+        self.book.update_or_create_student(student)
+        self.book.update_or_create_submission(name, student)
+        self._scores(result)
+        write(self._file("feedback", student, "html"), self._feedback(notebook, result))
+
+    def _file(self, kind: str, student: str, suffix: str) -> Path:
+        return self.root / kind / student / self.lesson.assignment / f"{self.lesson.slug}.{suffix}"
+
+    def _register(self) -> None:
+        """The assignment in the gradebook, as `nbgrader generate_assignment` puts it there."""
+        try:
+            self.book.find_notebook(self.lesson.slug, self.lesson.assignment)
+        except MissingEntry:
+            self.book.update_or_create_assignment(self.lesson.assignment)
+            resources = {"nbgrader": self._facts()}
+            SaveCells().preprocess(copy.deepcopy(self.releases["en"]), resources)
+
+    def _facts(self, student: str = "") -> dict:
+        facts = {"notebook": self.lesson.slug, "assignment": self.lesson.assignment, "student": student}
+        return facts | {"db_url": self.url}
+
+    def _scores(self, result: dict) -> None:
+        notebook = self.book.find_submission_notebook(
+            self.lesson.slug, self.lesson.assignment, result["student"]
+        )
+        verdicts = {name.replace("/", "_"): verdict for name, verdict in result["checks"].items()}
+        written = answers(self.releases["en"])
+        for grade in notebook.grades:
+            known = grade.auto_score, grade.needs_manual_grade
+            if grade.name in verdicts:
+                grade.auto_score = verdicts[grade.name]["points"]
+                human = result["problem"] is not None
+            else:
+                empty = result["cells"].get(grade.name, "").strip() in (
+                    "",
+                    written[grade.name].source.strip(),
+                )
+                grade.auto_score = 0.0 if empty and result["problem"] is None else None
+                human = not empty or result["problem"] is not None
+            human = human or grade.manual_score is not None
+            grade.needs_manual_grade = known[1] if result["again"] and known[0] == grade.auto_score else human
+        for comment in notebook.comments:
+            empty = result["cells"].get(comment.name) in (None, written[comment.name].source)
+            comment.auto_comment = message("grade.no-response", result["language"]) if empty else None
+        self.book.db.commit()
+
+    def _notebook(self, result: dict) -> NotebookNode:
+        """The release in the learner's language with their answers, and the verdicts as outputs."""
+        code = result["language"]
+        notebook = rebuild(HandedIn(cells=result["cells"]), self.releases[code])
+        verdicts = {name.replace("/", "_"): verdict for name, verdict in result["checks"].items()}
+        for cell in notebook.cells:
+            name = cell.metadata.get("nbgrader", {}).get("grade_id")
+            if name in verdicts:
+                verdict = verdicts[name]
+                cell.execution_count = 1
+                printed = (
+                    [v4.new_output("stream", name="stdout", text=verdict["printed"])]
+                    if verdict["printed"]
+                    else []
+                )
+                stream = "stdout" if verdict["passed"] else "stderr"
+                cell.outputs = [*printed, v4.new_output("stream", name=stream, text=verdict["text"] + "\n")]
+            elif name in result["cells"] and cell.cell_type == "markdown":
+                cell.source = harmless(cell.source)
+        lines = [line for line in (result["problem"], *result["notes"]) if line]
+        if lines:
+            text = (
+                message("grade.remarks", code) + "\n\n" + "\n".join(f"* {harmless(line)}" for line in lines)
+            )
+            notebook.cells.insert(1, v4.new_markdown_cell(text, id="grading-remarks"))
+        return notebook
+
+    def _feedback(self, notebook: NotebookNode, result: dict) -> str:
+        resources = {"nbgrader": self._facts(result["student"]), "metadata": {"name": self.lesson.slug}}
+        self.book.db.commit()
+        page, _ = self.exporter.from_notebook_node(copy.deepcopy(notebook), resources)
+        labels = {message(f"grade.label-{name}", "en"): name for name in LABELS}
+        head, mark, rest = page.partition('<div class="panel-body">')
+        for english, name in labels.items():
+            head = head.replace(english, message(f"grade.label-{name}", result["language"]))
+        return head + mark + rest
+
+
+def harmless(markdown: str) -> str:
+    """The text with its HTML shown instead of obeyed: a page of a learner's must not act for a teacher."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", markdown)
+
+
+def to_json(result: dict) -> str:
+    """A result as the file keeps it."""
+    return json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True)
