@@ -12,7 +12,7 @@ from __future__ import annotations
 from course.messages import CourseError, message
 from course.notebook import t
 
-_WIDTH = 18  # of a column, in characters
+_WIDTH = 20  # of a column, in characters
 
 _written: dict[str, dict[str, object]] = {}
 

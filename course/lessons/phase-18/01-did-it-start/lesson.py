@@ -298,7 +298,7 @@ show(walk_section_1(broken), Console(width=88))
 # 1. Deja el bias en 0 y dispersa los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
 #    gradiente?
 # 2. Busca una dispersión en la que el loss esté roto y la norma del gradiente siga sana.
-# 3. Vuelve la dispersión a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
+# 3. Regresa la dispersión a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
 # 4. Baja la dispersión a ×0.1. ¿Hay algo en la sección 1 que pueda notarlo?
 
 # %% id="one-start"
@@ -533,22 +533,22 @@ for letter, walk in walks.items():
 # %% [markdown] id="lessons-of-the-ward" lang="en"
 # Three things to take from the ward.
 #
-# * **Too good is also broken.** A fresh model cannot be below chance. One that is has seen the data before:
-#   find the line that loads weights.
+# * **Too good is also broken.** A fresh model cannot start far below chance. One that does has seen the data
+#   before: find the line that loads weights.
 # * **A loss of exactly 0 is not a triumph.** It says that no target counts.
 # * **At chance does not mean healthy.** When every target is the same token, the first loss is still ln V:
-#   the model does not know which token it is, yet. One question further down the tree catches it at step 0;
-#   the curve needs a few steps to look too good to be true.
+#   the model does not know which token it is, yet. Question 1.6 of the tree catches it at step 0; the curve
+#   needs a few steps to look too good to be true.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="dcbc97e59210"
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="1d6077ca5cf5"
 # Tres cosas que llevarse de esta sala.
 #
-# * **Demasiado bueno también es roto.** Un modelo nuevo no puede estar por debajo del azar. Si lo está, ya
-#   vio los datos: busca la línea que carga pesos.
+# * **Demasiado bueno también es roto.** Un modelo nuevo no puede arrancar muy por debajo del azar. Si lo
+#   hace, ya vio los datos: busca la línea que carga pesos.
 # * **Un loss de exactamente 0 no es un triunfo.** Dice que ningún target cuenta.
 # * **Estar en el azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue
-#   siendo ln V: el modelo todavía no sabe cuál es. Una pregunta más abajo en el árbol lo descubre en el paso
-#   0; la curva necesita unos pasos para verse demasiado buena para ser verdad.
+#   siendo ln V: el modelo todavía no sabe cuál es. La pregunta 1.6 del árbol lo descubre en el paso 0; la
+#   curva necesita unos pasos para verse demasiado buena para ser verdad.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
