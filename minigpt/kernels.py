@@ -14,6 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+HAS_ONEDNN = (
+    torch.backends.mkldnn.is_available()
+    and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+
 
 class Linear(nn.Linear):
     """`nn.Linear`, computed by `linear`."""
@@ -36,21 +42,32 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def onednn_takes(x: Tensor, weight: Tensor) -> bool:
-    """Whether the product is one of float32 on an x86 CPU, outside autocast and `torch.compile`."""
+    """Whether the product is one of float32 on an x86 CPU, outside autocast."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
-        and torch.backends.mkldnn.enabled
-        and torch.backends.cpu.get_cpu_capability().startswith("AVX")
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and (torch.compiler.is_compiling() or torch.backends.mkldnn.enabled)
+        and HAS_ONEDNN
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     )
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return a @ b.T + bias for a (M, K) and b (N, K), of any strides."""
+    """Return a @ b.T + bias for a (..., K) and b (N, K), of any strides."""
+    if torch.compiler.is_compiling():
+        return _opaque_product(a, b, bias)
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+
+
+@torch.library.custom_op("minigpt::product", mutates_args=())
+def _opaque_product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """The same, as one step that `torch.compile` does not look into."""
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+
+
+@_opaque_product.register_fake
+def _(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    return a.new_empty(*a.shape[:-1], len(b))
 
 
 class _OneDNNLinear(torch.autograd.Function):

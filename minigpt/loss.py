@@ -21,7 +21,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, z_loss: float =
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")  # (B·T,)
     if z_loss:
         # −ln p(target) = ln Z − logit(target), so that ln Z costs no second pass over the vocabulary
-        log_z = losses + logits.float().gather(-1, targets[..., None]).flatten()
+        log_z = losses + logits.gather(-1, targets[..., None]).flatten().type_as(losses)
         losses = losses + z_loss * log_z.square()
     counted = mask.flatten()
     return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp(min=1)

@@ -1,0 +1,203 @@
+"""Training speed against transformers, litgpt and x-transformers, at three shapes. One command, one table:
+
+    python -m pip install --no-deps -r benchmarks/requirements.txt
+    python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...]
+
+Every peer trains beside our GPT with the same architecture, maths, weights and data (their first losses must
+be equal), the same fused AdamW, the same clipping; only the model's code and the loss function differ. Both
+sides profit from `keep_freed_memory`, which a process has or has not. The sides take turns in short rounds
+and a ratio is the median over rounds, so that whatever else the machine does meets both alike. Memory is what
+tensors take at the worst moment of a step, weights and optimizer included. The share of peak counts the
+operations of `flops_per_token`, against the fastest product measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from peers import PAIRS, Pair
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from minigpt.config import ModelConfig
+from minigpt.kernels import linear
+from minigpt.loss import cross_entropy
+from minigpt.memory import keep_freed_memory
+from minigpt.model import flops_per_token
+
+SHAPES = {  # and the sequences in a batch
+    "2x64": (ModelConfig(n_layer=2, n_head=4, n_embd=64, context=64), 32),
+    "4x128": (ModelConfig(n_layer=4, n_head=4, n_embd=128, context=128), 16),
+    "6x192": (ModelConfig(n_layer=6, n_head=6, n_embd=192, context=128), 16),
+}
+
+
+@dataclass
+class Side:
+    """One model in training."""
+
+    model: nn.Module
+    logits: Callable[[nn.Module, Tensor], Tensor]
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    speeds: list[float] = field(default_factory=list)  # tokens a second, by round
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True
+        )
+
+    def step(self, idx: Tensor, targets: Tensor, mask: Tensor) -> float:
+        loss = self.loss(self.logits(self.model, idx), targets, mask)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    @property
+    def speed(self) -> float:
+        return statistics.median(self.speeds)
+
+
+def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """The call that all three make; they have no mask."""
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def build_sides(pair: Pair, compiled: bool) -> tuple[Side, Side]:
+    """Return our side and the peer's."""
+    sides = (
+        Side(pair.ours, lambda model, idx: model(idx), cross_entropy),
+        Side(pair.peer, pair.peer_logits, peers_loss),
+    )
+    for side in sides:
+        side.model.train()
+        if compiled:
+            side.model = torch.compile(side.model, dynamic=False)
+    return sides
+
+
+def measure(
+    shape: ModelConfig, batch_size: int, rounds: int, compiled: bool
+) -> list[tuple[Pair, Side, Side]]:
+    """Train all pairs in turns."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(shape.vocab_size, (batch_size, shape.context + 1), generator=generator)
+    batch = tokens[:, :-1], tokens[:, 1:], torch.ones(batch_size, shape.context, dtype=torch.bool)
+    results = []
+    for build in PAIRS:
+        torch.manual_seed(0)
+        torch.compiler.reset()
+        pair = build(shape)
+        ours, peer = build_sides(pair, compiled)
+        first = [side.step(*batch) for side in (ours, peer)]
+        if abs(first[0] - first[1]) > 1e-4:
+            raise SystemExit(f"{pair.name}: the first losses differ, {first[0]:.6f} and {first[1]:.6f}")
+        ours.step(*batch), peer.step(*batch)
+        results.append((pair, ours, peer))
+    steps = max(1, 100_000_000 // (batch_size * shape.context * shape.n_layer * shape.n_embd**2))
+    for _ in range(rounds):
+        for _, ours, peer in results:
+            for side in (ours, peer):
+                started = time.perf_counter()
+                for _ in range(steps):
+                    side.step(*batch)
+                seconds = time.perf_counter() - started
+                side.speeds.append(steps * tokens[:, 1:].numel() / seconds)
+    for _, ours, peer in results:
+        for side in (ours, peer):
+            side.memory = peak_memory(side, batch)
+    return results
+
+
+def peak_memory(side: Side, batch: tuple[Tensor, ...]) -> int:
+    """Return the bytes that tensors take at the worst moment of a step."""
+    state = [t for s in side.optimizer.state.values() for t in s.values()]
+    held = sum(t.numel() * t.element_size() for t in (*side.model.parameters(), *state))
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        side.step(*batch)
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    taken = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        taken += event.nbytes()
+        peak = max(peak, taken)
+    return held + peak
+
+
+def matmul_peak() -> float:
+    """Return the operations a second of the fastest float32 product, by either of PyTorch's two libraries."""
+    a, b = torch.randn(2, 1024, 1024)
+    best = 0.0
+    for product in (torch.mm, linear):
+        for _ in range(200):
+            started = time.perf_counter()
+            product(a, b)
+            best = max(best, 2 * 1024**3 / (time.perf_counter() - started))
+    return best
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--compile", action="store_true", help="both sides under torch.compile")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(os.cpu_count() or 1)
+    keep_freed_memory()
+    measured = {name: measure(*SHAPES[name], arguments.rounds, arguments.compile) for name in arguments.shape}
+    peak = matmul_peak()
+    print(
+        f"{os.cpu_count()}-core {platform.machine()}, torch {torch.__version__}, "
+        f"{'compiled' if arguments.compile else 'eager'}, {peak / 1e9:.0f} GFLOP/s in the fastest product"
+    )
+    table = Table("shape", "peer", box=None, pad_edge=False)
+    for title in (
+        "peer tok/s",
+        "ours tok/s",
+        "ratio",
+        "middle half",
+        "peer MB",
+        "ours MB",
+        "peak, peer",
+        "peak, ours",
+    ):
+        table.add_column(title, justify="right")
+    fastest = []
+    for name, results in measured.items():
+        quickest = max((peer for _, _, peer in results), key=lambda peer: peer.speed)
+        for pair, ours, peer in results:
+            ratios = [a / b for a, b in zip(ours.speeds, peer.speeds, strict=True)]
+            low, ratio, high = statistics.quantiles(ratios, n=4)
+            flops = flops_per_token(pair.ours)
+            table.add_row(
+                name,
+                pair.name + (" *" if peer is quickest else ""),
+                f"{peer.speed:,.0f}",
+                f"{ours.speed:,.0f}",
+                f"{ratio:.2f}",
+                f"{low:.2f}–{high:.2f}",
+                *(f"{side.memory / 1e6:.0f}" for side in (peer, ours)),
+                *(f"{flops * side.speed / peak:.0%}" for side in (peer, ours)),
+            )
+            if peer is quickest:
+                fastest.append(f"{name} {ratio:.2f} × {pair.name}")
+    Console(width=120, highlight=False).print(table)
+    print("against the fastest peer (*):", ", ".join(fastest))
+
+
+if __name__ == "__main__":
+    main()
