@@ -43,7 +43,9 @@ class Run:
             self.manifest: dict[str, Any] = json.loads(
                 (self.path / "manifest.json").read_text(encoding="utf-8")
             )
-            self.config = Config.from_dict(self.manifest["config"])
+            settings = self.manifest["config"]
+            # a loop that is not ours was watched: it has no config
+            self.config = None if settings is None else Config.from_dict(settings)
         except (ValueError, KeyError, TypeError, OSError, ConfigError) as error:
             raise RunError("run.bad-manifest", path=self.path / "manifest.json", detail=error) from error
 

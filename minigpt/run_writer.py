@@ -148,13 +148,13 @@ def _length_before(log: Path, step: int) -> int:
     return length
 
 
-def describe_run(config: Config, **more: Any) -> dict[str, Any]:
-    """Return the manifest of a run that starts now."""
+def describe_run(config: Config | None, **more: Any) -> dict[str, Any]:
+    """Return the manifest of a run that starts now; without a config for a loop that is not ours."""
     return {
         "format": 1,
         "started": now(),
-        "config": config.to_dict(),
-        "seed": config.seed,
+        "config": config.to_dict() if config else None,
+        "seed": config.seed if config else None,
         "versions": {
             "minigpt": version("minigpt-break-and-fix"),
             "torch": torch.__version__,

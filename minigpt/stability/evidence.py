@@ -10,6 +10,7 @@ from typing import Any
 from minigpt.config import Config
 from minigpt.logs import Columns, RunError
 from minigpt.run_directory import Run
+from minigpt.stability.asked import Asked
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Evidence:
     """Everything that the tree may look at. What was not measured is absent, never assumed."""
 
     vocab_size: int | None = None
-    config: Config | None = None  # what was asked for
+    config: Config | Asked | None = None  # what was asked for
     starts_from_checkpoint: bool = False  # declared by the manifest
     metrics: Columns = field(default_factory=Columns)
     start: dict[str, Any] = field(default_factory=dict)  # the probes before the first update
@@ -52,13 +53,34 @@ def evidence_of(run: Run | str | Path) -> Evidence:
     first: dict[str, dict[str, Any]] = {}
     for probe in run.probes:
         first.setdefault(probe.get("kind", ""), probe)
+    if run.config is None:  # a monitor adds what it learns of the loop
+        rehearsals = [probe for probe in run.probes if probe.get("kind") == "rehearsal"]
+        first |= {"rehearsal": rehearsals[-1]} if rehearsals else {}
+    config = run.config or _asked(run.manifest.get("asked") or {}, first.get("rehearsal", {}))
     return Evidence(
-        vocab_size=run.config.vocab_size,
-        config=run.config,
+        vocab_size=config.vocab_size,
+        config=config,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
         metrics=run.columns,
         start=first.pop("start", {}),
         rehearsal=first.pop("rehearsal", {}),
         baselines=first.pop("baselines", {}),
         audits=first,
+    )
+
+
+def _asked(declared: dict[str, Any], rehearsal: dict[str, Any]) -> Asked:
+    """Return what is known of the settings of a loop that was watched."""
+    steps, rates = rehearsal.get("schedule") or ((), ())
+    beta1, beta2 = rehearsal.get("betas") or (Asked.beta1, Asked.beta2)
+    return Asked(
+        vocab_size=declared.get("vocab_size"),
+        warmup_steps=declared.get("warmup_steps", 0),
+        freeze=tuple(declared.get("freeze", ())),
+        schedule=(tuple(steps), tuple(rates)) if rates else None,
+        accumulation=rehearsal.get("accumulation", 1),
+        clip_norm=rehearsal.get("clip_norm"),
+        weight_decay=rehearsal.get("weight_decay", 0.0),
+        beta1=beta1,
+        beta2=beta2,
     )

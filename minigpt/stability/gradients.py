@@ -28,11 +28,11 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     usual = float(np.median(rolling))
     values = {"usual": usual, "last": float(rolling[-1]), "clipped": clipped}
     if usual > limits["high"]:
-        return question.failed("always-clipping", **values)
+        return question.failed(_why_large(evidence), **values)
     if clipped > limits["clipped"]:
         # A norm just above the limit loses little; one far above it makes every step the same length.
         far = usual > limits["far"] * clip_norm
-        return question.failed("always-clipping", **values) if far else question.warned(**values)
+        return question.failed(_why_large(evidence), **values) if far else question.warned(**values)
     if usual >= limits["low"]:
         return question.passed(**values)
     if evidence.start.get("unmasked_share") == 0:
@@ -40,6 +40,14 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     if _frozen_by_accident(evidence):
         return question.failed("frozen-parameters", **values)
     return question.warned(**values)  # the end of a run that has learnt all there is looks like this too
+
+
+def _why_large(evidence: Evidence) -> str:
+    """Return what is known to add gradients up, or else that clipping alone holds them."""
+    if evidence.rehearsal.get("carried_gradient"):
+        return "missing-zero-grad"
+    adds_up = (evidence.rehearsal.get("accumulation_ratio") or {}).get("equal")
+    return "accumulation-sum" if adds_up and adds_up > 1.5 else "always-clipping"
 
 
 def _frozen_by_accident(evidence: Evidence) -> list[str]:
@@ -80,7 +88,7 @@ GRADIENT_QUESTIONS = (
     Question(
         "3.1",
         {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 2.0},  # norms; share of steps; × clip_norm
-        ("always-clipping", "frozen-parameters", "loss-mask-empty"),
+        ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),

@@ -36,11 +36,14 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
     )
     if not updates or config is None:
         return question.not_measured()
-    values = {"first": updates[0], "last": updates[-1], "steps": len(updates)}
-    if all(abs(update - 1) < near for update in updates):
+    # no update is known where the rate was 0
+    sizes = {step: update for step, update in enumerate(updates, start=1) if update is not None}
+    first, last = min(sizes), max(sizes)
+    values = {"first": sizes[first], "last": sizes[last], "steps": last}
+    if all(abs(size - 1) < near for size in sizes.values()):
         return question.passed(**values)
-    raw = [(1 - config.beta1**step) / (1 - config.beta2**step) ** 0.5 for step in range(1, len(updates) + 1)]
-    if all(abs(update / size - 1) < near for update, size in zip(updates, raw, strict=True)):
+    raw = {step: (1 - config.beta1**step) / (1 - config.beta2**step) ** 0.5 for step in sizes}
+    if all(abs(size / raw[step] - 1) < near for step, size in sizes.items()):
         return question.failed("no-bias-correction", **values)
     return question.warned(**values)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.schedule import lr_at
+from minigpt.stability.asked import Asked
 from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question
 
@@ -31,7 +32,7 @@ ORDER = (  # which group's fault is named when groups differ: the one that expla
 def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     config = evidence.config
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
-    if config is None or not groups:
+    if config is None or config.schedule is None or not groups:
         return question.not_measured()
     curves = [GroupCurve.of(group, evidence, config, question.thresholds["tolerance"]) for group in groups]
     wrong = [curve for curve in curves if not curve.as_asked]
@@ -50,11 +51,13 @@ def _looked_at(count: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([np.arange(min(count, FIRST)), spread]))
 
 
-def _asked(steps: NDArray[np.int64], config: Config) -> Rates:
+def _asked(steps: NDArray[np.int64], config: Config | Asked) -> Rates:
+    if isinstance(config, Asked):
+        return config.rates(steps)
     return np.array([lr_at(int(step), config) for step in steps])
 
 
-def _declared_multiplier(group: str, config: Config) -> float:
+def _declared_multiplier(group: str, config: Config | Asked) -> float:
     """Return the multiplier of a group as `build_optimizer` names it: "lr.decay:wte"."""
     return config.multipliers().get(group.partition(":")[2], 1.0)
 
@@ -67,11 +70,11 @@ class GroupCurve:
     steps: NDArray[np.int64]
     values: Rates
     asked: Rates
-    config: Config
+    config: Config | Asked
     tolerance: float
 
     @classmethod
-    def of(cls, column: str, evidence: Evidence, config: Config, tolerance: float) -> GroupCurve:
+    def of(cls, column: str, evidence: Evidence, config: Config | Asked, tolerance: float) -> GroupCurve:
         steps, values = evidence.metrics.column(column)
         at = _looked_at(len(steps))
         asked = _asked(steps[at], config) * _declared_multiplier(column, config)
@@ -114,7 +117,7 @@ class GroupCurve:
         return "lr-discontinuous" if jump > max(0.05 * self.config.lr_max, 3 * smooth) else None
 
 
-def _stretched(steps: NDArray[np.int64], config: Config) -> Iterator[Rates]:
+def _stretched(steps: NDArray[np.int64], config: Config | Asked) -> Iterator[Rates]:
     """Yield the schedule on other axes: counted in micro-batches, or stepped at every one of them.
 
     With accumulation the unit is known. Without, any unit may fit, but only where the run is long enough to
@@ -123,6 +126,9 @@ def _stretched(steps: NDArray[np.int64], config: Config) -> Iterator[Rates]:
     past_warmup = len(steps) and steps[-1] >= config.warmup_steps
     units = [config.accumulation] if config.accumulation > 1 else UNITS if past_warmup else []
     for unit in units:
+        if isinstance(config, Asked):
+            yield from config.stretched(steps, unit)
+            continue
         longer = config.replace(steps=config.steps * unit, warmup_steps=config.warmup_steps * unit)
         yield _asked(steps, longer)
         for offset in (0, unit - 1):
