@@ -52,23 +52,19 @@ class TensorBoardLogger:
 
     def on_start(self, trainer) -> None:
         """Open the event file; a resumed run overwrites what came after its checkpoint."""
-        self._writer = None
-        if trainer.world.rank == 0:
-            from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter
 
-            folder = trainer.writer.path / "tensorboard"
-            self._writer = SummaryWriter(str(folder), purge_step=trainer.step or None)
+        folder = trainer.writer.path / "tensorboard"
+        self._writer = SummaryWriter(str(folder), purge_step=trainer.step or None)
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record."""
-        if self._writer:
-            for name, value in scalars(record):
-                self._writer.add_scalar(name, value, record["step"])
+        for name, value in scalars(record):
+            self._writer.add_scalar(name, value, record["step"])
 
     def on_end(self, trainer) -> None:
         """Flush and close."""
-        if self._writer:
-            self._writer.close()
+        self._writer.close()
 
 
 class WandbLogger:
@@ -79,9 +75,6 @@ class WandbLogger:
 
     def on_start(self, trainer) -> None:
         """Start the run, named after the run's folder."""
-        self._run = None
-        if trainer.world.rank > 0:
-            return
         os.environ.setdefault("WANDB_MODE", "offline")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crash reports would go over the network
         import wandb
@@ -98,8 +91,6 @@ class WandbLogger:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record, and raise an alert where it tells of a spike."""
-        if not self._run:
-            return
         self._run.log(dict(scalars(record)), step=record["step"])
         for kind in SPIKES:
             if kind in record:
@@ -108,11 +99,10 @@ class WandbLogger:
 
     def on_end(self, trainer) -> None:
         """Finish the run, and wait for the process that writes its file: `finish` alone does not."""
-        if self._run:
-            import wandb
+        import wandb
 
-            self._run.finish()
-            wandb.teardown()
+        self._run.finish()
+        wandb.teardown()
 
 
 LOGGERS = {"tensorboard": TensorBoardLogger, "wandb": WandbLogger}

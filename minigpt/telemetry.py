@@ -151,8 +151,6 @@ class Telemetry:
 
     def on_start(self, trainer) -> None:
         """Measure the baselines and the untouched model; of a resumed run, live through what it logged."""
-        if trainer.world.rank > 0:
-            return
         if self.audit_every is None:
             self.audit_every = max(100, trainer.config.steps // 100)
         found = baselines(trainer.data)
@@ -169,8 +167,6 @@ class Telemetry:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Add to the record of a finished step, and audit where that is due."""
-        if trainer.world.rank > 0:
-            return
         done, steps = record["step"] + 1, trainer.config.steps
         record |= self.observe(record)
         self._clock.append((time.perf_counter(), record["tokens"]))
@@ -204,10 +200,12 @@ class Telemetry:
         (first, _), (last, _) = self._clock[0], self._clock[-1]
         step_seconds = (last - first) / (len(self._clock) - 1)
         tokens = sum(count for _, count in list(self._clock)[1:])
-        finite = [norm for norm in self.norms if math.isfinite(norm)]
+        losses, norms = (
+            [value for value in side if math.isfinite(value)] for side in (self.losses, self.norms)
+        )
         summary = {
-            "loss_variance": float(np.var(self.losses)),
-            "grad_norm_p90": float(np.percentile(finite, 90)) if finite else math.nan,
+            "loss_variance": float(np.var(losses)) if losses else math.nan,
+            "grad_norm_p90": float(np.percentile(norms, 90)) if norms else math.nan,
             **self.counts,
             "tokens_per_second": round(tokens / max(last - first, 1e-9), 1),
             "eta_seconds": round(steps_left * step_seconds, 1),

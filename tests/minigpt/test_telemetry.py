@@ -188,3 +188,17 @@ def test_the_last_record_of_a_run_that_died_tells_of_the_spike(tmp_path):
         trainer.run()
     run = Run(tmp_path / "run")
     assert "loss_spike" in run.columns or "grad_spike" in run.columns
+
+
+def test_a_summary_leaves_out_what_is_not_finite(tmp_path):
+    class Poison:
+        def on_record(self, trainer, record):
+            if record["step"] in (3, 4):
+                record |= {"loss": math.nan, "grad_norm": math.inf}
+
+    run = Trainer(Recipe(TINY), tmp_path / "run", [Poison(), Telemetry()], telemetry=False).run()
+    loss = run.column("loss")[1]
+    assert run.column("loss_variance")[1][-1] == pytest.approx(np.var(loss[np.isfinite(loss)]))
+    assert np.isfinite(run.column("grad_norm_p90")[1]).all()
+    assert [side.tolist() for side in run.column("loss_recovered")] == [[5], [2]]
+    assert run.column("loss_spikes")[1][-1] == 1
