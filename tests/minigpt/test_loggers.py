@@ -112,6 +112,7 @@ def test_a_torn_wandb_file_is_read_as_far_as_it_goes(wandb_folder, tmp_path):
 
 
 def test_what_is_no_wandb_run_is_refused(tmp_path):
+    pytest.importorskip("wandb")
     with pytest.raises(WandbError, match="is no offline"):
         read_wandb(tmp_path / "nowhere")
     with pytest.raises(WandbError, match="is no offline"):
