@@ -406,8 +406,8 @@ playground(
 # la cabeza lo multiplica por los suyos. Por eso los logits crecen con la dispersión de la cabeza: su
 # desviación estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa dispersión
 # en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la distancia
-# entre los logits. Con logits normales vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1 cuesta 0.5, el
-# borde de la banda sana.
+# entre los logits. Con logits de distribución normal vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1
+# cuesta 0.5, el borde de la banda sana.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
@@ -1027,13 +1027,13 @@ for letter, sick_recipe in sick.items():
 # | `not-untrained` | too good for a fresh model | Δ < −0.5 and no checkpoint in the manifest | find the line that loads weights |
 # | `target-shift` | looks normal; a loaded checkpoint starts near chance | under 90 % of targets are the next token; from a checkpoint, loss₀ ≥ 0.7 ln V | shift in one place: the loader or the loss |
 # | `future-leak` | looks normal at first, then too good | any gradient from logits to later tokens | put the causal mask back |
-# | `degenerate-data` | at chance, then almost 0 in a few steps | a single distinct target | decode one batch and read it |
+# | `degenerate-data` | at chance, then almost 0 in a few steps | the same token in every target | decode one batch and read it |
 # | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, ‖g‖ < 0.001 | check which way round the mask is |
 #
 # One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the
 # learning rate does what you think it does.
 
-# %% [markdown] id="card" lang="es" of="029c80891682"
+# %% [markdown] id="card" lang="es" of="e2a261ae0a33"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de mirar cualquier curva: el loss del paso 0 frente a ln V, y la primera norma del gradiente.
@@ -1046,7 +1046,7 @@ for letter, sick_recipe in sick.items():
 # | `not-untrained` | demasiado bueno para un modelo nuevo | Δ < −0.5 y ningún checkpoint en el manifest | busca la línea que carga pesos |
 # | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | menos del 90 % de los targets es el token siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
 # | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | devuelve la máscara causal |
-# | `degenerate-data` | en el azar, y casi 0 en pocos pasos | un solo target distinto | decodifica un batch y léelo |
+# | `degenerate-data` | en el azar, y casi 0 en pocos pasos | el mismo token en todos los targets | decodifica un batch y léelo |
 # | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, ‖g‖ < 0.001 | revisa el sentido de la máscara |
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
