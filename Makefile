@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+EXTRAS := .venv/extras
 
 .PHONY: help install learn aprender test lint build bench lock
 
@@ -24,13 +25,18 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# --no-deps, because what they ask for besides is in the lock, and pip shall not exchange it.
+$(EXTRAS): requirements-extras.lock $(INSTALLED)
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --requirement requirements-extras.lock
+	@touch $@
+
 learn: install  ## open the course in JupyterLab / abre el curso, en inglés primero
 	@$(BIN)/python -m course.learn --lang en $(ARGS)
 
 aprender: install  ## abre el curso en JupyterLab, en español / open it in Spanish
 	@$(BIN)/python -m course.learn --lang es $(ARGS)
 
-test: install  ## run every test / ejecuta todas las pruebas
+test: install $(EXTRAS)  ## run every test / ejecuta todas las pruebas
 	$(BIN)/course build --check
 	$(BIN)/course check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax tests solutions

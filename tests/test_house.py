@@ -50,6 +50,14 @@ def test_lock_holds_whatever_the_dependencies_depend_on():
                 waiting.append(line)
 
 
+def test_extras_are_pinned_to_the_versions_of_their_own_lock():
+    pins = locked("requirements-extras.lock")
+    assert not pins.keys() & locked().keys()
+    for line in sum((EXTRAS[name] for name in EXTRAS.keys() - {"dev"}), []):
+        name, pin = line.split("==")
+        assert pins[canonicalize_name(name)] == pin, line
+
+
 def test_this_environment_has_the_versions_of_the_lock():
     here = {name: version(name).split("+")[0] for name in locked()}  # “+cpu” is a build, not a version
     assert here == locked()
@@ -95,9 +103,9 @@ def test_readme_links_and_targets_exist(code):
     assert set(re.findall(r"make ([a-z]+)", text)) <= set(targets)
 
 
-def locked() -> dict[str, str]:
-    """Version by canonical name, as the lock says."""
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+def locked(file: str = "requirements.lock") -> dict[str, str]:
+    """Version by canonical name, as a lock says."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     pins = (line.split("==") for line in lines if not line.startswith("#"))
     return {canonicalize_name(name): pin for name, pin in pins}
 
