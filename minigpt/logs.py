@@ -70,6 +70,13 @@ class Columns:
                 columns._add(records)
         return columns
 
+    @classmethod
+    def of(cls, series: dict[str, tuple[np.ndarray, np.ndarray]]) -> Columns:
+        """Take columns that are already apart: steps (int64) and values (float64) by name."""
+        columns = cls()
+        columns._parts = {name: [pair] for name, pair in series.items()}
+        return columns
+
     def names(self) -> list[str]:
         """Every column, in the order of appearance."""
         return list(self._parts)

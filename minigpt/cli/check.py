@@ -1,5 +1,8 @@
 """`minigpt check`: walk the stability check over a run.
 
+    minigpt check experiments/first
+    minigpt check train.csv --columns step=iter,loss=train/loss --vocab-size 50257
+
 Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
 """
 
@@ -11,25 +14,44 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from minigpt.cli.parser import Parser
+from minigpt.foreign_logs import ForeignLogError, foreign_evidence, is_foreign, parse_mapping
 from minigpt.messages import message
-from minigpt.stability import Verdict, check
+from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
 from minigpt.stability.report import as_data, show
 
+LOSS_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the run to check and the form of the answer."""
     parser.add_argument("run_dir", metavar="RUN_DIR", help=message("check.run-dir-help"))
+    parser.add_argument("--columns", type=str, default="", help=message("check.columns-help"))
+    parser.add_argument("--vocab-size", type=int | None, default=None, help=message("check.vocab-size-help"))
+    parser.add_argument("--from-checkpoint", action="store_true", help=message("check.from-checkpoint-help"))
     parser.add_argument("--json", action="store_true", help=message("check.json-help"))
     parser.add_argument("--all", action="store_true", help=message("check.all-help"))
 
 
 def run(arguments: Namespace) -> int:
     """Print the walk."""
-    walk = check(arguments.run_dir, whole=arguments.all)
+    found = _walk(arguments)
     if arguments.json:
-        print(json.dumps(as_data(walk), indent=2, ensure_ascii=False))
+        print(json.dumps(as_data(found), indent=2, ensure_ascii=False))
     else:
-        show(walk, Console(highlight=False))
-    return EXIT_CODES[walk.verdict]
+        show(found, Console(highlight=False))
+    return EXIT_CODES[found.verdict]
+
+
+def _walk(arguments: Namespace) -> Walk:
+    path = arguments.run_dir
+    if is_foreign(path):
+        mapping = parse_mapping(arguments.columns)
+        evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
+        return walk(evidence, QUESTIONS, arguments.all, needs=LOSS_QUESTIONS)
+    for option in ("columns", "vocab_size", "from_checkpoint"):
+        if arguments[option]:
+            raise ForeignLogError(
+                "foreign.only-for-foreign", option=f"--{option.replace('_', '-')}", path=path
+            )
+    return check(path, whole=arguments.all)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minigpt.stability.evidence import Evidence
@@ -9,14 +11,18 @@ from minigpt.stability.tree import Finding, Question
 
 EMA_STEPS = 50
 EARLY, LATER = 50, 200  # the steps that are compared
+FEWEST = 10  # logged losses that show a trend
 RECENT = 10  # steps that the training loss is averaged over, beside a validation loss
 
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
     steps, losses = evidence.metrics.column("loss")
-    losses = losses[steps <= LATER]
-    if len(losses) <= LATER or not np.isfinite(losses).all():
+    if not np.isfinite(losses).all():
+        return question.unknown(early=math.nan, later=math.nan, slope=math.nan)
+    at = steps <= LATER
+    if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
+    losses = np.interp(np.arange(LATER + 1), steps, losses)  # a step that was not logged lies between others
     decay, mean, means = 2 / (EMA_STEPS + 1), losses[0], []
     for loss in losses:
         mean += decay * (loss - mean)

@@ -16,6 +16,7 @@ class Walk:
     """Every question asked, in order. The verdict is the first fault's; without one the run is healthy."""
 
     findings: tuple[Finding, ...]
+    needs: tuple[str, ...] = ()  # questions of which health takes an answer to one; none named: to any at all
 
     @property
     def end(self) -> Finding | None:
@@ -32,7 +33,8 @@ class Walk:
         """FAIL or PHASE_19 with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
         if self.end:
             return self.end.verdict
-        measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in self.findings)
+        answers = [finding for finding in self.findings if not self.needs or finding.question in self.needs]
+        measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in answers)
         return Verdict.PASS if measured else Verdict.UNKNOWN
 
 
@@ -44,15 +46,18 @@ def _judged(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
 
 
-def walk(evidence: Evidence, questions: Sequence[Question], whole: bool = False) -> Walk:
+def walk(
+    evidence: Evidence, questions: Sequence[Question], whole: bool = False, needs: tuple[str, ...] = ()
+) -> Walk:
     """Ask `questions` of `evidence` in order.
 
     Args:
         whole: go on after the first failing leaf, to show all of the tree.
+        needs: questions of which one must have an answer before a run counts as healthy.
     """
     findings = []
     for question in questions:
         findings.append(_judged(question, evidence))
         if findings[-1].verdict in ENDS_THE_WALK and not whole:
             break
-    return Walk(tuple(findings))
+    return Walk(tuple(findings), tuple(needs))

@@ -1,0 +1,338 @@
+"""Reading logs that are not ours, as evidence for the stability check.
+
+    evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
+
+A JSONL or CSV file, a TensorBoard folder, or a W&B run recorded offline. Only the columns that are needed are
+kept, so a log of some gigabytes is read as a stream. Gaps stay gaps; of a step logged twice the last wins; a
+log that went back (a restart from a checkpoint) continues from there; whatever is no number is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from minigpt.logs import Columns
+from minigpt.messages import MiniGPTError, nearest
+from minigpt.stability.evidence import Evidence
+
+NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
+    "step": ("step", "steps", "global_step", "trainer_global_step", "train_global_step", "iter", "iteration")
+    + ("iterations", "it", "iter_num", "update", "num_updates"),
+    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter"),
+    "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total"),
+    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate"),
+    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval"),
+}
+MISSING = {"", "na", "n/a", "none", "null", "-"}
+FAR = 2**53  # beyond this a step is no exact number
+
+
+class ForeignLogError(MiniGPTError):
+    """A log that cannot be read, or has not what it needs."""
+
+
+def is_foreign(path: str | Path) -> bool:
+    """Whether `path` is a log that this module reads, and not a run directory."""
+    path = Path(path)
+    return path.is_file() or path.is_dir() and not (path / "manifest.json").is_file() and bool(_kind(path))
+
+
+def foreign_evidence(
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    vocab_size: int | None = None,
+    from_checkpoint: bool = False,
+) -> Evidence:
+    """Return what a foreign log tells.
+
+    Args:
+        columns: our name of a column to the log's; what is not named is guessed.
+        vocab_size: without it, no loss can be compared with chance.
+        from_checkpoint: the run did not start from fresh weights.
+
+    Raises:
+        ForeignLogError: the log cannot be read, or has no steps or no number that the check looks at.
+    """
+    path, asked = Path(path), dict(columns or {})
+    for name in asked:
+        if name not in NAMES:
+            hint = nearest(name, NAMES)
+            raise ForeignLogError("foreign.unknown-name", name=name, known=", ".join(NAMES), hint=hint)
+    collector = _Collector(path, asked)
+    for place, row in _rows(path):
+        collector.add(place, row)
+    return Evidence(
+        vocab_size=vocab_size, starts_from_checkpoint=from_checkpoint, metrics=collector.columns()
+    )
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """Read "step=iter,loss=train/loss".
+
+    Raises:
+        ForeignLogError: an entry is not of the form NAME=COLUMN.
+    """
+    pairs = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise ForeignLogError("foreign.bad-mapping", given=name + equals + column)
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+class _Collector:
+    """Keeps the numbers of the columns that matter, in the order written."""
+
+    def __init__(self, path: Path, asked: dict[str, str]):
+        self._path, self._asked = path, asked
+        self._ours: dict[str, tuple[str, int] | None] = {}  # a log's column to our name and how sure that is
+        self._values: dict[str, tuple[array, array, array]] = {}  # rows, steps, values
+        self._row = 0
+        self._steps_seen = False
+
+    def _resolve(self, column: str) -> tuple[str, int] | None:
+        for name, given in self._asked.items():
+            if column == given or column == given.replace("/", "."):  # as the W&B reader writes it
+                return name, -1
+        plain = _plain(column)
+        for name, known in NAMES.items():
+            if name not in self._asked and plain in known:
+                return name, known.index(plain)
+        if "lr" not in self._asked and re.match(r"(lr|learning_rate)_.+", plain):
+            return f"lr.{column}", 0
+        return None
+
+    def add(self, place: object, row: Mapping[str, Any]) -> None:
+        """Take one row; `place` is where it stands, for an error."""
+        found: dict[str, Any] = {}
+        step, sure = None, math.inf
+        for column, value in row.items():
+            if column not in self._ours:
+                self._ours[column] = self._resolve(column)
+            resolved = self._ours[column]
+            if resolved is None:
+                continue
+            if resolved[0] == "step":
+                if resolved[1] < sure and (number := self._number(place, column, value)) is not None:
+                    step, sure = self._whole(place, column, number), resolved[1]
+            else:
+                found[column] = value
+        if step is None:
+            return
+        self._steps_seen = True
+        for column, value in found.items():
+            number = self._number(place, column, value)
+            if number is not None:
+                rows, steps, values = self._values.setdefault(column, (array("q"), array("q"), array("d")))
+                rows.append(self._row)
+                steps.append(step)
+                values.append(number)
+        self._row += 1
+
+    def _number(self, place: object, column: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip().lower() in MISSING:
+            return None
+        if not isinstance(value, bool | list | dict):
+            try:
+                return float(value)
+            except (ValueError, OverflowError):
+                pass
+        raise ForeignLogError(
+            "foreign.no-number", path=self._path, place=place, column=column, value=str(value)[:40]
+        )
+
+    def _whole(self, place: object, column: str, number: float) -> int:
+        if not (number.is_integer() and 0 <= number < FAR):
+            raise ForeignLogError(
+                "foreign.bad-step", path=self._path, place=place, column=column, value=number
+            )
+        return int(number)
+
+    def columns(self) -> Columns:
+        """Return one column for each of our names, its steps in order, the last of every step."""
+        for name, given in self._asked.items():
+            if name not in {resolved[0] for resolved in self._ours.values() if resolved}:
+                hint = nearest(given, self._ours)
+                raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
+        names = ", ".join(list(self._ours)[:12]) or "–"
+        if not self._steps_seen:
+            raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
+        if not self._values:
+            raise ForeignLogError("foreign.no-metrics", path=self._path, names=names)
+        best: dict[str, str] = {}
+        for column in self._values:
+            name, sure = self._ours[column]
+            if name not in best or sure < self._ours[best[name]][1]:
+                best[name] = column
+        series = {name: tuple(map(np.array, self._values[column])) for name, column in best.items()}
+        restarts = _restarts(*series["loss"][:2]) if "loss" in series else []
+        kept = {name: _settled(*parts, restarts) for name, parts in series.items()}
+        shift = int(_counted_from_one(kept))
+        return _as_columns({name: (steps - shift, values) for name, (steps, values) in kept.items()})
+
+
+def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
+    """Return row and step of every place where the loss of an earlier step is logged once more."""
+    if len(steps) < 2:
+        return []
+    _, first, inverse = np.unique(steps, return_index=True, return_inverse=True)
+    again = first[inverse] < np.arange(len(steps))
+    back = np.concatenate([[False], steps[1:] < np.maximum.accumulate(steps)[:-1]])
+    # only where the log turns back; what follows is forward again
+    turns = np.concatenate([[False], steps[1:] < steps[:-1]])
+    return list(zip(rows[again & back & turns].tolist(), steps[again & back & turns].tolist(), strict=True))
+
+
+def _settled(
+    rows: np.ndarray, steps: np.ndarray, values: np.ndarray, restarts: list[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drop what a later restart took back, sort by step, and keep the last value of every step."""
+    if restarts:
+        at, to = (np.array(side) for side in zip(*restarts, strict=True))
+        lowest = np.concatenate([np.minimum.accumulate(to[::-1])[::-1], [np.iinfo(np.int64).max]])
+        keep = steps < lowest[np.searchsorted(at, rows, side="right")]
+        steps, values = steps[keep], values[keep]
+    order = np.argsort(steps, kind="stable")
+    steps, values = steps[order], values[order]
+    last = np.concatenate([steps[1:] != steps[:-1], [True]]) if len(steps) else np.empty(0, bool)
+    return steps[last], values[last]
+
+
+def _counted_from_one(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether every step is logged, the first of them as step 1."""
+    steps = series["loss"][0] if "loss" in series else np.empty(0)
+    return len(steps) > 1 and steps[0] == 1 and steps[1] == 2
+
+
+def _as_columns(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> Columns:
+    every = np.unique(np.concatenate([steps for steps, _ in series.values()]))
+    named = {"lr.all" if name == "lr" else name: pair for name, pair in series.items()}
+    return Columns.of({"step": (every, every.astype(np.float64)), **named})
+
+
+# ---------------------------------------------------------------------- formats
+
+
+def _kind(path: Path) -> str | None:
+    if path.is_dir():
+        if any(path.rglob("*tfevents*")):
+            return "tensorboard"
+        return "wandb" if any(path.glob("*.wandb")) else None
+    if "tfevents" in path.name:
+        return "tensorboard"
+    if path.suffix == ".wandb":
+        return "wandb"
+    with path.open("rb") as file:
+        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "jsonl" if start.startswith((b"{", b"[")) else "csv"
+
+
+def _rows(path: Path) -> Iterator[tuple[object, Mapping[str, Any]]]:
+    try:
+        kind = _kind(path)
+        if kind is None or not path.exists():
+            raise ForeignLogError("foreign.unknown-kind", path=path)
+        readers = {"jsonl": _jsonl, "csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
+        yield from readers[kind](path)
+    except OSError as error:
+        raise ForeignLogError("foreign.cannot-read", path=path, detail=error.strerror or error) from error
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _object(line)
+            except ValueError as error:
+                if not line.endswith(b"\n"):
+                    return  # torn by a kill
+                raise ForeignLogError("foreign.bad-line", path=path, line=number) from error
+            yield number, dict(_flat(row))
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # Python's own writer leaves bare NaN and Infinity
+        row = orjson.loads(re.sub(rb"(?<=[:\s])(-?Infinity|NaN)(?=\s*[,}\]])", rb'"\1"', line))
+    if not isinstance(row, dict):
+        raise ValueError("not an object")
+    return row
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list):
+            yield prefix + name, value
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        head = file.readline()
+        file.seek(0)
+        delimiter = max(",;\t", key=head.count)
+        reader = csv.reader(file, delimiter=delimiter)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            for fields in reader:
+                if len(fields) > len(header):
+                    raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num)
+                if delimiter == ";":  # where a comma is the decimal point
+                    fields = [field.replace(",", ".") if field.count(",") == 1 else field for field in fields]
+                yield reader.line_num, dict(zip(header, fields, strict=False))
+        except csv.Error as error:
+            raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num) from error
+
+
+def _tensorboard(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if find_spec("tensorboard") is None:
+        raise ForeignLogError("loggers.not-installed", name="tensorboard")
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.util import tensor_util
+
+    files = [path] if path.is_file() else sorted(path.rglob("*tfevents*"))
+    if len({file.parent for file in files}) > 1:
+        folders = ", ".join(sorted({str(file.parent) for file in files})[:4])
+        raise ForeignLogError("foreign.several-runs", path=path, folders=folders)
+    for file in files:
+        try:
+            for event in EventFileLoader(str(file)).Load():
+                for value in event.summary.value:
+                    number = tensor_util.make_ndarray(value.tensor) if value.HasField("tensor") else None
+                    if number is not None and number.size == 1 and number.dtype.kind in "fiu":
+                        yield value.tag, {"step": event.step, value.tag: number.item()}
+        except ForeignLogError:
+            raise
+        except Exception as error:  # the reader raises what it likes at a damaged file
+            detail = type(error).__name__
+            raise ForeignLogError("foreign.cannot-read", path=file, detail=detail) from error
+
+
+def _wandb(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    from minigpt.dashboard.wandb_run import read_wandb
+
+    columns = read_wandb(path).columns
+    for name in columns.names():
+        if name != "step":
+            for step, value in zip(*columns.column(name), strict=True):
+                yield int(step), {"step": int(step), name: float(value)}

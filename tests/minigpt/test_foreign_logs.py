@@ -1,0 +1,189 @@
+"""Logs of other programs are walked, or refused in one sentence, and never called healthy without proof."""
+
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minigpt.cli import main
+from minigpt.foreign_logs import ForeignLogError, foreign_evidence
+
+V = 64
+LN_V = math.log(V)
+
+
+def losses(steps=260, shape="healthy"):
+    """Return a loss by step: falling from chance, or not."""
+    if shape == "rising":
+        return [LN_V + 0.01 * step for step in range(steps)]
+    if shape == "too-high":
+        return [LN_V * 8 * 0.99**step for step in range(steps)]
+    return [1.0 + (LN_V - 1.0) * 0.985**step for step in range(steps)]
+
+
+def write_csv(path, values, header="iter,train/loss,gnorm", steps=None, norm="1.0"):
+    rows = [
+        f"{step},{value},{norm}" for step, value in zip(steps or range(len(values)), values, strict=False)
+    ]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def write_jsonl(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_a_csv_with_common_names_needs_no_mapping(tmp_path, command):
+    log = write_csv(tmp_path / "log.csv", losses())
+    assert command("check", log, "--vocab-size", V).code == 0
+
+
+def test_a_mapping_names_the_columns(tmp_path, command):
+    log = write_csv(tmp_path / "log.csv", losses(shape="rising"), header="a,b,c")
+    answer = command("check", log, "--columns", "step=a,loss=b,grad_norm=c", "--vocab-size", V, "--json")
+    assert answer.code == 1
+    assert json.loads(answer.out)["leaf"] == "diverging"
+
+
+def test_a_sparse_log_shows_its_trend_too(tmp_path, command):
+    log = write_csv(tmp_path / "log.csv", losses(shape="rising")[::10], steps=range(0, 260, 10))
+    assert command("check", log, "--vocab-size", V).code == 1
+
+
+def test_a_loss_far_above_chance_without_a_probe_is_unknown(tmp_path, command):
+    log = write_csv(tmp_path / "log.csv", losses(shape="too-high"))
+    assert command("check", log, "--vocab-size", V).code == 3
+
+
+@pytest.mark.parametrize("nan", ["nan", "NaN", "inf", "-Infinity"])
+def test_a_loss_that_is_no_number_is_never_healthy(nan, tmp_path, command):
+    values = losses()
+    values[230] = nan
+    assert command("check", write_csv(tmp_path / "log.csv", values), "--vocab-size", V).code == 3
+    bare = "".join(f'{{"step": {i}, "loss": {v}}}\n'.replace("nan", "NaN") for i, v in enumerate(values))
+    if nan in ("NaN", "-Infinity"):
+        (tmp_path / "log.jsonl").write_text(bare)
+        assert command("check", tmp_path / "log.jsonl", "--vocab-size", V).code == 3
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"step": i, "lr": 1e-3} for i in range(50)],
+        [{"step": i, "grad_norm": 1.0} for i in range(50)],
+        [{"step": 5000 + i, "loss": 2.0, "grad_norm": 1.0} for i in range(300)],
+        [{"step": i, "loss": None, "grad_norm": 1.0} for i in range(50)],
+    ],
+)
+def test_too_little_measured_is_unknown(records, tmp_path, command):
+    assert command("check", write_jsonl(tmp_path / "log.jsonl", records), "--vocab-size", V).code == 3
+
+
+def test_without_a_vocabulary_a_short_log_proves_nothing(tmp_path, command):
+    assert command("check", write_csv(tmp_path / "log.csv", losses(20))).code == 3
+
+
+def test_order_duplicates_and_gaps(tmp_path):
+    rows = [(0, 4.0), (2, 3.0), (1, 3.5), (3, 2.9), (3, 2.8), (7, 2.0)]
+    log = write_csv(tmp_path / "log.csv", [v for _, v in rows], steps=[s for s, _ in rows])
+    steps, values = foreign_evidence(log).metrics.column("loss")
+    assert dict(zip(steps.tolist(), values.tolist(), strict=True)) == {0: 4, 1: 3.5, 2: 3, 3: 2.8, 7: 2}
+
+
+def test_a_restart_takes_back_what_came_after_its_checkpoint(tmp_path):
+    steps = [0, 1, 2, 3, 4, 5, 2, 3]
+    log = write_csv(tmp_path / "log.csv", [float(i) for i in range(8)], steps=steps)
+    found = foreign_evidence(log).metrics
+    assert found.column("loss")[0].tolist() == [0, 1, 2, 3]
+    assert found.column("loss")[1].tolist() == [0, 1, 6, 7]
+    assert found.column("grad_norm")[0].tolist() == [0, 1, 2, 3]
+
+
+def test_records_of_their_own_for_validation_and_a_count_from_one(tmp_path):
+    records = [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}, {"step": 2, "eval_loss": 3.1}]
+    found = foreign_evidence(write_jsonl(tmp_path / "l.jsonl", [*records, {"train_runtime": 3}])).metrics
+    assert found.column("loss")[0].tolist() == [0, 1]
+    assert found.column("val_loss")[0].tolist() == [1]
+
+
+def test_decimal_commas_where_semicolons_part_the_columns(tmp_path):
+    (tmp_path / "log.csv").write_text("step;loss\n0;4,25\n1;3,5\n")
+    assert foreign_evidence(tmp_path / "log.csv").metrics.column("loss")[1].tolist() == [4.25, 3.5]
+
+
+def test_a_torn_last_line_is_dropped(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 4}\n{"step": 1, "lo')
+    assert foreign_evidence(tmp_path / "log.jsonl").metrics.column("loss")[1].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ("", [], "no column of steps"),
+        ("step,loss\n", [], "no column of steps"),
+        ("a,b\n1,2\n", [], "no column of steps"),
+        ("step,b\n1,2\n", [], "neither loss"),
+        ("step,loss\n1,2\n", ["--columns", "loss=lss"], "no column “lss”"),
+        ("step,loss\n1,2\n", ["--columns", "los=loss"], "no column “los”"),
+        ("step,loss\n1,2\n", ["--columns", "loss"], "is no mapping"),
+        ("step,loss\n0,4.1\n1,3.9 nats\n", [], "is no number"),
+        ("step,loss\n0.5,4.1\n", [], "not a whole number"),
+        ("step,loss\n-1,4.1\n", [], "not a whole number"),
+        ("step,loss\nnan,4.1\n", [], "not a whole number"),
+        ("step,loss\n1,4.1,3,4\n", [], "Line 2"),
+        ('{"step": 0}\n{torn\n{"step": 1}\n', [], "Line 2"),
+        ('{"step": 0, "loss": {"a": [1]}}\n', [], "neither loss"),
+        ('{"step": [0], "loss": "x"}\n', [], "no column of steps"),
+        ("[1, 2]\n", [], "Line 1"),
+        ("\x00\x01\x02\n\x00", [], "no column of steps"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(text, arguments, said, tmp_path, command):
+    (tmp_path / "log").write_text(text)
+    assert said in command("check", tmp_path / "log", *arguments).sentence
+
+
+def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path, command):
+    assert command("check", tmp_path).sentence
+    assert command("check", tmp_path / "nothing.csv").sentence
+
+
+def test_options_for_foreign_logs_do_not_touch_a_run(tiny_run, command):
+    assert "--vocab-size" in command("check", tiny_run.path, "--vocab-size", 512).sentence
+
+
+@pytest.mark.parametrize(("shape", "code"), [("healthy", 0), ("rising", 1)])
+def test_a_tensorboard_folder(shape, code, tmp_path, command):
+    pytest.importorskip("tensorboard", reason="the extra “tensorboard” is not installed")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(tmp_path / "tb") as writer:
+        for step, loss in enumerate(losses(shape=shape)):
+            writer.add_scalar("train/loss", loss, step)
+            writer.add_scalar("train/grad_norm", 1.0, step)
+    assert command("check", tmp_path / "tb", "--vocab-size", V).code == code
+    (tmp_path / "tb" / "events.out.tfevents.9").write_bytes(b"no event file at all, only some bytes" * 9)
+    assert command("check", tmp_path / "tb", "--vocab-size", V).code in (2, code)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=120)
+    | st.lists(
+        st.dictionaries(
+            st.sampled_from(["step", "loss", "lr", "grad_norm"]),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+        ),
+        max_size=5,
+    ).map(lambda rows: "\n".join(map(json.dumps, rows)).encode())
+)
+def test_any_bytes_are_read_or_refused(content, tmp_path):
+    (tmp_path / "log").write_bytes(content)
+    try:
+        foreign_evidence(tmp_path / "log", vocab_size=V)
+    except ForeignLogError as error:
+        assert str(error)
+    assert main(["check", str(tmp_path / "log"), "--json"]) in (1, 2, 3)
