@@ -84,7 +84,7 @@ def walk_section_1(run):
 # la misma en inglés. Estos son los datos que necesitas.
 
 # %% id="facts" compare=true
-config = Config(steps=100, warmup_steps=20, lr_max=3e-3, eval_every=0)
+config = Config(steps=80, warmup_steps=20, lr_max=3e-3, eval_every=0)
 recipe = Recipe(config)
 data = recipe.load_data(config)
 V = config.vocab_size
@@ -437,7 +437,7 @@ for name in suspects:
 # %% id="ward" compare=true
 patients = dict(zip("ABCDEF", random.Random(64).sample(suspects, 6), strict=True))
 severity = {"not-untrained": 40}
-brief = Recipe(config.replace(steps=20, warmup_steps=4, eval_batches=1))
+brief = Recipe(config.replace(steps=20, warmup_steps=4, batch_size=16, eval_batches=1))
 sick = {letter: brief.with_fault(fault, severity.get(fault)) for letter, fault in patients.items()}
 charts = {}
 
@@ -957,7 +957,7 @@ compare("cures", cured=cured)
 # %% id="read-a-batch" compare=true
 for letter, sick_recipe in sick.items():
     if sick_recipe.get_batch is not recipe.get_batch:
-        ill = sick_recipe.get_batch(data.train, config, step=0)
+        ill = sick_recipe.get_batch(data.train, brief.config, step=0)
         print(letter, t("targets"), repr(data.tokenizer.decode(ill.targets[0, :16])))
         print(" ", t("counted"), ill.mask.sum().item(), "/", ill.mask.numel())
 
