@@ -23,10 +23,10 @@ from nbformat import NotebookNode
 
 from course.build import to_text, write
 from course.grade.gradebook import Ledger, to_json
-from course.grade.judge import grade, modes_of, seed_of
+from course.grade.judge import grade, mode_of, seed_of
 from course.grade.normalise import HandedIn, normalise
 from course.grade.sandbox import strongest
-from course.grade.workshop import Workshop
+from course.grade.workshop import QUESTION_SECONDS, Workshop
 from course.lesson import Lesson
 from course.messages import CourseError, message
 from minigpt.messages import LANGUAGES, nearest
@@ -50,6 +50,7 @@ def grade_assignment(
     students: list[str] | None = None,
     workers: int | None = None,
     trust: bool = False,
+    seconds: float = QUESTION_SECONDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Grade the assignment's submissions below `root/submitted` and write everything nbgrader knows.
@@ -69,7 +70,10 @@ def grade_assignment(
     waiting: dict[str, tuple[HandedIn, str]] = {}
     with Ledger(root, lesson, releases) as ledger:
         for name in names:
-            handed_in = _hand_in(root, lesson, name, releases["en"])
+            try:
+                handed_in = _hand_in(root, lesson, name, releases["en"])
+            except Exception as error:
+                handed_in = HandedIn(problem=("grade.failed", {"what": type(error).__name__}))
             made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
             key = hashlib.sha256(made_of.encode()).hexdigest()
             known = _known(_result_file(root, lesson, name))
@@ -81,21 +85,24 @@ def grade_assignment(
                 waiting[name] = (handed_in, key, known is not None)
         progress(len(report.results), len(names))
         if waiting:
-            _grade(lesson, releases, root, waiting, ledger, report, workers, len(names), progress)
+            with Workshop(lesson, releases["en"], level, seconds) as workshop:
+                _grade(
+                    workshop, root, waiting, ledger, report, workers, lambda done: progress(done, len(names))
+                )
     report.graded = len(waiting)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _grade(lesson, releases, root, waiting, ledger, report, workers, total, progress) -> None:
+def _grade(workshop, root, waiting, ledger, report, workers, progress) -> None:
+    lesson = workshop.lesson
     solutions = _solutions(read_notebook(lesson.built("solutions")))
-    with (
-        Workshop(lesson, releases["en"], report.level) as workshop,
-        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
-    ):
-        modes = modes_of(lesson, solutions, workshop)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        modes = dict(
+            pool.map(lambda check: (check.name, mode_of(check, solutions, workshop)), lesson.checks.values())
+        )
         tasks = {
-            pool.submit(_safely, name, handed_in, releases["en"], workshop, modes): (name, key, again)
+            pool.submit(_safely, name, handed_in, workshop.release, workshop, modes): (name, key, again)
             for name, (handed_in, key, again) in waiting.items()
         }
         try:
@@ -105,7 +112,7 @@ def _grade(lesson, releases, root, waiting, ledger, report, workers, total, prog
                 write(_result_file(root, lesson, name), to_json(result))
                 ledger.write(result)
                 report.results[name] = result
-                progress(len(report.results), total)
+                progress(len(report.results))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

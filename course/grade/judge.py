@@ -8,14 +8,13 @@ a submission's cases follows from assignment, student and release, so a regrade 
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import re
 
 from nbformat import NotebookNode
 
 from course.check import Check
-from course.grade.normalise import HandedIn, answers
+from course.grade.cells import needed, plain_python
+from course.grade.normalise import HandedIn, answers, whole
 from course.grade.workshop import Workshop
 from course.judging import draw_cases, explain, judge
 from course.lesson import Lesson
@@ -71,52 +70,26 @@ def cases_of(check: Check, seed: int, workshop: Workshop, mode: str) -> list[dic
     return cases
 
 
-def modes_of(lesson: Lesson, solutions: dict[str, str], workshop: Workshop) -> dict[str, str]:
-    """How each check can be asked: the most separate way in which the reference solution passes.
+def mode_of(check: Check, solutions: dict[str, str], workshop: Workshop) -> str:
+    """How a check can be asked: the most separate way in which the reference solution passes.
 
     Raises:
         CourseError: the reference solution fails however it is asked.
     """
-    found = {}
-    for check in lesson.checks.values():
-        cells = needed(solutions, check.exercise)
-        for mode in MODES:
-            outcomes = workshop.ask(cells, cases_of(check, 1, workshop, mode))
-            if _verdict(check, outcomes, 1, lesson, "en")["passed"]:
-                found[check.name] = mode
-                break
-        else:
-            why = _verdict(check, outcomes, 1, lesson, "en")["text"]
-            raise CourseError("grade.reference-fails", check=check.name, why=why)
-    return found
-
-
-def needed(sources: dict[str, str], exercise: str) -> list[list[str]]:
-    """The cells that an exercise runs: its own, and those that define a name it uses; in order."""
-    wanted, waiting = set(), [exercise]
-    names = {name: _names(source) for name, source in sources.items()}
-    while waiting:
-        name = waiting.pop()
-        wanted.add(name)
-        _, used = names[name]
-        waiting += [other for other, (made, _) in names.items() if other not in wanted and made & used]
-    return [[name, source] for name, source in sources.items() if name in wanted]
-
-
-def plain_python(source: str) -> str:
-    """The source; where it is not Python because of magics and shell lines, without those."""
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", source, flags=re.MULTILINE)
-    return source
+    cells = needed(solutions, check.exercise, workshop.given)
+    for mode in MODES:
+        outcomes = workshop.ask(cells, cases_of(check, 1, workshop, mode))
+        verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
+        if verdict["passed"]:
+            return mode
+    raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
 def _ask(checks, sources, exercise, seed, workshop, modes) -> dict[str, list[dict]]:
     cases = [
         case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
     ]
-    outcomes = workshop.ask(needed(sources, exercise), cases)
+    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for index, case in enumerate(cases):
         last = outcomes[-1] if outcomes and "failure" in outcomes[-1] else None
@@ -133,10 +106,10 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
     printed = ""
     for case, outcome in zip(cases, outcomes, strict=False):
         if isinstance(outcome.get("printed"), str):
-            printed += outcome["printed"][: 2_000 - len(printed)]
+            printed += whole(outcome["printed"])[: 2_000 - len(printed)]
         fault = judge(check, case, outcome)
         if fault is not None:
-            text = explain(fault, check, case, lesson.texts, code)
+            text = whole(explain(fault, check, case, lesson.texts, code))
             return {"passed": False, "key": fault.key, "text": text, "printed": printed}
     if len(outcomes) != len(cases):
         return {
@@ -147,27 +120,6 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
         }
     text = message("check.passed", code, title=lesson.texts.text(check.name, code))
     return {"passed": True, "key": None, "text": text, "printed": printed}
-
-
-def _names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell makes, and those that it uses."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set(), set()
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    made, waiting = set(), list(tree.body)
-    while waiting:  # module level only: a local name of a function is nobody else's
-        node = waiting.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            made.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            made.add(node.id)
-        elif not isinstance(node, ast.Lambda):
-            waiting += ast.iter_child_nodes(node)
-    return made, {node.id for node in names if isinstance(node.ctx, ast.Load)}
 
 
 def _is_check(cell: NotebookNode) -> bool:

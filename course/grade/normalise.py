@@ -96,12 +96,11 @@ def _read(file: Path) -> bytes:
         raise _Unreadable("no-file") from None
     except OSError:
         raise _Unreadable("a-link" if file.is_symlink() else "unreadable-file") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE:
+        os.close(handle)
+        raise _Unreadable("too-large" if stat.S_ISREG(status.st_mode) else "not-a-file")
     with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise _Unreadable("not-a-file")
-        if status.st_size > MAX_FILE:
-            raise _Unreadable("too-large")
         try:
             content = stream.read(MAX_FILE + 1)
         except OSError:
@@ -211,7 +210,12 @@ def _source(cell: dict) -> str | None:
     source = cell.get("source", cell.get("input"))  # "input" in nbformat 3
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
-    return source if isinstance(source, str) else None
+    return whole(source) if isinstance(source, str) else None
+
+
+def whole(text: str) -> str:
+    """The text with halves of characters replaced: no file can hold those."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _tags(cell: dict) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course.grade import wire
+from course.grade.cells import names_of
 from course.grade.probe_side import probe_side
 from course.grade.sandbox import strongest
 from course.lesson import ROOT, Lesson
@@ -39,11 +40,21 @@ _SETUP = r'^# %% id="([a-z0-9-]+)".*\bsetup=true'
 class Workshop:
     """One zygote and the questions in progress."""
 
-    def __init__(self, lesson: Lesson, release: NotebookNode, level: str | None = None):
+    def __init__(
+        self,
+        lesson: Lesson,
+        release: NotebookNode,
+        level: str | None = None,
+        seconds: float = QUESTION_SECONDS,
+    ):
+        self.seconds = seconds
         self.lesson, self.release = lesson, release
         self.level = level or strongest()
         source = (lesson.folder / "checks.py").read_text(encoding="utf-8")
         self.side = probe_side(source)
+        marked = re.findall(_SETUP, (lesson.folder / "lesson.py").read_text(encoding="utf-8"), re.MULTILINE)
+        self.setup = [cell.source for cell in release.cells if cell.id in marked]
+        self.given = set().union(*(names_of(cell)[0] for cell in self.setup))
         self.scratch = tempfile.mkdtemp(prefix="grade-")
         self._lock = threading.Lock()
         self._numbers = itertools.count()
@@ -72,8 +83,7 @@ class Workshop:
         room = os.path.join(self.scratch, "room")
         os.mkdir(room)
         order = {"level": self.level, "readable": _readable(), "scratch": room, "probes": self.side.source}
-        marked = re.findall(_SETUP, (self.lesson.folder / "lesson.py").read_text(encoding="utf-8"), re.M)
-        order["setup"] = [cell.source for cell in self.release.cells if cell.id in marked]
+        order["setup"] = self.setup
         try:
             wire.send(mine.fileno(), order)
             self.facts = wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
@@ -94,19 +104,19 @@ class Workshop:
         """The parts of a case that the check's probe reads."""
         return self.side.keys.get(type(check).__name__)
 
-    def ask(self, cells: list[list[str]], cases: list[dict], seconds: float = QUESTION_SECONDS) -> list[dict]:
+    def ask(self, cells: list[list[str]], cases: list[dict]) -> list[dict]:
         """Run the cases on the cells and return the outcomes in order; missing ones say why at the end."""
         number = next(self._numbers)
         asked, ask = os.pipe()
         heard, tell = os.pipe()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self.seconds
         outcomes: list[dict] = []
         with self._lock:
             socket.send_fds(self.socket, [json.dumps({"number": number}).encode()], [asked, tell])
         os.close(asked)
         os.close(tell)
         try:
-            wire.send(ask, {"cells": cells, "cases": cases, "seconds": seconds}, deadline)
+            wire.send(ask, {"cells": cells, "cases": cases, "seconds": self.seconds}, deadline)
             while len(outcomes) < len(cases):
                 frame = wire.receive(heard, deadline + GRACE)
                 outcomes.append(frame["outcome"])
@@ -126,7 +136,7 @@ class Workshop:
 
 
 def _readable() -> list[str]:
-    """What learner code may read: Python, its packages, minigpt, and what a notebook imports of the course."""
+    """What learner code may read: Python, its packages, minigpt, what a notebook imports of the course."""
     here = ROOT / "course"
     found = [sys.base_prefix, sys.prefix, str(ROOT / "minigpt"), str(here / "messages")]
     return [*dict.fromkeys(found), *map(str, sorted(here.glob("*.py")))]

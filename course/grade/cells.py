@@ -1,0 +1,56 @@
+"""Which of a learner's cells a question runs, and as what.
+
+needed({"ruler": "def ruler(v): …", "verdict": "… ruler(v) …"}, "verdict", set())    # both, in order
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+
+def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list[str]]:
+    """The cells that an exercise runs: its own, and those that define a name it uses; in order.
+
+    `given` are the names that the lesson's setup defines: whoever imports torch once more is not needed for it.
+    """
+    wanted, waiting = set(), [exercise]
+    names = {name: names_of(source) for name, source in sources.items()}
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        _, used = names[name]
+        waiting += [
+            other for other, (made, _) in names.items() if other not in wanted and (made - given) & used
+        ]
+    return [[name, source] for name, source in sources.items() if name in wanted]
+
+
+def plain_python(source: str) -> str:
+    """The source; where it is not Python because of magics and shell lines, without those."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", source, flags=re.MULTILINE)
+    return source
+
+
+def names_of(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell makes, and those that it uses."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made, waiting = set(), list(tree.body)
+    while waiting:  # module level only: a local name of a function is nobody else's
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            made.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return made, {node.id for node in names if isinstance(node.ctx, ast.Load)}
