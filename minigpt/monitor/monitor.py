@@ -123,6 +123,12 @@ class Monitor:
         else:
             self._more |= more
 
+    def note(self, **figures: float) -> None:
+        """Note figures that came after their step was written, such as `val_loss`: they join that step."""
+        if self.steps:
+            self._flush()
+            self.writer.metric({"step": self.steps - 1} | figures)
+
     def check(self, whole: bool = False) -> Walk:
         """Walk the stability check over what was seen so far.
 

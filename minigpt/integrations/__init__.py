@@ -1,0 +1,1 @@
+"""The monitor inside other trainers: `huggingface` and `lightning`; each needs that library."""
