@@ -287,6 +287,8 @@ def resume(
             its text has changed, or none of its checkpoints is intact.
     """
     run = Run(run_dir)
+    if run.config is None:
+        raise MiniGPTError("monitor.not-ours", path=run_dir)
     refuse_changes(run.config, run.config.replace(**asked or {}))
     if parts := run.manifest.get("own_parts"):
         raise MiniGPTError("train.own-parts", path=run_dir, parts=", ".join(parts))

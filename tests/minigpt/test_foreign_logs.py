@@ -169,6 +169,21 @@ def test_a_tensorboard_folder(shape, code, tmp_path, command):
     assert command("check", tmp_path / "tb", "--vocab-size", V).code in (2, code)
 
 
+@pytest.mark.parametrize(("shape", "code"), [("healthy", 0), ("rising", 1)])
+def test_an_offline_wandb_run(shape, code, tmp_path, command):
+    wandb = pytest.importorskip("wandb", reason="the extra “wandb” is not installed")
+    quiet = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
+    run = wandb.init(mode="offline", dir=tmp_path, settings=quiet)
+    for loss in losses(shape=shape):
+        run.log({"train/loss": loss, "train/grad_norm": 1.0})
+    run.finish()
+    wandb.teardown()
+    folder = next((tmp_path / "wandb").glob("offline-run-*"))
+    assert command("check", folder, "--vocab-size", V).code == code
+    mapped = command("check", folder, "--vocab-size", V, "--columns", "loss=train/loss")
+    assert mapped.code == code
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=120)

@@ -219,6 +219,12 @@ def test_the_run_directory_is_one_that_the_commands_read(monitor, capsys):
     assert (watched.run_dir / "dashboard.html").is_file()
 
 
+def test_a_watched_run_cannot_be_resumed(monitor, capsys):
+    _, _, watched = loops.train("", monitor(), steps=1)
+    assert main(["train", "--resume", str(watched.run_dir)]) == 2
+    assert "its own program" in capsys.readouterr().err
+
+
 def test_it_can_be_asked_while_the_loop_goes_on(monitor):
     model, data = loops.make_model(), loops.tokens()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
