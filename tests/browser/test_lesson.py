@@ -52,11 +52,11 @@ def test_lesson_runs_to_the_first_stub(page, address, screenshot, lesson, langua
 
     refusal = notebook.locator(STDERR).first
     expect(refusal).to_contain_text("✗", timeout=TRAINING)
-    refusal.scroll_into_view_if_needed()
+    show(refusal)
     screenshot(f"first-stub-{language}")
 
     plot = notebook.locator(".jp-OutputArea-output img").first
-    plot.scroll_into_view_if_needed()
+    show(plot)
     assert plot.evaluate("image => image.complete && image.naturalWidth") > 300
     assert page.evaluate("shown.size") > notebook.locator(".jp-OutputArea-output img").count(), (
         "no plot moved"
@@ -69,7 +69,7 @@ def test_lesson_runs_to_the_first_stub(page, address, screenshot, lesson, langua
     knob.focus()
     knob.press("ArrowRight")
     expect(playground.locator("img")).not_to_have_attribute("src", before)
-    playground.scroll_into_view_if_needed()
+    show(playground.locator("img"))
     screenshot(f"playground-{language}")
 
 
@@ -98,6 +98,12 @@ def open_lesson(page: Page, lesson: Lesson, language: str) -> Locator:
     notebook.wait_for()
     page.wait_for_function(KERNEL_IS_READY, arg=lesson.built(language).relative_to(ROOT).as_posix())
     return notebook
+
+
+def show(place: Locator) -> None:
+    """Scroll there, and wait until the notebook has drawn it: it draws cells as they come into view."""
+    place.scroll_into_view_if_needed()
+    expect(place).to_be_in_viewport()
 
 
 def run_all(page: Page) -> None:
