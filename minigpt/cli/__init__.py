@@ -1,4 +1,4 @@
-"""The `minigpt` command: train, sample, check, faults.
+"""The `minigpt` command: train, sample, check, faults, dashboard, lr-find.
 
 Each command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`. Bad input ends with
 one sentence on stderr and exit code 2.
@@ -13,7 +13,7 @@ from importlib import import_module
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.messages import MiniGPTError, message, nearest, use_language
 
-COMMANDS = ("train", "sample", "check", "faults", "dashboard")
+COMMANDS = ("train", "sample", "check", "faults", "dashboard", "lr-find")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,15 +49,20 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(message("general.usage"))
         for name in COMMANDS:
-            print(f"  {name:<9}{message(f'{name}.summary')}")
+            print(f"  {name:<11}{message(f'{_module(name)}.summary')}")
         return 0 if argv else 2
     name = argv[0]
     if name not in COMMANDS:
         raise UsageError(
             "general.unknown-command", given=name, known=", ".join(COMMANDS), hint=nearest(name, COMMANDS)
         )
-    command = import_module(f"minigpt.cli.{name}")
-    parser = Parser(prog=f"minigpt {name}", description=message(f"{name}.summary"))
+    command = import_module(f"minigpt.cli.{_module(name)}")
+    parser = Parser(prog=f"minigpt {name}", description=message(f"{_module(name)}.summary"))
     command.add_arguments(parser)
     parser.add_argument("--lang", help=message("general.lang-help"))
     return command.run(parser.parse_args(argv[1:]))
+
+
+def _module(name: str) -> str:
+    """Return the module, and the area of messages, of a command."""
+    return name.replace("-", "_")

@@ -27,11 +27,8 @@ from minigpt.trainer import Trainer, resume
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add one flag for every setting, and those that say where the run is kept."""
-    parser.add_argument(
-        "--fault", action="append", default=[], metavar="FAULT", help=message("train.fault-help")
-    )
-    add_setting_arguments(parser)
+    """Add the recipe, and where the run is kept."""
+    add_recipe_arguments(parser)
     for name, metavar in (("run-dir", "DIR"), ("resume", "DIR")):
         parser.add_argument(
             f"--{name}", type=str | None, default=None, metavar=metavar, help=message(f"train.{name}-help")
@@ -39,8 +36,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
 
 
-def add_setting_arguments(parser: Parser) -> None:
-    """Add the preset, the YAML file and one flag for every setting; only what is given reaches the result."""
+def add_recipe_arguments(parser: Parser) -> None:
+    """Add faults, preset, YAML file and one flag for every setting; only settings given reach the result."""
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="FAULT", help=message("train.fault-help")
+    )
     parser.add_argument(
         "--preset", type=str | None, default=None, metavar="NAME", help=message("train.preset-help")
     )
@@ -68,6 +68,14 @@ def config_given(arguments: Namespace) -> Config:
     return Config.from_dict(preset | settings_given(arguments))
 
 
+def recipe_given(arguments: Namespace) -> Recipe:
+    """Return the recipe that the command line asks for, its faults included."""
+    recipe = Recipe(config_given(arguments))
+    for fault in arguments.fault:
+        recipe = recipe.with_fault(fault)
+    return recipe
+
+
 def run(arguments: Namespace) -> int:
     """Train, and say where the run lies and how to go on."""
     if arguments.print_config:
@@ -89,9 +97,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _new(arguments: Namespace) -> Trainer:
-    recipe = Recipe(config_given(arguments))
-    for fault in arguments.fault:
-        recipe = recipe.with_fault(fault)
+    recipe = recipe_given(arguments)
     started = datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
     name = "-".join(part.replace(":", "x") for part in parts if part)

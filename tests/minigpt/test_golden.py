@@ -1,9 +1,8 @@
 """Golden loss traces: a change that should not move the loss proves here that it did not.
 
-golden/<preset>.txt holds the losses of a preset's first steps, with all digits of a float32. Within one process
-the same run gives the same digits again; another CPU, thread count or build rounds differently, and the difference
-grows with the steps: `TOLERANCE` is some twenty times what plain, AVX2 and AVX-512 kernels and one or two threads
-differ by after these steps.
+golden/<preset>.txt holds the losses of a preset's first steps, with all digits of a float32. On one machine
+the same run gives the same digits again. Another CPU, thread count or build rounds differently: plain, AVX2 and
+AVX-512 kernels, one thread or two, differ by 1e-6 here, and `TOLERANCE` is twenty times that.
 
 After a change that is meant to move the loss, write the traces anew and look at the difference:
 
@@ -29,8 +28,10 @@ TOLERANCE = 2e-5  # nats
 
 
 def losses(preset: str, run_dir: Path) -> list[float]:
-    """Train a preset's first steps, its schedule squeezed into them at a fifth of its rate: so short a warm-up
-    to the full rate makes a spike, and a spike makes much of rounding."""
+    """Train a preset's first steps, with its schedule squeezed into them at a fifth of its rate.
+
+    So short a warm-up to the full rate would make a spike, and a spike makes much of rounding.
+    """
     config = Config.from_dict(load_preset(preset))
     config = config.replace(
         steps=STEPS, warmup_steps=5, lr_max=config.lr_max / 5, lr_min=config.lr_min / 5,

@@ -1,0 +1,45 @@
+"""`minigpt lr-find`: sweep the learning rate over a throw-away copy of a run, and suggest lr_max.
+
+Exit code 0 with a suggestion, 3 when the curve shows no descent.
+"""
+
+from __future__ import annotations
+
+import json
+
+from jsonargparse import Namespace
+
+from minigpt.cli.parser import Parser
+from minigpt.cli.train import add_recipe_arguments, recipe_given
+from minigpt.lr_finder import find_lr, plot, refuse_path
+from minigpt.messages import message
+from minigpt.run_directory import strict
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the recipe, the sweep and where its picture goes."""
+    add_recipe_arguments(parser)
+    for name, kind, default in (
+        ("lr-start", float, 1e-5),
+        ("lr-end", float, 10.0),
+        ("sweep-steps", int, 200),
+    ):
+        text = message("train.setting-help", text=message(f"lr_find.{name}-help"), default=default)
+        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    parser.add_argument("--plot", default="lr-find.svg", metavar="FILE", help=message("lr_find.plot-help"))
+    parser.add_argument("--json", action="store_true", help=message("lr_find.json-help"))
+
+
+def run(arguments: Namespace) -> int:
+    """Sweep, draw, and say what to use."""
+    refuse_path(arguments.plot)
+    found = find_lr(recipe_given(arguments), arguments.lr_start, arguments.lr_end, arguments.sweep_steps)
+    plot(found, arguments.plot)
+    if arguments.json:
+        print(json.dumps(strict(vars(found)), indent=2))
+    elif found.suggestion is None:
+        print(message("lr_find.unknown", plot=arguments.plot))
+    else:
+        key = "found" if found.blows_up else "found-no-blow-up"
+        print(message(f"lr_find.{key}", plot=arguments.plot, **vars(found)))
+    return 3 if found.suggestion is None else 0
