@@ -143,6 +143,8 @@ class _Collector:
         self._row += 1
 
     def _number(self, place: object, column: str, value: Any) -> float | None:
+        if type(value) is float:  # as nearly all are
+            return value
         if value is None:
             return None
         if isinstance(value, str) and value.strip().lower() in MISSING:
