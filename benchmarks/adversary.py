@@ -201,9 +201,8 @@ def main() -> int:
         sign = "ok  " if outcome.right else "FAIL"
         got, fair = total - _worth(outcome.lost, points), total - _worth(outcome.expected, points)
         more = f"   stock {compared[outcome.attack.name]}" if compared else ""
-        print(
-            f"{sign} {outcome.attack.kind:9} {outcome.attack.name:34} {got:4g} of {total:g}, fair {fair:4g}{more}"
-        )
+        who = f"{outcome.attack.kind:9} {outcome.attack.name:34}"
+        print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}{more}")
         if not outcome.right:
             print("     ", "leaked" if outcome.leaked else sorted(outcome.lost ^ outcome.expected))
     bars = {

@@ -12,7 +12,7 @@ import re
 def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list[str]]:
     """The cells that an exercise runs: its own, and those that define a name it uses; in order.
 
-    `given` are the names that the lesson's setup defines: whoever imports torch once more is not needed for it.
+    `given` are the names that the lesson's setup defines: importing torch once more makes nobody needed.
     """
     wanted, waiting = set(), [exercise]
     names = {name: names_of(source) for name, source in sources.items()}
@@ -20,9 +20,8 @@ def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list
         name = waiting.pop()
         wanted.add(name)
         _, used = names[name]
-        waiting += [
-            other for other, (made, _) in names.items() if other not in wanted and (made - given) & used
-        ]
+        makers = [other for other, (made, _) in names.items() if (made - given) & used]
+        waiting += [other for other in makers if other not in wanted]
     return [[name, source] for name, source in sources.items() if name in wanted]
 
 

@@ -74,6 +74,7 @@ class Room:
             OSError: the machine refuses.
         """
         if self.level != "namespaces":
+            _prctl(_SUBREAPER, 1)
             os.chmod(self.scratch, 0o711)  # every question has a folder of its own in it
             return
         new = _NEWNS | _NEWNET | _NEWIPC | _NEWUTS
@@ -134,20 +135,23 @@ class Room:
         _drop_capabilities()
         _seccomp(_DENIED if self.level == "namespaces" else _DENIED + _SIGNALS)
 
-    def sweep(self) -> None:
-        """In a question, at its end: no process of it is left. A process table of its own ends by itself."""
+    def sweep(self, alive: set[int]) -> None:
+        """In the zygote, after a question: end what it left behind; `alive` are the questions still asked.
+
+        A process table of its own ends by itself. Elsewhere orphans come to the zygote, whatever they did.
+        """
         if self.level == "namespaces":
             return
-        for _ in range(200):
-            for pid in _descendants(os.getpid()):
+        for _ in range(500):
+            orphans = [pid for pid in _children(os.getpid()) if pid not in alive]
+            for pid in [*orphans, *(below for pid in orphans for below in _descendants(pid))]:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
                     pass
-            try:
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            except ChildProcessError:
+            for pid in orphans:
+                os.waitpid(pid, 0)
+            if not orphans:
                 return
 
     def _build_root(self) -> None:
@@ -288,18 +292,23 @@ def _mount(source, target, kind, flags, data) -> None:
     _check(_libc.mount(text[0], text[1], text[2], ctypes.c_ulong(flags), text[3]))
 
 
-def _descendants(root: int) -> list[int]:
-    parents = {}
+def _children(above: int) -> list[int]:
+    found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                parents[int(name)] = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
+                facts = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
                 continue
+            if int(facts[1]) == above:
+                found.append(int(name))
+    return found
+
+
+def _descendants(root: int) -> list[int]:
     found, waiting = [], [root]
     while waiting:
-        above = waiting.pop()
-        children = [pid for pid, parent in parents.items() if parent == above]
+        children = _children(waiting.pop())
         found += children
         waiting += children
     return found

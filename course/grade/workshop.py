@@ -94,9 +94,12 @@ class Workshop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.socket.close()
+        self.socket.close()  # the zygote ends its questions, then itself
+        try:
+            self.process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self._log.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 

@@ -205,7 +205,11 @@ def _serve(judge: socket.socket, room: Room, namespace: dict, checks: dict, memo
         if not select.select([judge], [], [], 0)[0]:
             continue
         text, fds, _, _ = socket.recv_fds(judge, 200, 2)
-        if not text:
+        if not text:  # the judge is gone, in whatever way
+            for pid in running.values():
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            room.sweep(set())
             return
         message = json.loads(text)
         number = message["number"]
@@ -214,6 +218,7 @@ def _serve(judge: socket.socket, room: Room, namespace: dict, checks: dict, memo
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+            room.sweep(set(running.values()))
             judge.sendall(b".")
             continue
         pid = room.fork()
@@ -234,7 +239,6 @@ def _question(room: Room, namespace: dict, checks: dict, memory: int, read: int,
             wire.send(write, {"outcome": found})
             if time.monotonic() > question.deadline:
                 break
-        room.sweep()
     except BaseException as error:
         os.write(2, f"question: {type(error).__name__}: {error}\n".encode()[:500])
     finally:

@@ -1,0 +1,82 @@
+"""Grading at every level of protection that this machine has, killed in the middle, and without any."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from course.grade import sandbox
+from course.grade.classroom import grade_assignment
+from course.grade.judge import grade
+from course.grade.normalise import HandedIn
+from course.grade.probe_side import probe_side
+from course.grade.workshop import Workshop
+from course.lesson import ROOT, find_lesson
+from course.messages import CourseError
+
+LEAVES_A_DAEMON = """
+def expected_loss(vocab_size):
+    import os
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", "27182"])
+        os._exit(0)
+    open("/etc/hostname").read()
+"""
+
+
+@pytest.mark.parametrize("level", ["namespaces", "landlock"])
+def test_a_level_grades_right_answers_right_and_leaves_nothing_running(small, built, level):
+    if sandbox.strongest() != "namespaces":
+        pytest.skip("this machine does not have both")
+    release = nbformat.read(small.built("en", built), as_version=4)
+    right = "def expected_loss(vocab_size):\n    return math.log(vocab_size)\n"
+    with Workshop(small, release, level, seconds=20) as workshop:
+        modes = dict.fromkeys(small.checks, "function")
+        fair = grade("ana", HandedIn(cells={"expected-loss": right}), release, workshop, modes)
+        hostile = grade("eva", HandedIn(cells={"expected-loss": LEAVES_A_DAEMON}), release, workshop, modes)
+    assert (fair["points"], hostile["points"]) == (3.0, 0.0)
+    assert "Error" in hostile["checks"]["expected-loss/value"]["text"]
+    assert subprocess.run(["pgrep", "-x", "-f", "sleep 27182"], capture_output=True).returncode == 1
+
+
+def test_without_a_sandbox_nothing_is_graded_unless_trusted(small, built, tmp_path, monkeypatch):
+    monkeypatch.setattr("course.grade.classroom.strongest", lambda: "none")
+    with pytest.raises(CourseError, match="--trust-submissions"):
+        grade_assignment(small, tmp_path)
+
+
+def test_a_probe_side_holds_no_case_no_judge_and_no_expected_value():
+    source = (find_lesson("18-01").folder / "checks.py").read_text(encoding="utf-8")
+    side = probe_side(source)
+    assert "def probe" in side.source
+    for word in ("def judge", "def cases", "SLACK", "std-off", "too-high", "bands"):
+        assert word in source and word not in side.source
+    assert side.keys["Healthy"] == {"loss", "vocab_size"}, "the expected verdict stays at home"
+
+
+@pytest.mark.skipif(sandbox.strongest() == "none", reason="this machine has no sandbox")
+def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
+    lesson = find_lesson("18-01")
+    for number in range(3):
+        file = tmp_path / "submitted" / f"s{number}" / lesson.assignment / f"{lesson.slug}.ipynb"
+        file.parent.mkdir(parents=True)
+        shutil.copy(lesson.built("solutions"), file)
+    command = [sys.executable, "-m", "course.cli", "grade", "18-01", "--workers", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    first = tmp_path / "autograded" / ".results" / lesson.assignment / "s0.json"
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    while not first.exists() and process.poll() is None:
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    written = first.stat().st_mtime_ns
+    report = grade_assignment(lesson, tmp_path)
+    assert report.graded < 3 and len(report.results) == 3
+    assert first.stat().st_mtime_ns == written
+    assert all(result["points"] == result["maximum"] for result in report.results.values())
