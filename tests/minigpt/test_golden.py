@@ -1,8 +1,8 @@
 """Golden loss traces: a change that should not move the loss proves here that it did not.
 
 golden/<preset>.txt holds the losses of a preset's first steps, with all digits of a float32. On one machine
-the same run gives the same digits again. Another CPU, thread count or build rounds differently: plain, AVX2 and
-AVX-512 kernels, one thread or two, differ by 1e-6 here, and `TOLERANCE` is twenty times that.
+the same run gives the same digits again. Another CPU, thread count or build rounds differently: plain, AVX2
+and AVX-512 kernels, one thread or two, differ by 1e-6 here, and `TOLERANCE` is twenty times that.
 
 After a change that is meant to move the loss, write the traces anew and look at the difference:
 

@@ -1,4 +1,4 @@
-"""The learning-rate finder: reads curves whose answer is known, leaves the run alone, and admits when it sees none."""
+"""The learning-rate finder: reads curves whose answer is known, and admits when it sees none."""
 
 import json
 import math
