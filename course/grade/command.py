@@ -48,7 +48,9 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
                 options.students,
                 options.workers or os.cpu_count(),
                 options.trust_submissions,
-                lambda done, total, task=task, bar=bar: bar.update(task, completed=done, total=total),
+                progress=lambda done, total, task=task, bar=bar: bar.update(
+                    task, completed=done, total=total
+                ),
             )
         for student, result in sorted(report.results.items()):
             print(f"{student:24} {result['points']:6g} / {result['maximum']:g}")

@@ -144,7 +144,7 @@ class Room:
             return
         for _ in range(500):
             orphans = [pid for pid in _children(os.getpid()) if pid not in alive]
-            for pid in [*orphans, *(below for pid in orphans for below in _descendants(pid))]:
+            for pid in [*orphans, *(below for orphan in orphans for below in _descendants(orphan))]:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
