@@ -1,3 +1,3 @@
-"""Where nbgrader looks when it starts in the root of the repository; the settings are in course/nbgrader_config.py."""
+"""nbgrader and JupyterLab look for their configuration here; the real one is course/nbgrader_config.py."""
 
 load_subconfig("course/nbgrader_config.py")  # noqa: F821 (traitlets defines it)

@@ -2,8 +2,9 @@
 
     python benchmarks/learning.py [--steps 2000]
 
-Prints the loss at step 0 against ln V, the seconds that 200 steps take, the validation loss against a smoothed
-5-gram model on the same split, and the share of the corpus' 360 cells that the trained model conjugates rightly.
+Prints the loss at step 0 against ln V, the seconds that 200 steps take, the validation loss against a
+smoothed 5-gram model on the same split, and the share of the corpus' 360 cells that the trained model
+conjugates rightly.
 """
 
 from __future__ import annotations

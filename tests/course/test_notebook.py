@@ -74,7 +74,8 @@ def test_an_unknown_check_suggests_the_nearest(outputs):
     assert "expected-loss/value" in error.evalue and error.traceback == [error.evalue]
 
 
-def test_without_a_lesson_a_check_says_what_to_run():
+def test_without_a_lesson_a_check_says_what_to_run(monkeypatch):
+    monkeypatch.setattr(notebook, "_open", None)
     with pytest.raises(CourseError, match="first code cell"):
         notebook.check("a/b", None)
 
