@@ -287,7 +287,11 @@ ATTACKS = [
     Attack("read-the-gradebook", "leak", **_leak("open('ROOT/gradebook.db', 'rb').read(99)")),
     Attack("read-the-secret", "leak", **_leak("open('ROOT/gradebook-secret.txt').read()")),
     Attack(
-        "find-checks", "leak", **_leak("[f for _, _, fs in os.walk('/') for f in fs if f == 'mutants.py']")
+        "find-checks",
+        "leak",
+        **_leak(
+            "[d for d, _, fs in os.walk(__import__('minigpt').__path__[0] + '/../course') if 'checks.py' in fs]"
+        ),
     ),
     Attack(
         "judge-in-memory",
