@@ -18,6 +18,7 @@ from jsonargparse import Namespace
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.interrupt import Interrupted
+from minigpt.loggers import logger
 from minigpt.messages import message
 from minigpt.presets import load_preset
 from minigpt.progress import ProgressBar
@@ -33,6 +34,7 @@ def add_arguments(parser: Parser) -> None:
         parser.add_argument(
             f"--{name}", type=str | None, default=None, metavar=metavar, help=message(f"train.{name}-help")
         )
+    parser.add_argument("--log", action="append", default=[], metavar="NAME", help=message("train.log-help"))
     parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
 
 
@@ -71,7 +73,7 @@ def config_given(arguments: Namespace) -> Config:
 def recipe_given(arguments: Namespace) -> Recipe:
     """Return the recipe that the command line asks for, its faults included."""
     recipe = Recipe(config_given(arguments))
-    for fault in arguments.fault:
+    for fault in _listed(arguments.fault):
         recipe = recipe.with_fault(fault)
     return recipe
 
@@ -101,14 +103,23 @@ def _new(arguments: Namespace) -> Trainer:
     started = datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
     name = "-".join(part.replace(":", "x") for part in parts if part)
-    return Trainer(recipe, arguments.run_dir or Path("experiments") / name, [ProgressBar()])
+    return Trainer(recipe, arguments.run_dir or Path("experiments") / name, _callbacks(arguments))
 
 
 def _resumed(arguments: Namespace) -> Trainer:
     for name in ("run_dir", "fault", "preset"):
         if arguments[name]:
             raise UsageError("train.resume-alone", given=f"--{name.replace('_', '-')}")
-    return resume(arguments.resume, [ProgressBar()], asked=settings_given(arguments))
+    return resume(arguments.resume, _callbacks(arguments), asked=settings_given(arguments))
+
+
+def _callbacks(arguments: Namespace) -> list[Any]:
+    return [ProgressBar(), *map(logger, _listed(arguments.log))]
+
+
+def _listed(given: list[str] | str) -> list[str]:
+    """Return what was given by flags, one each, or by a variable, with commas between."""
+    return given.split(",") if isinstance(given, str) else given
 
 
 def _tell_where_it_starts(trainer: Trainer) -> None:

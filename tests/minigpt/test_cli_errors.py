@@ -29,6 +29,7 @@ def write(folder, name, content: bytes):
         (["train", "--batchsize", "3"], ["--batchsize", "--batch-size"]),
         (["train", "--batch_size=3"], ["--batch_size", "--batch-size"]),
         (["train", "extra"], ["extra"]),
+        (["train", "--log", "tensorbord"], ["tensorbord", "tensorboard"]),
         (["train", "--steps"], ["--steps"]),
         (["train", "--steps", "many"], ["steps", "many"]),
         (["train", "--compile", "maybe"], ["compile", "maybe"]),

@@ -1,5 +1,6 @@
 """`minigpt train`: four doors to one config, and what the command says."""
 
+import importlib.util
 import json
 
 import pytest
@@ -139,6 +140,20 @@ def test_resume_of_a_run_killed_before_its_first_checkpoint_starts_from_step_0(c
     answer = command("train", "--resume", tmp_path / "run")
     assert answer.code == 0 and "step 0 of 12" in answer.out
     assert [record["loss"] for record in Run(tmp_path / "run").metrics] == whole
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="the extra is not installed")
+def test_a_logger_writes_into_the_run_s_folder(command, tmp_path):
+    answer = command("train", *flags(MINIMAL), "--log", "tensorboard", "--run-dir", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    assert command("train", "--resume", tmp_path / "run", "--log", "tensorboard").code == 0
+
+
+def test_a_list_can_come_from_a_variable(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGPT_FAULT", "init-scale:3,target-shift")
+    assert command("train", *flags(MINIMAL), "--run-dir", tmp_path / "run").code == 0
+    assert Run(tmp_path / "run").manifest["faults"] == ["init-scale:3", "target-shift"]
 
 
 def test_stopping_early_is_told(command, tmp_path):
