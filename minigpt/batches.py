@@ -36,8 +36,7 @@ def get_batch(
 
 def windows(tokens: Tensor, starts: Tensor, context: int) -> Batch:
     """Cut windows of `context` tokens at `starts` (B,), with the targets one token further on."""
-    positions = starts[:, None] + torch.arange(context + 1)  # (B, T + 1)
-    spans = tokens[positions.to(tokens.device)]
+    spans = tokens.unfold(0, context + 1, 1)[starts.to(tokens.device)]  # (B, T + 1)
     return Batch(spans[:, :-1], spans[:, 1:], torch.ones_like(spans[:, 1:], dtype=torch.bool))
 
 
