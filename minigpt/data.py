@@ -55,6 +55,8 @@ def load_data(config: Config) -> Data:
 
 def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:
     run = Run(run_dir)
+    if run.config is None or not (run.path / "tokenizer.json").is_file():
+        raise MiniGPTError("data.no-vocabulary", path=run_dir)
     if run.config.vocab_size != vocab_size:
         raise MiniGPTError(
             "data.other-vocabulary", path=run_dir, there=run.config.vocab_size, here=vocab_size

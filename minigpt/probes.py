@@ -96,9 +96,8 @@ def future_gradient(model: nn.Module, inputs: Tensor) -> float:
         for handle in handles:
             handle.remove()
     middle = inputs.shape[1] // 2
-    direction = torch.linspace(
-        -1, 1, logits.shape[-1]
-    )  # any fixed mixture of logits, so that opposite effects do not cancel
+    # any fixed mixture of logits, so that opposite effects do not cancel
+    direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
     (gradient,) = torch.autograd.grad((logits[:, :middle] * direction).sum(), caught[0])
     return gradient[:, middle:].abs().max().item()
 

@@ -286,6 +286,10 @@ def test_fine_tuning_from_another_shape_or_vocabulary_names_what_differs(minimal
         Trainer(Recipe(minimal.replace(init_from=str(tiny_run.path))), tmp_path / "run")
     with pytest.raises(MiniGPTError, match="vocab_size"):
         Trainer(Recipe(minimal.replace(init_from=str(tiny_run.path), vocab_size=300)), tmp_path / "run")
+    shutil.copytree(tiny_run.path, tmp_path / "bare")
+    (tmp_path / "bare" / "tokenizer.json").unlink()
+    with pytest.raises(MiniGPTError, match="keeps no tokenizer"):
+        Trainer(Recipe(minimal.replace(init_from=str(tmp_path / "bare"))), tmp_path / "run")
     with pytest.raises(MiniGPTError, match="no run"):
         Trainer(Recipe(minimal.replace(init_from=str(tmp_path / "none"))), tmp_path / "run")
     assert not (tmp_path / "run").exists()
