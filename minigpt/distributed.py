@@ -7,8 +7,8 @@ anything.
 
 from __future__ import annotations
 
-import atexit
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -106,8 +106,19 @@ def join_world(config: Config) -> World:
         raise MiniGPTError("distributed.uneven-batch", batch_size=config.batch_size, size=size)
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-        atexit.register(dist.destroy_process_group)  # once: a second group in one process can deadlock
     return World(rank, size, device)
+
+
+def end_process(code: int) -> None:
+    """End this process at once, if it is one of several; what it wrote is on disk and its peers know.
+
+    To take a process group down while the interpreter ends is a race with the peers, and aborts now and then
+    on a busy machine.
+    """
+    if dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _device(asked: str, local_rank: int) -> str:

@@ -24,6 +24,7 @@ from minigpt.batches import Batch, evaluation_batches
 from minigpt.config import Config
 from minigpt.distributed import join_world
 from minigpt.interrupt import Interrupt, Interrupted
+from minigpt.memory import keep_freed_memory
 from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
 from minigpt.optim import freeze
@@ -61,6 +62,7 @@ class Trainer:
         """
         self.recipe, self.config, self.resumed = recipe, recipe.config, resume
         self.world = join_world(self.config)
+        keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
         watchers = [*([Telemetry()] if telemetry else []), *callbacks]
         self.callbacks = watchers if self.world.main else []

@@ -34,6 +34,7 @@ MEMORY_BYTES = 1_500_000_000  # on top of what the imports have taken
 CPU_SECONDS = 60
 PROCESSES = 16
 OPEN_FILES = 256
+SCRATCH = "/scratch"  # the only place where learner code may write, where namespaces make a root of its own
 FIRST_UID = 61_000  # as root: users that own nothing
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -106,8 +107,8 @@ class Room:
         _prctl(_PDEATHSIG, signal.SIGKILL)
         os.close(self.own_table)
         _do("unshare", _NEWNS)
-        _mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes=4096")
-        self.scratch = "/tmp"
+        _mount("tmpfs", SCRATCH, "tmpfs", _NOSUID | _NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes=4096")
+        self.scratch = SCRATCH
         return 0
 
     def confine(self, memory: int) -> None:
@@ -165,14 +166,16 @@ class Room:
                 _show(path, new + path, read_only=True)
         for path in _DEVICES:
             _show(path, new + path, read_only=False)
-        os.symlink("/tmp", new + "/dev/shm")
-        os.makedirs(new + "/tmp")
+        os.symlink(SCRATCH, new + "/dev/shm")
+        os.makedirs(new + SCRATCH)
+        if not os.path.exists(new + "/tmp"):  # the course itself may lie under it
+            os.symlink(SCRATCH, new + "/tmp")
         os.chdir(new)
         _do("pivot_root", b".", b".")
         _do("umount2", b".", 2)
         os.chdir("/")
         _mount(None, "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV, None)
-        self.scratch = "/tmp"
+        self.scratch = SCRATCH
 
 
 def strongest() -> str:

@@ -18,7 +18,13 @@ COMMANDS = ("train", "sample", "check", "faults", "dashboard", "lr-find")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    code = _run(sys.argv[1:] if argv is None else argv)
+    if "minigpt.distributed" in sys.modules:
+        sys.modules["minigpt.distributed"].end_process(code)
+    return code
+
+
+def _run(argv: list[str]) -> int:
     try:
         use_language(_asked_language(argv))
         return _dispatch(argv)

@@ -16,6 +16,7 @@ from small_runs import MINIMAL
 
 from minigpt import checkpoint
 from minigpt.batches import get_batch
+from minigpt.distributed import end_process
 from minigpt.interrupt import Interrupted
 from minigpt.messages import MiniGPTError
 from minigpt.recipe import Recipe
@@ -88,3 +89,4 @@ def main(folder: Path, scenarios: list[str]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])
+    end_process(0)
