@@ -23,8 +23,8 @@ from minigpt.precision import Precision
 def seed_step(config: Config, step: int, rank: int = 0) -> None:
     """Make the randomness of a step (dropout) a function of (seed, step, rank), as its batches are.
 
-    A resumed run therefore draws what the uninterrupted one would have drawn. `torch.manual_seed` would do, but
-    writes down the whole call stack each time for a GPU that may never be used.
+    A resumed run therefore draws what the uninterrupted one would have drawn. `torch.manual_seed` would do,
+    but writes down the whole call stack each time for a GPU that may never be used.
     """
     seed = int(np.random.SeedSequence((config.seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
     torch.default_generator.manual_seed(seed)
