@@ -247,7 +247,7 @@ def main() -> None:
         f"{time.perf_counter() - started:.0f} s."
     )
     print(line)
-    machine = f"{os.cpu_count()}-core {platform.machine().replace('_', '-')} machine"
+    machine = f"{os.cpu_count()}-core {platform.machine().replace('_', '-')} VM"
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(
             f"\n## Kill and resume: `benchmarks/resume.py`\n\n{date.today().isoformat()}, {machine}. {line}\n"
