@@ -13,6 +13,10 @@ from importlib import import_module
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.messages import MiniGPTError, message, nearest, use_language
 
+# Threads that wait sleep instead of spinning: where something else runs besides, two spinning threads
+# train several times slower than one. OpenMP reads this when torch is imported, which comes later.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 COMMANDS = ("train", "sample", "check", "faults", "dashboard", "lr-find")
 
 
