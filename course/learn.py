@@ -25,6 +25,7 @@ from minigpt.messages import LANGUAGES, language, nearest, use_language
 DEFAULT_PORT = 8888  # JupyterLab's own
 SETTINGS = ROOT / "course" / "landing"
 PRIVATE = ROOT / ".jupyter"
+KERNEL_SETTINGS = 'c = get_config()\nc.InteractiveShellApp.extensions = ["course.kernel_errors"]\n'
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,7 +115,9 @@ def _private_folders() -> dict[str, str]:
     settings = [SETTINGS / "jupyter"]
     if language() != "en":
         settings.insert(0, SETTINGS / f"jupyter-{language()}")
-    PRIVATE.mkdir(exist_ok=True)
+    profile = PRIVATE / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_config.py").write_text(KERNEL_SETTINGS, encoding="utf-8")
     (PRIVATE / "jupyter.log").unlink(missing_ok=True)
     return {
         "JUPYTER_CONFIG_PATH": os.pathsep.join(map(str, settings)),

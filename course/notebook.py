@@ -13,20 +13,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from course.check import find_check
-from course.judging import WIDTH, explain, run_check
+from course import kernel_errors
+from course.check import Check, find_check
+from course.judging import WIDTH, Result, explain, run_check
 from course.lesson import Lesson, find_lesson
 from course.messages import CourseError, message
 from course.probing import NotWritten
 from minigpt.messages import LANGUAGES, language, use_language
 
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+CHECK_SECONDS = 60  # an answer that takes longer loops for ever
 
 _open: Lesson | None = None
 
@@ -39,20 +43,40 @@ class CheckFailed(AssertionError):
         return [f"{RED}{first}{PLAIN}", *rest]
 
 
+class _TooLong(KeyboardInterrupt):
+    """Ends an answer that does not end; like an interrupt, it goes through whatever catches exceptions."""
+
+
 def lesson(identity: str) -> None:
     """Open a lesson: `check` and `t` refer to it from here on, and everything speaks the notebook's language.
 
+    Says so, in one line, when notebook and course are of different versions or the notebook lies elsewhere.
+
     Raises:
-        CourseError: there is no such lesson.
+        CourseError: there is no such lesson in this course.
     """
     global _open
-    _open = find_lesson(identity)
-    code = notebook_language(_open.id)
+    shell = _shell()
+    if shell:
+        kernel_errors.install(shell)
+    facts = _facts(identity)
+    code = notebook_language(identity)
     if code:
         use_language(code)
         os.environ["MINIGPT_LANG"] = code  # commands started from the notebook speak it too
+    try:
+        _open = find_lesson(identity)
+    except CourseError as error:
+        raise (
+            CourseError("lesson.not-here", given=identity) if error.key == "lesson.unknown" else error
+        ) from None
     for name in {check.answer for check in _open.checks.values()}:
         _namespace().setdefault(name, NotWritten(name))
+    if facts.get("revision") not in (None, _open.revision):
+        print(message("lesson.other-revision"))
+    homes = [_open.built(kind).parent for kind in (*LANGUAGES, "solutions")]
+    if "JPY_SESSION_NAME" in os.environ and Path.cwd() not in homes:
+        print(message("lesson.other-folder"))
 
 
 def t(key: str, **values: object) -> str:
@@ -69,7 +93,7 @@ def check(name: str, answer: object) -> None:
     """
     current = _current()
     found = find_check(current.checks, name)
-    result = run_check(found, answer)
+    result = _run_in_time(found, answer)
     if result.printed.strip():
         print(result.printed.rstrip())
     if result.wrong is not None:
@@ -81,17 +105,20 @@ def check(name: str, answer: object) -> None:
 def notebook_language(identity: str) -> str | None:
     """The language of the notebook here: its metadata's, else its folder's (`phase-18/es`), else None."""
     here = Path.cwd()
-    session = os.environ.get("JPY_SESSION_NAME")  # the notebook's path, where Jupyter Server sets it
-    candidates = [here / session] if session else []
-    for file in [*candidates, *sorted(here.glob("*.ipynb"))]:
-        try:
-            facts = json.loads(file.read_text(encoding="utf-8"))["metadata"]["lesson"]
-            if facts["id"] == identity and facts["lang"] in LANGUAGES:
-                return facts["lang"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
     folders = zip(here.parts, here.parts[1:], strict=False)
-    return next((code for phase, code in folders if phase.startswith("phase-") and code in LANGUAGES), None)
+    named = (code for phase, code in folders if phase.startswith("phase-") and code in LANGUAGES)
+    return _facts(identity).get("lang") or next(named, None)
+
+
+def lesson_here() -> Lesson | None:
+    """The open lesson; before the first cell ran, the one in the notebook's metadata, and its language."""
+    if _open is not None:
+        return _open
+    facts = _facts()
+    if not facts:
+        return None
+    use_language(facts["lang"])
+    return find_lesson(facts["id"])
 
 
 @contextmanager
@@ -116,8 +143,53 @@ def _current() -> Lesson:
     return _open
 
 
+def _facts(identity: str | None = None) -> dict:
+    """What the notebook here (of that lesson, if one is given) says of itself: id, lang, revision; or {}."""
+    here = Path.cwd()
+    session = os.environ.get("JPY_SESSION_NAME")  # the notebook's path, where Jupyter Server sets it
+    files = [here / session] if session else []
+    for file in [*files, *sorted(here.glob("*.ipynb"))] if identity else files:
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))["metadata"]["lesson"]
+            if identity in (None, facts["id"]) and facts["lang"] in LANGUAGES:
+                return facts
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
+
+
+def _run_in_time(found: Check, answer: object) -> Result:
+    """Run a check, but no longer than CHECK_SECONDS where the system can ring (not on Windows).
+
+    Raises:
+        CheckFailed: the time is up.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        return run_check(found, answer)
+
+    def ring(*_: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, CHECK_SECONDS)
+    try:
+        return run_check(found, answer)
+    except _TooLong:
+        title = message("check.failed", title=_current().texts.text(found.name))
+        text = message("check.too-long", name=found.answer, seconds=CHECK_SECONDS)
+        raise CheckFailed(f"{title}\n{textwrap.fill(text, WIDTH, subsequent_indent='  ')}") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _shell():
+    """The notebook's IPython shell, or None where there is no notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
 def _namespace() -> dict:
     """The notebook's own names; an empty throw-away where there is no notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
+    shell = _shell()
     return shell.user_ns if shell else {}

@@ -8,7 +8,10 @@ from nbclient import NotebookClient
 from nbformat import v4
 
 from course import notebook
-from course.messages import CourseError
+from course.kernel_errors import heading_above
+from course.lesson import ROOT, load_lesson
+from course.messages import CourseError, message
+from minigpt.messages import LANGUAGES, language, use_language
 
 CELLS = {
     "open": "from course.notebook import check, lesson, t\nimport sys, torch\n"
@@ -21,6 +24,20 @@ CELLS = {
     'check("expected-loss/value", expected_loss)',
     "wrong": 'def expected_loss(n):\n    return math.log2(n)\ncheck("expected-loss/value", expected_loss)',
     "unknown": 'check("expected-loss/valeu", expected_loss)',
+    "endless": "import course.notebook\ncourse.notebook.CHECK_SECONDS = 1\ndef expected_loss(n):\n"
+    "    while True:\n        try:\n            while True: pass\n        except Exception: pass\n"
+    'check("expected-loss/value", expected_loss)',
+    "skipped": "def verify():\n    init_weights(torch.empty(2))\nverify()",
+    "skipped-value": "float(init_weights)",
+    "stub": "def init_weights(weight):\n    raise NotImplementedError",
+    "stub-called": "init_weights(torch.empty(2))",
+    "stub-alone": "raise NotImplementedError",
+    "out-of-order": "print(vocabulary)",
+    "slip": "print(vocabulario)",
+    "not-ours": "torch.nn.Module()(1)",
+    "course-error": "from minigpt.config import Config\nConfig(steps=-1)",
+    "old-name": "from course.notebook import something_new",
+    "old-lesson": 'lesson("18-99")',
 }
 
 
@@ -78,6 +95,81 @@ def test_without_a_lesson_a_check_says_what_to_run(monkeypatch):
     monkeypatch.setattr(notebook, "_open", None)
     with pytest.raises(CourseError, match="first code cell"):
         notebook.check("a/b", None)
+
+
+def told(outputs, name):
+    """The one line that the cell's error shows."""
+    *_, error = outputs[name]
+    (line,) = error.traceback
+    assert "\n" not in line and "\x1b" not in line
+    return line
+
+
+@pytest.mark.parametrize("name", ["skipped", "skipped-value", "stub-called"])
+def test_an_exercise_that_was_skipped_is_named_with_its_place(outputs, name):
+    assert told(outputs, name).startswith("«init_weights» todavía no está escrito: es parte de «18-90 · ")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "heading", "setup"),
+    [
+        ("en", "init_weights", "Exercise 2 · An initialisation by role", False),
+        ("es", "masked_mean", "Ejercicio 3 · Una media sobre lo que cuenta", False),
+        ("es", "healthy", "3 · Rómpelo", False),
+        ("en", "walk_section_1", "18-01 · Did it start?", True),
+    ],
+)
+def test_a_name_is_found_under_its_heading(code, name, heading, setup):
+    use_language(code)
+    first = load_lesson(ROOT / "course/lessons/phase-18/01-did-it-start")
+    assert heading_above(first, name) == (heading, setup)
+    assert heading_above(first, "residual_std") is None, "a name inside a function is not the notebook's"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("stub-alone", "en lugar de raise NotImplementedError"),
+        ("out-of-order", "«vocabulary» todavía no existe: lo crea una celda de «18-90"),
+        ("course-error", "steps es -1"),
+        ("old-name", "(cannot import name 'something_new' from 'course.notebook')"),
+        ("old-lesson", "no tiene la lección «18-99»"),
+    ],
+)
+def test_what_a_learner_can_mend_is_one_sentence(outputs, name, words):
+    assert words in told(outputs, name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("slip", "NameError"), ("not-ours", "NotImplementedError")])
+def test_every_other_error_keeps_its_traceback(outputs, name, kind):
+    (error,) = outputs[name]
+    assert error.ename == kind and len(error.traceback) > 1
+
+
+def test_an_answer_that_never_ends_is_stopped(outputs):
+    (error,) = outputs["endless"]
+    assert error.ename == "CheckFailed" and "¿Termina alguna vez su bucle?" in " ".join(error.evalue.split())
+
+
+def test_before_the_first_cell_the_notebook_says_which_lesson_it_is(tmp_path, monkeypatch, lessons):
+    write(tmp_path, "mine.ipynb", id="18-90", lang="es")
+    monkeypatch.setattr(notebook, "_open", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JPY_SESSION_NAME", "mine.ipynb")
+    assert notebook.lesson_here().id == "18-90" and language() == "es"
+    monkeypatch.setenv("JPY_SESSION_NAME", "other.ipynb")
+    assert notebook.lesson_here() is None
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_another_version_and_another_folder_are_told(tmp_path, monkeypatch, lessons, capsys, code):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JPY_SESSION_NAME", "mine.ipynb")
+    write(tmp_path, "mine.ipynb", id="18-90", lang=code, revision="an older one")
+    with notebook.undisturbed():
+        notebook.lesson("18-90")
+    expected = [message("lesson.other-revision", code), message("lesson.other-folder", code)]
+    assert capsys.readouterr().out.splitlines() == expected
 
 
 def write(folder, name, **facts):
