@@ -1,21 +1,24 @@
 """The page that JupyterLab opens on: `START.md`, English first, and `EMPIEZA.md`, Spanish first.
 
     write_pages(root)["es"]     # the path of EMPIEZA.md, just written
+    refresh(root)               # again, where they are: a check was passed
 
-Both are made from the lessons themselves (`lesson.yaml`) at each start, so that they are never stale; git
-ignores them.
+Both are made from the lessons themselves (`lesson.yaml`) and from the learner's progress, at each start and
+whenever a check is passed for the first time; git ignores them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from course import progress
 from course.lesson import ROOT, Lesson, all_lessons
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
 PAGES = {"en": "START.md", "es": "EMPIEZA.md"}
 HARDEST = 5
+COLUMNS = ("minutes", "difficulty", "prerequisites", "passed")
 
 
 def write_pages(root: Path = ROOT) -> dict[str, Path]:
@@ -29,23 +32,61 @@ def write_pages(root: Path = ROOT) -> dict[str, Path]:
     return pages
 
 
+def refresh(root: Path = ROOT) -> None:
+    """Write the pages again if `make learn` has written them before."""
+    if all((root / name).is_file() for name in PAGES.values()):
+        write_pages(root)
+
+
 def page(lessons: list[Lesson], first: str, root: Path = ROOT) -> str:
-    """Return the page in Markdown: the lessons, then how to work; language `first` comes first throughout."""
+    """Return the page in Markdown: the path, then how to work; language `first` comes first throughout."""
     languages = [first, *(code for code in LANGUAGES if code != first)]
-    header = [message(f"learn.column-{name}", first) for name in ("lesson", "minutes", "difficulty")]
-    columns = [header[0], *(message("learn.language-name", code) for code in languages), *header[1:]]
-    rows = [columns, ["---"] * len(columns), *(_lesson_row(lesson, languages, root) for lesson in lessons)]
+    standing = {lesson.id: _standing(lesson, root) for lesson in lessons}
+    columns = [
+        message("learn.column-lesson", first),
+        *(message("learn.language-name", code) for code in languages),
+        *(message(f"learn.column-{name}", first) for name in COLUMNS),
+    ]
+    rows = [
+        columns,
+        ["---"] * len(columns),
+        *(_lesson_row(lesson, languages, standing[lesson.id], root) for lesson in lessons),
+    ]
     parts = [
         f"# {message('learn.title', first)}",
         "  \n".join(f"**{message('learn.promise', code)}**" for code in languages),
+        _path(lessons, standing, first),
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
         *(message("learn.how", code).strip() for code in languages),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _lesson_row(lesson: Lesson, languages: list[str], root: Path) -> list[str]:
+def _standing(lesson: Lesson, root: Path) -> tuple[int, int]:
+    """How many of the lesson's checks are passed, and how many it has."""
+    names = progress.check_names(lesson)
+    return len(progress.passed(root)[lesson.id] & set(names)), len(names)
+
+
+def _path(lessons: list[Lesson], standing: dict[str, tuple[int, int]], code: str) -> str:
+    """How long the path is and where on it the learner stands: the first lesson with a check to pass."""
+    if not lessons:
+        return ""
+    hours = round(sum(lesson.minutes for lesson in lessons) / 60)
+    ahead = [lesson for lesson in lessons if standing[lesson.id][0] < standing[lesson.id][1]]
+    sentences = [message("learn.path", code, lessons=len(lessons), hours=hours)]
+    if ahead and any(done for done, _ in standing.values()):
+        sentences.append(message("learn.next", code, lesson=f"{ahead[0].id} · {ahead[0].title[code]}"))
+    elif not ahead:
+        sentences.append(message("learn.all-passed", code))
+    return " ".join(sentences)
+
+
+def _lesson_row(lesson: Lesson, languages: list[str], standing: tuple[int, int], root: Path) -> list[str]:
     paths = {code: lesson.built(code, root).relative_to(root).as_posix() for code in languages}
     links = [f"[{lesson.title[code]}]({path})" for code, path in paths.items()]
     difficulty = "●" * lesson.difficulty + "○" * (HARDEST - lesson.difficulty)
-    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty]
+    done, checks = standing
+    passed = f"{done}/{checks}" + (" ✓" if done == checks else "")
+    needs = lesson.prerequisites[languages[0]]
+    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty, needs, passed]

@@ -27,7 +27,15 @@ FLAGS = (
 PATIENCE = 60_000  # milliseconds for anything that needs no training
 expect.set_options(timeout=PATIENCE)
 COPIED = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", ".jupyter", "__pycache__", "experiments", "build", "screenshots"
+    ".git",
+    ".venv",
+    ".*_cache",
+    ".jupyter",
+    ".progress.jsonl",
+    "__pycache__",
+    "experiments",
+    "build",
+    "screenshots",
 )
 
 
