@@ -6,7 +6,9 @@ None of them changes the run: the model runs in evaluation mode, gradients are t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from minigpt.batches import Batch
 from minigpt.model import expected_std
 
 OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t + 1
+SIZES = (1e3, 1e4)  # of the residual stream, far above a norm's epsilon
+ROWS = 4  # sequences that are enough to see what a part reads
 
 
 def start_probes(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> dict[str, Any]:
@@ -29,6 +33,7 @@ def start_probes(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) ->
             "future_gradient": future_gradient(model, batch.inputs),
             "head_bias_max": head_bias_max(model),
             "weights": weight_statistics(model),
+            "stream_exponents": stream_exponents(model, batch.inputs),
         }
     model.train(was_training)
     return evidence
@@ -120,3 +125,59 @@ def weight_statistics(model: nn.Module) -> dict[str, dict[str, float]]:
         for name, parameter in model.named_parameters()
         if parameter.ndim >= 2
     }
+
+
+def stream_exponents(model: nn.Module, inputs: Tensor) -> dict[str, float]:
+    """Return how the size of what each part reads follows the size of the residual stream.
+
+    Everything that is written to the stream (what a block is given, what its attention and its MLP leave)
+    is made `SIZES[0]` and then `SIZES[1]` large. A part behind a norm does not notice: log(size there, second
+    run over first) ÷ log(SIZES[1] / SIZES[0]) is 0. A part without one reads what is there: 1, or more.
+
+    Returns:
+        The exponent by name of every place that the config's `norm_position` asks a norm for: pre-norm the
+        inputs of attention and MLP, post-norm the input of the MLP and the output of the block; in both the
+        input of the head. Empty for a model that is not built of such parts.
+    """
+    position = getattr(getattr(model, "config", None), "norm_position", None)
+    blocks = getattr(model, "h", None)
+    if position is None or not blocks or not all(hasattr(b, "attn") and hasattr(b, "mlp") for b in blocks):
+        return {}
+    small, large = (_sizes_read(model, inputs[:ROWS], position, size) for size in SIZES)
+    decades = math.log(SIZES[1] / SIZES[0])
+    return {name: math.log(large[name] / small[name]) / decades for name in small if small[name] > 0}
+
+
+@torch.no_grad()
+def _sizes_read(model: nn.Module, inputs: Tensor, position: str, size: float) -> dict[str, float]:
+    """Return the root mean square at every place that belongs behind a norm, the stream `size` large."""
+    found: dict[str, float] = {}
+    handles = []
+
+    def read(name: str, place: Tensor) -> None:
+        found[name] = place.double().square().mean().sqrt().item()
+
+    def reader(name: str, module: nn.Module) -> None:
+        handles.append(module.register_forward_pre_hook(lambda _, given: read(name, given[0])))
+
+    def resize(_block: nn.Module, given: tuple) -> tuple:
+        stream, *rest = given
+        return stream * (size / stream.square().mean().sqrt().clamp(min=1e-30)), *rest
+
+    for index, block in enumerate(model.h):
+        handles.append(block.register_forward_pre_hook(resize))
+        for part in (block.attn, block.mlp):
+            handles.append(part.register_forward_hook(lambda _part, _given, output: output * size))
+        reader(f"h.{index}.mlp", block.mlp)
+        if position == "pre":
+            reader(f"h.{index}.attn", block.attn)
+        else:
+            left = partial(read, f"h.{index}")
+            handles.append(block.register_forward_hook(lambda _, _given, output, left=left: left(output)))
+    reader("lm_head", model.lm_head)
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found

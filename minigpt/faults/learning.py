@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import torch
+from torch import nn
 
 from minigpt.faults.fault import Fault
 
@@ -72,6 +73,16 @@ def _residual_scale(init_weights, recipe, severity):
     return init_without_residual_scale
 
 
+def _missing_norm(build_model, recipe, severity):
+    def model_without_norms(config):
+        model = build_model(config)
+        for block in model.h:
+            block.ln_1, block.ln_2 = nn.Identity(), nn.Identity()
+        return model
+
+    return model_without_norms
+
+
 LEARNING_FAULTS = (
     Fault("diverging", "build_optimizer", "diverging", _diverging),
     Fault("lr-too-low", "config", "lr-too-low", _lr_too_low, severity=1e-7),  # lr_max
@@ -80,4 +91,5 @@ LEARNING_FAULTS = (
     Fault("shuffled-targets", "get_batch", "shuffled-targets", _shuffled_targets),
     Fault("weight-mean", "init_weights", "weight-mean", _weight_mean, severity=0.01),  # added to c_fc
     Fault("residual-scale", "init_weights", "residual-scale", _residual_scale),
+    Fault("missing-norm", "build_model", "missing-norm", _missing_norm),
 )

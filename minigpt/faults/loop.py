@@ -6,6 +6,8 @@ import torch
 
 from minigpt.faults.fault import Fault
 
+SPIKE_EVERY = 25  # steps
+
 
 def _always_clipping(config, recipe, severity):
     return config.replace(clip_norm=severity)
@@ -92,6 +94,19 @@ def _accumulation_token_weighting(accumulate, recipe, severity):
     return each_micro_batch_alike
 
 
+def _gradient_spikes(clip, recipe, severity):
+    def clip_after_a_damaged_batch(model, optimizer, precision, max_norm):
+        """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+        taken = max((float(state.get("step", 0)) for state in optimizer.state.values()), default=0.0)
+        if taken % SPIKE_EVERY == SPIKE_EVERY - 1:
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(severity)
+        return clip(model, optimizer, precision, max_norm)
+
+    return clip_after_a_damaged_batch
+
+
 LOOP_FAULTS = (
     Fault("always-clipping", "config", "always-clipping", _always_clipping, severity=0.02),  # clip_norm
     Fault("frozen-parameters", "init_weights", "frozen-parameters", _frozen_parameters),
@@ -106,4 +121,5 @@ LOOP_FAULTS = (
         "accumulation-token-weighting",
         _accumulation_token_weighting,
     ),
+    Fault("gradient-spikes", "clip", "gradient-spikes", _gradient_spikes, severity=1e4),  # times too large
 )

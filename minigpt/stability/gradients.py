@@ -9,7 +9,9 @@ from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question
 
 WINDOW = 20  # steps of the rolling mean
+SPIKE = 100.0  # a norm above this is a spike
 SPIKE_WINDOW = 200  # steps in which spikes are counted
+MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
 
 def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -22,7 +24,8 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     norms = norms[np.isfinite(norms)]
     if len(norms) < WINDOW:
         return question.not_measured()
-    rolling = _rolling_mean(norms, WINDOW)
+    calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
+    rolling = _rolling_mean(calm if len(calm) >= MOSTLY * len(norms) else norms, WINDOW)
     clip_norm = evidence.config.clip_norm if evidence.config else None
     clipped = float((norms > clip_norm).mean()) if clip_norm else 0.0
     usual = float(np.median(rolling))
@@ -90,8 +93,9 @@ GRADIENT_QUESTIONS = (
         {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 2.0},  # norms; share of steps; × clip_norm
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
+        symptom=True,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),
-    Question("3.2", {"spike": 100.0, "count": 3}, ("gradient-spikes",), _spikes),
+    Question("3.2", {"spike": SPIKE, "count": 3}, ("gradient-spikes",), _spikes),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )

@@ -93,6 +93,7 @@ LOSS_QUESTIONS = (
         {"slope": 0.001, "rise": 0.05, "done": 0.05},  # nats per 100 steps, twice; nats
         ("diverging", "lr-too-low"),
         _moves,
+        symptom=True,
     ),
     Question(
         "4.2",
@@ -105,6 +106,7 @@ LOSS_QUESTIONS = (
         },  # nats; by this step; share of lines
         ("overfitting", "data-leak"),
         _together,
+        symptom=True,
     ),
     Question("4.3", {"share": 0.95, "right": 0.5}, ("shuffled-targets",), _beyond_single_tokens),
 )

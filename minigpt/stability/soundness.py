@@ -34,17 +34,32 @@ def _all_near(ratios: list[float], value: float, tolerance: float) -> bool:
     return all(abs(ratio / value - 1) < tolerance for ratio in ratios)
 
 
-def _activations_grow_gently(question: Question, evidence: Evidence) -> Finding:
-    growth = evidence.audit("activations").get("growth")
-    if not growth or evidence.starts_from_checkpoint:
-        return question.not_measured()
-    if evidence.config and evidence.config.norm_position == "post":
+def _norms_in_their_places(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether every part reads a stream that was normalised.
+
+    The growth of activations cannot tell: without norms a block of a fresh model reads next to nothing, adds
+    next to nothing, and the stream does not grow at all; with every norm in place, a wide first block lifts
+    the small embeddings several times. So the model itself is asked. The probe makes the stream a thousand
+    and then ten thousand large, and looks at what each part reads. Behind a norm nothing changes, an exponent
+    of 0; without one the exponent is 1 or more. There is nothing in between, whatever weights, shape and
+    width, so half way is a limit that no healthy model comes near. Where the probe was not taken, growth
+    above the seed's factor of ten still counts as a missing norm.
+    """
+    limits, exponents = question.thresholds, evidence.start.get("stream_exponents")
+    growth = evidence.audit("activations").get("growth") or []
+    if evidence.starts_from_checkpoint:
+        growth = []
+    elif evidence.config and evidence.config.norm_position == "post":
         growth = growth[1:]  # the first block lifts the embeddings to the size of a norm's output
+    if not exponents and not growth:
+        return question.not_measured()
     most = max(growth, default=1.0)
-    values = {"growth": most, "layer": growth.index(most) if growth else 0}
-    if most > question.thresholds["fail"]:
+    follows = [place for place in exponents or {} if exponents[place] > limits["exponent"]]
+    place = next(iter(follows or exponents or {}), "–")
+    values = {"exponent": (exponents or {}).get(place, math.nan), "place": place, "growth": most}
+    if follows or not exponents and most > limits["fail"]:
         return question.failed("missing-norm", **values)
-    return question.passed(**values) if most <= question.thresholds["high"] else question.warned(**values)
+    return question.passed(**values) if most <= limits["high"] else question.warned(**values)
 
 
 SOUNDNESS_QUESTIONS = (
@@ -55,5 +70,6 @@ SOUNDNESS_QUESTIONS = (
         ("init-scale", "residual-scale", "weight-mean"),
         _weights_as_their_role_asks,
     ),
-    Question("5.2", {"high": 1.5, "fail": 10.0}, ("missing-norm",), _activations_grow_gently),  # per layer
+    # of what is read, in the size of the stream; growth of the stream per block
+    Question("5.2", {"exponent": 0.5, "high": 1.5, "fail": 10.0}, ("missing-norm",), _norms_in_their_places),
 )

@@ -34,6 +34,7 @@ class Finding:
     verdict: Verdict
     values: Mapping[str, Any] = field(default_factory=dict)
     leaf: str | None = None
+    symptom: bool = False  # it was seen that something is wrong, and a cause may yet be found
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Question:
     thresholds: Mapping[str, float]
     leaves: tuple[str, ...]
     judge: Callable[[Question, Evidence], Finding]
+    symptom: bool = False  # its evidence is the course of the run, which faults of every kind disturb
 
     def passed(self, **values: Any) -> Finding:
         """The evidence is as it should be."""
@@ -56,16 +58,16 @@ class Question:
     def failed(self, leaf: str, **values: Any) -> Finding:
         """A fault, and its leaf."""
         assert leaf in self.leaves
-        return Finding(self.id, Verdict.FAIL, values, leaf)
+        return Finding(self.id, Verdict.FAIL, values, leaf, self.symptom)
 
     def handed_over(self, leaf: str, **values: Any) -> Finding:
         """A fault of the dynamics, which Phase 19 takes on."""
         assert leaf in self.leaves
-        return Finding(self.id, Verdict.PHASE_19, values, leaf)
+        return Finding(self.id, Verdict.PHASE_19, values, leaf, symptom=True)
 
     def unknown(self, **values: Any) -> Finding:
         """A fault, and no evidence that tells which."""
-        return Finding(self.id, Verdict.UNKNOWN, values)
+        return Finding(self.id, Verdict.UNKNOWN, values, symptom=True)
 
     def not_measured(self, **values: Any) -> Finding:
         """The evidence was not recorded, or the question does not apply."""

@@ -1,4 +1,10 @@
-"""The walk: ask the questions in order, stop at the first failing leaf, or show them all."""
+"""The walk: ask the questions in order, stop at the first failing leaf, or show them all.
+
+A leaf that was read off the course of the run (a gradient that is too large, a loss that does not fall) may
+be the symptom of another fault. So it is named only where the questions that are left find no cause: those
+that test one part of the run by itself, where a failure is certain. Without this rule a missing norm is a
+learning rate that is too low in one run and a divergence in the next.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +26,9 @@ class Walk:
 
     @property
     def end(self) -> Finding | None:
-        """The finding that ended the walk, or None for a healthy run."""
-        return next((finding for finding in self.findings if finding.verdict in ENDS_THE_WALK), None)
+        """The finding that ended the walk, the cause rather than its symptom; None for a healthy run."""
+        faults = [finding for finding in self.findings if finding.verdict in ENDS_THE_WALK]
+        return next((finding for finding in faults if not finding.symptom), faults[0] if faults else None)
 
     @property
     def leaf(self) -> str | None:
@@ -58,6 +65,9 @@ def walk(
     findings = []
     for question in questions:
         findings.append(_judged(question, evidence))
-        if findings[-1].verdict in ENDS_THE_WALK and not whole:
+        if findings[-1].verdict in ENDS_THE_WALK and not findings[-1].symptom and not whole:
             break
-    return Walk(tuple(findings), tuple(needs))
+    found = Walk(tuple(findings), tuple(needs))
+    if found.end and not whole:
+        found = Walk(found.findings[: found.findings.index(found.end) + 1], found.needs)
+    return found
