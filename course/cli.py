@@ -6,6 +6,7 @@ course build --stamp 18-01   # the translations of this lesson were reviewed
 course check 18-01           # the checks against their mutants
 course grade 18-01           # what was handed in below submitted/, in a sandbox
 course export 18-01          # the gradebook as CSV
+course site --out DIR        # the lessons as web pages, in both languages
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from course.build import build, differences, orphans, write
 from course.grade.command import add_grade, run_export, run_grade
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
+from course.site import add_site, run_site
 from course.source import stamped
 from minigpt.messages import LANGUAGES, MiniGPTError, nearest, use_language
 
-OPTIONS = ("--check", "--stamp", "--lang", "--students", "--workers", "--trust-submissions")
+OPTIONS = ("--check", "--stamp", "--lang", "--out", "--students", "--from", "--workers", "--scheduler")
+OPTIONS += ("--trust-submissions",)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
         together = re.search(r"argument (\S+): not allowed with argument (\S+)", text)
         if unknown:
             given = unknown[1] or unknown[2]
-            known = ("build", "check", "grade", "export", *OPTIONS)
+            known = ("build", "check", "grade", "export", "site", *OPTIONS)
             sentence = message("cli.unknown", given=given, hint=nearest(given, known))
         elif together:
             sentence = message("cli.together", one=together[1], other=together[2])
@@ -61,9 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="course", description=message("cli.course"))
     commands = parser.add_subparsers(required=True, metavar=message("cli.command"))
-    runs = {"build": _build, "check": _check, "grade": run_grade, "export": run_export}
+    runs = {"build": _build, "check": _check, "grade": run_grade, "export": run_export, "site": run_site}
+    areas = {"grade": "grade", "export": "grade", "site": "site"}
     for name, run in runs.items():
-        text = message(f"grade.{name}" if run in (run_grade, run_export) else f"cli.{name}")
+        text = message(f"{areas.get(name, 'cli')}.{name}")
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("lessons", nargs="*", metavar=message("cli.lesson"), help=message("cli.lessons"))
         command.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("cli.lang"))
@@ -74,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
             choice.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
         elif name == "grade":
             add_grade(command)
+        elif name == "site":
+            add_site(command)
     return parser
 
 

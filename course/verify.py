@@ -19,7 +19,7 @@ def require_no_leak(release: NotebookNode, cells: list[Cell], name: str) -> None
     Raises:
         CourseError: naming the cell and what it gives away.
     """
-    secret = _secret_lines(cells)
+    secret = secret_lines(cells)
     for cell in release.cells:
         if cell.cell_type == "code" and (cell.outputs or cell.execution_count is not None):
             raise CourseError("build.leak-output", notebook=name, cell=cell.id)
@@ -47,7 +47,7 @@ def require_parity(english: NotebookNode, spanish: NotebookNode, name: str) -> N
             raise CourseError("build.parity", notebook=name, cell=one.id)
 
 
-def _secret_lines(cells: list[Cell]) -> set[str]:
+def secret_lines(cells: list[Cell]) -> set[str]:
     """Lines of solutions and model answers, but for those that a code cell shows anyway (an import, say)."""
     secret = {line for cell in cells if cell.role == "solution" for line in solution_lines(cell)}
     for cell in cells:

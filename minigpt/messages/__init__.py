@@ -70,6 +70,10 @@ class Catalogue:
         """Whether the key exists (in English, which every key has)."""
         return key in self._texts("en")
 
+    def template(self, key: str, code: str) -> str:
+        """Return the message in language `code`, its placeholders still in it."""
+        return self._texts(code)[key]
+
     def text(self, key: str, code: str | None = None, **values: object) -> str:
         """Return the message in language `code` (default: the one in force), its placeholders filled.
 

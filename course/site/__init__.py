@@ -1,0 +1,90 @@
+"""A static edition of the lessons, to be read on a phone or put on any web server: `course site --out DIR`.
+
+    write_site(lessons, Path("build/site"))      # index.html, style.css, en/…, es/…
+
+A page shows a lesson as its release does, with the plots and the printed figures of the solved run, but no
+line of a solution. The English run is the one in solutions/; the Spanish one is made here and kept in
+`build/executed/` until the lesson changes. Pages ask for nothing from the network and need no script.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course.build import source_notebook, to_text, write
+from course.execute import execute
+from course.lesson import ROOT, Lesson
+from course.messages import CourseError, message
+from course.site.inspection import faults
+from course.site.page import index_page, lesson_page, page_name, start_page, style
+from course.source import read_source
+from minigpt.messages import LANGUAGES
+
+OUT = ROOT / "build" / "site"
+EXECUTED = ROOT / "build" / "executed"
+
+
+def write_site(
+    lessons: list[Lesson], out: Path, run: Callable[[Lesson, str], NotebookNode] | None = None
+) -> list[Path]:
+    """Write every page and return their paths; `run(lesson, code)` gives the executed notebook.
+
+    Raises:
+        CourseError: a lesson's solution is missing or older than the lesson, a cell fails, or a file cannot
+        be written.
+    """
+    run = run or executed
+    pages = {"index.html": start_page(), "style.css": style()}
+    for code in LANGUAGES:
+        pages[f"{code}/index.html"] = index_page(lessons, code)
+        for place, lesson in enumerate(lessons):
+            near = (lessons[place - 1] if place else None, *lessons[place + 1 : place + 2])
+            pages[f"{code}/{page_name(lesson)}"] = lesson_page(lesson, run(lesson, code), code, near)
+    for name, text in pages.items():
+        try:
+            write(out / name, text)
+        except OSError as error:
+            raise CourseError("site.cannot-write", file=out / name, reason=error.strerror) from None
+    return [out / name for name in pages]
+
+
+def executed(lesson: Lesson, code: str) -> NotebookNode:
+    """Return the lesson's solved notebook in language `code`, with its outputs; run it if nobody has.
+
+    Raises:
+        CourseError: the English one is not what `course build` makes, or a cell fails.
+    """
+    file = lesson.built("solutions")
+    if code != "en":
+        file = EXECUTED / f"{lesson.assignment}.{code}.{lesson.revision}.ipynb"
+        if not file.is_file():
+            print(message("site.running", lesson=lesson.assignment), flush=True)
+            cells = read_source(lesson.folder / "lesson.py")
+            notebook, _ = execute(source_notebook(lesson, cells, code), lesson.slug)
+            write(file, to_text(notebook))
+    if not file.is_file():
+        raise CourseError("build.absent", file=file)
+    notebook = nbformat.read(file, as_version=4)
+    if notebook.metadata.lesson.revision != lesson.revision:
+        raise CourseError("site.stale", file=file, lesson=lesson.id)
+    return notebook
+
+
+def add_site(command: argparse.ArgumentParser) -> None:
+    """The option of `course site`."""
+    command.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=message("site.out"))
+
+
+def run_site(options: argparse.Namespace, lessons: list[Lesson]) -> int:
+    """Write the site and look through it; return 0, or 1 if a page is not as it should be."""
+    pages = write_site(lessons, options.out)
+    found = faults(options.out, lessons)
+    for sentence in found:
+        print(sentence)
+    print(message("site.wrote", pages=len(pages) - 1, lessons=len(lessons), file=options.out / "index.html"))
+    return 1 if found else 0
