@@ -1,6 +1,6 @@
 """Grade an assignment: every submission gets a result, a kill loses nothing, twice is the same as once.
 
-    report = grade_assignment(find_lesson("18-01"), root, students=None, workers=2)
+    report = grade_assignment(find_lesson("18-01"), root, workers=2)
 
 `root` is nbgrader's course directory. A finished submission is a file, `autograded/.results/<assignment>/
 <student>.json`, written in one piece and named by what it was made from: a run that was killed takes up
@@ -14,34 +14,50 @@ import json
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.utils import parse_utc
 
 from course.build import to_text, write
+from course.grade.delivery import Delivery, deliver
 from course.grade.gradebook import Ledger, to_json
-from course.grade.judge import grade, mode_of, seed_of
-from course.grade.normalise import HandedIn, normalise
+from course.grade.judge import seed_of
+from course.grade.mishaps import told
+from course.grade.normalise import HandedIn, Unreadable, normalise, read_bytes
 from course.grade.sandbox import strongest
-from course.grade.workshop import QUESTION_SECONDS, Workshop
-from course.lesson import Lesson
+from course.grade.team import Cores, Job
+from course.grade.workshop import QUESTION_SECONDS
+from course.lesson import ROOT, Lesson
 from course.messages import CourseError, message
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 1  # of a result; another number grades everything anew
+FORMAT = 2  # of a result; another number grades everything anew
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass
 class Report:
-    """What a run did."""
+    """What a run did; `graded` counts the submissions that were not known already."""
 
-    level: str
     results: dict[str, dict] = field(default_factory=dict)
+    delivery: Delivery = field(default_factory=Delivery)
     graded: int = 0
     seconds: float = 0.0
+
+    @property
+    def levels(self) -> list[str]:
+        """The protections that the results were made under."""
+        return sorted({result["level"] for result in self.results.values()})
+
+    @property
+    def beside(self) -> list[str]:
+        """The checks whose probe ran in one process with the learner's code."""
+        return sorted({name for result in self.results.values() for name in result["beside"]})
 
 
 def grade_assignment(
@@ -52,91 +68,99 @@ def grade_assignment(
     trust: bool = False,
     seconds: float = QUESTION_SECONDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    source: Path | None = None,
+    scheduler: str | None = None,
+    built: Path = ROOT,
 ) -> Report:
     """Grade the assignment's submissions below `root/submitted` and write everything nbgrader knows.
 
+    `source` is a zip or folder of an LMS to lay there first, `scheduler` the address of a Dask cluster to
+    grade on, `built` the repository that holds the built notebooks.
+
     Raises:
-        CourseError: nothing was handed in, a student is unknown, the release or the solution is missing, or
-        this machine has no sandbox and `trust` is false.
+        CourseError: nothing was handed in, a student is unknown, the release or the solution is missing or
+        not of the lesson's present state, the disk or the gradebook refuses, or no sandbox is there and
+        `trust` is false.
     """
     started = time.monotonic()
-    level = strongest()
-    if level == "none" and not trust:
+    if scheduler is None and strongest() == "none" and not trust:
         raise CourseError("grade.no-sandbox")
-    releases = {code: read_notebook(lesson.built(code)) for code in LANGUAGES}
-    names = _students(root, lesson, students)
-    release = hashlib.sha256("".join(to_text(releases[code]) for code in LANGUAGES).encode()).hexdigest()
-    report = Report(level)
-    waiting: dict[str, tuple[HandedIn, str]] = {}
-    with Ledger(root, lesson, releases) as ledger:
-        for name in names:
-            try:
-                handed_in = _hand_in(root, lesson, name, releases["en"])
-            except Exception as error:
-                handed_in = HandedIn(problem=("grade.failed", {"what": type(error).__name__}))
-            made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
-            key = hashlib.sha256(made_of.encode()).hexdigest()
-            known = _known(_result_file(root, lesson, name))
-            if known and known["made_of"] == key:
-                report.results[name] = known
-                if not ledger.has(name):
-                    ledger.write(known)
-            else:
-                waiting[name] = (handed_in, key, known is not None)
+    releases = {code: _release(lesson, code, built) for code in LANGUAGES}
+    job = Job(lesson, releases["en"], _solutions(_release(lesson, "solutions", built)), seconds, trust)
+    report = Report()
+    with told(root), Ledger(root, lesson, releases) as ledger:
+        if source is not None:
+            report.delivery = deliver(source, root, lesson, ledger.roster())
+        names = _students(root, lesson, students)
+        waiting = _known_and_waiting(root, lesson, names, releases, ledger, report)
         progress(len(report.results), len(names))
         if waiting:
-            with Workshop(lesson, releases["en"], level, seconds) as workshop:
-                _grade(
-                    workshop, root, waiting, ledger, report, workers, lambda done: progress(done, len(names))
-                )
+            with _team(job, workers, scheduler) as team:
+                with closing(
+                    team.grade({name: handed_in for name, (handed_in, _) in waiting.items()})
+                ) as done:
+                    for name, result in done:
+                        result["made_of"] = waiting[name][1]
+                        write(_result_file(root, lesson, name), to_json(result))
+                        ledger.write(result)
+                        report.results[name] = result
+                        progress(len(report.results), len(names))
     report.graded = len(waiting)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _grade(workshop, root, waiting, ledger, report, workers, progress) -> None:
-    lesson = workshop.lesson
-    solutions = _solutions(read_notebook(lesson.built("solutions")))
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        modes = dict(
-            pool.map(lambda check: (check.name, mode_of(check, solutions, workshop)), lesson.checks.values())
-        )
-        tasks = {
-            pool.submit(_safely, name, handed_in, workshop.release, workshop, modes): (name, key, again)
-            for name, (handed_in, key, again) in waiting.items()
-        }
-        try:
-            for task in as_completed(tasks):
-                name, key, again = tasks[task]
-                result = task.result() | {"made_of": key, "again": again}
-                write(_result_file(root, lesson, name), to_json(result))
-                ledger.write(result)
-                report.results[name] = result
-                progress(len(report.results))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _safely(name: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, modes: dict) -> dict:
-    """Grade; whatever goes wrong with one submission is that submission's problem, told in its result."""
+def _team(job: Job, workers: int | None, scheduler: str | None):
+    if scheduler is None:
+        return Cores(job, workers)
     try:
-        return grade(name, handed_in, release, workshop, modes)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"[:300]
-        failed = HandedIn(language=handed_in.language, problem=("grade.failed", {"what": what}))
-        return grade(name, failed, release, workshop, modes)
+        from course.grade.cluster import Cluster
+    except ImportError:
+        raise CourseError("grade.no-dask") from None
+    return Cluster(scheduler, job)
+
+
+def _known_and_waiting(root, lesson, names, releases, ledger, report) -> dict[str, tuple[HandedIn, str]]:
+    """Put what is known into the report and, after a kill, into the ledger; return the rest."""
+    release = hashlib.sha256("".join(to_text(releases[code]) for code in LANGUAGES).encode()).hexdigest()
+    waiting = {}
+    for name in names:
+        try:
+            handed_in = _hand_in(root, lesson, name, releases["en"])
+        except Exception as error:
+            handed_in = HandedIn(problem=("grade.failed", {"what": type(error).__name__}))
+        made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
+        key = hashlib.sha256(made_of.encode()).hexdigest()
+        known = _known(_result_file(root, lesson, name))
+        if known and known.get("made_of") == key and not known.get("retry"):
+            report.results[name] = known
+            if not ledger.has(known):
+                ledger.write(known)
+        else:
+            waiting[name] = (handed_in, key)
+    return waiting
+
+
+def _release(lesson: Lesson, kind: str, built: Path) -> NotebookNode:
+    file = lesson.built(kind, built)
+    notebook = read_notebook(file)
+    if notebook.metadata.get("lesson", {}).get("revision") != lesson.revision:
+        raise CourseError("grade.release-stale", file=file)
+    return notebook
 
 
 def read_notebook(file: Path) -> NotebookNode:
     """Read one of the course's own notebooks.
 
     Raises:
-        CourseError: it is not there.
+        CourseError: it is not there, or not a notebook.
     """
     if not file.is_file():
         raise CourseError("grade.no-release", file=file)
-    return nbformat.read(file, as_version=4)
+    try:
+        return nbformat.read(file, as_version=4)
+    except Exception as error:  # nbformat raises whatever its JSON and schema libraries raise
+        raise CourseError("grade.release-damaged", file=file, what=type(error).__name__) from None
 
 
 def submitted(root: Path, lesson: Lesson) -> list[str]:
@@ -163,13 +187,39 @@ def _hand_in(root: Path, lesson: Lesson, student: str, release: NotebookNode) ->
     for part in (folder.parent, folder):
         if part.is_symlink() or not part.is_dir():
             return HandedIn(problem=("grade.a-link", {"file": part.name}), digest="link")
+    handed_in = _notebook(folder, lesson, release)
+    _note_time(handed_in, folder / "timestamp.txt")
+    return handed_in
+
+
+def _notebook(folder: Path, lesson: Lesson, release: NotebookNode) -> HandedIn:
     file = folder / f"{lesson.slug}.ipynb"
     others = sorted(folder.glob("*.ipynb"))
-    if not os.path.lexists(file) and len(others) == 1:
+    if os.path.lexists(file) or not others:
+        return normalise(file, release)
+    if len(others) == 1:
         handed_in = normalise(others[0], release)
         handed_in.note("renamed", file=others[0].name)
         return handed_in
-    return normalise(file, release)
+    names = ", ".join(other.name for other in others)
+    return HandedIn(problem=("grade.several-notebooks", {"files": names}), digest=f"several {names}")
+
+
+def _note_time(handed_in: HandedIn, file: Path) -> None:
+    """Take over when it was handed in, which nbgrader keeps in a file beside it."""
+    if not os.path.lexists(file):
+        return
+    try:
+        text = read_bytes(file)[:100].decode().strip()
+        when = parse_utc(text)
+    except (Unreadable, ValueError, OverflowError, TypeError):
+        handed_in.note("time-unreadable")
+        return
+    handed_in.digest += f" {text}"
+    if when > datetime.now(UTC).replace(tzinfo=None) + CLOCKS_DIFFER:
+        handed_in.note("time-future", time=text)
+    else:
+        handed_in.timestamp = when.isoformat()
 
 
 def _solutions(notebook: NotebookNode) -> dict[str, str]:
@@ -183,9 +233,10 @@ def _result_file(root: Path, lesson: Lesson, student: str) -> Path:
 
 def _known(file: Path) -> dict | None:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def needs_person(result: dict) -> list[str]:

@@ -1,6 +1,8 @@
 """`course grade` and `course export`: the command line of grading.
 
 course grade 18-01 --students ana luis --workers 2
+course grade 18-01 --from downloads/18-01.zip        # what Moodle or Canvas hands over
+course grade 18-01 --scheduler tcp://10.0.0.5:8786   # on the machines of a Dask cluster
 course export 18-01 > grades.csv
 """
 
@@ -8,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from course.grade.classroom import grade_assignment, needs_person
+from course.grade.classroom import Report, grade_assignment, needs_person
+from course.grade.gradebook import book_url
 from course.lesson import Lesson
 from course.messages import CourseError, message
 
@@ -25,13 +27,16 @@ def add_grade(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--students", nargs="+", metavar=message("grade.student"), help=message("grade.students")
     )
+    command.add_argument("--from", dest="source", metavar=message("grade.from"), help=message("grade.source"))
     command.add_argument("--workers", type=int, metavar="N", help=message("grade.workers"))
+    command.add_argument("--scheduler", metavar=message("grade.address"), help=message("grade.scheduler"))
     command.add_argument("--trust-submissions", action="store_true", help=message("grade.trust"))
 
 
 def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
     """Grade; return 0, however good or bad the submissions are."""
-    root = Path.cwd()
+    if options.source and len(lessons) > 1:
+        raise CourseError("grade.from-one-lesson")
     for lesson in lessons:
         bar = Progress(
             TextColumn(lesson.assignment),
@@ -44,34 +49,40 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
             task = bar.add_task("", total=None)
             report = grade_assignment(
                 lesson,
-                root,
+                Path.cwd(),
                 options.students,
-                options.workers or os.cpu_count(),
+                options.workers,
                 options.trust_submissions,
+                source=Path(options.source) if options.source else None,
+                scheduler=options.scheduler,
                 progress=lambda done, total, task=task, bar=bar: bar.update(
                     task, completed=done, total=total
                 ),
             )
-        for student, result in sorted(report.results.items()):
-            print(f"{student:24} {result['points']:6g} / {result['maximum']:g}")
-        people = {name: needs_person(result) for name, result in sorted(report.results.items())}
-        people = {name: reasons for name, reasons in people.items() if reasons}
-        if people:
-            print("\n" + message("grade.needs-person"))
-            for name, reasons in people.items():
-                print("\n    ".join([f"  {name}", *reasons]))
-        print()
-        print(
-            message(
-                "grade.done",
-                assignment=lesson.assignment,
-                students=len(report.results),
-                graded=report.graded,
-                seconds=f"{report.seconds:.0f}",
-                level=message(f"grade.level-{report.level}"),
-            )
-        )
+        _print(lesson, report)
     return 0
+
+
+def _print(lesson: Lesson, report: Report) -> None:
+    for student, result in sorted(report.results.items()):
+        print(f"{student:24} {result['points']:6g} / {result['maximum']:g}")
+    people = {name: needs_person(result) for name, result in sorted(report.results.items())}
+    people = {name: reasons for name, reasons in people.items() if reasons}
+    if report.delivery.notes:
+        print("\n" + message("grade.delivered", count=len(report.delivery.students)))
+        print("\n".join(f"  {note}" for note in report.delivery.notes))
+    if people:
+        print("\n" + message("grade.needs-person"))
+        for name, reasons in people.items():
+            print("\n    ".join([f"  {name}", *reasons]))
+    print()
+    count, seconds = len(report.results), f"{report.seconds:.0f}"
+    name = lesson.assignment
+    print(message("grade.done", assignment=name, students=count, graded=report.graded, seconds=seconds))
+    for level in report.levels:
+        print(message(f"grade.level-{level}"))
+    if report.beside:
+        print(message("grade.beside", checks=", ".join(report.beside)))
 
 
 def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
@@ -84,7 +95,7 @@ def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
     writer = csv.writer(sys.stdout)
     writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
     names = {lesson.assignment for lesson in lessons}
-    with Gradebook(f"sqlite:///{book_file}") as book:
+    with Gradebook(book_url(book_file)) as book:
         rows = [
             (
                 entry.assignment.name,

@@ -2,6 +2,7 @@
 
     with Ledger(root, lesson, releases) as ledger:
         ledger.write(result)        # one student; the same result twice changes nothing
+        ledger.has(result)          # whether that was done to its end
 
 A person's work stays: manual scores and comments are never touched, and a cell asks for a person again only
 if its automatic score changed.
@@ -13,6 +14,7 @@ import copy
 import json
 import re
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 from nbconvert.exporters import HTMLExporter
@@ -21,14 +23,17 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import GetGrades, SaveCells
+from sqlalchemy import URL
 from sqlalchemy.exc import SAWarning
 
 from course.build import nbgrader_config, to_text, write
+from course.grade.delivery import Student
 from course.grade.normalise import HandedIn, answers, rebuild
 from course.lesson import Lesson
-from course.messages import message
+from course.messages import CourseError, message
 
 COURSE_ID = "break-and-fix"
+LOCK_SECONDS = 30  # how long to wait for formgrader, or anybody else who writes, to finish
 LABELS = ("score", "test-cell", "free-response", "written", "comment")
 
 
@@ -37,7 +42,7 @@ class Ledger:
 
     def __init__(self, root: Path, lesson: Lesson, releases: dict[str, NotebookNode]):
         self.root, self.lesson, self.releases = root, lesson, releases
-        self.url = f"sqlite:///{root / 'gradebook.db'}"
+        self.url = book_url(root / "gradebook.db")
 
     def __enter__(self) -> Ledger:
         config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
@@ -53,38 +58,69 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.book.close()
 
-    def has(self, student: str) -> bool:
-        """Whether gradebook, autograded notebook and feedback of the student are there."""
+    def roster(self) -> list[Student]:
+        """The gradebook's students."""
+        return [
+            Student(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "")
+            for s in self.book.students
+        ]
+
+    def has(self, result: dict) -> bool:
+        """Whether this very result was written to its end, and gradebook, notebook and feedback are there."""
+        student = result["student"]
         try:
             self.book.find_submission_notebook(self.lesson.slug, self.lesson.assignment, student)
-        except MissingEntry:
+            entered = self._entered(student).read_text(encoding="utf-8")
+        except (MissingEntry, OSError):
             return False
-        return (
-            self._file("autograded", student, "ipynb").exists()
-            and self._file("feedback", student, "html").exists()
-        )
+        files = [self._file("autograded", student, "ipynb"), self._file("feedback", student, "html")]
+        return entered == result["made_of"] and all(file.exists() for file in files)
 
     def write(self, result: dict) -> None:
-        """Record one result; files first, so that a grade in the book always has its notebook."""
+        """Record one result; a note that all of it is there comes last, in case of a kill on the way."""
         student, name = result["student"], self.lesson.assignment
         notebook = self._notebook(result)
         write(self._file("autograded", student, "ipynb"), to_text(notebook))
         self.book.update_or_create_student(student)
-        self.book.update_or_create_submission(name, student)
+        when = {"timestamp": datetime.fromisoformat(result["timestamp"])} if result["timestamp"] else {}
+        self.book.update_or_create_submission(name, student, **when)
         self._scores(result)
         write(self._file("feedback", student, "html"), self._feedback(notebook, result))
+        write(self._entered(student), result["made_of"])
+
+    def _entered(self, student: str) -> Path:
+        return self.root / "autograded" / ".results" / self.lesson.assignment / f"{student}.entered"
 
     def _file(self, kind: str, student: str, suffix: str) -> Path:
         return self.root / kind / student / self.lesson.assignment / f"{self.lesson.slug}.{suffix}"
 
     def _register(self) -> None:
-        """The assignment in the gradebook, as `nbgrader generate_assignment` puts it there."""
+        """The assignment in the gradebook, as `nbgrader generate_assignment` puts it there, and as it is now.
+
+        Raises:
+            CourseError: the release has other cells than the one that was graded before.
+        """
+        release = {cell.id: cell for cell in self.releases["en"].cells if "nbgrader" in cell.metadata}
         try:
-            self.book.find_notebook(self.lesson.slug, self.lesson.assignment)
+            known = self.book.find_notebook(self.lesson.slug, self.lesson.assignment)
         except MissingEntry:
             self.book.update_or_create_assignment(self.lesson.assignment)
-            resources = {"nbgrader": self._facts()}
-            SaveCells().preprocess(copy.deepcopy(self.releases["en"]), resources)
+        else:
+            changed = {cell.name for cell in known.source_cells} ^ release.keys()
+            if changed and known.submissions:
+                cells = ", ".join(sorted(changed))
+                raise CourseError("grade.release-changed", assignment=self.lesson.assignment, cells=cells)
+            points = {cell.name: cell.max_score for cell in known.grade_cells}
+            wanted = {
+                n: float(c.metadata.nbgrader.points) for n, c in release.items() if c.metadata.nbgrader.grade
+            }
+            if points == wanted and {c.name: c.source for c in known.source_cells} == {
+                name: cell.source for name, cell in release.items()
+            }:
+                return
+        self.book.db.commit()
+        SaveCells().preprocess(copy.deepcopy(self.releases["en"]), {"nbgrader": self._facts()})
+        self.book.db.expire_all()
 
     def _facts(self, student: str = "") -> dict:
         facts = {"notebook": self.lesson.slug, "assignment": self.lesson.assignment, "student": student}
@@ -96,6 +132,7 @@ class Ledger:
         )
         verdicts = {name.replace("/", "_"): verdict for name, verdict in result["checks"].items()}
         written = answers(self.releases["en"])
+        again = any(grade.auto_score is not None for grade in notebook.grades)
         for grade in notebook.grades:
             known = grade.auto_score, grade.needs_manual_grade
             if grade.name in verdicts:
@@ -109,7 +146,7 @@ class Ledger:
                 grade.auto_score = 0.0 if empty and result["problem"] is None else None
                 human = not empty or result["problem"] is not None
             human = human or grade.manual_score is not None
-            grade.needs_manual_grade = known[1] if result["again"] and known[0] == grade.auto_score else human
+            grade.needs_manual_grade = known[1] if again and known[0] == grade.auto_score else human
         for comment in notebook.comments:
             empty = result["cells"].get(comment.name) in (None, written[comment.name].source)
             comment.auto_comment = message("grade.no-response", result["language"]) if empty else None
@@ -151,6 +188,12 @@ class Ledger:
         for english, name in labels.items():
             head = head.replace(english, message(f"grade.label-{name}", result["language"]))
         return head + mark + rest
+
+
+def book_url(file: Path) -> str:
+    """The gradebook's address for SQLAlchemy, which waits a while where somebody else is writing."""
+    query = {"timeout": str(LOCK_SECONDS)}
+    return URL.create("sqlite", database=str(file), query=query).render_as_string()
 
 
 def harmless(markdown: str) -> str:

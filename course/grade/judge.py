@@ -37,7 +37,10 @@ def grade(
     code = handed_in.language or "en"
     seed = seed_of(lesson.assignment, student, lesson.revision)
     result = {"student": student, "language": code, "seed": seed, "level": workshop.level, "checks": {}}
+    result["beside"] = sorted(name for name, mode in modes.items() if mode == "beside")
     result["problem"] = _text(handed_in.problem, code)
+    result["retry"] = handed_in.problem is not None and handed_in.problem[0] == "grade.failed"
+    result["timestamp"] = handed_in.timestamp
     result["notes"] = [_text(note, code) for note in handed_in.notes]
     result["cells"] = handed_in.cells
     sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}

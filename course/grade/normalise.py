@@ -15,6 +15,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ MAX_SOURCE = 200_000  # characters of one answer
 MAX_CELLS = 5_000
 MAX_DEPTH = 60
 
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
+
 
 @dataclass
 class HandedIn:
@@ -38,6 +41,7 @@ class HandedIn:
     problem: tuple[str, dict] | None = None
     language: str | None = None
     digest: str = ""
+    timestamp: str | None = None  # when it was handed in, in UTC
 
     def note(self, key: str, **values: object) -> None:
         """Record something that changes nothing."""
@@ -48,15 +52,15 @@ def normalise(file: Path, release: NotebookNode) -> HandedIn:
     """Read one submitted notebook."""
     found = HandedIn()
     try:
-        content = _read(file)
-    except _Unreadable as error:
+        content = read_bytes(file)
+    except Unreadable as error:
         found.problem = (f"grade.{error.args[0]}", {"file": file.name})
         found.digest = hashlib.sha256(error.args[0].encode()).hexdigest()
         return found
     found.digest = hashlib.sha256(content).hexdigest()
     try:
         cells, metadata = _parse(content)
-    except _Unreadable as error:
+    except Unreadable as error:
         found.problem = (f"grade.{error.args[0]}", {"file": file.name})
         return found
     lesson = metadata.get("lesson")
@@ -85,28 +89,33 @@ def answers(release: NotebookNode) -> dict[str, NotebookNode]:
     return {name: cell for name, cell in facts.items() if cell.metadata.nbgrader.solution}
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """The file cannot be read; the argument is the message key."""
 
 
-def _read(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """Read a file that somebody else put there: an ordinary one, of at most MAX_FILE bytes, no link.
+
+    Raises:
+        Unreadable: it is none.
+    """
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise _Unreadable("no-file") from None
+        raise Unreadable("no-file") from None
     except OSError:
-        raise _Unreadable("a-link" if file.is_symlink() else "unreadable-file") from None
+        raise Unreadable("a-link" if file.is_symlink() else "unreadable-file") from None
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE:
         os.close(handle)
-        raise _Unreadable("too-large" if stat.S_ISREG(status.st_mode) else "not-a-file")
+        raise Unreadable("too-large" if stat.S_ISREG(status.st_mode) else "not-a-file")
     with os.fdopen(handle, "rb") as stream:
         try:
             content = stream.read(MAX_FILE + 1)
         except OSError:
-            raise _Unreadable("unreadable-file") from None
+            raise Unreadable("unreadable-file") from None
     if len(content) > MAX_FILE:
-        raise _Unreadable("too-large")
+        raise Unreadable("too-large")
     return content
 
 
@@ -118,25 +127,25 @@ def _parse(content: bytes) -> tuple[list[dict], dict]:
         except UnicodeDecodeError:
             continue
     else:
-        raise _Unreadable("not-json")
+        raise Unreadable("not-json")
     if not text.strip():
-        raise _Unreadable("empty-file")
+        raise Unreadable("empty-file")
     if _depth(text) > MAX_DEPTH:
-        raise _Unreadable("too-deep")
+        raise Unreadable("too-deep")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise _Unreadable("not-json") from None
+        raise Unreadable("not-json") from None
     if not isinstance(data, dict):
-        raise _Unreadable("not-a-notebook")
+        raise Unreadable("not-a-notebook")
     cells = data.get("cells")
     if cells is None and isinstance(data.get("worksheets"), list):  # nbformat 3
         sheets = [sheet for sheet in data["worksheets"] if isinstance(sheet, dict)]
         cells = [cell for sheet in sheets for cell in sheet.get("cells") or []]
     if not isinstance(cells, list):
-        raise _Unreadable("not-a-notebook")
+        raise Unreadable("not-a-notebook")
     if len(cells) > MAX_CELLS:
-        raise _Unreadable("too-large")
+        raise Unreadable("too-large")
     metadata = data.get("metadata")
     return [cell for cell in cells if isinstance(cell, dict)], metadata if isinstance(metadata, dict) else {}
 
@@ -144,24 +153,12 @@ def _parse(content: bytes) -> tuple[list[dict], dict]:
 def _depth(text: str) -> int:
     """How deep brackets nest outside strings, without building anything."""
     depth = deepest = 0
-    inside = escaped = False
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
+    for found in _TOKEN.finditer(text):
+        token = found[0]
+        if token in "[{":
             depth += 1
-            if depth > deepest:
-                deepest = depth
-                if deepest > MAX_DEPTH:
-                    return deepest
-        elif character in "]}":
+            deepest = max(deepest, depth)
+        elif token in "]}":
             depth -= 1
     return deepest
 

@@ -23,8 +23,11 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 LEVELS = ("namespaces", "landlock", "none")
@@ -38,14 +41,8 @@ SCRATCH = "/scratch"  # the only place where learner code may write, where names
 FIRST_UID = 61_000  # as root: users that own nothing
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
-    0x20000,
-    0x4000000,
-    0x8000000,
-    0x10000000,
-    0x20000000,
-    0x40000000,
-)
+_NEWNS, _NEWUTS, _NEWIPC = 0x20000, 0x4000000, 0x8000000
+_NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
 _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 _PDEATHSIG, _DUMPABLE, _SECCOMP, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 22, 36, 38
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts")
@@ -64,7 +61,7 @@ class Room:
     level: str
     readable: list[str]
     scratch: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="grade-"))
-    root: bool = field(default_factory=lambda: os.geteuid() == 0)
+    root: bool = field(default_factory=lambda: _may_become_others())  # learner code runs as nobody's user
     count: int = 0
     own_table: int = -1
 
@@ -178,8 +175,15 @@ class Room:
         self.scratch = SCRATCH
 
 
+@cache
 def strongest() -> str:
-    """The strongest level that this machine allows, tried out in a child process."""
+    """The strongest level that this machine allows, tried out by another program: this may have threads."""
+    command = [sys.executable, "-m", "course.grade.sandbox"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    return done.stdout.strip() if done.stdout.strip() in LEVELS else "none"
+
+
+def _try_out() -> str:
     for level in LEVELS[:-1]:
         folder = tempfile.mkdtemp(prefix="grade-")
         pid = os.fork()
@@ -195,14 +199,21 @@ def strongest() -> str:
             except BaseException:
                 os._exit(1)
         works = os.waitpid(pid, 0)[1] == 0
-        _remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         if works:
             return level
     return "none"
 
 
-def _remove(folder: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _may_become_others() -> bool:
+    """Whether this is root, and of a machine or container that has the users of the sandbox."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        ranges = [map(int, line.split()) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    except OSError:
+        return True
+    return any(first <= FIRST_UID and FIRST_UID + 1000 <= first + count for first, _, count in ranges)
 
 
 def _limit(memory: int) -> None:
@@ -333,3 +344,7 @@ def _check(result: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return result
+
+
+if __name__ == "__main__":
+    print(_try_out())

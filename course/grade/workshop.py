@@ -37,6 +37,10 @@ GRACE = 2.0
 _SETUP = r'^# %% id="([a-z0-9-]+)".*\bsetup=true'
 
 
+class SandboxGone(CourseError):
+    """The zygote ended in the middle of a run: nobody's fault, so it must cost nobody points."""
+
+
 class Workshop:
     """One zygote and the questions in progress."""
 
@@ -86,7 +90,7 @@ class Workshop:
         order["setup"] = self.setup
         try:
             wire.send(mine.fileno(), order)
-            self.facts = wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
+            wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
         except wire.Broken as broken:
             text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
             self.__exit__()
@@ -108,16 +112,25 @@ class Workshop:
         return self.side.keys.get(type(check).__name__)
 
     def ask(self, cells: list[list[str]], cases: list[dict]) -> list[dict]:
-        """Run the cases on the cells and return the outcomes in order; missing ones say why at the end."""
+        """Run the cases on the cells and return the outcomes in order; missing ones say why at the end.
+
+        Raises:
+            SandboxGone: the zygote is no longer there.
+        """
         number = next(self._numbers)
         asked, ask = os.pipe()
         heard, tell = os.pipe()
         deadline = time.monotonic() + self.seconds
         outcomes: list[dict] = []
-        with self._lock:
-            socket.send_fds(self.socket, [json.dumps({"number": number}).encode()], [asked, tell])
-        os.close(asked)
-        os.close(tell)
+        try:
+            self._order({"number": number}, [asked, tell])
+        except SandboxGone:
+            os.close(ask)
+            os.close(heard)
+            raise
+        finally:
+            os.close(asked)
+            os.close(tell)
         try:
             wire.send(ask, {"cells": cells, "cases": cases, "seconds": self.seconds}, deadline)
             while len(outcomes) < len(cases):
@@ -129,13 +142,19 @@ class Workshop:
         finally:
             os.close(ask)
             os.close(heard)
-            self._stop(number)
+            self._order({"number": number, "stop": True})
         return outcomes
 
-    def _stop(self, number: int) -> None:
+    def _order(self, order: dict, pipes: list[int] | None = None) -> None:
+        """Tell the zygote something and wait until it has done it."""
         with self._lock:
-            self.socket.sendall(json.dumps({"number": number, "stop": True}).encode())
-            self.socket.recv(1)
+            try:
+                socket.send_fds(self.socket, [json.dumps(order).encode()], pipes or [])
+                done = "stop" not in order or self.socket.recv(1)
+            except OSError:
+                done = False
+        if not done:
+            raise SandboxGone("grade.sandbox-gone")
 
 
 def _readable() -> list[str]:

@@ -1,0 +1,131 @@
+"""Grading on the machines of a Dask cluster: the judge and its sandbox run on each, the gradebook stays here.
+
+    with Cluster("tcp://10.0.0.5:8786", job) as team:
+        for student, result in team.grade({"ana": handed_in}): ...
+
+Every machine needs this course in the same state (the lesson's revision is compared) and a sandbox of its
+own. Submissions and results travel as JSON text. Dask itself runs whatever a client sends it, so a scheduler
+belongs on a network that only its owners reach, or behind Dask's TLS (`tls://…`).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import nbformat
+from distributed import Client, WorkerPlugin, as_completed, get_worker
+
+from course.build import to_text
+from course.grade.normalise import HandedIn
+from course.grade.team import Bench, Job
+from course.lesson import find_lesson
+from course.messages import CourseError
+
+NAME = "course-grade"  # of the plugin: a later run ends what an earlier one left
+CONNECT_SECONDS = 10
+
+
+class Seat(WorkerPlugin):
+    """On each Dask worker: the bench, brought up by its first task and ended with the run."""
+
+    def __init__(self, job: Job):
+        self.lesson, self.revision = job.lesson.id, job.lesson.revision
+        self.release, self.solutions = to_text(job.release), job.solutions
+        self.seconds, self.trust = job.seconds, job.trust
+
+    def setup(self, worker: object) -> None:
+        """Called by Dask on the worker."""
+        self._lock, self._bench = threading.Lock(), None
+
+    def teardown(self, worker: object) -> None:
+        """Called by Dask on the worker."""
+        with self._lock:
+            if self._bench:
+                self._bench.__exit__()
+            self._bench = None
+
+    def bench(self) -> Bench:
+        """The bench.
+
+        Raises:
+            CourseError: the lesson is another one here, or there is no sandbox.
+        """
+        with self._lock:
+            if self._bench is None:
+                lesson = find_lesson(self.lesson)
+                if lesson.revision != self.revision:
+                    raise CourseError("grade.other-edition", lesson=lesson.assignment, machine=_machine())
+                release = nbformat.reads(self.release, as_version=4)
+                bench = Bench(Job(lesson, release, self.solutions, self.seconds, self.trust))
+                self._bench = bench.__enter__()
+            return self._bench
+
+
+class Cluster:
+    """The workers of a Dask scheduler.
+
+    Raises:
+        CourseError: nobody answers at the address, or the scheduler has no workers.
+    """
+
+    def __init__(self, address: str, job: Job):
+        self.job = job
+        try:
+            self.client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise CourseError("grade.no-scheduler", address=address, what=type(error).__name__) from None
+        if not self.client.scheduler_info()["workers"]:
+            self.client.close()
+            raise CourseError("grade.no-workers", address=address)
+
+    def __enter__(self) -> Cluster:
+        self.client.register_plugin(Seat(self.job), name=NAME)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.client.unregister_worker_plugin(NAME)
+        except Exception:  # the cluster is gone, and its benches with it
+            pass
+        self.client.close(timeout=CONNECT_SECONDS)
+
+    def grade(self, waiting: dict[str, HandedIn]) -> Iterator[tuple[str, dict]]:
+        """Grade everybody; close the iterator to stop early.
+
+        Raises:
+            CourseError: the cluster was lost on the way.
+        """
+        names, run = list(self.job.lesson.checks), uuid.uuid4().hex
+        tasks: dict = {}
+        try:
+            asked = [self.client.submit(_mode, name, key=f"mode-{name}-{run}") for name in names]
+            modes = dict(zip(names, self.client.gather(asked), strict=True))
+            for number, (name, handed_in) in enumerate(waiting.items()):
+                task = self.client.submit(
+                    _grade, name, json.dumps(asdict(handed_in)), modes, key=f"grade-{number}-{run}"
+                )
+                tasks[task] = name
+            for task, text in as_completed(tasks, with_results=True):
+                yield tasks.pop(task), json.loads(text)
+        except CourseError:
+            raise
+        except Exception as error:  # Dask raises whatever its network and its scheduler raise
+            raise CourseError("grade.cluster-lost", what=f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def _mode(name: str) -> str:
+    return get_worker().plugins[NAME].bench().mode(name)
+
+
+def _grade(name: str, handed_in: str, modes: dict[str, str]) -> str:
+    return json.dumps(
+        get_worker().plugins[NAME].bench().grade(name, HandedIn(**json.loads(handed_in)), modes)
+    )
+
+
+def _machine() -> str:
+    return get_worker().address

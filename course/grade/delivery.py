@@ -1,0 +1,319 @@
+"""What an LMS hands over, a zip or a folder of files, into nbgrader's `submitted/`.
+
+    delivery = deliver(Path("downloads/18-01.zip"), root, lesson)
+    delivery.students      # whose work was laid in submitted/<student>/<assignment>/
+    delivery.notes         # sentences: what was left out and why, what was replaced
+
+Names that are understood:
+
+    Ana García_4711_assignsubmission_file_/did-it-start.ipynb       Moodle, a folder a student
+    Ana García_4711_assignsubmission_file_did-it-start.ipynb        Moodle, one folder
+    garciaana_LATE_1234_98765_did-it-start-1.ipynb                  Canvas
+    ana/18-01-did-it-start/did-it-start.ipynb, ana/anything.ipynb   nbgrader, or a folder a student
+    ana.ipynb, ana_did-it-start.ipynb                               a file a student
+
+Nothing is ever unpacked under a name that comes from outside: names are only read, files of a notebook's
+size are copied, links are refused. If the gradebook has a class list (names or LMS numbers, as `nbgrader db
+student import` writes them), a submission of nobody on it stays where it is. What lay in `submitted/` before
+is moved to `submitted/.earlier/`, never overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from course.grade.normalise import MAX_FILE, Unreadable, read_bytes
+from course.lesson import Lesson
+from course.messages import CourseError, message
+
+MAX_ENTRIES = 50_000
+MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
+MAX_DEPTH = 8
+MAX_NAME = 60  # characters of a student's id made from a file name
+
+_MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+_(?P<file>.*)")
+_CANVAS = re.compile(r"(?P<name>[^_]+?)(?:_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
+_IGNORED = ("__MACOSX", ".ipynb_checkpoints")
+
+
+@dataclass
+class Delivery:
+    """What came of it."""
+
+    students: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, key: str, **values: object) -> None:
+        """Say something to the teacher."""
+        self.notes.append(message(f"grade.from-{key}", **values))
+
+
+@dataclass(frozen=True)
+class Student:
+    """One line of the class list."""
+
+    id: str
+    first_name: str = ""
+    last_name: str = ""
+    lms: str = ""
+
+
+@dataclass(frozen=True)
+class _Sender:
+    """Whom a file's name speaks of; `number` tells namesakes apart, `lms` is a person's number anywhere."""
+
+    name: str
+    file: str
+    number: str = ""
+    lms: str = ""
+
+
+def deliver(source: Path, root: Path, lesson: Lesson, roster: list[Student]) -> Delivery:
+    """Lay the notebooks of a zip or folder below `root/submitted`.
+
+    Raises:
+        CourseError: there is no such file, it is neither a folder nor a zip, or it holds too much.
+    """
+    delivery = Delivery()
+    found: dict[_Sender, list[tuple[str, bytes]]] = {}
+    names = (lesson.assignment, lesson.id, lesson.slug)
+    for path, content in _entries(source, delivery):
+        sender = _sender(path, names)
+        if not _is_notebook(path) and not (sender and sender.number):
+            continue  # a list, a note: nobody's work
+        if sender is None:
+            delivery.note("nobody", file=_shown(path))
+        elif content is None:
+            found.setdefault(sender, [])
+        else:
+            found.setdefault(sender, []).append((sender.file, content))
+    people = _people(found, roster, delivery)
+    for student in sorted(people):
+        _lay_out(student, people[student], root, lesson, delivery)
+    return delivery
+
+
+def _people(found: dict, roster: list[Student], delivery: Delivery) -> dict[str, list[tuple[str, bytes]]]:
+    """Bring files of one person together under the id that nbgrader knows, or shall know, them by."""
+    index = _Index(roster)
+    numbers: dict[str, set[str]] = {}
+    for sender in found:
+        numbers.setdefault(_folded(sender.name), set()).add(sender.number)
+    people: dict[str, list[tuple[str, bytes]]] = {}
+    for sender, files in found.items():
+        student = index.find(sender)
+        if student is None and index.is_class_list:
+            delivery.note("unknown", name=_shown(sender.name), file=_shown(sender.file))
+            continue
+        if student is None:
+            namesakes = len(numbers[_folded(sender.name)]) > 1
+            student = _id(f"{sender.name}-{sender.number}" if namesakes else sender.name)
+        if not student:
+            delivery.note("nobody", file=_shown(sender.file))
+            continue
+        people.setdefault(student, []).extend(files)
+    return people
+
+
+class _Index:
+    """Finds people of the class list by id, by name in either order, and by their number in the LMS."""
+
+    def __init__(self, roster: list[Student]):
+        self.is_class_list = any(s.first_name or s.last_name or s.lms for s in roster)
+        self._numbers = {student.lms: student.id for student in roster if student.lms}
+        self._ids = {_folded(student.id): student.id for student in roster}
+        self._names: dict[str, set[str]] = {}
+        for s in roster:
+            for name in {_folded(s.first_name + s.last_name), _folded(s.last_name + s.first_name)} - {""}:
+                self._names.setdefault(name, set()).add(s.id)
+
+    def find(self, sender: _Sender) -> str | None:
+        """The id, where that is certain: of two people of one name, neither."""
+        name = _folded(sender.name)
+        if sender.lms in self._numbers:
+            return self._numbers[sender.lms]
+        namesakes = self._names.get(name, ())
+        return self._ids.get(name) or (next(iter(namesakes)) if len(namesakes) == 1 else None)
+
+
+def _lay_out(student: str, files: list, root: Path, lesson: Lesson, delivery: Delivery) -> None:
+    folder = root / "submitted" / student
+    target = folder / lesson.assignment
+    contents = _chosen(student, files, lesson, delivery)
+    if folder.is_symlink() or target.is_symlink():
+        delivery.note("link", file=_shown(target.name))
+        return
+    if target.exists():
+        if _same(target, contents):
+            delivery.students.append(student)
+            return
+        delivery.note("replaced", student=student, folder=_put_aside(target, root))
+    incoming = root / "submitted" / f".incoming.{os.getpid()}"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir(parents=True)
+    try:
+        for name, content in contents.items():
+            (incoming / name).write_bytes(content)
+        folder.mkdir(exist_ok=True)
+        incoming.rename(target)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    delivery.students.append(student)
+
+
+def _chosen(student: str, files: list, lesson: Lesson, delivery: Delivery) -> dict[str, bytes]:
+    """The one notebook that is meant, under its right name; where that is not certain, all of them."""
+    different = {content: name for name, content in files}
+    if not different:
+        delivery.note("no-notebook", student=student)
+        return {}
+    copy = re.compile(re.escape(lesson.slug) + r"([ _-]*\(?\d*\)?)\.ipynb", re.IGNORECASE)
+    meant = [content for content, name in different.items() if copy.fullmatch(name)]
+    if len(different) == 1:
+        meant = list(different)
+    if len(meant) == 1:
+        for content, name in different.items():
+            if content != meant[0]:
+                delivery.note("another", student=student, file=_shown(name))
+        return {f"{lesson.slug}.ipynb": meant[0]}
+    delivery.note("several", student=student, files=", ".join(map(_shown, different.values())))
+    return {
+        f"{number}-{_id(name.rpartition('.')[0])}.ipynb": content
+        for number, (content, name) in enumerate(different.items(), 1)
+    }
+
+
+def _same(target: Path, contents: dict[str, bytes]) -> bool:
+    present = {file.name for file in target.iterdir()} - {"timestamp.txt"}
+    try:
+        return present == contents.keys() and all(
+            read_bytes(target / name) == content for name, content in contents.items()
+        )
+    except Unreadable:
+        return False
+
+
+def _put_aside(target: Path, root: Path) -> Path:
+    earlier = root / "submitted" / ".earlier" / target.parent.name
+    earlier.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while (earlier / f"{target.name}-{number}").exists():
+        number += 1
+    target.rename(earlier / f"{target.name}-{number}")
+    return earlier / f"{target.name}-{number}"
+
+
+def _entries(source: Path, delivery: Delivery) -> Iterator[tuple[str, bytes | None]]:
+    """Each file's path, with slashes, and its bytes; None for one that is no notebook or cannot be read."""
+    if source.is_dir():
+        yield from _of_folder(source, delivery)
+        return
+    if not source.is_file():
+        raise CourseError("grade.from-missing", file=source)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            yield from _of_zip(archive, delivery, source)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, NotImplementedError):
+        raise CourseError("grade.from-not-a-zip", file=source) from None
+
+
+def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Iterator:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    notebooks = [member for member in members if _is_notebook(member.filename)]
+    size = sum(min(member.file_size, MAX_FILE) for member in notebooks)
+    if len(members) > MAX_ENTRIES or size > MAX_TOTAL:
+        raise CourseError("grade.from-too-much", file=source)
+    for member in members:
+        name = unicodedata.normalize("NFC", member.filename)
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if set(parts) & set(_IGNORED) or parts[-1:] and parts[-1].startswith("."):
+            continue
+        if ".." in parts or name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or "\0" in name:
+            delivery.note("outside", file=_shown(name))
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            delivery.note("link", file=_shown(name))
+        elif not _is_notebook(name):
+            yield name, None
+        elif member.file_size > MAX_FILE:
+            delivery.note("too-large", file=_shown(name))
+            yield name, None
+        else:
+            try:
+                with archive.open(member) as stream:
+                    content = stream.read(MAX_FILE + 1)
+            except Exception as error:  # zlib.error and its like, of which every method has its own
+                delivery.note("damaged", file=_shown(name), what=type(error).__name__)
+                content = None
+            yield name, content
+
+
+def _of_folder(source: Path, delivery: Delivery) -> Iterator:
+    count = total = 0
+    for folder, folders, files in os.walk(source):
+        here = Path(folder)
+        inside = here.relative_to(source)
+        for name in [name for name in folders if (here / name).is_symlink()]:
+            delivery.note("link", file=_shown((inside / name).as_posix()))
+        folders[:] = sorted(
+            name for name in folders if name not in _IGNORED and not (here / name).is_symlink()
+        )
+        if len(inside.parts) >= MAX_DEPTH:
+            folders.clear()
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            count += 1
+            path = unicodedata.normalize("NFC", (inside / name).as_posix())
+            content = None
+            if _is_notebook(name):
+                try:
+                    content = read_bytes(here / name)
+                except Unreadable as error:
+                    delivery.notes.append(message(f"grade.{error}", file=_shown(path)))
+            total += len(content or b"")
+            if count > MAX_ENTRIES or total > MAX_TOTAL:
+                raise CourseError("grade.from-too-much", file=source)
+            yield path, content
+
+
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(".ipynb")
+
+
+def _sender(path: str, assignment: tuple[str, ...]) -> _Sender | None:
+    parts = PurePosixPath(path).parts
+    for part in reversed(parts):
+        if found := _MOODLE.fullmatch(part):
+            return _Sender(found["name"], found["file"] or parts[-1], found["number"])
+    if found := _CANVAS.fullmatch(parts[-1]):
+        return _Sender(found["name"], found["file"], found["number"], lms=found["number"])
+    above = [part for part in parts[:-1] if part not in (*assignment, "submitted")]
+    if above:
+        return _Sender(above[-1], parts[-1])
+    stem = parts[-1].rpartition(".")[0] or parts[-1]
+    for name in assignment:
+        stem = re.sub(rf"[ _-]*{re.escape(name)}([ _-]*\(?\d*\)?)?$", "", stem)
+    return _Sender(stem, parts[-1]) if _id(stem) else None
+
+
+def _folded(text: str) -> str:
+    """Letters and digits alone, without accents and case."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if c.isalnum())
+
+
+def _id(name: str) -> str:
+    """The name as a student's id: a folder's name everywhere, and nothing else."""
+    return re.sub(r"[^\w.@-]+", "-", name).strip("-._")[:MAX_NAME].rstrip("-._")
+
+
+def _shown(name: object) -> str:
+    """A name from outside, so that a terminal obeys none of it."""
+    return "".join(c if c.isprintable() else "?" for c in str(name))[:120]
