@@ -99,7 +99,9 @@ class RunWriter:
             write_atomically(self.path / "tokenizer.json", tokenizer.to_json())
 
     def _append(self, name: str, record: dict[str, Any]) -> None:
-        line = (json.dumps(strict(record)) + "\n").encode()
+        line = orjson.dumps(record) + b"\n"
+        if b"null" in line:  # perhaps a NaN: rare, so that looking for one first would only cost
+            line = orjson.dumps(strict(record)) + b"\n"
         with self._writing(name):
             if name not in self._logs:
                 self._logs[name] = (self.path / name).open("ab", buffering=0)

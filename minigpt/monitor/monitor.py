@@ -13,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from minigpt.messages import MiniGPTError
 from minigpt.monitor.adam import AdamTwin
+from minigpt.monitor.gradients import Gradients, total_norm
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.targets import Scored, accumulation_ratio, read_gradient, start_evidence
 from minigpt.run_writer import RunWriter, describe_run
@@ -86,9 +87,12 @@ class Monitor:
         self.writer = RunWriter(self.run_dir)
         self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient)
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._handles = [p.register_post_accumulate_grad_hook(self._on_accumulated) for p in learning]
-        self._handles.append(register_optimizer_step_pre_hook(self._before_step))
-        self._handles.append(register_optimizer_step_post_hook(self._after_step))
+        self._gradients = Gradients(self.model.parameters(), self._after_backward)
+        self._gradients.watch_each()
+        self._handles = [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
         asked = {
             "vocab_size": self.vocab_size,
             "warmup_steps": self._warmup_steps if self._schedule else 0,
@@ -103,6 +107,7 @@ class Monitor:
         self._write_rehearsal()
         for handle in self._handles:
             handle.remove()
+        self._gradients.remove()
         self._hooks.remove()
         self.writer.close()
 
@@ -142,7 +147,6 @@ class Monitor:
     def _reset_step(self) -> None:
         self._micros, self._tokens, self._norm, self._before_clip = 0, 0, None, None
         self._more: dict[str, float] = {}
-        self._queued = False
 
     # ------------------------------------------------------------------ gradients
 
@@ -152,25 +156,20 @@ class Monitor:
             self._flush()
         if self._micros == 0 and self.steps and (self.steps < LOOKED_AT or self.steps % EVERY == 0):
             left = [p.grad for p in _parameters(self.optimizer) if p.grad is not None]
-            self._carried.append(_norm(left) if left else torch.zeros(()))
+            self._carried.append(total_norm(left))
+        self._gradients.call_at_the_end()
         self._micros += 1
         self._tokens += ids.numel() if ids is not None else 0
         if self.steps == 0:
             scale = self.scaler.get_scale() if self.scaler else 1.0
             self._first_step.append(None if ids is None else read_gradient(ids, logits, gradient, scale))
 
-    def _on_accumulated(self, _parameter: nn.Parameter) -> None:
-        if not self._queued:
-            self._queued = True
-            torch.autograd.Variable._execution_engine.queue_callback(self._after_backward)
-
     def _after_backward(self) -> None:
         """A backward pass is over, and nobody has clipped yet."""
-        self._queued = False
-        scale = self.scaler.get_scale() if self.scaler else 1.0
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None and not p.grad.is_sparse]
-        self._norm = _norm(gradients) / scale
-        self._before_clip = _norm(gradients[:1]) / scale
+        self._norm, self._before_clip = self._gradients.norms()
+        if self.scaler and self._before_clip is not None:
+            scale = self.scaler.get_scale()
+            self._norm, self._before_clip = self._norm / scale, self._before_clip / scale
 
     # ------------------------------------------------------------------ optimizer
 
@@ -206,7 +205,7 @@ class Monitor:
             "loss": None,
             "grad_norm": self._norm,
             "before_clip": self._before_clip,
-            "after_clip": self._first_norm(),
+            "after_clip": self._gradients.first_norm(),
             "micros": max(self._micros, 1),
             "tokens": self._tokens,
             "lr": {
@@ -232,10 +231,6 @@ class Monitor:
         if self.steps == STEPS:
             self._write_rehearsal()
 
-    def _first_norm(self) -> Tensor | None:
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None and not p.grad.is_sparse]
-        return _norm(gradients[:1]) if gradients else None
-
     def _note_missing_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         missing = {self._names.get(id(p)) for p in _parameters(optimizer) if p.grad is None} - {None}
         before = self._without_gradient
@@ -245,6 +240,8 @@ class Monitor:
         evidence: dict[str, Any] = {"future_gradient": self._hooks.future_gradient()}
         evidence["head_bias_max"] = self._hooks.head_bias
         micros = [micro for micro in self._first_step if micro is not None]
+        if self._first_step:
+            self._gradients.remove()  # the gradient of the logits tells of every backward pass
         if micros and len(micros) == len(self._first_step):
             evidence |= start_evidence(micros)
             self._accumulated = accumulation_ratio(micros)
@@ -348,7 +345,3 @@ def _count(optimizer: torch.optim.Optimizer) -> float | None:
     """Return how many steps the optimizer says it has taken, None where it keeps no count."""
     counters = [state["step"] for state in optimizer.state.values() if "step" in state]
     return max(map(float, counters[:8])) if counters else None
-
-
-def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.nn.utils.get_total_norm([tensor.detach() for tensor in tensors])

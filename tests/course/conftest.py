@@ -117,10 +117,11 @@ class Classroom:
         file.parent.mkdir(parents=True)
         nbformat.write(notebook, file)
 
-    def submit_answers(self) -> None:
+    def submit_answers(self, both: bool = False) -> None:
         """Hand in every answer of mutants.py, the languages by turns, as many at once as can be told apart.
 
-        Two answers share a submission if they are for different exercises and neither uses the other.
+        Two answers share a submission if they are for different exercises and neither uses the other. With
+        `both`, every submission is handed in once in each language.
         """
         rows: list[list[Valid | Mutant]] = []
         for answer in load_answers(self.lesson.folder / "mutants.py"):
@@ -128,10 +129,13 @@ class Classroom:
             if row is None:
                 rows.append(row := [])
             row.append(answer)
-        self.rows = {f"answers-{index}": row for index, row in enumerate(rows)}
-        for index, (student, row) in enumerate(self.rows.items()):
+        self.rows = {}
+        for index, row in enumerate(rows):
             own = self.solutions | {answer.exercise: answer.code for answer in row}
-            self.submit(student, LANGUAGES[index % len(LANGUAGES)], own)
+            turn = LANGUAGES[index % len(LANGUAGES)]
+            for code in LANGUAGES if both else (turn,):
+                self.rows[student := f"answers-{index}-{code}"] = row
+                self.submit(student, code, own)
 
     def disagreements(self) -> dict[str, tuple[set[str], set[str]]]:
         """By student: checks at which points were lost, and checks that the answers name, where these differ.

@@ -56,7 +56,7 @@ def test_a_torn_last_line_is_dropped_and_rewinding_cuts_it_off(writer, tail, kep
     log.write_text(log.read_text() + tail)
     assert [record["step"] for record in Run(writer.path).metrics][:kept] == [0, 1, 2][:kept]
     writer.rewind(2)
-    assert log.read_text() == '{"step": 0}\n{"step": 1}\n'
+    assert log.read_text() == '{"step":0}\n{"step":1}\n'
     writer.metric({"step": 2})
     assert len(Run(writer.path).metrics) == 3
 
