@@ -109,12 +109,16 @@ class Cluster:
                     _grade, name, json.dumps(asdict(handed_in)), modes, key=f"grade-{number}-{run}"
                 )
                 tasks[task] = name
-            for task, text in as_completed(tasks, with_results=True):
+            done = as_completed(tasks, loop=self.client.loop, with_results=True)
+            for task, text in done:
                 yield tasks.pop(task), json.loads(text)
         except CourseError:
             raise
         except Exception as error:  # Dask raises whatever its network and its scheduler raise
             raise CourseError("grade.cluster-lost", what=f"{type(error).__name__}: {error}"[:200]) from None
+        finally:
+            if self.client.status == "running":
+                self.client.cancel(list(tasks))
 
 
 def _mode(name: str) -> str:
