@@ -17,7 +17,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("run_dir", metavar="RUN_DIR", help=message("sample.run-dir-help"))
     parser.add_argument("--prompt", type=str, default="", help=message("sample.prompt-help"))
     parser.add_argument("--count", type=int, default=10, help=message("sample.count-help"))
-    parser.add_argument("--temperature", type=float, default=0.8, help=message("sample.temperature-help"))
+    parser.add_argument("--temperature", type=float, default=0.5, help=message("sample.temperature-help"))
     parser.add_argument("--top-k", type=int | None, default=None, help=message("sample.top-k-help"))
     parser.add_argument("--top-p", type=float | None, default=None, help=message("sample.top-p-help"))
     parser.add_argument("--seed", type=int, default=0, help=message("sample.seed-help"))

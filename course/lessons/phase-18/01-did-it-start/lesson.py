@@ -147,7 +147,8 @@ predict("first-loss", healthy=..., broken=...)
 healthy = train(recipe, runs / "healthy", callbacks=[LivePlot()], overwrite=True)
 
 # %% id="train-broken"
-broken = train(broken_recipe, runs / "broken", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True)
+in_grey = LivePlot(before=healthy.metrics)
+broken = train(broken_recipe, runs / "broken", callbacks=[in_grey], overwrite=True)
 
 # %% [markdown] id="your-guess" lang="en"
 # Now compare with what you wrote down. If the second number surprised you, good: by the end of the next
@@ -338,7 +339,7 @@ def draw(figure, width, bias):
     left.plot(probability, color="#0072b2")
     left.axhline(1 / V, color="black", linestyle="--", linewidth=1)
     left.text(V, 1.5 / V, "1/V", ha="right")
-    left.text(0.97, 0.91, f"“{top}”  {probability[0]:.1%}", ha="right", transform=left.transAxes)
+    left.text(0.97, 0.91, f"{top!r}  {probability[0]:.1%}", ha="right", transform=left.transAxes)
     left.set(title=t("predicted"), xlabel=t("tokens-sorted"), yscale="log", ylim=(1e-7, 2))
     left.set_yticks([1e-6, 1e-4, 1e-2, 1])
 
@@ -362,7 +363,7 @@ def draw(figure, width, bias):
         axes.title.set_fontsize(10)
 
 
-print(t("after-the-text"), f"“…{text_before[-40:]}”")
+print(t("after-the-text", text=text_before[-40:]))
 playground(
     draw,
     size=(9.2, 2.8),
