@@ -1,13 +1,25 @@
-"""A learner's first minutes, in each language: open the page, click the lesson, run it, validate it."""
+"""A learner in a real browser, in each language: opens the page, takes a lesson, answers wrong, then right.
+
+The first lesson is taken as it is. The others are taken without their training cells, which their executed
+solutions prove already: what is tested is the way from the landing page to a green Validate.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from course.lesson import ROOT, Lesson, find_lesson
 from course.messages import message
+from course.mutants import Mutant, Valid, load_answers
+from course.source import BEGIN, END, read_source
 from minigpt.messages import LANGUAGES
+
+WHOLE, *SHORTENED = ("18-01",)  # the lessons that are taken
 
 TRAINING = 240_000  # milliseconds until the first stub, on a busy machine
 KERNEL_IS_READY = """notebook => {
@@ -74,15 +86,139 @@ def test_lesson_runs_to_the_first_stub(page, address, screenshot, lesson, langua
 
 
 @in_each_language
-def test_validate_explains_what_is_not_written(page, address, screenshot, lesson, language):
+@pytest.mark.parametrize("identity", [WHOLE, *SHORTENED])
+def test_a_lesson_is_taken_from_the_landing_page_to_a_green_validate(
+    page, address, checkout, screenshot, identity, language
+):
+    taken = find_lesson(identity)
+    if identity in SHORTENED:
+        shorten(checkout, taken, language)
     open_landing_page(page, address(language), language)
-    open_lesson(page, lesson, language)
+    notebook = open_lesson(page, taken, language)
+    desk = Desk(page, notebook, taken, taken.built(language, checkout))
+    wrong, right = desk.a_wrong_and_a_right_answer()
+    if identity in SHORTENED:
+        results = validate(page)
+        for name in taken.checks:
+            expect(results).to_contain_text(taken.texts.text(name, language))
+        screenshot(f"validate-untouched-{identity}-{language}")
+        close_dialog(page)
+
+    desk.run_setup()
+    desk.write(wrong.exercise, wrong.code)
+    name, key = next(iter(wrong.fails.items()))
+    output = desk.run(name)
+    expect(output).to_contain_text(f"✗ {taken.texts.text(name, language)}")
+    expect(output).to_contain_text(longest_part(taken.texts.by_language[language][key]))
+    show(output)
+    screenshot(f"hint-{identity}-{language}")
+
+    desk.write(right.exercise, right.code)
+    expect(desk.run(name)).to_contain_text(f"✓ {taken.texts.text(name, language)}")
+    for exercise, code in desk.solutions().items():
+        if exercise != right.exercise:
+            desk.write(exercise, code)
+    desk.explain("…")
+    expect(validate(page)).to_contain_text("Success!")
+    screenshot(f"validate-{identity}-{language}")
+    close_dialog(page)
+
+    open_landing_page(page, address(language), language)
+    done = f"{len(taken.checks)}/{len(taken.checks)} ✓"
+    row = page.locator(".jp-RenderedMarkdown tr", has_text=identity)
+    expect(row).to_contain_text(done)
+    screenshot(f"progress-{identity}-{language}")
+
+
+class Desk:
+    """An open notebook and the learner before it; cells are found by their name in the lesson's source."""
+
+    def __init__(self, page: Page, notebook: Locator, lesson: Lesson, file: Path):
+        self.page, self.notebook, self.lesson = page, notebook, lesson
+        self.source = read_source(lesson.folder / "lesson.py")
+        self.order = [cell.id for cell in nbformat.read(file, as_version=4).cells]
+
+    def a_wrong_and_a_right_answer(self) -> tuple[Mutant, Valid]:
+        """Two answers of mutants.py to the lesson's first exercise."""
+        first = next(cell.name for cell in self.source if cell.role == "solution")
+        answers = [one for one in load_answers(self.lesson.folder / "mutants.py") if one.exercise == first]
+        return tuple(next(one for one in answers if isinstance(one, kind)) for kind in (Mutant, Valid))
+
+    def solutions(self) -> dict[str, str]:
+        """The reference solutions, as a learner would type them."""
+        found = {}
+        for cell in self.source:
+            if cell.role == "solution":
+                lines = [line for line in cell.text.splitlines() if line.strip() not in (BEGIN, END)]
+                found[cell.name] = "\n".join(lines)
+        return found
+
+    def run_setup(self) -> None:
+        """Run the cells that the answers need."""
+        for cell in self.source:
+            if cell.setup:
+                self.run(cell.name)
+
+    def write(self, name: str, code: str) -> None:
+        """Put code in place of what the cell holds, and run it."""
+        editor = self._cell(name).locator(".cm-content")
+        editor.click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(code)
+        expect(editor).to_contain_text(code.splitlines()[-1].strip())
+        self.run(name)
+
+    def explain(self, text: str) -> None:
+        """Write into every cell that a person grades."""
+        for answer in self.source:
+            if answer.role == "answer":
+                cell = self._cell(answer.name)
+                cell.locator(".jp-RenderedMarkdown").dblclick()
+                cell.locator(".cm-content").click()
+                self.page.keyboard.press("Control+A")
+                self.page.keyboard.insert_text(text)
+                self.page.keyboard.press("Control+Enter")
+                expect(cell.locator(".jp-RenderedMarkdown")).to_contain_text(text)
+
+    def run(self, name: str) -> Locator:
+        """Run a cell and return where its output appears."""
+        cell = self._cell(name)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        return cell.locator(".jp-OutputArea")
+
+    def _cell(self, name: str) -> Locator:
+        cell = self.notebook.locator(".jp-Cell").nth(self.order.index(name.replace("/", "_")))
+        cell.scroll_into_view_if_needed()
+        return cell
+
+
+def shorten(checkout: Path, lesson: Lesson, language: str) -> None:
+    """Leave only prose, setup, exercises and checks in the learner's copy of a release."""
+    file = lesson.built(language, checkout)
+    cells = read_source(lesson.folder / "lesson.py")
+    trained = {cell.grade_id for cell in cells if cell.role == "code" and not cell.setup}
+    notebook = nbformat.read(file, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in trained]
+    nbformat.write(notebook, file)
+
+
+def validate(page: Page) -> Locator:
+    """Press Validate and return its message once it is there."""
     page.locator(".validate-button:visible").click()
     results = page.locator("#validation-message")
     results.wait_for(timeout=TRAINING)
-    for name in lesson.checks:
-        expect(results).to_contain_text(lesson.texts.text(name, language))
-    screenshot(f"validate-{language}")
+    return results
+
+
+def close_dialog(page: Page) -> None:
+    """Confirm the dialog that is open."""
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+
+
+def longest_part(template: str) -> str:
+    """The longest piece of a message between its placeholders."""
+    return max(re.split(r"\{[^}]*\}", template), key=len).strip()
 
 
 def open_landing_page(page: Page, address: str, language: str) -> None:
