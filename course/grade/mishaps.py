@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbgrader.api import InvalidEntry
 from sqlalchemy.exc import DBAPIError
 
 from course.messages import CourseError
@@ -34,12 +35,21 @@ def told(root: Path) -> Iterator[None]:
         if error.errno in _CLOSED:
             raise CourseError("grade.not-writable", file=place) from error
         raise
-    except DBAPIError as error:
-        text = str(error.orig).lower()
+    except (DBAPIError, InvalidEntry) as error:
+        cause = _cause(error)
+        text = str(cause).lower()
         if "locked" in text:
             raise CourseError("grade.book-locked", file=book) from error
         if "full" in text:
             raise CourseError("grade.disk-full", file=book) from error
         if "readonly" in text or "unable to open" in text:
             raise CourseError("grade.not-writable", file=book) from error
-        raise CourseError("grade.book-damaged", file=book, what=str(error.orig)) from error
+        raise CourseError("grade.book-damaged", file=book, what=cause) from error
+
+
+def _cause(error: BaseException) -> object:
+    """What SQLite said: nbgrader wraps some of it in an InvalidEntry."""
+    wrapped: BaseException | None = error
+    while wrapped is not None and not isinstance(wrapped, DBAPIError):
+        wrapped = wrapped.__cause__ or wrapped.__context__
+    return error if wrapped is None else wrapped.orig

@@ -1,0 +1,253 @@
+"""Disks, gradebooks, releases and clocks that are not as they should be: a sentence each, nothing lost."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from course.grade import gradebook, workshop
+from course.grade.classroom import grade_assignment, needs_person
+from course.grade.gradebook import Ledger
+from course.grade.normalise import normalise
+from course.grade.sandbox import strongest
+from course.lesson import ROOT
+from course.messages import CourseError
+from minigpt.messages import LANGUAGES
+
+pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
+
+
+class Benchless:
+    """Stands for the sandbox where a test is about what happens around it: everybody gets two points."""
+
+    def __init__(self, job):
+        self.job = job
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def mode(self, name):
+        return "function"
+
+    def grade(self, name, handed_in, modes):
+        result = {"student": name, "language": handed_in.language or "en", "seed": 1, "level": "none"}
+        passed = {"passed": True, "key": None, "text": "✓", "printed": "", "points": 1.0}
+        result |= {"checks": dict.fromkeys(self.job.lesson.checks, passed), "beside": [], "retry": False}
+        result |= {"problem": handed_in.problem and handed_in.problem[0]}
+        result |= {"notes": [note for note, _ in handed_in.notes], "timestamp": handed_in.timestamp}
+        return result | {"cells": handed_in.cells, "points": 3.0, "maximum": 5.0}
+
+
+@pytest.fixture
+def grade(small, built, monkeypatch):
+    """`grade(root)` grades the small lesson without a sandbox, one submission after the other."""
+    monkeypatch.setattr("course.grade.team.Bench", Benchless)
+    return lambda root, lesson=small, built=built: grade_assignment(lesson, root, workers=1, built=built)
+
+
+@pytest.fixture
+def root(small, built, tmp_path):
+    """A course directory with two submissions."""
+    for name in ("ana", "eva"):
+        file = tmp_path / "class" / "submitted" / name / small.assignment / "small-model.ipynb"
+        file.parent.mkdir(parents=True)
+        shutil.copy(small.built("es", built), file)
+    return tmp_path / "class"
+
+
+def scores(root, lesson):
+    """By student what the gradebook says; every student once."""
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+        rows = [(entry.student.id, entry.score) for entry in book.assignment_submissions(lesson.assignment)]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_a_gradebook_that_somebody_else_writes_to_is_named_and_the_work_is_kept(
+    root, small, grade, monkeypatch
+):
+    monkeypatch.setattr(gradebook, "LOCK_SECONDS", 0.1)
+    grade(root)
+    shutil.copytree(root / "submitted" / "ana", root / "submitted" / "leo")
+    other = sqlite3.connect(root / "gradebook.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(CourseError, match="Somebody else is writing"):
+        grade(root)
+    other.execute("COMMIT")
+    other.execute("BEGIN IMMEDIATE")  # formgrader with a change that it has not written yet: readers may read
+    with pytest.raises(CourseError, match="Somebody else is writing"):
+        grade(root)
+    other.close()
+    report = grade(root)
+    assert report.graded == 0, "leo's result was kept; only the gradebook lacked it"
+    assert scores(root, small) == {"ana": 3.0, "eva": 3.0, "leo": 3.0}
+
+
+def test_a_gradebook_that_is_none_is_left_as_it_is(root, grade):
+    (root / "gradebook.db").write_bytes(b"not a database, but somebody's file" * 100)
+    with pytest.raises(CourseError, match="not a gradebook"):
+        grade(root)
+    assert (root / "gradebook.db").read_bytes().startswith(b"not a database")
+
+
+def test_a_regrade_that_was_killed_before_the_gradebook_is_entered_by_the_next_run(
+    root, small, grade, monkeypatch
+):
+    grade(root)
+    file = root / "submitted" / "ana" / small.assignment / "small-model.ipynb"
+    file.write_text(file.read_text() + " ")
+
+    def killed(self, result):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ledger, "write", killed)
+        grade(root)
+    feedback = root / "feedback" / "ana" / small.assignment / "small-model.html"
+    feedback.write_text("of the first time")
+    assert grade(root).graded == 0
+    assert feedback.read_text() != "of the first time"
+
+
+def test_missing_damaged_and_stale_releases_are_named(root, small, built, grade, tmp_path):
+    copy = shutil.copytree(built, tmp_path / "built")
+    file = small.built("es", copy)
+    text = file.read_text()
+    file.write_text(text.replace(small.revision, "0123456789ab"))
+    with pytest.raises(CourseError, match="not made from the lesson’s files"):
+        grade(root, built=copy)
+    file.write_text(text[:500])
+    with pytest.raises(CourseError, match="cannot be read"):
+        grade(root, built=copy)
+    file.unlink()
+    with pytest.raises(CourseError, match="is missing. Run “course build” first."):
+        grade(root, built=copy)
+    assert not (root / "gradebook.db").exists()
+
+
+def test_a_release_with_new_points_is_followed_and_one_with_other_cells_changes_nothing(
+    root, small, built, grade, tmp_path
+):
+    grade(root)
+    copy = shutil.copytree(built, tmp_path / "built")
+    for code in LANGUAGES:
+        notebook = nbformat.read(small.built(code, copy), as_version=4)
+        next(cell for cell in notebook.cells if cell.id == "expected-loss_value").metadata.nbgrader.points = 7
+        nbformat.write(notebook, small.built(code, copy))
+    assert grade(root, built=copy).graded == 2
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+        assert book.find_assignment(small.assignment).max_score == 12
+    before = (root / "gradebook.db").read_bytes()
+    for code in LANGUAGES:
+        notebook = nbformat.read(small.built(code, copy), as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if cell.id != "init-weights_std"]
+        nbformat.write(notebook, small.built(code, copy))
+    with pytest.raises(CourseError, match="init-weights_std"):
+        grade(root, built=copy)
+    assert (root / "gradebook.db").read_bytes() == before
+
+
+def test_a_submission_of_another_edition_is_graded_and_said_to_be(root, small, grade):
+    file = root / "submitted" / "ana" / small.assignment / "small-model.ipynb"
+    file.write_text(file.read_text().replace(small.revision, "0123456789ab"))
+    assert grade(root).results["ana"]["notes"] == ["grade.other-revision"]
+
+
+@pytest.mark.parametrize(
+    "text, note", [("tomorrow, perhaps", "grade.time-unreadable"), (None, "grade.time-future")]
+)
+def test_a_clock_that_is_wrong_is_said_and_not_recorded(root, small, grade, text, note):
+    ahead = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    (root / "submitted" / "ana" / small.assignment / "timestamp.txt").write_text(text or ahead)
+    (root / "submitted" / "eva" / small.assignment / "timestamp.txt").write_text("2020-02-02 10:00:00 UTC")
+    assert grade(root).results["ana"]["notes"] == [note]
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+        assert book.find_submission(small.assignment, "ana").timestamp is None
+        assert book.find_submission(small.assignment, "eva").timestamp == datetime(2020, 2, 2, 10)
+
+
+def test_several_notebooks_and_none_of_the_right_name_get_a_result_that_says_so(root, small, grade):
+    folder = root / "submitted" / "ana" / small.assignment
+    shutil.copy(folder / "small-model.ipynb", folder / "a.ipynb")
+    (folder / "small-model.ipynb").rename(folder / "b.ipynb")
+    assert needs_person(grade(root).results["ana"]) == ["grade.several-notebooks"]
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (lambda stream: stream.truncate(2_000_000_000), "grade.too-large"),
+        (lambda stream: stream.write(b'{"cells": ' + b"[" * 1_000_000), "grade.too-deep"),
+        (lambda stream: stream.write(b'{"cells": ["' + b'\\"[' * 1_000_000), "grade.not-json"),
+    ],
+)
+def test_two_gigabytes_and_deep_json_are_refused_unread(small, built, tmp_path, content, problem):
+    with open(tmp_path / "small-model.ipynb", "wb") as stream:
+        content(stream)
+    release = nbformat.read(small.built("en", built), as_version=4)
+    assert normalise(tmp_path / "small-model.ipynb", release).problem[0] == problem
+
+
+def test_a_sandbox_that_dies_costs_nobody_points(small, built, root, monkeypatch):
+    real = workshop.Workshop.ask
+
+    def ask(self, cells, cases):
+        if "submitted" in str(cells):
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        return real(self, cells, cases)
+
+    file = root / "submitted" / "ana" / small.assignment / "small-model.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    next(c for c in notebook.cells if c.id == "expected-loss").source = "def expected_loss(v): 'submitted'"
+    nbformat.write(notebook, file)
+    monkeypatch.setattr(workshop.Workshop, "ask", ask)
+    with pytest.raises(CourseError, match="The sandbox ended"):
+        grade_assignment(small, root, workers=1, built=built)
+    assert not (root / "autograded" / ".results" / small.assignment / "ana.json").exists()
+
+
+IN_A_DISK_OF_ITS_OWN = """
+set -e
+mount -t tmpfs -o size=1m none {root}
+cp -r {source}/. {root}
+cd {root}
+case {kind} in
+  full) head -c 10m /dev/zero > filler 2>/dev/null || true ;;
+  read-only) {python} -c "import sqlite3; sqlite3.connect('gradebook.db')"; mount -o remount,ro {root} ;;
+esac
+set +e
+{python} -m course.cli grade 18-01 --workers 1 2>{out} >/dev/null
+echo "rc $?" >>{out}
+ls {root}/submitted >>{out}
+"""
+
+
+@pytest.mark.parametrize(
+    "kind, language, sentence",
+    [("full", "en", "The disk is full"), ("read-only", "es", "el disco es de solo lectura")],
+)
+def test_a_full_and_a_read_only_disk_are_named(tmp_path, root, kind, language, sentence):
+    here, out = tmp_path / "disk", tmp_path / "out"
+    here.mkdir()
+    script = IN_A_DISK_OF_ITS_OWN.format(root=here, source=root, kind=kind, python=sys.executable, out=out)
+    (root / "submitted" / "ana" / "18-01-did-it-start").mkdir(parents=True)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    environment = {key: value for key, value in os.environ.items() if key != "COURSE_LESSONS"}
+    environment |= {"PYTHONPATH": str(ROOT), "MINIGPT_LANG": language}
+    if subprocess.run([*command[:4], "mount", "-t", "tmpfs", "none", here]).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    subprocess.run(command, env=environment, timeout=120)
+    text = out.read_text()
+    assert sentence in text and "rc 1" in text and "Traceback" not in text, text
+    assert text.endswith("ana\neva\n")
