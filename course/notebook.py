@@ -72,7 +72,7 @@ def lesson(identity: str) -> None:
         ) from None
     for name in {check.answer for check in _open.checks.values()}:
         _namespace().setdefault(name, NotWritten(name))
-    if facts.get("revision") not in (None, _open.revision):
+    if _is_other_revision(_open, facts):
         print(message("lesson.other-revision"))
     homes = [_open.built(kind).parent for kind in (*LANGUAGES, "solutions")]
     if "JPY_SESSION_NAME" in os.environ and Path.cwd() not in homes:
@@ -142,6 +142,14 @@ def _current() -> Lesson:
     if _open is None:
         raise CourseError("lesson.not-open")
     return _open
+
+
+def _is_other_revision(current: Lesson, facts: dict) -> bool:
+    """Whether the notebook was made from other files; an edition without solutions cannot tell."""
+    try:
+        return facts.get("revision") not in (None, current.revision)
+    except CourseError:
+        return False
 
 
 def _keep_progress(current: Lesson, name: str) -> None:

@@ -64,7 +64,7 @@ def page(lessons: list[Lesson], first: str, root: Path = ROOT) -> str:
 
 def _standing(lesson: Lesson, root: Path) -> tuple[int, int]:
     """How many of the lesson's checks are passed, and how many it has."""
-    names = progress.check_names(lesson)
+    names = progress.check_names(lesson, root)
     return len(progress.passed(root)[lesson.id] & set(names)), len(names)
 
 

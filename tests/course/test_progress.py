@@ -30,7 +30,7 @@ def test_lines_that_are_none_are_passed_over(tmp_path: Path):
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_the_page_says_how_far_the_learner_is_and_what_comes_next(built: Path, lessons, code):
     lesson = find_lesson("18-90")
-    assert progress.check_names(lesson) == list(lesson.checks) == NAMES
+    assert progress.check_names(lesson, built) == list(lesson.checks) == NAMES
 
     def shown() -> str:
         return page([lesson], code, built)
