@@ -6,6 +6,7 @@ A setting comes from the preset, a MINIGPT_… variable, a YAML file or a flag; 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import fields
 from datetime import datetime
@@ -19,7 +20,7 @@ from minigpt.cli.parser import Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.interrupt import Interrupted
 from minigpt.loggers import logger
-from minigpt.messages import message
+from minigpt.messages import message, nearest
 from minigpt.presets import load_preset
 from minigpt.progress import ProgressBar
 from minigpt.recipe import Recipe
@@ -65,7 +66,15 @@ def settings_given(arguments: Namespace) -> dict[str, Any]:
 
 
 def config_given(arguments: Namespace) -> Config:
-    """Return the config that the command line asks for."""
+    """Return the config that the command line asks for.
+
+    Raises:
+        UsageError: a MINIGPT_… variable names no setting, so that a slip of the pen is not passed over.
+    """
+    known = {f"MINIGPT_{name.upper()}" for name in (*arguments.keys(), *setting_types(), "lang")}
+    for name in sorted(os.environ):
+        if name.startswith("MINIGPT_") and name not in known:
+            raise UsageError("config.unknown-variable", name=name, hint=nearest(name, known))
     preset = load_preset(arguments.preset) if arguments.preset else {}
     return Config.from_dict(preset | settings_given(arguments))
 

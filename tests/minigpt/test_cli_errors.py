@@ -83,6 +83,12 @@ def test_a_variable_that_cannot_serve_is_refused(command, monkeypatch):
     assert "soon" in command("train").sentence
 
 
+def test_a_variable_that_names_no_setting_is_refused_with_the_nearest(command, monkeypatch):
+    monkeypatch.setenv("MINIGPT_BATCHSIZE", "16")
+    sentence = command("train").sentence
+    assert "MINIGPT_BATCHSIZE" in sentence and "MINIGPT_BATCH_SIZE" in sentence
+
+
 @in_both
 @pytest.mark.parametrize(
     "content",
