@@ -284,7 +284,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # | pregunta | evidencia | sano | roto |
 # |---|---|---|---|
-# | **2.1** ¿Es el learning rate el que se pidió? | cada grupo en cada paso | iguales | 0 siempre → `base-lr-zero` · constante → `scheduler-never-stepped` · la forma correcta en un eje estirado → `schedule-step-unit` · saltos → `lr-discontinuous` · la forma correcta por una constante, en un grupo → `lr-group-scale` |
+# | **2.1** ¿Es el learning rate el que se pidió? | cada grupo en cada paso | iguales | 0 siempre → `base-lr-zero` · constante → `scheduler-never-stepped` · la forma correcta en un eje estirado → `schedule-step-unit` · saltos → `lr-discontinuous` · la forma correcta multiplicada por una constante, en un grupo → `lr-group-scale` |
 # | **2.2** ¿Termina el warm-up en lo más alto? | valor en el paso 0; valor en el paso W − 1 ÷ lr_max | más de 0; al menos 0.95 | si no → `warmup-off-by-one` |
 #
 # W es el número de pasos del warm-up. Busca la fila y la columna de los dos runs.
@@ -332,7 +332,7 @@ show(walk_section_2(broken), Console(width=88))
 #
 # 1. Baja lr_max a 0.001 y mueve el warm-up de 1 a 60. ¿Cuánto importa?
 # 2. Ahora lr_max = 0.03, y otra vez el warm-up de 1 a 60.
-# 3. Regresa el warm-up a 15. ¿Con qué lr_max queda más bajo el loss? ¿Qué hacen los más altos?
+# 3. Vuelve a poner el warm-up en 15. ¿Con qué lr_max queda más bajo el loss? ¿Qué hacen los más altos?
 # 4. Con un warm-up de 15 y lr_max = 0.03, deja que el schedule cuente en micro-batches, cuatro por paso. Eso
 #    es un fallo. ¿Qué dice el loss?
 
@@ -399,8 +399,7 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. Hardly. The steps are so small that it does not matter how carefully the first ones are taken. The whole
-#    run is a warm-up for a rate it never reaches.
+# 1. Hardly. The steps are so small that it does not matter how carefully the first ones are taken.
 # 2. A great deal, more than a nat. With a short warm-up the rate throws the model onto the dotted line at the
 #    start, and it spends the rest of the run getting away from it. A long warm-up lets the weights find
 #    a sensible region first, where the same rate does no harm.
@@ -413,11 +412,10 @@ playground(
 # Neither a good loss nor a bad one tells you whether the schedule applies. Only the rates do.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="5c42b3103543"
+# %% [markdown] id="play-answers" lang="es" of="00426b2cfcf8"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Casi nada. Los pasos son tan pequeños que da igual con cuánto cuidado se den los primeros. Todo el run es
-#    un warm-up hacia un valor que nunca alcanza.
+# 1. Casi nada. Los pasos son tan pequeños que da igual con cuánto cuidado se den los primeros.
 # 2. Muchísimo: más de un nat. Con un warm-up corto, el learning rate lanza al modelo a la línea de puntos
 #    desde el principio, y el modelo se pasa el resto del run intentando salir de ahí. Un warm-up largo deja
 #    que los pesos encuentren antes una región razonable, donde ese mismo valor no hace daño.
@@ -501,7 +499,8 @@ predict("diagnosis", A=..., B=..., C=..., D=..., E=..., F=...)
 # %% id="name-the-faults" compare=true
 walks = {letter: walk_section_2(run) for letter, run in charts.items()}
 compare("diagnosis", **{letter: walk.leaf for letter, walk in walks.items()})
-print()
+
+# %% id="what-was-seen"
 for letter, walk in walks.items():
     print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
@@ -577,7 +576,7 @@ for letter, walk in walks.items():
 #   W − 1 es lo más alto: le toca exactamente lr_max.
 # * **Coseno.** Medio coseno desde ahí hasta lr_min, al que llega exactamente en el último paso, N − 1. Si p va
 #   de 0 en el paso W − 1 a 1 en el paso N − 1, el valor es lr_min + ½ (lr_max − lr_min)(1 + cos πp).
-# * **Bordes.** W puede ser 0: entonces el paso 0 es lo más alto. W puede ser N: entonces solo hay warm-up. Un
+# * **Casos límite.** W puede ser 0: entonces el paso 0 es lo más alto. W puede ser N: entonces solo hay warm-up. Un
 #   run que sigue después del paso N − 1 se queda en lr_min; un coseno sin control volvería a subir.
 #
 # <details><summary>Pista 1: el warm-up</summary>
@@ -589,7 +588,7 @@ for letter, walk in walks.items():
 # La parte recorrida de un camino es (donde estoy − inicio) ÷ (final − inicio). El inicio es W − 1; el final,
 # N − 1.
 # </details>
-# <details><summary>Pista 3: los bordes</summary>
+# <details><summary>Pista 3: los casos límite</summary>
 #
 # Con W = 0 no hay un paso −1 desde donde empezar: `max(W - 1, 0)`. Y `min(p, 1)` evita que el coseno vuelva a
 # subir.
@@ -649,12 +648,12 @@ check("lr-schedule/edges", lr_at)
 # </details>
 # <details><summary>Hint 2: numpy</summary>
 #
-# `np.allclose(a, b, rtol=1e-3, atol=0)`: leave atol out, and 10⁻⁸, its default, counts as nothing, which is
-# the size of the rates you are after. `np.ptp(x)` is the largest minus the smallest; `np.diff(x)` are the
-# changes from step to step.
+# `np.allclose(a, b, rtol=1e-3, atol=0)` compares with a margin of 0.1 %. Give atol=0: its default, 10⁻⁸, is
+# as large as some of the rates that you want to tell apart. `np.ptp(x)` is the largest minus the smallest;
+# `np.diff(x)` are the changes from step to step.
 # </details>
 
-# %% [markdown] id="task-one-group" lang="es" of="f3f4d7262193"
+# %% [markdown] id="task-one-group" lang="es" of="6e84f316c6e3"
 # ### Ejercicio 2 · La auditoría
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 20 minutos
@@ -668,7 +667,7 @@ check("lr-schedule/edges", lr_at)
 # | 0 en todos los pasos | `"base-lr-zero"` |
 # | lo mismo en todos los pasos, y no 0 | `"scheduler-never-stepped"` |
 # | 0 en el paso 0, y mayor que 0 después | `"warmup-off-by-one"` |
-# | lo que se pidió por una constante, con un margen del 0.1 % | `"lr-group-scale"` |
+# | lo que se pidió multiplicado por una constante, con un margen del 0.1 % | `"lr-group-scale"` |
 # | con saltos: entre dos pasos vecinos cambia más del triple de lo que llega a cambiar `asked` | `"lr-discontinuous"` |
 # | cualquier otra cosa, también si algún valor es NaN | `"unknown"` |
 #
@@ -676,14 +675,14 @@ check("lr-schedule/edges", lr_at)
 #
 # <details><summary>Pista 1: ¿en qué orden preguntar?</summary>
 #
-# Lo que se pidió también es lo que se pidió *por 1*. Y 0 en todos los pasos también es constante, y también
-# empieza en 0. Pregunta por el caso especial antes que por el general; el orden de la tabla sirve.
+# Lo que se pidió también es lo que se pidió *multiplicado por 1*. Y 0 en todos los pasos también es constante,
+# y también empieza en 0. Pregunta por el caso especial antes que por el general; el orden de la tabla sirve.
 # </details>
 # <details><summary>Pista 2: numpy</summary>
 #
-# `np.allclose(a, b, rtol=1e-3, atol=0)`: sin atol, 10⁻⁸, que es su valor por defecto, cuenta como nada, y de
-# ese tamaño son los valores que buscas. `np.ptp(x)` es el mayor menos el menor; `np.diff(x)` son los cambios
-# de un paso al siguiente.
+# `np.allclose(a, b, rtol=1e-3, atol=0)` compara con un margen del 0.1 %. Pon atol=0: su valor por defecto,
+# 10⁻⁸, es tan grande como algunos de los valores que quieres distinguir. `np.ptp(x)` es el mayor menos el
+# menor; `np.diff(x)` son los cambios de un paso al siguiente.
 # </details>
 
 
@@ -762,9 +761,9 @@ check("rate-fault/leaps", rate_fault)
 # * Devuelve un dict, nombre del grupo → palabra, con **todos** los grupos.
 #
 # Las palabras son las de `rate_fault` y una más: `"schedule-step-unit"`, cuando un schedule que cuenta
-# micro-batches explica los valores del grupo, tal cual o por una constante. Ese schedule ya lo conoces: es la
-# misma función con una configuración cuyos `steps` y `warmup_steps` son `config.accumulation` veces más
-# largos. Dos reglas separan los casos ambiguos:
+# micro-batches explica los valores del grupo, tal cual o multiplicado por una constante. Ese schedule ya lo
+# conoces: es la misma función con una configuración cuyos `steps` y `warmup_steps` son `config.accumulation`
+# veces más largos. Dos reglas separan los casos ambiguos:
 #
 # * **Un grupo que pasa demuestra que el schedule está bien.** Todos los grupos comparten un solo schedule, así
 #   que nadie contó micro-batches, y lo que le pase a otro grupo es cosa de ese grupo.
@@ -921,7 +920,7 @@ for number, attempt in enumerate((both, first_cure, second_cure)):
 # ## 7 · Explica: 1818 veces más pequeño
 #
 # Esto pasó de verdad. Alguien entrenó un GPT con un vocabulario de 32 000 tokens y lr_max = 5e-5. Al cabo de
-# 1405 iterations, el loss había pasado de 10.374 a 10.283, y la pantalla mostraba un learning rate de
+# 1405 «iterations», el loss había pasado de 10.374 a 10.283, y la pantalla mostraba un learning rate de
 # 2.75e-08. Publicaron una guía: el valor era 1818 veces más pequeño de lo debido; las razones, un warm-up
 # largo y unos multiplicadores de grupo demasiado prudentes. En el código constan cuatro hechos:
 #
