@@ -101,7 +101,7 @@ recipe = Recipe(config)
 data = recipe.load_data(config)
 healthy = train(recipe, runs / "healthy", callbacks=[LivePlot()], overwrite=True)
 
-# %% id="healthy-figures" compare=true
+# %% id="healthy-figures"
 print(f"{t('usual'):34} {np.median(norms_of(healthy)):.2f}")
 print(f"{t('clipped'):34} {clipped_share(healthy):.0%}")
 print(f"{t('last-loss'):34} {last_loss(healthy):.2f}")
@@ -148,7 +148,7 @@ predict("always", clipped=..., final=...)
 # %% id="train-always"
 always = train(always_recipe, runs / "always", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True)
 
-# %% id="compare-prediction" compare=true
+# %% id="compare-prediction"
 compare("always", clipped=float(clipped_share(always)), final=float(last_loss(always)))
 print(f"\n{t('healthy')}: {clipped_share(healthy):.2f}, {last_loss(healthy):.3f}")
 
@@ -273,9 +273,10 @@ playground(
 # 2. The learning rate. A step of SGD is as long as rate × gradient, so where every step is clipped, rate ×
 #    limit is its length. At 0.01 the run has hardly left chance after 70 steps. And without any limit it is
 #    worse than with 1: early on, a few large steps throw it off its course.
-# 3. Without a limit that bites, one batch out of 70 throws the loss far above chance. With a limit of 1 the
-#    batch is as visible in the norms as before, and the loss hardly shows it: its step was no longer than
-#    anybody's.
+# 3. (The point at step 40 is the loss on the damaged batch itself. Look behind it.) Without a limit that
+#    bites, one batch out of 70 throws the model far above chance, and it takes a dozen steps to come back.
+#    With a limit of 1 the batch is as visible in the norms as before, and the step after it is nearly an
+#    ordinary one: it was pushed no further than anybody pushes it.
 # 4. The loss at step 41 is nearly the same with and without clipping, for Adam bounds the step by itself.
 #    But without clipping the huge gradient enters Adam's memory of usual sizes (β₂), and for dozens of
 #    steps all others look small beside it: the run slows down, and ends higher. No jump, no spike, just
@@ -286,7 +287,7 @@ playground(
 # few steps touch it, and the damaged batch does.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="4fdc95cdf860"
+# %% [markdown] id="play-answers" lang="es" of="c6d40d400ffb"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La parte recortada va de todo a nada. El loss se queda donde está: AdamW divide entre el tamaño
@@ -294,9 +295,10 @@ playground(
 # 2. Al learning rate (tasa de aprendizaje). Un paso de SGD mide rate × gradiente, así que, donde todos los
 #    pasos se recortan, mide rate × límite. Con 0.01 el run apenas ha salido del azar después de 70 pasos. Y
 #    sin ningún límite le va peor que con 1: al principio, unos pocos pasos grandes lo sacan de su camino.
-# 3. Sin un límite que actúe, un batch de los 70 lanza el loss muy por encima del azar. Con un límite de 1,
-#    el batch se ve igual de claro en las normas, pero el loss casi no lo muestra: su paso no fue más largo
-#    que los demás.
+# 3. (El punto del paso 40 es el loss del propio batch dañado. Mira lo que viene detrás.) Sin un límite que
+#    actúe, un batch de los 70 lanza el modelo muy por encima del azar, y tarda una docena de pasos en
+#    volver. Con un límite de 1, el batch se ve igual de claro en las normas, pero el paso siguiente es casi
+#    uno cualquiera: el batch no lo empujó más que los demás.
 # 4. El loss del paso 41 es casi el mismo con clipping y sin él, porque Adam acota el paso por su cuenta.
 #    Pero sin clipping el gradiente enorme entra en la memoria que Adam tiene de los tamaños habituales
 #    (β₂), y durante decenas de pasos todos los demás parecen pequeños a su lado: el run se frena y termina
@@ -317,7 +319,7 @@ playground(
 #
 # Cuatro runs de 120 pasos con un fallo cada uno; a uno ya lo conoces. Las letras están barajadas.
 
-# %% id="ward" compare=true
+# %% id="ward"
 suspects = ["always-clipping", "frozen-parameters", "gradient-spikes", "missing-zero-grad"]
 for name in suspects:
     print(textwrap.fill(f"{name:18} {FAULTS[name].text('breaks')}", 88, subsequent_indent=" " * 19))
@@ -370,7 +372,8 @@ predict("diagnosis", A=..., B=..., C=..., D=...)
 # %% id="name-the-faults" compare=true
 walks = {letter: walk_section_3(ward[letter]) for letter in patients}
 compare("diagnosis", **{letter: walk.leaf for letter, walk in walks.items()})
-print()
+
+# %% id="what-it-saw"
 for letter, walk in walks.items():
     print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
@@ -700,7 +703,7 @@ examine(suspicious_step)
 # %% [markdown] id="task-step-2" lang="es" of="5166205bede2"
 # En cuatro trozos la norma es otra. ¿Qué gradiente le llegó al optimizador?
 #
-# Escribe `training_step(model, optimizador, batches, max_norm)`, un paso completo en el orden correcto:
+# Escribe `training_step(model, optimizer, batches, max_norm)`, un paso completo en el orden correcto:
 #
 # * el gradiente es el de la media sobre todos los `batches` (son de igual tamaño), sin nada que sobre del
 #   paso anterior;
@@ -802,7 +805,7 @@ show(walk_section_3(damaged), Console(width=88))
 # %% id="name-the-batch" compare=true
 for step in find_spikes(norms_of(damaged)):
     batch = damaged_recipe.get_batch(data.train, damaged_recipe.config, int(step))
-    print(t("spike-at", step=int(step), norm=f"{norms_of(damaged)[int(step)]:.0f}"))
+    print(t("step"), int(step))
     print(t("reads"), repr(data.tokenizer.decode(batch.inputs[0, :12])))
 
 # %% [markdown] id="mend" lang="en"
@@ -819,22 +822,22 @@ repaired = train(
     repaired_recipe, runs / "repaired", callbacks=[LivePlot(before=damaged.metrics)], overwrite=True
 )
 
-# %% id="before-and-after" compare=true
+# %% id="before-and-after"
 for name, run in {"damaged": damaged, "repaired": repaired}.items():
     spikes = len(find_spikes(norms_of(run)))
     print(f"{t(name):10} {t('spikes')} {spikes}   {t('last-loss')} {last_loss(run):.2f}")
 
 # %% [markdown] id="what-clipping-did" lang="en"
-# Nearly the same loss, with and without the bad batch: clipping did its work. That is good for the run and
-# bad for whoever only looks at the loss. If reads fail once in 120 steps, they fail a thousand times in a
-# long run, and each time a part of your data is missing. Clipping is a seat belt; `find_spikes` is the
-# report of the accident.
+# At the end nearly the same loss, with and without the bad batch: clipping did its work. That is good for
+# the run and lulls whoever watches it, for one high point in a loss curve is soon smoothed away. If reads
+# fail once in 120 steps, they fail a thousand times in a long run, and each time a part of your data is
+# missing. Clipping is a seat belt; `find_spikes` is the report of the accident.
 
-# %% [markdown] id="what-clipping-did" lang="es" of="9cd823db2329"
-# Casi el mismo loss, con el batch malo y sin él: el clipping hizo su trabajo. Es bueno para el run y malo
-# para quien solo mira el loss. Si las lecturas fallan una vez cada 120 pasos, en un run largo fallan mil
-# veces, y cada vez falta una parte de tus datos. El clipping es el cinturón de seguridad; `find_spikes` es
-# el informe del accidente.
+# %% [markdown] id="what-clipping-did" lang="es" of="ab27b2b8d81d"
+# Al final casi el mismo loss, con el batch malo y sin él: el clipping hizo su trabajo. Es bueno para el
+# run, y adormece a quien lo vigila, porque un solo punto alto en una curva de loss pronto queda suavizado.
+# Si las lecturas fallan una vez cada 120 pasos, en un run largo fallan mil veces, y cada vez falta una
+# parte de tus datos. El clipping es el cinturón de seguridad; `find_spikes` es el informe del accidente.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
