@@ -109,8 +109,10 @@ def make(lesson: Lesson) -> tuple[NotebookNode, dict[str, NotebookNode]]:
     releases = {code: release_notebook(source) for code, source in sources.items()}
     for code, release in releases.items():
         require_no_leak(release, cells, f"{lesson.assignment} ({code})")
-    require_parity(releases["en"], releases["es"], lesson.assignment)
-    return sources["en"], releases
+    first, *others = LANGUAGES
+    for other in others:
+        require_parity(releases[first], releases[other], lesson.assignment)
+    return sources[first], releases
 
 
 def build(lesson: Lesson, root: Path = ROOT) -> dict[str, float]:

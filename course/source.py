@@ -27,6 +27,7 @@ import jupytext
 from course.messages import CourseError
 from minigpt.messages import LANGUAGES, nearest
 
+SOURCE = LANGUAGES[0]  # the language that the others are translated from
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 ROLES = {  # the attribute that names the cell → the other attributes that its header may have
     "id": {"lang", "of", "setup", "compare", "folded"},
@@ -84,16 +85,18 @@ def read_source(file: Path) -> list[Cell]:
         where = {"file": file, "line": line, "cell": _name(header)}
         cell = _cell(kind, header, text, where)
         language = header.get("lang")
-        if language == "es":
-            if english is None or english[0].name != cell.name or english[0].role != cell.role:
+        if language not in (None, SOURCE):
+            original = english[0] if english else None
+            same = original and (original.name, original.role) == (cell.name, cell.role)
+            if not same or language in original.texts:
                 raise CourseError("source.orphan", **where)
-            original = english[0]
-            if header.get("of") != text_hash(original.texts["en"]):
+            if header.get("of") != text_hash(original.texts[SOURCE]):
                 raise CourseError("source.stale", **where)
             if cell.points != original.points:
                 raise CourseError("source.points-differ", **where)
-            original.texts["es"] = text
-            english = None
+            original.texts[language] = text
+            if original.texts.keys() == set(LANGUAGES):
+                english = None
             continue
         if english is not None:
             raise CourseError("source.missing", **english[1])
@@ -116,9 +119,9 @@ def stamped(file: Path) -> str:
     original = ""
     marks = {}
     for line, _, header, text in _raw_cells(file):
-        if header.get("lang") == "en":
+        if header.get("lang") == SOURCE:
             original = text_hash(text)
-        elif header.get("lang") == "es":
+        elif "lang" in header:
             marks[line] = original
     lines = file.read_text(encoding="utf-8").splitlines()
     for line, mark in marks.items():

@@ -28,6 +28,20 @@ def test_a_source_becomes_cells_with_both_languages(tmp_path):
     assert (check.role, check.points, check.grade_id) == ("check", 2, "sum_value")
 
 
+def test_a_third_language_is_one_more_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr("course.source.LANGUAGES", ("en", "es", "pt"))
+    portuguese = SPANISH.replace('"es"', '"pt"').replace("Por qué", "Por quê")
+    why, _ = read(tmp_path, ENGLISH + SPANISH + portuguese + CODE)
+    assert why.texts == {"en": "Why", "es": "Por qué", "pt": "Por quê"}
+    for text, key in ((ENGLISH + SPANISH + CODE, "source.missing"), (ENGLISH + SPANISH * 2, "source.orphan")):
+        with pytest.raises(CourseError) as caught:
+            read(tmp_path, text)
+        assert caught.value.key == key
+    unstamped = tmp_path / "lesson.py"
+    unstamped.write_text(ENGLISH + SPANISH + portuguese.replace(text_hash("Why"), ""), encoding="utf-8")
+    assert stamped(unstamped).count(f'of="{text_hash("Why")}"') == 2
+
+
 @pytest.mark.parametrize(
     ("text", "key", "line", "cell"),
     [
