@@ -1,6 +1,7 @@
 """`minigpt check`: walk the stability check over a run.
 
     minigpt check experiments/first
+    minigpt check experiments/mended --before experiments/broken
     minigpt check train.csv --columns step=iter,loss=train/loss --vocab-size 50257
 
 Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
@@ -17,6 +18,7 @@ from minigpt.cli.parser import Parser
 from minigpt.foreign_logs import ForeignLogError, foreign_evidence, is_foreign, parse_mapping
 from minigpt.messages import message
 from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
+from minigpt.stability.comparison import compare, comparison_as_data, show_comparison
 from minigpt.stability.report import as_data, show
 
 LOSS_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health
@@ -29,29 +31,37 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--columns", type=str, default="", help=message("check.columns-help"))
     parser.add_argument("--vocab-size", type=int | None, default=None, help=message("check.vocab-size-help"))
     parser.add_argument("--from-checkpoint", action="store_true", help=message("check.from-checkpoint-help"))
+    parser.add_argument(
+        "--before", type=str | None, default=None, metavar="RUN_DIR", help=message("check.before-help")
+    )
     parser.add_argument("--json", action="store_true", help=message("check.json-help"))
     parser.add_argument("--all", action="store_true", help=message("check.all-help"))
 
 
 def run(arguments: Namespace) -> int:
     """Print the walk."""
-    found = _walk(arguments)
-    if arguments.json:
-        print(json.dumps(as_data(found), indent=2, ensure_ascii=False))
+    whole = arguments.all or arguments.before is not None
+    found = _walk(arguments.run_dir, arguments, whole)
+    if arguments.before is not None:
+        comparison = compare(_walk(arguments.before, arguments, whole), found)
+        data, display = comparison_as_data, show_comparison
     else:
-        show(found, Console(highlight=False))
+        comparison, data, display = found, as_data, show
+    if arguments.json:
+        print(json.dumps(data(comparison), indent=2, ensure_ascii=False))
+    else:
+        display(comparison, Console(highlight=False))
     return EXIT_CODES[found.verdict]
 
 
-def _walk(arguments: Namespace) -> Walk:
-    path = arguments.run_dir
+def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return walk(evidence, QUESTIONS, arguments.all, needs=LOSS_QUESTIONS)
+        return walk(evidence, QUESTIONS, whole, needs=LOSS_QUESTIONS)
     for option in ("columns", "vocab_size", "from_checkpoint"):
         if arguments[option]:
             raise ForeignLogError(
                 "foreign.only-for-foreign", option=f"--{option.replace('_', '-')}", path=path
             )
-    return check(path, whole=arguments.all)
+    return check(path, whole)

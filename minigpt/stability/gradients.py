@@ -90,7 +90,7 @@ def _cleared(question: Question, evidence: Evidence) -> Finding:
 GRADIENT_QUESTIONS = (
     Question(
         "3.1",
-        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 2.0},  # norms; share of steps; × clip_norm
+        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 6.0},  # norms; share of steps; × clip_norm
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
         symptom=True,

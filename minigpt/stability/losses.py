@@ -18,7 +18,7 @@ RECENT = 10  # steps that the training loss is averaged over, beside a validatio
 def _moves(question: Question, evidence: Evidence) -> Finding:
     steps, losses = evidence.metrics.column("loss")
     if not np.isfinite(losses).all():
-        return question.unknown(early=math.nan, later=math.nan, slope=math.nan)
+        return question.unknown(early=math.nan, later=math.nan, slope=math.nan, fall=math.nan)
     at = steps <= LATER
     if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
@@ -28,15 +28,36 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
         mean += decay * (loss - mean)
         means.append(mean)
     early, later = float(means[EARLY]), float(means[LATER])
-    slope = (early - later) / (LATER - EARLY) * 100
-    values = {"early": early, "later": later, "slope": slope}
-    if -slope > question.thresholds["rise"]:
+    limits, slope = question.thresholds, (early - later) / (LATER - EARLY) * 100
+    fall = 1 - later / float(losses[:FEWEST].mean())
+    values = {"early": early, "later": later, "slope": slope, "fall": fall}
+    if -slope > limits["rise"]:
         return question.failed("diverging", **values)
-    if slope >= question.thresholds["slope"]:
+    # batches differ by more than the least slope, so a run that has hardly left its start may show one
+    if slope >= limits["slope"] and (fall >= limits["fall"] or evidence.starts_from_checkpoint):
         return question.passed(**values)
-    if evidence.starts_from_checkpoint or later < question.thresholds["done"]:
-        return question.warned(**values)  # little was left to learn
+    warming_up = evidence.config is not None and evidence.config.warmup_steps > LATER
+    if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
+        return question.warned(**values)  # little was left to learn, or the rate is still to come
     return question.failed("lr-too-low", **values)
+
+
+def _stays_down(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether the run kept what it had learnt, however late it is."""
+    limits, losses = question.thresholds, evidence.metrics.column("loss")[1]
+    if not np.isfinite(losses).all():
+        return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
+    if len(losses) < 2 * FEWEST:
+        return question.not_measured()
+    width = int(np.clip(len(losses) // 4, FEWEST, EMA_STEPS))
+    sums = np.cumsum(np.concatenate([[0.0], losses]))
+    means = (sums[width:] - sums[:-width]) / width
+    first, best, last = float(losses[:FEWEST].mean()), float(means.min()), float(means[-1])
+    learnt = max(first - best, limits["nats"])  # what is less may come and go with the batches
+    values = {"best": best, "last": last, "lost": (last - best) / learnt}
+    if last - best > max(limits["fail"] * learnt, limits["nats"]):
+        return question.failed("diverging", **values)
+    return question.warned(**values) if values["lost"] > limits["odd"] else question.passed(**values)
 
 
 def _downhill(question: Question, evidence: Evidence) -> Finding:
@@ -90,9 +111,16 @@ STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  
 LOSS_QUESTIONS = (
     Question(
         "4.1",
-        {"slope": 0.001, "rise": 0.05, "done": 0.05},  # nats per 100 steps, twice; nats
+        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05},  # nats per 100 steps, twice; share; nats
         ("diverging", "lr-too-low"),
         _moves,
+        symptom=True,
+    ),
+    Question(
+        "4.1b",
+        {"odd": 0.25, "fail": 0.5, "nats": 0.5},  # of what was learnt, twice; nats
+        ("diverging",),
+        _stays_down,
         symptom=True,
     ),
     Question(

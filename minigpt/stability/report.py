@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from minigpt.messages import message
+from minigpt.messages import CATALOGUE, message
 from minigpt.run_directory import strict
 from minigpt.stability.questions import QUESTIONS
 from minigpt.stability.tree import Finding, Verdict
@@ -28,9 +28,12 @@ STYLES = {
 
 def seen(finding: Finding, language: str | None = None) -> str:
     """Return what was seen, figure and threshold, in one sentence."""
-    kind = "seen" if finding.values else "not-measured"
     limits = THRESHOLDS[finding.question]
-    return message(f"stability.{kind}-{finding.question}", language, limits=limits, **finding.values)
+    if not finding.values:
+        return message(f"stability.not-measured-{finding.question}", language)
+    own = f"stability.seen-{finding.question}-{finding.leaf}"  # where a leaf has more to tell
+    key = own if CATALOGUE.has(own) else f"stability.seen-{finding.question}"
+    return message(key, language, limits=limits, **finding.values)
 
 
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:

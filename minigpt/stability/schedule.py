@@ -18,6 +18,7 @@ Rates = NDArray[np.float64]
 
 LOOKED_AT = 1000  # steps of a long run that are compared, evenly spread, besides the first ones
 FIRST = 200
+SAME = 1e-3  # rates that differ by less, relatively, are the same
 UNITS = range(2, 17)  # micro-batches that a schedule may have been counted in
 ORDER = (  # which group's fault is named when groups differ: the one that explains most
     "base-lr-zero",
@@ -38,12 +39,44 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     wrong = [curve for curve in curves if not curve.as_asked]
     if not wrong:
         return question.passed(**curves[0].seen)
-    # One group as asked proves the schedule right: what is wrong with the others is their own.
-    faults = {
-        curve.explain(schedule_is_right=len(wrong) < len(curves)): curve.seen for curve in reversed(wrong)
-    }
+    faults = {}
+    for curve in reversed(wrong):
+        # One group as asked proves the schedule right: what is wrong with the others is their own.
+        leaf, figures = curve.explain(schedule_is_right=len(wrong) < len(curves))
+        faults[leaf] = curve.seen | figures
     leaf = next(leaf for leaf in ORDER if leaf in faults)
     return question.failed(leaf, **faults[leaf]) if leaf else question.unknown(**faults[leaf])
+
+
+def _groups_keep_together(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether the groups differ by what was declared, whatever their common schedule does.
+
+    So a group that is slower than the others shows even where the schedule itself is wrong, too.
+    """
+    config = evidence.config
+    groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
+    if config is None or config.schedule is None or len(groups) < 2:
+        return question.not_measured()
+    rates = {}
+    for group in groups:
+        steps, values = evidence.metrics.column(group)
+        multiplier = _declared_multiplier(group, config)
+        if multiplier > 0:
+            rates[group] = values[_looked_at(len(steps))] / multiplier
+    (first, top), *others = sorted(rates.items(), key=lambda item: -item[1].max(initial=0.0))
+    if not others:
+        return question.not_measured()
+    for group, values in others:
+        together = values.shape == top.shape and top.any()
+        if not together:
+            return question.not_measured()
+        ratio = float(values.sum() / top.sum())
+        if abs(ratio - 1) > question.thresholds["tolerance"] and _proportional(
+            values, top, question.thresholds["tolerance"]
+        ):
+            names = {"group": group.removeprefix("lr."), "other": first.removeprefix("lr.")}
+            return question.failed("lr-group-scale", **names, ratio=ratio)
+    return question.passed(group=group.removeprefix("lr."), other=first.removeprefix("lr."), ratio=1.0)
 
 
 def _looked_at(count: int) -> NDArray[np.int64]:
@@ -93,32 +126,34 @@ class GroupCurve:
 
     @property
     def as_asked(self) -> bool:
-        """Whether it is the schedule asked for; a warm-up that starts at 0 is question 2.2's."""
-        return _equal(self.values, self.asked, self.tolerance) or _one_step_late(self)
+        """Whether it is the schedule asked for; a warm-up that is off by one step is question 2.2's."""
+        return _equal(self.values, self.asked, self.tolerance) or _off_by_one(self)
 
-    def explain(self, schedule_is_right: bool) -> str | None:
-        """Return the leaf that turns the schedule asked for into this curve, or None."""
+    def explain(self, schedule_is_right: bool) -> tuple[str | None, dict[str, object]]:
+        """Return the leaf that turns the schedule asked for into this curve, or None, and how it does so."""
         values, asked = self.values, self.asked
         if not np.isfinite(values).all():
-            return None
+            return None, {}
         if not values.any():
-            return "base-lr-zero"
+            return "base-lr-zero", {}
         if np.ptp(values) == 0 and np.ptp(asked) > 0:
-            return "scheduler-never-stepped"
+            return "scheduler-never-stepped", {}
+        worst = int(np.abs(values - asked).argmax())
         if not schedule_is_right:
-            stretched = _stretched(self.steps, self.config)
-            if any(_proportional(values, curve, self.tolerance) for curve in stretched):
-                return "schedule-step-unit"
+            for unit, curve in _stretched(self.steps, self.config):
+                if _proportional(values, curve, self.tolerance):
+                    there = float(curve[worst])
+                    scale = float(values[worst] / there) if there else 1.0
+                    return "schedule-step-unit", {"unit": unit, "stretched": there, "scale": scale}
         if _proportional(values, asked, self.tolerance):
-            return "lr-group-scale"
+            return "lr-group-scale", {"scale": float(values[worst] / asked[worst])}
         neighbours = np.diff(self.steps) == 1
-        jump = np.abs(np.diff(values))[neighbours].max(initial=0.0)
-        smooth = np.abs(np.diff(asked))[neighbours].max(initial=0.0)
-        return "lr-discontinuous" if jump > max(0.05 * self.config.lr_max, 3 * smooth) else None
+        jumps = np.abs(np.diff(values)) > 0.05 * self.config.lr_max + 3 * np.abs(np.diff(asked))
+        return "lr-discontinuous" if jumps[neighbours].any() else None, {}
 
 
-def _stretched(steps: NDArray[np.int64], config: Config | Asked) -> Iterator[Rates]:
-    """Yield the schedule on other axes: counted in micro-batches, or stepped at every one of them.
+def _stretched(steps: NDArray[np.int64], config: Config | Asked) -> Iterator[tuple[int, Rates]]:
+    """Yield the schedule on other axes, with its unit: counted in micro-batches, or stepped at each of them.
 
     With accumulation the unit is known. Without, any unit may fit, but only where the run is long enough to
     tell a stretched warm-up from a scaled one.
@@ -127,22 +162,24 @@ def _stretched(steps: NDArray[np.int64], config: Config | Asked) -> Iterator[Rat
     units = [config.accumulation] if config.accumulation > 1 else UNITS if past_warmup else []
     for unit in units:
         if isinstance(config, Asked):
-            yield from config.stretched(steps, unit)
+            yield from ((unit, rates) for rates in config.stretched(steps, unit))
             continue
         longer = config.replace(steps=config.steps * unit, warmup_steps=config.warmup_steps * unit)
-        yield _asked(steps, longer)
+        yield unit, _asked(steps, longer)
         for offset in (0, unit - 1):
-            yield _asked(steps * unit + offset, config)
+            yield unit, _asked(steps * unit + offset, config)
 
 
-def _one_step_late(curve: GroupCurve) -> bool:
+def _off_by_one(curve: GroupCurve) -> bool:
+    """Whether the warm-up is t / W or (t + 1) / (W + 1) in place of (t + 1) / W, and the rest as asked."""
     steps, values, config = curve.steps, curve.values, curve.config
     late = _asked(np.maximum(steps - 1, 0), config) * _declared_multiplier(curve.group, config)
     late[steps == 0] = 0.0
+    longer = curve.asked * config.warmup_steps / (config.warmup_steps + 1)
     warming_up = steps < config.warmup_steps
     return bool(
         warming_up.any()
-        and _equal(values[warming_up], late[warming_up], curve.tolerance)
+        and any(_equal(values[warming_up], off[warming_up], curve.tolerance) for off in (late, longer))
         and np.allclose(values[~warming_up], curve.asked[~warming_up], rtol=0.1)
     )
 
@@ -166,18 +203,24 @@ def _end_of_warm_up(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     end = config.warmup_steps - 1
     for group in groups:
+        if not GroupCurve.of(group, evidence, config, SAME).as_asked:
+            return question.not_measured()  # what is wrong here is question 2.1's
         steps, values = evidence.metrics.column(group)
         top = config.lr_max * _declared_multiplier(group, config)
-        first, last = values[steps == 0], values[steps == end]
-        if not len(first) or not len(last) or top == 0:
+        first, last = values[steps == 0], values[steps <= end]
+        if not len(first) or top == 0:
             return question.not_measured()
         seen = {
             "group": group.removeprefix("lr."),
-            "end": end,
+            "end": int(steps[steps <= end][-1]),
             "first": float(first[0]),
-            "share": float(last[0] / top),
+            "share": float(last[-1] / top),
         }
-        if seen["share"] < limits["share"] or seen["first"] <= 0:
+        if seen["first"] <= 0 < seen["share"]:
+            return question.failed("warmup-off-by-one", **seen)
+        if seen["end"] < end:
+            return question.not_measured()
+        if seen["share"] < limits["share"]:
             return question.failed("warmup-off-by-one", **seen)
     return question.passed(**seen)
 
@@ -185,7 +228,7 @@ def _end_of_warm_up(question: Question, evidence: Evidence) -> Finding:
 SCHEDULE_QUESTIONS = (
     Question(
         "2.1",
-        {"tolerance": 1e-3},  # relative
+        {"tolerance": SAME},  # relative
         (
             "base-lr-zero",
             "scheduler-never-stepped",
@@ -195,5 +238,6 @@ SCHEDULE_QUESTIONS = (
         ),
         _curve_as_asked,
     ),
+    Question("2.1b", {"tolerance": SAME}, ("lr-group-scale",), _groups_keep_together),  # relative
     Question("2.2", {"share": 0.95}, ("warmup-off-by-one",), _end_of_warm_up),  # of lr_max
 )

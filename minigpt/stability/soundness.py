@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question
 
@@ -15,13 +17,18 @@ def _weights_as_their_role_asks(question: Question, evidence: Evidence) -> Findi
     ratios = {name: weight["std"] / weight["expected_std"] for name, weight in weights.items()}
     name = max(ratios, key=lambda name: abs(math.log(max(ratios[name], 1e-12))))
     values = {"name": name, "ratio": ratios[name], "mean": weights[name]["mean"]}
-    if not limits["fail_low"] < ratios[name] < limits["fail_high"]:
-        return question.failed("init-scale", **values)
     residual = [ratio for name, ratio in ratios.items() if name.endswith("c_proj.weight")]
     others = [ratio for name, ratio in ratios.items() if not name.endswith("c_proj.weight")]
     unscaled = math.sqrt(2 * evidence.config.n_layer)
     if residual and _all_near(residual, unscaled, limits["near"]) and _all_near(others, 1.0, limits["near"]):
         return question.failed("residual-scale", **values)
+    usual = float(np.median(list(ratios.values())))
+    off = not limits["low"] <= usual <= limits["high"]
+    # Another rule gives other ratios by shape; one factor on everything is a scale.
+    if not limits["fail_low"] < ratios[name] < limits["fail_high"] or (
+        off and _all_near(list(ratios.values()), usual, limits["near"])
+    ):
+        return question.failed("init-scale", **values)
     for name, weight in weights.items():
         if abs(weight["mean"]) > limits["means"] * weight["std"] / math.sqrt(weight["size"]):
             return question.failed("weight-mean", name=name, ratio=ratios[name], mean=weight["mean"])

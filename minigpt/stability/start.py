@@ -22,15 +22,15 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
         return question.failed("not-untrained", **values)
     if delta <= limits["high"]:
         return question.passed(**values)
+    ratio, bias = evidence.start.get("duplicate_batch_ratio"), evidence.start.get("head_bias_max")
+    if bias and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
+        return question.failed("head-bias", **values, ratio=ratio, bias=bias)
     if delta <= limits["fail"]:
         return question.warned(**values)
-    if not {"duplicate_batch_ratio", "head_bias_max"} <= evidence.start.keys():
+    if ratio is None or bias is None:
         return question.unknown(**values)
-    ratio, bias = evidence.start["duplicate_batch_ratio"], evidence.start["head_bias_max"]
-    values |= {"ratio": ratio, "bias": bias}
-    if ratio > LOSS_REDUCTION["ratio"]:
-        return question.failed("loss-reduction", **values)
-    return question.failed("head-bias" if bias > 0 else "init-scale", **values)
+    reduced = ratio > LOSS_REDUCTION["ratio"]
+    return question.failed("loss-reduction" if reduced else "init-scale", **values, ratio=ratio, bias=bias)
 
 
 def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding:

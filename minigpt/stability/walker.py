@@ -36,6 +36,11 @@ class Walk:
         return self.end.leaf if self.end else None
 
     @property
+    def leaves(self) -> list[str]:
+        """Every leaf that was found, each once; more than the first only in a whole walk."""
+        return list(dict.fromkeys(finding.leaf for finding in self.findings if finding.leaf))
+
+    @property
     def verdict(self) -> Verdict:
         """FAIL or PHASE_19 with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
         if self.end:
