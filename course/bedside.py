@@ -1,0 +1,150 @@
+"""A patient's evidence, and the tree to click through beside it, question by question.
+
+    Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.trainer.train` returns them
+
+It shows what was measured and the limits, and never the verdict: that is for whoever clicks. All controls
+work with the mouse and with the keyboard (Tab, Enter, arrows). Without a running kernel the first patient's
+picture remains.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+import ipywidgets
+from IPython import get_ipython
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from course.messages import message
+from course.picture import Picture
+from minigpt import stability
+from minigpt.messages import message as stability_message
+from minigpt.run_directory import Run
+from minigpt.stability.report import seen
+from minigpt.stability.tree import Question
+
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+QUESTIONS = {question.id: question for question in stability.QUESTIONS}
+
+
+class Bedside:
+    """One question at a time about one patient at a time; answers are kept for each patient."""
+
+    def __init__(self, runs: Mapping[str, Run]):
+        self.runs = dict(runs)
+        self.findings = {
+            name: stability.walk(stability.evidence_of(run), stability.QUESTIONS, whole=True).findings
+            for name, run in self.runs.items()
+        }
+        self.at = dict.fromkeys(self.runs, 0)  # how many questions were answered with “fine”
+        self.diagnoses: dict[str, str] = {}  # leaf by patient, where somebody said “it breaks here”
+        button = {"layout": {"width": "220px"}}
+        self.patient = ipywidgets.ToggleButtons(
+            options=list(self.runs), description=message("bedside.patient"), style={"button_width": "60px"}
+        )
+        self.text = ipywidgets.HTML()
+        self.back = ipywidgets.Button(description=message("bedside.back"), layout={"width": "90px"})
+        self.fine = ipywidgets.Button(description=message("bedside.fine"), **button)
+        self.broken = ipywidgets.Button(description=message("bedside.broken"), **button)
+        self.leaf = ipywidgets.Dropdown(description=message("bedside.leaf"), layout={"width": "360px"})
+        self.outcome = ipywidgets.HTML()
+        self._picture = Picture()
+        self._refreshing = False
+        self.patient.observe(lambda change: self.refresh(), names="value")
+        self.leaf.observe(lambda change: self._choose(change["new"]), names="value")
+        self.back.on_click(lambda _: self._move(-1))
+        self.fine.on_click(lambda _: self._move(1))
+        self.broken.on_click(lambda _: self._break())
+
+    @property
+    def question(self) -> Question | None:
+        """The question that is open for the present patient; None after the last one."""
+        findings, at = self.findings[self.patient.value], self.at[self.patient.value]
+        return QUESTIONS[findings[at].question] if at < len(findings) else None
+
+    def show(self) -> None:
+        """Show the controls, and the picture below them."""
+        if get_ipython() is not None:
+            buttons = ipywidgets.HBox([self.back, self.fine, self.broken])
+            display(ipywidgets.VBox([self.patient, self.text, buttons, self.leaf, self.outcome]))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Write question, evidence and outcome for the present patient, and draw its curves."""
+        self._refreshing = True  # putting the leaves of another question in place is no choice
+        try:
+            self._write()
+        finally:
+            self._refreshing = False
+
+    def _write(self) -> None:
+        patient, question = self.patient.value, self.question
+        leaf = self.diagnoses.get(patient)
+        asked, figures = "", ""
+        if question is not None:
+            finding = self.findings[patient][self.at[patient]]
+            asked = message(
+                "bedside.question",
+                id=question.id,
+                asked=stability_message(f"stability.question-{question.id}"),
+            )
+            figures = seen(finding) if finding.values else message("bedside.waiting")
+        self.text.value = f"<b>{html.escape(asked)}</b><br>{html.escape(figures)}"
+        self.back.disabled = self.at[patient] == 0 and leaf is None
+        self.fine.disabled = self.broken.disabled = question is None or leaf is not None
+        self.leaf.layout.display = "" if leaf is not None else "none"
+        if leaf is not None and self.leaf.options != question.leaves:
+            self.leaf.options = question.leaves
+        if leaf is not None:
+            self.leaf.value = leaf
+        self.outcome.value = html.escape(self._outcome(patient, question, leaf))
+        text = message("bedside.picture", patient=patient, question=asked, seen=figures)
+        self._picture.show(self.figure(), text)
+
+    def figure(self) -> Figure:
+        """Draw loss, gradient norm and learning rates of the present patient."""
+        columns = self.runs[self.patient.value].columns
+        figure = Figure(figsize=(8.4, 2.1), layout="constrained")
+        loss, norm, rate = figure.subplots(1, 3)
+        loss.plot(*columns.column("loss"), color=BLUE)
+        steps, values = columns.column("val_loss")
+        loss.plot(steps, values, "o", color=ORANGE, markersize=4, label=message("bedside.validation"))
+        if len(steps):
+            loss.legend(fontsize=7)
+        norm.plot(*columns.column("grad_norm"), color=ORANGE)
+        norm.set_yscale("symlog", linthresh=1e-3)
+        groups = [name for name in columns.names() if name.startswith("lr.")]
+        for group, style in zip(groups, ("-", "--", ":", "-."), strict=False):
+            rate.plot(*columns.column(group), style, color=GREEN, label=group.removeprefix("lr."))
+        rate.legend(fontsize=7)
+        for axes, key in ((loss, "loss"), (norm, "grad-norm"), (rate, "rate")):
+            axes.set_title(message(f"bedside.{key}"), fontsize=9)
+            axes.set_xlabel(message("bedside.steps"), fontsize=8)
+            axes.tick_params(labelsize=7)
+            axes.set_ylim(bottom=0)
+        return figure
+
+    def _outcome(self, patient: str, question: Question | None, leaf: str | None) -> str:
+        if question is None:
+            return message("bedside.healthy", patient=patient)
+        if leaf is None:
+            return ""
+        return message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id)
+
+    def _move(self, by: int) -> None:
+        patient = self.patient.value
+        if self.diagnoses.pop(patient, None) is None:
+            self.at[patient] = min(max(self.at[patient] + by, 0), len(self.findings[patient]))
+        self.refresh()
+
+    def _break(self) -> None:
+        self.diagnoses[self.patient.value] = self.question.leaves[0]
+        self.refresh()
+
+    def _choose(self, leaf: str | None) -> None:
+        if self._refreshing or leaf is None:
+            return
+        self.diagnoses[self.patient.value] = leaf
+        self.refresh()

@@ -1,0 +1,676 @@
+"""Lesson 18-08: six runs, nobody says what is wrong with them, and one of them is fine."""
+
+# %% [markdown] id="why" lang="en"
+# Until now every lesson told you its subject. A real run does not. Somebody says “it does not look right”, or
+# nobody says anything, and you have a folder with a manifest, a log and some measurements.
+#
+# Here are six runs. They were drawn for you alone, from your name, out of the whole catalogue of faults: four
+# have one fault, one has two, **and one is healthy**. Their folders do not say which. You will
+#
+# * read their evidence and walk the tree, question by question;
+# * write a chart for each: diagnosis, the figure that proves it, and a repair;
+# * have every repaired run trained again and the tree walked again. That is the only verdict that counts here.
+#
+# There is nothing new to learn in this lesson, and that is the point. Everything you need is on the cards of
+# the lessons before. Run the cells in order with **Shift + Enter**.
+
+# %% [markdown] id="why" lang="es" of="3d1b936096cf"
+# Hasta ahora cada lección te decía su tema. Un run de verdad no lo dice. Alguien comenta «no se ve bien», o
+# nadie dice nada, y tú tienes una carpeta con un manifest, un log y unas medidas.
+#
+# Aquí hay seis runs. Se sortearon solo para ti, con tu nombre, de entre todo el catálogo de fallos: cuatro
+# tienen un fallo, uno tiene dos **y uno está sano**. Sus carpetas no dicen cuál es cuál. Vas a
+#
+# * leer su evidencia y recorrer el árbol, pregunta por pregunta;
+# * escribir una ficha de cada uno: el diagnóstico, el número que lo demuestra y una reparación;
+# * hacer que cada run reparado se entrene otra vez y que se recorra otra vez el árbol. Es el único veredicto
+#   que cuenta aquí.
+#
+# En esta lección no hay nada nuevo que aprender, y de eso se trata. Todo lo que necesitas está en las tarjetas
+# de las lecciones anteriores. Ejecuta las celdas en orden con **Shift + Enter**.
+
+# %% id="setup" setup=true
+import time
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from course.bedside import Bedside
+from course.notebook import check, lesson, t
+from course.patients import LETTERS, ward
+from course.picture import Picture
+from course.predictions import compare, predict
+from minigpt import stability
+from minigpt.stability.report import seen, show
+
+lesson("18-08")
+runs = Path("experiments") / "18-08"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+globals().setdefault("MY_NAME", ...)
+
+# %% [markdown] id="name" lang="en"
+# ## 1 · Six runs that may misbehave
+#
+# Write your name, as the list of your class has it, in quotes. Capitals do not matter; the same name always
+# draws the same six patients.
+
+# %% [markdown] id="name" lang="es" of="5738c0e94961"
+# ## 1 · Seis runs que quizá se porten mal
+#
+# Escribe tu nombre, como está en la lista de tu clase, entre comillas. Las mayúsculas no importan; el mismo
+# nombre sortea siempre los mismos seis pacientes.
+
+# %% solution="my-name"
+### BEGIN SOLUTION
+MY_NAME = "Emmy Noether"
+### END SOLUTION
+
+# %% check="my-name/given" points=1
+check("my-name/given", MY_NAME)
+
+# %% [markdown] id="rounds" lang="en"
+# Each patient is a small mini-GPT, 60 steps long: two layers, 32 wide, and two micro-batches a step. They
+# differ in their seed, too, so no two healthy curves would be the same either. Train all six:
+
+# %% [markdown] id="rounds" lang="es" of="cbd349fb3d17"
+# Cada paciente es un mini-GPT pequeño de 60 pasos: dos capas de ancho 32 y dos micro-batches por paso. También
+# difieren en la semilla, así que ni siquiera dos curvas sanas serían iguales. Entrena a los seis:
+
+# %% id="train-the-ward"
+patients = ward(MY_NAME)
+started = time.monotonic()
+charts_of = {letter: patient.train(runs / letter) for letter, patient in patients.items()}
+print(t("in-time", seconds=time.monotonic() - started))
+
+# %% id="asked-for" compare=true
+config = patients["A"].config
+for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", "weight_decay", "eval_every"):
+    print(f"{name:14} {getattr(config, name)}")
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# Before you see anything: **how many of the six will have a loss curve that looks ill?** Five of them are.
+
+# %% [markdown] id="predict" lang="es" of="05acd439123a"
+# ## 2 · Predice
+#
+# Antes de ver nada: **¿cuántos de los seis tendrán una curva de loss con mala cara?** Enfermos hay cinco.
+
+# %% id="my-prediction"
+predict("first-guess", **{"looks-ill": ...})
+
+# %% [markdown] id="look" lang="en"
+# ## 3 · Look at them
+#
+# The dashed line is ln V, the grey band the gradient norms that section 3 of the tree calls healthy.
+
+# %% [markdown] id="look" lang="es" of="744270aa8643"
+# ## 3 · Míralos
+#
+# La línea discontinua es ln V; la banda gris, las normas del gradiente que la sección 3 del árbol llama sanas.
+
+# %% id="six-curves" folded=true
+figure = Figure(figsize=(9.4, 3.2), layout="constrained")
+rows = figure.subplots(2, 6, sharex=True)
+for column, (letter, run) in enumerate(charts_of.items()):
+    top, bottom = rows[0][column], rows[1][column]
+    top.axhline(6.238, color="black", linestyle="--", linewidth=1)
+    top.plot(*run.columns.column("loss"), color="#0072b2")
+    top.set_title(letter, weight="bold", fontsize=10)
+    top.set_ylim(bottom=0)
+    bottom.axhspan(0.01, 5, color="0.9")
+    bottom.plot(*run.columns.column("grad_norm"), color="#d55e00")
+    bottom.set_yscale("symlog", linthresh=0.01)
+    bottom.set_ylim(bottom=0)
+    bottom.set_xlabel(t("step"), fontsize=8)
+    for axes in (top, bottom):
+        axes.tick_params(labelsize=7)
+rows[0][0].set_ylabel(t("loss"))
+rows[1][0].set_ylabel(t("gradient"))
+Picture().show(figure, t("curves-alt"))
+
+# %% [markdown] id="first-look" lang="en"
+# Commit yourself once more, by the curves alone: **which one is healthy?** Put its letter in quotes.
+
+# %% [markdown] id="first-look" lang="es" of="32886010ff2d"
+# Comprométete otra vez, solo con las curvas: **¿cuál está sano?** Escribe su letra entre comillas.
+
+# %% id="my-first-look"
+predict("first-look", **{"first-look": ...})
+
+# %% [markdown] id="rounds-together" lang="en"
+# ## 4 · Inspect
+#
+# ### One patient together
+#
+# A patient from another ward, so that nothing of yours is given away. It is the difficult kind: two faults.
+# Walk the tree, as `minigpt check` does.
+
+# %% [markdown] id="rounds-together" lang="es" of="13c71dd21454"
+# ## 4 · Inspecciona
+#
+# ### Un paciente, juntos
+#
+# Un paciente de otra sala, para no revelar nada de los tuyos. Es de los difíciles: dos fallos. Recorre el árbol,
+# como hace `minigpt check`.
+
+# %% id="practice-walk"
+practice = ward("Florence Nightingale")["E"]
+untreated = practice.train(runs / "practice")
+first_walk = stability.check(untreated.path)
+show(first_walk, Console(width=88))
+
+# %% [markdown] id="which-part" lang="en"
+# A diagnosis and its figure: question 1.1 ends the walk. The head starts with a bias, before it has seen a
+# single token. Who does such a thing? A training loop here is made of eleven parts, and a fault sits in one of
+# them, or in a setting:
+#
+# | part | what it does |
+# |---|---|
+# | `load_data` | reads the text, splits training from validation |
+# | `get_batch` | cuts the inputs, targets and mask of a step |
+# | `build_model` | makes the modules: blocks, norms, attention and its mask |
+# | `init_weights` | fills every parameter, and may add or freeze some |
+# | `build_optimizer` | makes AdamW and its groups: decay, multipliers, sign |
+# | `lr_at` | the learning rate of a step |
+# | `loss` | from logits, targets and mask to one number |
+# | `seed_step` | seeds dropout |
+# | `accumulate` | adds up the gradients of the micro-batches |
+# | `clip` | cuts the gradient to a norm |
+# | `step` | sets the rate, updates the weights, clears the gradients |
+# | *settings* | `clip_norm`, `lr_max`, `weight_decay`, … as the manifest says |
+#
+# A head bias is something that an initialisation leaves behind. So put the healthy `init_weights` back in, and
+# nothing else. Train again, and walk again.
+
+# %% [markdown] id="which-part" lang="es" of="72fa4fe64b76"
+# Un diagnóstico y su número: el recorrido termina en la pregunta 1.1. La cabeza empieza con un bias, antes de
+# haber visto un solo token. ¿Quién hace algo así? Aquí un bucle de entrenamiento se compone de once partes, y un
+# fallo está en una de ellas, o en un ajuste:
+#
+# | parte | qué hace |
+# |---|---|
+# | `load_data` | lee el texto y separa entrenamiento y validación |
+# | `get_batch` | corta las entradas, los targets y la máscara de un paso |
+# | `build_model` | hace los módulos: bloques, normas, atención y su máscara |
+# | `init_weights` | llena cada parámetro, y puede agregar o congelar alguno |
+# | `build_optimizer` | hace AdamW y sus grupos: decay, multiplicadores, signo |
+# | `lr_at` | el learning rate (tasa de aprendizaje) de un paso |
+# | `loss` | de los logits, los targets y la máscara a un solo número |
+# | `seed_step` | pone la semilla del dropout |
+# | `accumulate` | suma los gradientes de los micro-batches |
+# | `clip` | recorta el gradiente a una norma |
+# | `step` | pone el learning rate, actualiza los pesos, borra los gradientes |
+# | *ajustes* | `clip_norm`, `lr_max`, `weight_decay`, … como dice el manifest |
+#
+# Un bias en la cabeza es algo que deja una inicialización. Así que pon de nuevo el `init_weights` sano, y nada
+# más. Entrena otra vez y recorre otra vez.
+
+# %% id="practice-again" compare=true
+half_treated = practice.train(runs / "practice", parts=["init_weights"])
+second_walk = stability.check(half_treated.path)
+print(second_walk.end.question, second_walk.leaf)
+print(seen(second_walk.end))
+print("clip_norm:", practice.config.clip_norm)
+
+# %% [markdown] id="behind-it" lang="en"
+# Something stood behind it. Every step is clipped, and hard: the limit lies far below the usual gradient norm.
+# The first walk could not say so, for it stops at the first leaf, and rightly: a gradient norm measured on a
+# model that starts wrong is no evidence about anything else. **Repair, train again, walk again, until nothing
+# fails.** The limit is a setting, so the repair is one too. The usual value is 1.
+
+# %% [markdown] id="behind-it" lang="es" of="a8ce7a8603d6"
+# Detrás había algo más. Todos los pasos se recortan, y mucho: el límite está muy por debajo de la norma habitual
+# del gradiente. El primer recorrido no podía decirlo, porque se detiene en la primera hoja, y con razón: una
+# norma medida en un modelo que arranca mal no demuestra nada de lo demás. **Repara, entrena otra vez, recorre
+# otra vez, hasta que no falle nada.** El límite es un ajuste, así que la reparación también. Lo habitual es 1.
+
+# %% id="practice-healthy" compare=true
+treated = practice.train(runs / "practice", parts=["init_weights"], settings={"clip_norm": 1.0})
+print(stability.check(treated.path).leaf or t("healthy"))
+
+# %% [markdown] id="a-chart" lang="en"
+# And this is its chart, in the form that yours will have. The evidence is a pair: the question at which the walk
+# of the *untreated* run ends, and one figure that this question showed. For a healthy run it is any question
+# that passed, and its figure.
+
+# %% [markdown] id="a-chart" lang="es" of="353fd4e89140"
+# Y esta es su ficha, con la forma que tendrán las tuyas. La evidencia es un par: la pregunta en la que termina el
+# recorrido del run *sin tratar* y un número que mostró esa pregunta. En un run sano vale cualquier pregunta que
+# haya pasado, con su número.
+
+# %% id="example-chart"
+example = {
+    "name": "Florence Nightingale",
+    "leaves": ["head-bias", "always-clipping"],
+    "evidence": ["1.1", round(first_walk.end.values["loss"], 2)],
+    "parts": ["init_weights"],
+    "settings": {"clip_norm": 1.0},
+}
+print(example)
+
+# %% [markdown] id="bedside" lang="en"
+# ### At the bedside
+#
+# Now your own six. Below you see what was measured, one question at a time, with its limits, and never the
+# verdict: you say whether it is fine or whether it breaks here. With the mouse, or with the keyboard: **Tab** goes
+# from button to button, **Enter** presses one, the arrow keys choose the patient.
+#
+# Walk every patient to its end. Only then ask the machine, and only where you are not sure:
+# `show(stability.check(charts_of["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
+# to trust a tool; the other way round you learn when not to.
+
+# %% [markdown] id="bedside" lang="es" of="52b042b83d6e"
+# ### Junto a la cama
+#
+# Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites, y nunca el veredicto: tú
+# dices si está bien o si aquí se rompe. Con el ratón o con el teclado: **Tab** va de botón en botón, **Enter**
+# pulsa uno y las flechas eligen al paciente.
+#
+# Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
+# `show(stability.check(charts_of["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
+# fiarse de una herramienta; al revés se aprende cuándo no hacerlo.
+
+# %% id="at-the-bedside"
+Bedside(charts_of).show()
+
+# %% [markdown] id="fix" lang="en"
+# ## 5 · Fix
+#
+# > Difficulty ●●●●● · Importance ●●●●● · 60 minutes
+#
+# A chart for each of the six. Three checks below each: the **diagnosis** (the right leaves, all of them and no
+# other; an empty list for the healthy one), the **evidence**, and the **repair**: the run is trained again, with
+# your parts and settings, and walked again. Exchange what is sick and nothing else.
+#
+# To try a repair before you write it down, use the scratch cell here as often as you like.
+#
+# <details><summary>Hint 1: from the leaf to the part</summary>
+#
+# The report says under “change” what to do. Ask: at what moment does this happen? Before the first step, when
+# data, model or weights are made? At every step, between batch and gradient? When the weights move? The table
+# above is in that order.
+# </details>
+# <details><summary>Hint 2: two parts could do it</summary>
+#
+# Then try one; the walk tells. A multiplier on one group of parameters is the optimizer's, not the schedule's: the
+# other groups have the rate that was asked for. A target two tokens on may be the batch's doing or the loss's:
+# decode a batch, `patients["A"].recipe().get_batch`, and see.
+# </details>
+# <details><summary>Hint 3: the one with two</summary>
+#
+# It is the one in which your repair helps and another leaf comes up. Both leaves go into the chart, and both
+# parts; the evidence is that of the first walk.
+# </details>
+
+# %% [markdown] id="fix" lang="es" of="4df98e3e5ec3"
+# ## 5 · Arregla
+#
+# > Dificultad ●●●●● · Importancia ●●●●● · 60 minutos
+#
+# Una ficha para cada uno de los seis. Debajo de cada una, tres comprobaciones: el **diagnóstico** (las hojas
+# correctas, todas y ninguna más; una lista vacía para el sano), la **evidencia** y la **reparación**: el run se
+# entrena otra vez con tus partes y ajustes, y se recorre otra vez. Cambia lo enfermo y nada más.
+#
+# Para probar una reparación antes de anotarla, usa esta celda de borrador cuantas veces quieras.
+#
+# <details><summary>Pista 1: de la hoja a la parte</summary>
+#
+# El informe dice qué hay que cambiar. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
+# hacen los datos, el modelo o los pesos? ¿En cada paso, entre el batch y el gradiente? ¿Cuando se mueven los
+# pesos? La tabla de arriba está en ese orden.
+# </details>
+# <details><summary>Pista 2: podrían ser dos partes</summary>
+#
+# Entonces prueba una; el recorrido lo dirá. El multiplicador de un solo grupo de parámetros es cosa del
+# optimizador, no del schedule: los demás grupos tienen el learning rate que se pidió. Un target dos tokens más
+# adelante puede ser obra del batch o del loss: decodifica un batch, `patients["A"].recipe().get_batch`, y mira.
+# </details>
+# <details><summary>Pista 3: el que tiene dos</summary>
+#
+# Es aquel en el que tu reparación ayuda y aparece otra hoja. Las dos hojas van en la ficha, y las dos partes; la
+# evidencia es la del primer recorrido.
+# </details>
+
+# %% id="scratch"
+trial = patients["A"].train(runs / "trial", parts=[], settings={})
+print(stability.check(trial.path).leaf or t("healthy"))
+
+# %% [markdown] id="chart-a" lang="en"
+# ### Patient A
+#
+# `patient_a`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-a" lang="es" of="9464592c4393"
+# ### Paciente A
+#
+# `patient_a`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-a"
+### BEGIN SOLUTION
+patient_a = {
+    "name": MY_NAME,
+    "leaves": [],
+    "evidence": ["1.1", 6.25],
+    "parts": [],
+    "settings": {},
+}
+### END SOLUTION
+
+# %% check="patient-a/leaf" points=2
+check("patient-a/leaf", patient_a)
+
+# %% check="patient-a/evidence" points=1
+check("patient-a/evidence", patient_a)
+
+# %% check="patient-a/repair" points=2
+check("patient-a/repair", patient_a)
+
+# %% [markdown] id="chart-b" lang="en"
+# ### Patient B
+#
+# `patient_b`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-b" lang="es" of="64ee2efb8fe4"
+# ### Paciente B
+#
+# `patient_b`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-b"
+### BEGIN SOLUTION
+patient_b = {
+    "name": MY_NAME,
+    "leaves": ["target-shift", "diverging"],
+    "evidence": ["1.4", 2],
+    "parts": ["loss", "build_optimizer"],
+    "settings": {},
+}
+### END SOLUTION
+
+# %% check="patient-b/leaf" points=2
+check("patient-b/leaf", patient_b)
+
+# %% check="patient-b/evidence" points=1
+check("patient-b/evidence", patient_b)
+
+# %% check="patient-b/repair" points=2
+check("patient-b/repair", patient_b)
+
+# %% [markdown] id="chart-c" lang="en"
+# ### Patient C
+#
+# `patient_c`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-c" lang="es" of="eeec1c128f39"
+# ### Paciente C
+#
+# `patient_c`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-c"
+### BEGIN SOLUTION
+patient_c = {
+    "name": MY_NAME,
+    "leaves": ["degenerate-data"],
+    "evidence": ["1.6", 1],
+    "parts": ["get_batch"],
+    "settings": {},
+}
+### END SOLUTION
+
+# %% check="patient-c/leaf" points=2
+check("patient-c/leaf", patient_c)
+
+# %% check="patient-c/evidence" points=1
+check("patient-c/evidence", patient_c)
+
+# %% check="patient-c/repair" points=2
+check("patient-c/repair", patient_c)
+
+# %% [markdown] id="chart-d" lang="en"
+# ### Patient D
+#
+# `patient_d`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-d" lang="es" of="0a5242c82f5c"
+# ### Paciente D
+#
+# `patient_d`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-d"
+### BEGIN SOLUTION
+patient_d = {
+    "name": MY_NAME,
+    "leaves": ["missing-zero-grad"],
+    "evidence": ["3.3", 0.866],
+    "parts": ["step"],
+    "settings": {},
+}
+### END SOLUTION
+
+# %% check="patient-d/leaf" points=2
+check("patient-d/leaf", patient_d)
+
+# %% check="patient-d/evidence" points=1
+check("patient-d/evidence", patient_d)
+
+# %% check="patient-d/repair" points=2
+check("patient-d/repair", patient_d)
+
+# %% [markdown] id="chart-e" lang="en"
+# ### Patient E
+#
+# `patient_e`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-e" lang="es" of="596aa548a995"
+# ### Paciente E
+#
+# `patient_e`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-e"
+### BEGIN SOLUTION
+patient_e = {
+    "name": MY_NAME,
+    "leaves": ["always-clipping"],
+    "evidence": ["3.1", 1.0],
+    "parts": [],
+    "settings": {"clip_norm": 1.0},
+}
+### END SOLUTION
+
+# %% check="patient-e/leaf" points=2
+check("patient-e/leaf", patient_e)
+
+# %% check="patient-e/evidence" points=1
+check("patient-e/evidence", patient_e)
+
+# %% check="patient-e/repair" points=2
+check("patient-e/repair", patient_e)
+
+# %% [markdown] id="chart-f" lang="en"
+# ### Patient F
+#
+# `patient_f`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+
+# %% [markdown] id="chart-f" lang="es" of="f52a50da7953"
+# ### Paciente F
+#
+# `patient_f`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+
+# %% solution="patient-f"
+### BEGIN SOLUTION
+patient_f = {
+    "name": MY_NAME,
+    "leaves": ["lr-group-scale"],
+    "evidence": ["2.1", 0.0003],
+    "parts": ["build_optimizer"],
+    "settings": {},
+}
+### END SOLUTION
+
+# %% check="patient-f/leaf" points=2
+check("patient-f/leaf", patient_f)
+
+# %% check="patient-f/evidence" points=1
+check("patient-f/evidence", patient_f)
+
+# %% check="patient-f/repair" points=2
+check("patient-f/repair", patient_f)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# All six again, each as your chart asks; in grey, how they were. Then the tree, from the top to the end.
+
+# %% [markdown] id="verify" lang="es" of="84fb359b0135"
+# ## 6 · Comprueba
+#
+# Otra vez los seis, cada uno como pide tu ficha; en gris, como estaban. Después el árbol, de arriba abajo.
+
+
+# %% id="treat" compare=true
+written = [patient_a, patient_b, patient_c, patient_d, patient_e, patient_f]
+charts = {letter: chart for letter, chart in zip(LETTERS, written, strict=True) if isinstance(chart, dict)}
+after = {}
+print(f"{'':4}{t('before'):30} {t('after'):14} {t('parts')}")
+for letter in LETTERS:
+    chart = charts.get(letter)
+    if not chart:
+        print(f"{letter:4}{t('no-chart')}")
+        continue
+    repair = {"parts": chart.get("parts", []), "settings": chart.get("settings", {})}
+    after[letter] = patients[letter].train(runs / f"{letter}-treated", **repair)
+    before_leaf, after_leaf = (stability.check(run.path).leaf for run in (charts_of[letter], after[letter]))
+    what = ", ".join([*repair["parts"], *repair["settings"]])
+    print(f"{letter:4}{before_leaf or t('healthy'):30} {after_leaf or t('healthy'):14} {what}")
+
+# %% id="before-after" folded=true
+figure = Figure(figsize=(9.4, 1.9), layout="constrained")
+for axes, letter in zip(figure.subplots(1, 6, sharey=True), LETTERS, strict=True):
+    axes.axhline(6.238, color="black", linestyle="--", linewidth=1)
+    axes.plot(*charts_of[letter].columns.column("loss"), color="0.65", linewidth=1)
+    if letter in after:
+        axes.plot(*after[letter].columns.column("loss"), color="#0072b2")
+    axes.set_title(letter, weight="bold", fontsize=10)
+    axes.set(ylim=(0, 12), xlabel=t("step"))
+    axes.tick_params(labelsize=7)
+Picture().show(figure, t("before-after-alt"))
+
+# %% [markdown] id="look-back" lang="en"
+# Now look back at what the curves alone had told you.
+
+# %% [markdown] id="look-back" lang="es" of="497382ddd8c3"
+# Ahora mira atrás: qué te habían dicho las curvas por sí solas.
+
+# %% id="compare-first-look" compare=true
+sound = [letter for letter, chart in charts.items() if not chart.get("leaves")]
+compare("first-look", **{"first-look": sound[0] if len(sound) == 1 else "?"})
+
+# %% [markdown] id="what-it-says" lang="en"
+# Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
+# the wrong tensors, a first update of the wrong size, an accumulation that weighs micro-batches alike. Those runs
+# learn, and nobody would have looked at them twice. A model of a hundred layers trained for a month would have
+# paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
+# each part does what its name says.
+#
+# ## 7 · Explain: the post-mortem
+#
+# Whoever owns the run with **two** faults was not there. Write to them, in the cell below, what an engineer would
+# want to read, in eight to twelve sentences: the symptom, as it looked before you knew; the evidence, with figures;
+# both causes, and why the second could not be seen (or not be trusted) before the first was repaired; the repair,
+# and the figure that proves it; and one measure that would have caught it on the first day. (Five points, one for
+# each.)
+
+# %% [markdown] id="what-it-says" lang="es" of="b9f0ae5fbbf2"
+# Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
+# decay en los tensores equivocados, una primera actualización de otro tamaño, una acumulación que pesa igual todos
+# los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
+# durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el loss baja; pregunta
+# si cada parte hace lo que dice su nombre.
+#
+# ## 7 · Explica: el informe
+#
+# Quien es dueño del run con **dos** fallos no estaba presente. Escríbele, en la celda de abajo, lo que querría leer
+# alguien de ingeniería, en ocho a doce oraciones: el síntoma, como se veía antes de saber nada; la evidencia, con
+# números; las dos causas, y por qué la segunda no se podía ver (o no era de fiar) antes de reparar la primera; la
+# reparación y el número que la demuestra; y una medida que lo habría descubierto el primer día. (Cinco puntos, uno
+# por cada parte.)
+
+# %% [markdown] answer="post-mortem" points=5 lang="en"
+# *Symptom.* The loss of the run rises a little instead of falling, while the log shows no NaN and no warning.
+# *Evidence.* At question 1.4 all targets were the token two places on, and none the next one. After that was
+# repaired, question 2.3 showed that the optimizer moved nearly every weight up the gradient instead of down.
+# *Causes.* The loss shifts targets that the loader has shifted already, so the model is taught to predict t + 2; and
+# the optimizer was built to maximise. As long as the targets were wrong, a loss that does not fall was what one would
+# expect, and it could be blamed on them: the second fault had an alibi. *Repair.* `loss` and `build_optimizer` put
+# back; trained again, the run passes the whole tree, and its loss falls from ln V to well below it. *Prevention.* A
+# dress rehearsal before each long run: decode one batch beside its targets, and take one step on a copy to see that
+# the loss of that batch falls.
+#
+# ---
+# **Rubric.** One point each, for the learner's own patient. (1) Symptom: what could be seen before the diagnosis,
+# without naming the cause. (2) Evidence: the question and its figure, for both walks. (3) Both causes, with the part
+# of the loop, and why the first hides or discredits the second. Two leaf names alone: half a point. (4) Repair, and
+# a figure after it (the tree passes, a loss, a ratio). “It works now” earns nothing. (5) A measure that is specific
+# to these faults and cheap: a probe at step 0, a test in CI, a rehearsal. “Be more careful” earns nothing.
+
+# %% [markdown] answer="post-mortem" points=5 lang="es" of="589dda7d2ca2"
+# *Síntoma.* El loss del run sube un poco en lugar de bajar, y en el log no hay NaN ni advertencias. *Evidencia.* En
+# la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
+# eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba del gradiente y no cuesta
+# abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le enseña a
+# predecir t + 2; y el optimizador se construyó para maximizar. Mientras los targets estaban mal, un loss que no baja
+# era lo esperable y se les podía achacar: el segundo fallo tenía coartada. *Reparación.* Se repusieron `loss` y
+# `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja de ln V hasta muy por debajo.
+# *Prevención.* Un ensayo antes de cada run largo: decodificar un batch junto a sus targets y dar un paso sobre una
+# copia para ver que el loss de ese batch baja.
+#
+# ---
+# **Rúbrica.** Un punto por cada parte, sobre el paciente propio. (1) Síntoma: lo que se podía ver antes del
+# diagnóstico, sin nombrar la causa. (2) Evidencia: la pregunta y su número, en los dos recorridos. (3) Las dos
+# causas, con la parte del bucle, y por qué la primera esconde o desacredita la segunda. Solo los nombres de dos
+# hojas: medio punto. (4) Reparación, y un número posterior (el árbol pasa, un loss, un cociente). «Ya funciona» no da
+# puntos. (5) Una medida propia de estos fallos y barata: una medida en el paso 0, una prueba en CI, un ensayo. «Tener
+# más cuidado» no da puntos.
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep: the whole phase
+#
+# | ask, in this order | figure | a first suspect |
+# |---|---|---|
+# | **1** did it start? | loss₀ − ln V within 0.5; ‖g‖ from 0.1 to 10; batch twice ÷ once = 1 | `init_weights`, `loss`, `get_batch` |
+# | **1** does it see only the past, and the next token? | targets shifted by one; no gradient from later tokens | `loss`, `build_model` |
+# | **2** is the schedule applying? | the rate of *every* group, at every step, against the one asked for | `lr_at`, `build_optimizer` |
+# | **3** are gradients sane? | usual ‖g‖ from 0.01 to 5; not every step clipped; nothing left over after a step | `clip_norm`, `step` |
+# | **4** do the losses move together? | falls; validation within 1 nat; no line of it in training | `load_data`, `lr_max` |
+# | **5** is the model sound? | std of each tensor ÷ what its role asks; norms in every block | `init_weights`, `build_model` |
+# | **6** is the optimizer coherent? | who decays; steps counted; first update ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
+# | resume | bit for bit the run that nobody killed | the checkpoint |
+#
+# One leaf at a time: repair, train again, walk again from the top. And the first rule of the ward: **a healthy run
+# exists.** Do not treat it.
+#
+# Here Phase 18 ends: the configuration is right. Phase 19 is about runs that break all the same.
+
+# %% [markdown] id="card" lang="es" of="79f208c549dd"
+# ## 8 · Una tarjeta para guardar: toda la fase
+#
+# | pregunta, en este orden | número | primer sospechoso |
+# |---|---|---|
+# | **1** ¿arrancó? | loss₀ − ln V dentro de 0.5; ‖g‖ de 0.1 a 10; batch doble ÷ simple = 1 | `init_weights`, `loss`, `get_batch` |
+# | **1** ¿ve solo el pasado, y el token siguiente? | targets desplazados en uno; ningún gradiente desde tokens posteriores | `loss`, `build_model` |
+# | **2** ¿se aplica el schedule? | el learning rate de *cada* grupo, en cada paso, frente al que se pidió | `lr_at`, `build_optimizer` |
+# | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
+# | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
+# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; normas en cada bloque | `init_weights`, `build_model` |
+# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; primera actualización ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
+# | reanudar | bit por bit, el run que nadie mató | el checkpoint |
+#
+# Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y la primera regla de la sala: **existe
+# el run sano.** No lo trates.
+#
+# Aquí termina la fase 18: la configuración es correcta. La fase 19 trata de los runs que se rompen de todos modos.
