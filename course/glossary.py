@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-_CODE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\{[^}]*\}|\]\([^)]*\)|--[\w-]+", re.DOTALL)
+_CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\{[^}]*\}|\]\([^)]*\)|--[\w-]+", re.DOTALL)
 
 
 @lru_cache(maxsize=1)
@@ -24,12 +24,14 @@ def _never() -> list[tuple[str, re.Pattern]]:
     ]
 
 
-def offence(spanish: str) -> tuple[str, str] | None:
-    """Return the first term that the Spanish text says in another way than the glossary, and the words found.
+def without_code(text: str) -> str:
+    """Return the text without code, formulas, placeholders, link targets and options, which are not prose."""
+    return _CODE.sub(" ", text)
 
-    Code, formulas, placeholders, link targets and options are not prose and are passed over.
-    """
-    prose = _CODE.sub(" ", spanish)
+
+def offence(spanish: str) -> tuple[str, str] | None:
+    """Return the first term that the Spanish text says in another way than the glossary, and the words."""
+    prose = without_code(spanish)
     for term, wording in _never():
         found = wording.search(prose)
         if found:
