@@ -1,4 +1,4 @@
-"""The `minigpt` command: train, sample, check, faults, dashboard, lr-find.
+"""The `minigpt` command: train, sample, check, card, faults, dashboard, lr-find.
 
 Each command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`. Bad input ends with
 one sentence on stderr and exit code 2.
@@ -17,7 +17,7 @@ from minigpt.messages import MiniGPTError, message, nearest, use_language
 # train several times slower than one. OpenMP reads this when torch is imported, which comes later.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-COMMANDS = ("train", "sample", "check", "faults", "dashboard", "lr-find")
+COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find")
 
 
 def main(argv: list[str] | None = None) -> int:

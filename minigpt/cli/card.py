@@ -1,0 +1,24 @@
+"""`minigpt card`: the whole stability check on one card, to print or to keep beside the screen.
+
+minigpt card > card.md
+minigpt card --html --lang es > ficha.html
+"""
+
+from __future__ import annotations
+
+from jsonargparse import Namespace
+
+from minigpt.cli.parser import Parser
+from minigpt.messages import message
+from minigpt.stability.card import as_html, as_markdown
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the form of the card."""
+    parser.add_argument("--html", action="store_true", help=message("card.html-help"))
+
+
+def run(arguments: Namespace) -> int:
+    """Print the card."""
+    print((as_html if arguments.html else as_markdown)(), end="")
+    return 0
