@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -90,6 +91,49 @@ def test_a_single_norm_that_is_missing_is_named_with_its_place(position, place, 
     found = check(tmp_path / "run")
     assert found.leaf == "missing-norm"
     assert found.end.values["place"] == named
+
+
+@pytest.mark.parametrize("fault", ["init-scale:3", "head-bias:1.5", "lr-too-low:1e-8"])
+def test_a_mild_fault_is_named_too(fault, tmp_path):
+    steps = 201 if fault.startswith("lr") else 2
+    train(Recipe(SMALL.replace(steps=steps, warmup_steps=1)).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == FAULTS[fault.partition(":")[0]].leaf
+
+
+@pytest.mark.parametrize("off", [lambda t, w: t / w, lambda t, w: (t + 1) / (w + 1)])
+def test_a_short_warm_up_that_is_off_by_one_is_named(off, tmp_path):
+    recipe = Recipe(SMALL)
+
+    def lr_at(step, config):
+        warm = step < config.warmup_steps
+        return config.lr_max * off(step, config.warmup_steps) if warm else recipe.lr_at(step, config)
+
+    train(dataclasses.replace(recipe, lr_at=lr_at), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "warmup-off-by-one"
+
+
+def losses_of(*stretches):
+    """Return metrics whose loss goes in straight lines: (steps, where to)."""
+    values = [6.0]
+    for steps, end in stretches:
+        values += np.linspace(values[-1], end, steps + 1)[1:].tolist()
+    return Columns([{"step": step, "loss": value} for step, value in enumerate(values)])
+
+
+@pytest.mark.parametrize(
+    ("stretches", "leaf"),
+    [
+        ([(300, 2.0), (400, 2.1)], None),
+        ([(300, 2.0), (20, 5.0), (100, 2.0)], None),  # a spike that recovers
+        ([(300, 2.0), (400, 4.5)], "diverging"),
+        ([(1000, 2.0), (60, 9.0)], "diverging"),
+        ([(20, 5.0), (40, 9.0)], "diverging"),  # before step 200 as well
+    ],
+)
+def test_what_is_learnt_must_not_be_lost_again_however_late(stretches, leaf):
+    found = walk(Evidence(vocab_size=403, metrics=losses_of(*stretches)), QUESTIONS)
+    assert found.leaf == leaf
+    assert found.verdict is (Verdict.FAIL if leaf else Verdict.PASS)
 
 
 def test_a_symptom_waits_for_its_cause_and_stands_without_one():
