@@ -18,6 +18,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -75,6 +76,7 @@ def always_init_scale(name: str, patient: Patient) -> dict:
     }
 
 
+@cache
 def points() -> dict[str, int]:
     """Return the points of each check of a chart, by name."""
     cells = read_source(find_lesson("18-08").folder / "lesson.py")

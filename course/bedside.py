@@ -123,7 +123,8 @@ class Bedside:
             axes.set_title(message(f"bedside.{key}"), fontsize=9)
             axes.set_xlabel(message("bedside.steps"), fontsize=8)
             axes.tick_params(labelsize=7)
-            axes.set_ylim(bottom=0)
+            if axes is not loss:
+                axes.set_ylim(bottom=0)
         return figure
 
     def _outcome(self, patient: str, question: Question | None, leaf: str | None) -> str:

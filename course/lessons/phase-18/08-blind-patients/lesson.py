@@ -47,10 +47,10 @@ from minigpt import stability
 from minigpt.stability.report import seen, show
 
 lesson("18-08")
+globals().setdefault("MY_NAME", ...)
 runs = Path("experiments") / "18-08"
 torch.set_num_threads(1)
 matplotlib.rcParams["font.size"] = 9
-globals().setdefault("MY_NAME", ...)
 
 # %% [markdown] id="name" lang="en"
 # ## 1 · Six runs that may misbehave
@@ -94,15 +94,17 @@ for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", 
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# Before you see anything: **how many of the six will have a loss curve that looks ill?** Five of them are.
+# Before you see anything: five of the six are broken. **How many of the six start at chance**, with a first loss
+# within 0.5 of ln V? **And how many end below it**, as a run that learns should?
 
-# %% [markdown] id="predict" lang="es" of="05acd439123a"
+# %% [markdown] id="predict" lang="es" of="5cc9a763266d"
 # ## 2 · Predice
 #
-# Antes de ver nada: **¿cuántos de los seis tendrán una curva de loss con mala cara?** Enfermos hay cinco.
+# Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan en el azar**, con un primer
+# loss a menos de 0.5 de ln V? **¿Y cuántos terminan por debajo**, como debe un run que aprende?
 
 # %% id="my-prediction"
-predict("first-guess", **{"looks-ill": ...})
+predict("curves", at_chance=..., below=...)
 
 # %% [markdown] id="look" lang="en"
 # ## 3 · Look at them
@@ -134,6 +136,12 @@ rows[0][0].set_ylabel(t("loss"))
 rows[1][0].set_ylabel(t("gradient"))
 Picture().show(figure, t("curves-alt"))
 
+# %% id="compare-curves" compare=true
+first = [run.metrics[0]["loss"] for run in charts_of.values()]
+last = [run.metrics[-1]["loss"] for run in charts_of.values()]
+at_chance, below = sum(abs(loss - 6.238) < 0.5 for loss in first), sum(loss < 5.738 for loss in last)
+compare("curves", at_chance=at_chance, below=below)
+
 # %% [markdown] id="first-look" lang="en"
 # Commit yourself once more, by the curves alone: **which one is healthy?** Put its letter in quotes.
 
@@ -141,7 +149,7 @@ Picture().show(figure, t("curves-alt"))
 # Comprométete otra vez, solo con las curvas: **¿cuál está sano?** Escribe su letra entre comillas.
 
 # %% id="my-first-look"
-predict("first-look", **{"first-look": ...})
+predict("first-look", healthy=...)
 
 # %% [markdown] id="rounds-together" lang="en"
 # ## 4 · Inspect
@@ -568,7 +576,7 @@ Picture().show(figure, t("before-after-alt"))
 
 # %% id="compare-first-look" compare=true
 sound = [letter for letter, chart in charts.items() if not chart.get("leaves")]
-compare("first-look", **{"first-look": sound[0] if len(sound) == 1 else "?"})
+compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="en"
 # Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
@@ -601,13 +609,13 @@ compare("first-look", **{"first-look": sound[0] if len(sound) == 1 else "?"})
 # por cada parte.)
 
 # %% [markdown] answer="post-mortem" points=5 lang="en"
-# *Symptom.* The loss of the run rises a little instead of falling, while the log shows no NaN and no warning.
+# *Symptom.* The loss of the run rises, from ln V to about 11, while the log shows no NaN and no warning.
 # *Evidence.* At question 1.4 all targets were the token two places on, and none the next one. After that was
 # repaired, question 2.3 showed that the optimizer moved nearly every weight up the gradient instead of down.
 # *Causes.* The loss shifts targets that the loader has shifted already, so the model is taught to predict t + 2; and
 # the optimizer was built to maximise. As long as the targets were wrong, a loss that does not fall was what one would
 # expect, and it could be blamed on them: the second fault had an alibi. *Repair.* `loss` and `build_optimizer` put
-# back; trained again, the run passes the whole tree, and its loss falls from ln V to well below it. *Prevention.* A
+# back; trained again, the run passes the whole tree, and its loss falls to about 5. *Prevention.* A
 # dress rehearsal before each long run: decode one batch beside its targets, and take one step on a copy to see that
 # the loss of that batch falls.
 #
@@ -618,14 +626,14 @@ compare("first-look", **{"first-look": sound[0] if len(sound) == 1 else "?"})
 # a figure after it (the tree passes, a loss, a ratio). “It works now” earns nothing. (5) A measure that is specific
 # to these faults and cheap: a probe at step 0, a test in CI, a rehearsal. “Be more careful” earns nothing.
 
-# %% [markdown] answer="post-mortem" points=5 lang="es" of="589dda7d2ca2"
-# *Síntoma.* El loss del run sube un poco en lugar de bajar, y en el log no hay NaN ni advertencias. *Evidencia.* En
+# %% [markdown] answer="post-mortem" points=5 lang="es" of="6f296ad5ef8a"
+# *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En
 # la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
 # eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba del gradiente y no cuesta
 # abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le enseña a
 # predecir t + 2; y el optimizador se construyó para maximizar. Mientras los targets estaban mal, un loss que no baja
 # era lo esperable y se les podía achacar: el segundo fallo tenía coartada. *Reparación.* Se repusieron `loss` y
-# `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja de ln V hasta muy por debajo.
+# `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja hasta cerca de 5.
 # *Prevención.* Un ensayo antes de cada run largo: decodificar un batch junto a sus targets y dar un paso sobre una
 # copia para ver que el loss de ese batch baja.
 #

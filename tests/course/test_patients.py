@@ -1,0 +1,120 @@
+"""Blind patients: drawn from a name, silent about what ails them, and curable."""
+
+import importlib.util
+import unicodedata
+
+import pytest
+import torch
+
+from course.judging import run_check
+from course.lesson import ROOT, find_lesson
+from course.messages import CourseError
+from course.patients import LETTERS, PARTS, ward
+from minigpt import stability
+from minigpt.faults import FAULTS
+
+NAMES = [f"learner {number}" for number in range(50)]
+
+
+def parts_of(ward_of_somebody):
+    return [sorted(patient.sick_parts()) for patient in ward_of_somebody.values()]
+
+
+@pytest.fixture(scope="module")
+def capstone():
+    """The benchmark, whose solver walks, repairs and walks again."""
+    spec = importlib.util.spec_from_file_location("capstone", ROOT / "benchmarks" / "capstone.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_is_healthy_one_has_two_faults_in_two_parts_and_four_have_one(name):
+    patients = ward(name)
+    assert list(patients) == list(LETTERS)
+    assert sorted(len(patient.leaves()) for patient in patients.values()) == [0, 1, 1, 1, 1, 2]
+    assert sorted(map(len, parts_of(patients))) == [0, 1, 1, 1, 1, 2]
+    leaves = [leaf for patient in patients.values() for leaf in patient.leaves()]
+    assert len(set(leaves)) == len(leaves) == 6
+
+
+def test_neighbours_have_other_patients():
+    drawn = {tuple(tuple(sorted(p.leaves())) for p in ward(name).values()) for name in NAMES}
+    assert len(drawn) == len(NAMES)
+    assert len({ward(name)["A"].config.seed for name in NAMES}) > 45
+
+
+def test_a_name_is_the_same_however_it_is_typed():
+    name = "Ángela Ruiz Robles"
+    typed = f"  {unicodedata.normalize('NFD', name).upper()} "
+    assert ward(typed) == ward(name)
+    assert [p.config.seed for p in ward(typed).values()] == [p.config.seed for p in ward(name).values()]
+
+
+@pytest.mark.parametrize("name", ["", "  ", None, 7, ...])
+def test_without_a_name_there_is_no_ward(name):
+    with pytest.raises(CourseError):
+        ward(name)
+
+
+def test_neither_recipe_nor_run_directory_names_a_fault(tmp_path):
+    patients = ward(NAMES[0]).values()
+    assert {tuple(patient.recipe().own_parts) for patient in patients} == {PARTS}
+    sick = next(patient for patient in patients if len(patient.leaves()) == 2)
+    run = sick.train(tmp_path / "run")
+    files = [file for file in (tmp_path / "run").rglob("*") if file.suffix in (".json", ".jsonl")]
+    told = repr(sick) + repr(sick.recipe()) + "".join(file.read_text(encoding="utf-8") for file in files)
+    assert [fault for fault in FAULTS if fault in told] == []
+    assert run.manifest["faults"] == []
+
+
+def test_a_repair_names_parts_and_settings_that_exist():
+    patient = ward(NAMES[0])["A"]
+    with pytest.raises(CourseError, match="init_weights"):
+        patient.recipe(parts=["init_weight"])
+    with pytest.raises(CourseError, match="clip_norm"):
+        patient.recipe(settings={"clip_norms": 1.0})
+    assert patient.recipe(settings={"clip_norm": 2.0}).config.clip_norm == 2.0
+
+
+def test_training_a_patient_leaves_the_random_state_alone(tmp_path):
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    ward(NAMES[0])["A"].train(tmp_path / "run")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_sealed_recipe_trains_as_the_open_one(tmp_path):
+    from course.patients import _broken
+    from minigpt.trainer import train
+
+    patient = next(p for p in ward(NAMES[1]).values() if p.leaves())
+    sealed, opened = patient.train(tmp_path / "sealed"), train(_broken(patient), tmp_path / "open")
+    assert sealed.column("loss")[1].tolist() == opened.column("loss")[1].tolist()
+    assert stability.check(sealed.path).leaf in patient.leaves()
+
+
+def test_the_tree_and_its_fixes_solve_a_ward_and_nothing_else_does(capstone):
+    name = NAMES[2]
+    assert capstone.share(name, capstone.solve) == (1.0, [])
+    assert capstone.share(name, capstone.nothing)[0] == 0
+    assert capstone.share(name, capstone.always_init_scale)[0] < 0.2
+
+
+def test_a_sick_patient_called_healthy_is_told_so():
+    letter, patient = next((letter, p) for letter, p in ward(NAMES[0]).items() if p.leaves())
+    check = find_lesson("18-08").checks[f"patient-{letter.lower()}/leaf"]
+    result = run_check(check, {"name": NAMES[0], "leaves": []})
+    assert result.wrong.key == "sick-called-healthy"
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [None, 7, "A", {}, {"name": 7}, {"name": NAMES[0], "evidence": "1.1", "leaves": None, "parts": None}],
+)
+def test_no_chart_is_beyond_a_sentence(chart):
+    for aspect in ("leaf", "evidence", "repair"):
+        result = run_check(find_lesson("18-08").checks[f"patient-a/{aspect}"], chart)
+        assert result.wrong.key in ("not-a-chart", "sick-called-healthy", "no-figure", "still-sick")
