@@ -37,9 +37,9 @@ def seen(finding: Finding, language: str | None = None) -> str:
 
 
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
-    """Return the walk as plain data for JSON.
+    """Return the walk as plain data for JSON; `docs/check.schema.json` describes it.
 
-    Keys: `verdict` (pass, fail or unknown), `leaf` (id or null), `findings` (question, asked, verdict, leaf,
+    Keys: `verdict` (pass, fail, phase-19 or unknown), `leaf` (id or null), `findings` (question, asked, verdict, leaf,
     seen, values), and with a leaf `means`, `change` and `lesson`.
     """
     data: dict[str, Any] = {
