@@ -34,7 +34,12 @@ from course.messages import CourseError, message
 
 COURSE_ID = "break-and-fix"
 LOCK_SECONDS = 30  # how long to wait for formgrader, or anybody else who writes, to finish
-LABELS = ("score", "test-cell", "free-response", "written", "comment")
+LABELS = ("score", "test-cell", "free-response", "written", "comment", "answer", "cell", "top", "comments")
+
+_STYLE = "<style>.rendered_html td, .rendered_html th {padding: 0 0.6em}</style>"
+_HEADINGS = re.compile(
+    r'<div class="panel-heading">.*?</div>|<div class="panel-footer">\s*<div>\s*<b>.*?</b>', re.DOTALL
+)
 
 
 class Ledger:
@@ -66,15 +71,14 @@ class Ledger:
         ]
 
     def has(self, result: dict) -> bool:
-        """Whether this very result was written to its end, and gradebook, notebook and feedback are there."""
+        """Whether this very result is written to its end, and no person changed a grade or comment since."""
         student = result["student"]
         try:
-            self.book.find_submission_notebook(self.lesson.slug, self.lesson.assignment, student)
-            entered = self._entered(student).read_text(encoding="utf-8")
+            entered = self._entered(student).read_text(encoding="utf-8") == self._state(result)
         except (MissingEntry, OSError):
             return False
         files = [self._file("autograded", student, "ipynb"), self._file("feedback", student, "html")]
-        return entered == result["made_of"] and all(file.exists() for file in files)
+        return entered and all(file.exists() for file in files)
 
     def write(self, result: dict) -> None:
         """Record one result; a note that all of it is there comes last, in case of a kill on the way."""
@@ -86,7 +90,15 @@ class Ledger:
         self.book.update_or_create_submission(name, student, **when)
         self._scores(result)
         write(self._file("feedback", student, "html"), self._feedback(notebook, result))
-        write(self._entered(student), result["made_of"])
+        write(self._entered(student), self._state(result))
+
+    def _state(self, result: dict) -> str:
+        """What a feedback page is made from: the result, and what a person gave and said."""
+        name, assignment = self.lesson.slug, self.lesson.assignment
+        notebook = self.book.find_submission_notebook(name, assignment, result["student"])
+        given = sorted((g.name, g.manual_score, g.extra_credit) for g in notebook.grades)
+        said = sorted((comment.name, comment.manual_comment) for comment in notebook.comments)
+        return result["made_of"] + json.dumps([given, said])
 
     def _entered(self, student: str) -> Path:
         return self.root / "autograded" / ".results" / self.lesson.assignment / f"{student}.entered"
@@ -185,9 +197,17 @@ class Ledger:
         page, _ = self.exporter.from_notebook_node(copy.deepcopy(notebook), resources)
         labels = {message(f"grade.label-{name}", "en"): name for name in LABELS}
         head, mark, rest = page.partition('<div class="panel-body">')
-        for english, name in labels.items():
-            head = head.replace(english, message(f"grade.label-{name}", result["language"]))
-        return head + mark + rest
+        head = re.sub(r'<script src="http[^"]*">\s*</script>', "", head)  # a page for a learner calls nobody
+
+        head = head.replace("</head>", f"{_STYLE}</head>")
+
+        def translated(text: str) -> str:
+            for english, name in labels.items():
+                text = text.replace(english, message(f"grade.label-{name}", result["language"]))
+            return text
+
+        rest = _HEADINGS.sub(lambda found: translated(found[0]), rest)  # no learner can write such a tag
+        return translated(head) + mark + rest
 
 
 def book_url(file: Path) -> str:
