@@ -4,7 +4,7 @@
 # Until now every lesson told you its subject. A real run does not. Somebody says “it does not look right”, or
 # nobody says anything, and you have a folder with a manifest, a log and some measurements.
 #
-# Here are six runs. They were drawn for you alone, from your name, out of the whole catalogue of faults: four
+# Here are six runs. They were drawn for you alone, from your name, out of all the faults of this course: four
 # have one fault, one has two, **and one is healthy**. Their folders do not say which. You will
 #
 # * read their evidence and walk the tree, question by question;
@@ -14,11 +14,11 @@
 # There is nothing new to learn in this lesson, and that is the point. Everything you need is on the cards of
 # the lessons before. Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="3d1b936096cf"
+# %% [markdown] id="why" lang="es" of="b10786874951"
 # Hasta ahora cada lección te decía su tema. Un run de verdad no lo dice. Alguien comenta «no se ve bien», o
 # nadie dice nada, y tú tienes una carpeta con un manifest, un log y unas medidas.
 #
-# Aquí hay seis runs. Se sortearon solo para ti, con tu nombre, de entre todo el catálogo de fallos: cuatro
+# Aquí hay seis runs. Se sortearon solo para ti, con tu nombre, de entre todos los fallos del curso: cuatro
 # tienen un fallo, uno tiene dos **y uno está sano**. Sus carpetas no dicen cuál es cuál. Vas a
 #
 # * leer su evidencia y recorrer el árbol, pregunta por pregunta;
@@ -585,7 +585,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
 # each part does what its name says.
 #
-# ## 7 · Explain: the post-mortem
+# ## 7 · Explain: the report
 #
 # Whoever owns the run with **two** faults was not there. Write to them, in the cell below, what an engineer would
 # want to read, in eight to twelve sentences: the symptom, as it looked before you knew; the evidence, with figures;
@@ -593,7 +593,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # and the figure that proves it; and one measure that would have caught it on the first day. (Five points, one for
 # each.)
 
-# %% [markdown] id="what-it-says" lang="es" of="b9f0ae5fbbf2"
+# %% [markdown] id="what-it-says" lang="es" of="56c0ee811373"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
 # decay en los tensores equivocados, una primera actualización de otro tamaño, una acumulación que pesa igual todos
 # los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
@@ -613,7 +613,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # *Evidence.* At question 1.4 all targets were the token two places on, and none the next one. After that was
 # repaired, question 2.3 showed that the optimizer moved nearly every weight up the gradient instead of down.
 # *Causes.* The loss shifts targets that the loader has shifted already, so the model is taught to predict t + 2; and
-# the optimizer was built to maximise. As long as the targets were wrong, a loss that does not fall was what one would
+# the optimizer was built to climb. As long as the targets were wrong, a loss that does not fall was what one would
 # expect, and it could be blamed on them: the second fault had an alibi. *Repair.* `loss` and `build_optimizer` put
 # back; trained again, the run passes the whole tree, and its loss falls to about 5. *Prevention.* A
 # dress rehearsal before each long run: decode one batch beside its targets, and take one step on a copy to see that
@@ -626,7 +626,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # a figure after it (the tree passes, a loss, a ratio). “It works now” earns nothing. (5) A measure that is specific
 # to these faults and cheap: a probe at step 0, a test in CI, a rehearsal. “Be more careful” earns nothing.
 
-# %% [markdown] answer="post-mortem" points=5 lang="es" of="6f296ad5ef8a"
+# %% [markdown] answer="post-mortem" points=5 lang="es" of="c0c20a5cfe39"
 # *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En
 # la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
 # eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba del gradiente y no cuesta
