@@ -21,11 +21,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attacks import ATTACKS, Attack  # benchmarks/attacks.py
+from attacks import CODE, Attack  # benchmarks/attacks.py
+from attacks_files import FILES
 
 from course.grade.classroom import grade_assignment, read_notebook
 from course.lesson import ROOT, Lesson, find_lesson
 
+ATTACKS = CODE + FILES
 SECONDS = 8.0  # a question's wall clock here; far above the second that an honest one takes
 SECRET = "the-gradebook-of-everybody"
 MARK = "61803"  # seconds that a process left behind sleeps; names it in the process table
