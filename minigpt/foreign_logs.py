@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, AnyStr
 
 import numpy as np
 import orjson
@@ -35,6 +35,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
 }
 MISSING = {"", "na", "n/a", "none", "null", "-"}
 FAR = 2**53  # beyond this a step is no exact number
+LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
 
 
 class ForeignLogError(MiniGPTError):
@@ -255,9 +256,17 @@ def _rows(path: Path) -> Iterator[tuple[object, Mapping[str, Any]]]:
         raise ForeignLogError("foreign.cannot-read", path=path, detail=error.strerror or error) from error
 
 
+def _lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]:
+    """Yield every line with its number, and refuse one that would fill the memory."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST), file.read(0)), start=1):
+        if len(line) == LONGEST:
+            raise ForeignLogError("foreign.bad-line", path=path, line=number)
+        yield number, line
+
+
 def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in _lines(file, path):
             if not line.strip():
                 continue
             try:
@@ -290,10 +299,10 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        head = file.readline()
+        head = file.readline(LONGEST)
         file.seek(0)
         delimiter = max(",;\t", key=head.count)
-        reader = csv.reader(file, delimiter=delimiter)
+        reader = csv.reader((line for _, line in _lines(file, path)), delimiter=delimiter)
         try:
             header = [name.strip() for name in next(reader, [])]
             for fields in reader:

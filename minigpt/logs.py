@@ -55,7 +55,7 @@ class Columns:
         """Take records that are already in memory; every one has a `step`."""
         self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         self._whole: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._add(list(records))
+        self.add(list(records))
 
     @classmethod
     def read(cls, path: Path) -> Columns:
@@ -67,7 +67,7 @@ class Columns:
         columns = cls()
         with _without_collector():
             for records in _blocks(path):
-                columns._add(records)
+                columns.add(records)
         return columns
 
     @classmethod
@@ -100,7 +100,8 @@ class Columns:
                 self._parts[name] = [self._whole[name]]
         return self._whole[name]
 
-    def _add(self, records: list[dict[str, Any]]) -> None:
+    def add(self, records: list[dict[str, Any]]) -> None:
+        """Append records, every one with a `step`; some thousands at a time are quickest."""
         try:
             steps = np.array(array("q", map(itemgetter("step"), records)))
         except (KeyError, TypeError):  # a record without a step has no place in a column

@@ -21,7 +21,8 @@ from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
 from minigpt.stability.comparison import compare, comparison_as_data, show_comparison
 from minigpt.stability.report import as_data, show
 
-LOSS_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health
+LOSS_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
+END_QUESTIONS = ("4.1b",)  # nor does one that ends in doubt
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
 
 
@@ -58,7 +59,7 @@ def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return walk(evidence, QUESTIONS, whole, needs=LOSS_QUESTIONS)
+        return walk(evidence, QUESTIONS, whole, LOSS_QUESTIONS, END_QUESTIONS)
     for option in ("columns", "vocab_size", "from_checkpoint"):
         if arguments[option]:
             raise ForeignLogError(

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from minigpt.logs import NON_FINITE, Columns
 from minigpt.messages import MiniGPTError
 
 HEADER = b":W&B\xe1\xbe"  # then one byte for the version
 BLOCK = 1 << 15
+ROWS = 10_000  # that are taken in at a time
 PIECE = struct.Struct("<IHB")  # checksum, length, type
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
@@ -55,24 +56,28 @@ def read_wandb(folder: str | Path) -> WandbRun:
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
-    run, rows = WandbRun(folder.name), []
+    run, rows, count = WandbRun(folder.name), [], 0
     try:
-        content = files[0].read_bytes()
-        if not content.startswith(HEADER):
-            raise ValueError("header")
-        for data in _records(content):
-            record = Record.FromString(data)
-            kind = record.WhichOneof("record_type")
-            if kind == "run":
-                run.name = record.run.display_name or record.run.run_id or run.name
-                run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-            elif kind == "history":
-                rows.append(_row(record.history, len(rows)))
+        with files[0].open("rb") as file:
+            if file.read(len(HEADER)) != HEADER:
+                raise ValueError("header")
+            for data in _records(file):
+                record = Record.FromString(data)
+                kind = record.WhichOneof("record_type")
+                if kind == "run":
+                    run.name = record.run.display_name or record.run.run_id or run.name
+                    run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+                elif kind == "history":
+                    rows.append(_row(record.history, count))
+                    count += 1
+                if len(rows) == ROWS:  # a long run is never in memory as dictionaries
+                    run.columns.add(rows)
+                    rows.clear()
     except (OSError, ValueError, DecodeError) as error:
         detail = getattr(error, "strerror", None) or type(error).__name__
         raise WandbError("dashboard.bad-wandb-file", path=files[0], detail=detail) from error
     run.config.pop("_wandb", None)
-    run.columns = Columns(rows)
+    run.columns.add(rows)
     if not len(run.columns):
         raise WandbError("dashboard.empty-wandb-run", path=folder)
     return run
@@ -89,18 +94,20 @@ def _row(history: Any, index: int) -> dict[str, Any]:
     return named | {"step": int(step if step is not None else index)}
 
 
-def _records(content: bytes) -> Iterator[bytes]:
+def _records(file: BinaryIO) -> Iterator[bytes]:
     """Yield the payload of every whole record, its pieces put together."""
     position, parts = len(HEADER) + 1, b""
-    while position + PIECE.size <= len(content):
+    file.seek(position)
+    while True:
         left = BLOCK - position % BLOCK
         if left < PIECE.size:  # the rest of a block is padding
-            position += left
-            continue
-        _, length, kind = PIECE.unpack_from(content, position)
-        position += PIECE.size
-        piece = content[position : position + length]
-        position += length
+            position = file.seek(position + left)
+        head = file.read(PIECE.size)
+        if len(head) < PIECE.size:
+            return
+        _, length, kind = PIECE.unpack(head)
+        piece = file.read(length)
+        position += PIECE.size + length
         if len(piece) < length or kind not in (WHOLE, FIRST, MIDDLE, LAST):
             return  # the writer was cut off
         parts = parts + piece if kind in (MIDDLE, LAST) else piece

@@ -39,8 +39,8 @@ def seen(finding: Finding, language: str | None = None) -> str:
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
     """Return the walk as plain data for JSON; `docs/check.schema.json` describes it.
 
-    Keys: `verdict` (pass, fail, phase-19 or unknown), `leaf` (id or null), `findings` (question, asked, verdict, leaf,
-    seen, values), and with a leaf `means`, `change` and `lesson`.
+    Keys: `verdict` (pass, fail, phase-19 or unknown), `leaf` (id or null), `findings` (question, asked,
+    verdict, leaf, seen, values), and with a leaf `means`, `change` and `lesson`.
     """
     data: dict[str, Any] = {
         "verdict": walk.verdict.value,

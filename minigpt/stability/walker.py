@@ -23,6 +23,7 @@ class Walk:
 
     findings: tuple[Finding, ...]
     needs: tuple[str, ...] = ()  # questions of which health takes an answer to one; none named: to any at all
+    must_pass: tuple[str, ...] = ()  # questions that health takes a pass from
 
     @property
     def end(self) -> Finding | None:
@@ -47,7 +48,8 @@ class Walk:
             return self.end.verdict
         answers = [finding for finding in self.findings if not self.needs or finding.question in self.needs]
         measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in answers)
-        return Verdict.PASS if measured else Verdict.UNKNOWN
+        passed = {finding.question for finding in self.findings if finding.verdict is Verdict.PASS}
+        return Verdict.PASS if measured and passed.issuperset(self.must_pass) else Verdict.UNKNOWN
 
 
 def _judged(question: Question, evidence: Evidence) -> Finding:
@@ -59,20 +61,25 @@ def _judged(question: Question, evidence: Evidence) -> Finding:
 
 
 def walk(
-    evidence: Evidence, questions: Sequence[Question], whole: bool = False, needs: tuple[str, ...] = ()
+    evidence: Evidence,
+    questions: Sequence[Question],
+    whole: bool = False,
+    needs: tuple[str, ...] = (),
+    must_pass: tuple[str, ...] = (),
 ) -> Walk:
     """Ask `questions` of `evidence` in order.
 
     Args:
         whole: go on after the first failing leaf, to show all of the tree.
         needs: questions of which one must have an answer before a run counts as healthy.
+        must_pass: questions that must all pass before it does.
     """
     findings = []
     for question in questions:
         findings.append(_judged(question, evidence))
         if findings[-1].verdict in ENDS_THE_WALK and not findings[-1].symptom and not whole:
             break
-    found = Walk(tuple(findings), tuple(needs))
+    found = Walk(tuple(findings), tuple(needs), tuple(must_pass))
     if found.end and not whole:
-        found = Walk(found.findings[: found.findings.index(found.end) + 1], found.needs)
+        found = Walk(found.findings[: found.findings.index(found.end) + 1], found.needs, found.must_pass)
     return found

@@ -58,6 +58,27 @@ def test_a_loss_far_above_chance_without_a_probe_is_unknown(tmp_path, command):
     assert command("check", log, "--vocab-size", V).code == 3
 
 
+@pytest.mark.parametrize("vocabulary", [(), ("--vocab-size", V)])
+@pytest.mark.parametrize("every", [1, 10, 100])
+@pytest.mark.parametrize("rises_for", [300, 3000])
+def test_a_late_divergence_is_never_healthy(rises_for, every, vocabulary, tmp_path, command):
+    values = losses(3000) + [1.0 + 0.05 * step for step in range(rises_for)]
+    log = write_csv(tmp_path / "log.csv", values[::every], steps=range(0, len(values), every))
+    assert command("check", log, *vocabulary).code == 1
+
+
+def test_a_log_that_ends_in_doubt_is_unknown(tmp_path, command):
+    values = losses(1000) + [LN_V * 2] * 10
+    assert command("check", write_csv(tmp_path / "log.csv", values), "--vocab-size", V).code == 3
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, command, monkeypatch):
+    monkeypatch.setattr("minigpt.foreign_logs.LONGEST", 1000)
+    for name, start in (("log.jsonl", "[1, "), ("log.csv", "step,loss\n0,1")):
+        (tmp_path / name).write_text(start + "1" * 2000)
+        assert "cannot be read" in command("check", tmp_path / name).sentence
+
+
 @pytest.mark.parametrize("nan", ["nan", "NaN", "inf", "-Infinity"])
 def test_a_loss_that_is_no_number_is_never_healthy(nan, tmp_path, command):
     values = losses()
