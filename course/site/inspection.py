@@ -45,6 +45,7 @@ def faults(folder: Path, lessons: list[Lesson]) -> list[str]:
             found += [
                 message("site.bad-label", **where, what=label)
                 for label in _foreign(lesson, code, _labels(pages[file]))
+                if label not in _quoted(pages[file])
             ]
     return found
 
@@ -108,6 +109,11 @@ def _labels(page: BeautifulSoup) -> list[str]:
     return [tag.get_text() for tag in marked] + [
         tag.get("alt") or tag["aria-label"] for tag in described if tag.get("class") != ["formula"]
     ]
+
+
+def _quoted(page: BeautifulSoup) -> set[str]:
+    """Words that the prose names as code: such a word is no label, whatever it says in a language."""
+    return {tag.get_text().strip("\"'") for tag in page.select(":not(pre) > code")}
 
 
 def _foreign(lesson: Lesson, code: str, labels: list[str]) -> list[str]:

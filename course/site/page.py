@@ -29,7 +29,7 @@ from pygments.lexers import PythonLexer
 
 from course.build import release_notebook, source_notebook
 from course.lesson import Lesson
-from course.messages import message
+from course.messages import CourseError, message, one_line
 from course.source import Cell, read_source
 from minigpt.messages import LANGUAGES
 
@@ -121,17 +121,25 @@ class _Prose(IPythonRenderer):
         return _formula(body)
 
     def block_math(self, body: str) -> str:
-        return f"<p>{_formula(body)}</p>"
+        return f'<p class="scroll" tabindex="0">{_formula(body)}</p>'
 
 
 def _formula(tex: str) -> str:
-    """Draw a formula as SVG in the colour of the text."""
+    """Draw a formula as SVG in the colour of the text.
+
+    Raises:
+        CourseError: it is more than matplotlib can set.
+    """
     picture = io.BytesIO()
-    depth = math_to_image(f"${tex.strip()}$", picture, format="svg", dpi=72)
+    try:
+        depth = math_to_image(f"${tex.strip()}$", picture, format="svg", dpi=72)
+    except ValueError as error:
+        raise CourseError("site.formula", formula=tex.strip(), error=one_line(error)) from None
     svg = picture.getvalue().decode()
     svg = svg[svg.index("<svg") :]
     width, height = (float(re.search(rf'{side}="([\d.]+)pt"', svg)[1]) for side in ("width", "height"))
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    ground = r'<g id="patch_1">.*?</g>'
+    svg = re.sub(rf"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|{ground}", "", svg, flags=re.DOTALL)
     size = f"width:{width / 10:.2f}em;height:{height / 10:.2f}em;vertical-align:{-depth / 10:.2f}em"
     label = Markup.escape(tex.strip())
     return svg.replace("<svg", f'<svg class="formula" role="img" aria-label="{label}" style="{size}"', 1)

@@ -14,10 +14,10 @@ from course.build import source_notebook
 from course.cli import main
 from course.execute import execute
 from course.lesson import all_lessons, find_lesson
-from course.messages import message
+from course.messages import CourseError, message
 from course.site import executed, write_site
 from course.site.inspection import faults
-from course.source import read_source
+from course.source import read_source, stamped
 from minigpt.messages import LANGUAGES, use_language
 
 FIRST = "18-01"
@@ -81,6 +81,7 @@ def test_a_page_has_stubs_plots_figures_and_its_own_language(small_site, code):
     assert len(stubs) == 2 and all("raise NotImplementedError" in stub for stub in stubs)
     assert [tag.get_text() for tag in page.select("pre.output")] == ["6.2383"]
     assert len(page.select(".plot img")) == 1 and len(page.select("svg.formula")) == 1
+    assert not page.select("svg #patch_1") and len(page.select("svg use")) == 3  # no ground, three letters
     for name in lesson.checks:
         assert lesson.texts.text(name, code) in page.select_one("main").get_text()
     assert page.html["lang"] == code and lesson.prerequisites[code] in page.get_text()
@@ -136,6 +137,14 @@ def test_a_real_lesson_speaks_spanish_in_every_output(tmp_path):
     ]
     plots = [page.count("<img ") for page in pages]
     assert plots[0] == plots[1] > 4
+
+
+def test_a_formula_that_cannot_be_drawn_is_told(copied, tmp_path):
+    file = copied / "lesson.py"
+    file.write_text(file.read_text(encoding="utf-8").replace(r"\ln V", r"\nothing V"), encoding="utf-8")
+    file.write_text(stamped(file), encoding="utf-8")
+    with pytest.raises(CourseError, match="nothing V"):
+        write_site([find_lesson("18-90")], tmp_path / "site", not_run)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
