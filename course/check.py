@@ -82,6 +82,10 @@ class Check:
         """Return None when the output is right, else `wrong(key, expected, actual)`."""
         raise NotImplementedError
 
+    def tie(self, output: object) -> str | None:
+        """Return what has to be the same in every check of one submission, such as a name; or None."""
+        return None
+
 
 def load_module(file: Path) -> ModuleType:
     """Run a lesson's Python file (its folder need not be a package) and return it as a module.

@@ -31,6 +31,7 @@ class Result:
     case: dict
     cases: int
     printed: str
+    tie: str | None = None
 
 
 def visible_seed(check: Check) -> int:
@@ -88,7 +89,18 @@ def run_check(check: Check, answer: object, seed: int | None = None) -> Result:
         fault = judge(check, case, outcome)
         if fault is not None:
             return Result(fault, case, len(cases), printed)
-    return Result(None, {}, len(cases), printed)
+    return Result(None, {}, len(cases), printed, tie_of(check, outcome))
+
+
+def tie_of(check: Check, outcome: dict) -> str | None:
+    """What a passed check says has to be the same all over the submission: cut to a line, and only text."""
+    tie = check.tie(outcome["output"])
+    return " ".join(tie.split())[:200] if type(tie) is str else None
+
+
+def untied(check: Check, tie: str, first: str) -> Wrong:
+    """The failure of a check that passed, but for something else than the first one of the submission."""
+    return Wrong("check.untied", values={"name": check.answer, "tie": tie, "first": first})
 
 
 def explain(fault: Wrong, check: Check, case: dict, texts: LessonTexts, code: str | None = None) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from course import kernel_errors, landing, progress
 from course.check import Check, find_check
-from course.judging import WIDTH, Result, explain, run_check
+from course.judging import WIDTH, Result, explain, run_check, untied
 from course.lesson import Lesson, find_lesson
 from course.messages import CourseError, message
 from course.probing import NotWritten
@@ -33,6 +33,7 @@ GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 CHECK_SECONDS = 60  # an answer that takes longer loops for ever
 
 _open: Lesson | None = None
+_ties: dict[str, str] = {}  # by lesson, what its checks have to agree on
 
 
 class CheckFailed(AssertionError):
@@ -96,8 +97,14 @@ def check(name: str, answer: object) -> None:
     result = _run_in_time(found, answer)
     if result.printed.strip():
         print(result.printed.rstrip())
-    if result.wrong is not None:
-        raise CheckFailed(explain(result.wrong, found, result.case, current.texts))
+    fault = result.wrong
+    if result.tie is not None and fault is None:
+        if found is next(iter(current.checks.values())):
+            _ties[current.id] = result.tie
+        first = _ties.setdefault(current.id, result.tie)
+        fault = untied(found, result.tie, first) if result.tie != first else None
+    if fault is not None:
+        raise CheckFailed(explain(fault, found, result.case, current.texts))
     line = message("check.passed", title=current.texts.text(name))
     print(GREEN + textwrap.fill(line, WIDTH, subsequent_indent="  ") + PLAIN)
     _keep_progress(current, name)

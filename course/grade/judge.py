@@ -16,7 +16,7 @@ from course.check import Check
 from course.grade.cells import needed, plain_python
 from course.grade.normalise import HandedIn, answers, whole
 from course.grade.workshop import Workshop
-from course.judging import draw_cases, explain, judge
+from course.judging import draw_cases, explain, judge, tie_of, untied
 from course.lesson import Lesson
 from course.messages import CourseError, message
 
@@ -54,6 +54,7 @@ def grade(
             outcome = _ask(checks, sources, exercise, seed, workshop, modes)
         for check in checks:
             result["checks"][check.name] = _verdict(check, outcome[check.name], seed, lesson, code)
+    _hold_together(result, lesson, code)
     points = {cell.id: cell.metadata.nbgrader.points for cell in release.cells if _is_check(cell)}
     for name, verdict in result["checks"].items():
         verdict["points"] = float(points[name.replace("/", "_")]) if verdict["passed"] else 0.0
@@ -122,7 +123,21 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
             "printed": printed,
         }
     text = message("check.passed", code, title=lesson.texts.text(check.name, code))
-    return {"passed": True, "key": None, "text": text, "printed": printed}
+    tie = tie_of(check, outcomes[-1])
+    return {"passed": True, "key": None, "text": text, "printed": printed} | ({"tie": tie} if tie else {})
+
+
+def _hold_together(result: dict, lesson: Lesson, code: str) -> None:
+    """Fail what passed for something else than the first check of the submission did; tell what that was."""
+    ties = {name: verdict["tie"] for name, verdict in result["checks"].items() if "tie" in verdict}
+    first = next(iter(ties.values()), None)
+    if first is not None:
+        result["notes"].append(message("grade.tie", code, tie=first))
+    for name, tie in ties.items():
+        if tie != first:
+            fault = untied(lesson.checks[name], tie, first)
+            text = whole(explain(fault, lesson.checks[name], {}, lesson.texts, code))
+            result["checks"][name] |= {"passed": False, "key": fault.key, "text": text}
 
 
 def _is_check(cell: NotebookNode) -> bool:

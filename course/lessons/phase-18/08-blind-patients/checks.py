@@ -23,6 +23,9 @@ class Given(Check):
     def probe(self, answer, case):
         return {"kind": type(answer).__name__, "name": str(answer)[:200]}
 
+    def tie(self, output):
+        return output["name"].casefold()
+
     def judge(self, case, output):
         if output["kind"] != "str":
             return wrong("name-not-text", actual=output["kind"])
@@ -77,6 +80,9 @@ class _Chart(Check):
         if given < true:
             return wrong("one-more-behind", leaf=min(given))
         return wrong("one-too-many" if given > true else "other-leaf", leaf=min(given - true))
+
+    def tie(self, output):
+        return output["chart"]["name"].casefold()
 
     def found(self, patient, chart):
         """What is wrong with the chart besides its leaves, or None."""
