@@ -1,12 +1,16 @@
 """Hostile and broken submissions of lesson 18-01 against `course grade`: what does each one get?
 
-    python benchmarks/adversary.py                # all of them, one line each, and the four bars
-    python benchmarks/adversary.py --only bomb    # one kind
-    python benchmarks/adversary.py --stock        # the same files through stock nbgrader, which takes long
+    python benchmarks/adversary.py                       # all of them, one line each, and the five bars
+    python benchmarks/adversary.py --only bomb           # one kind
+    python benchmarks/adversary.py --stock               # stock nbgrader beside it, on those it would survive
+    python benchmarks/adversary.py --stock --sample 3    # three of each kind
 
 A submission is the reference solution with something done to it, so the honest rest of it must keep its
 points: exactly the checks in `lost` may be lost. Bars: no cheat scores, nothing leaks, nobody else is harmed,
 no right answer is marked wrong, everybody gets a result.
+
+Stock nbgrader gets each submission alone, without the training cells that no check needs (they would take it
+half a minute each). Bombs and sabotage are not given to it: nothing would hold them.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +32,10 @@ from attacks_files import FILES
 
 from course.grade.classroom import grade_assignment, read_notebook
 from course.lesson import ROOT, Lesson, find_lesson
+from course.source import read_source
 
 ATTACKS = CODE + FILES
+STOCK_SECONDS = 120
 SECONDS = 8.0  # a question's wall clock here; far above the second that an honest one takes
 SECRET = "the-gradebook-of-everybody"
 MARK = "61803"  # seconds that a process left behind sleeps; names it in the process table
@@ -54,8 +62,8 @@ class Outcome:
         return self.seen and not self.leaked and self.lost == self.expected
 
 
-def hand_in(root: Path, lesson: Lesson, attacks: list[Attack]) -> None:
-    """Write every submission, two honest neighbours and a secret below `root`."""
+def hand_in(root: Path, lesson: Lesson, attacks: list[Attack], cells: set[str] | None = None) -> None:
+    """Write every submission, two honest neighbours and a secret below `root`; of code only those `cells`."""
     solution = json.loads(lesson.built("solutions").read_text(encoding="utf-8"))
     release = json.loads(lesson.built("en").read_text(encoding="utf-8"))
     answers = {cell["id"]: "".join(cell["source"]) for cell in solution["cells"]}
@@ -63,6 +71,9 @@ def hand_in(root: Path, lesson: Lesson, attacks: list[Attack]) -> None:
         cell["source"] = "".join(cell["source"])
         if cell["metadata"].get("nbgrader", {}).get("solution"):
             cell["source"] = answers[cell["id"]]
+    if cells is not None:
+        kept = [cell for cell in release["cells"] if cell["cell_type"] != "code" or cell["id"] in cells]
+        release["cells"] = kept
     (root / "gradebook-secret.txt").write_text(SECRET)
     honest = [Attack(name, "right") for name in NEIGHBOURS]
     for attack in [*honest, *attacks]:
@@ -136,42 +147,68 @@ def running(mark: str) -> list[str]:
     return found
 
 
-def stock(root: Path, lesson: Lesson, attacks: list[Attack]) -> dict[str, str]:
-    """Each submission alone through stock nbgrader, in a course directory of its own."""
-    found = {}
-    for attack in attacks:
-        if attack.kind in ("leak", "sabotage", "bomb"):
-            found[attack.name] = "not tried: nothing would hold it"
-            continue
-        with tempfile.TemporaryDirectory() as name:
-            course = Path(name)
-            shutil.copytree(
-                ROOT / "solutions", course / "solutions", ignore=shutil.ignore_patterns("experiments")
-            )
-            shutil.copy(ROOT / "course" / "nbgrader_config.py", course)
-            source = root / "submitted" / attack.name
-            shutil.copytree(source, course / "submitted" / attack.name, symlinks=True)
-            command = [sys.executable, "-m", "nbgrader"]
-            subprocess.run(
-                [*command, "generate_assignment", lesson.assignment], cwd=course, capture_output=True
-            )
-            try:
-                done = subprocess.run(
-                    [*command, "autograde", lesson.assignment], cwd=course, capture_output=True, timeout=300
-                )
-            except subprocess.TimeoutExpired:
-                found[attack.name] = "hangs"
-                continue
-            found[attack.name] = _stock_score(course, lesson, attack) if done.returncode == 0 else "no result"
-    return found
+def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> dict[str, str]:
+    """What stock nbgrader makes of each submission: its points, or a word for what happened."""
+    cells = read_source(lesson.folder / "lesson.py")
+    needed = {cell.grade_id for cell in cells if cell.setup or cell.role in ("solution", "check")}
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(workers) as pool:
+        start = Path(name, "start")
+        shutil.copytree(ROOT / "solutions", start / "solutions", ignore=shutil.ignore_patterns("experiments"))
+        shutil.copy(ROOT / "course" / "nbgrader_config.py", start)
+        _nbgrader(start, "generate_assignment", lesson.assignment)
+        tried = [attack for attack in attacks if attack.kind not in ("sabotage", "bomb")]
+
+        def one(attack: Attack) -> str:
+            course = shutil.copytree(start, Path(name, attack.name))
+            hand_in(course, lesson, [attack], needed)
+            for neighbour in NEIGHBOURS:
+                shutil.rmtree(course / "submitted" / neighbour)
+            found = _stock_outcome(course, lesson, attack)
+            shutil.rmtree(course, ignore_errors=True)
+            return found
+
+        return dict(zip([attack.name for attack in tried], pool.map(one, tried), strict=True))
 
 
-def _stock_score(course: Path, lesson: Lesson, attack: Attack) -> str:
+def _stock_outcome(course: Path, lesson: Lesson, attack: Attack) -> str:
+    try:
+        done = _nbgrader(course, "autograde", lesson.assignment)
+    except subprocess.TimeoutExpired:
+        return "hangs"
+    graded = course / "autograded" / attack.name / lesson.assignment / f"{lesson.slug}.ipynb"
+    if done.returncode or not graded.exists():
+        return "no result"
+    outputs = [cell.get("outputs", []) for cell in json.loads(graded.read_text(encoding="utf-8"))["cells"]]
+    if "LEAK" in json.dumps(outputs):
+        return "leaks"
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         notebook = book.find_submission_notebook(lesson.slug, lesson.assignment, attack.name)
         return f"{notebook.code_score:g}"
+
+
+def _nbgrader(course: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    return subprocess.run(command, cwd=course, env=environment, capture_output=True, timeout=STOCK_SECONDS)
+
+
+def _stock_bars(compared: dict[str, str], outcomes: list[Outcome], fair: Callable) -> dict[str, int]:
+    """How often stock nbgrader misses each bar."""
+    found = [(compared[o.attack.name], fair(o), o.attack) for o in outcomes if o.attack.name in compared]
+    points = [(float(got), due, attack) for got, due, attack in found if got[0].isdigit()]
+    return {
+        "score more than their honest part": sum(got > due for got, due, _ in points),
+        "leaks": sum(got == "leaks" for got, _, _ in found),
+        "score less than their honest part": sum(got < due for got, due, _ in points),
+        "without a result": sum(got in ("no result", "hangs") for got, _, _ in found),
+    }
+
+
+def spread(attacks: list[Attack], count: int) -> list[Attack]:
+    """So many of them, evenly over the list."""
+    return attacks[:: max(1, len(attacks) // count)][:count]
 
 
 def _worth(names: set[str], points: dict[str, float]) -> float:
@@ -183,10 +220,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="one kind")
     parser.add_argument("--stock", action="store_true", help="stock nbgrader too")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many of each kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     lesson = find_lesson("18-01")
     attacks = [attack for attack in ATTACKS if options.only in (None, attack.kind)]
+    if options.sample:
+        kinds = dict.fromkeys(attack.kind for attack in attacks)
+        attacks = [
+            a for kind in kinds for a in spread([b for b in attacks if b.kind == kind], options.sample)
+        ]
     release = read_notebook(lesson.built("en"))
     points = {
         c.id: c.metadata.nbgrader.points
@@ -197,12 +240,12 @@ def main() -> int:
         root = Path(folder)
         os.chmod(root, 0o755)  # nothing but the sandbox keeps a learner out
         outcomes, harm = run(root, lesson, attacks, options.workers)
-        compared = stock(root, lesson, attacks) if options.stock else {}
+    compared = stock(lesson, attacks, options.workers) if options.stock else {}
     total = sum(points.values())
     for outcome in outcomes:
         sign = "ok  " if outcome.right else "FAIL"
         got, fair = total - _worth(outcome.lost, points), total - _worth(outcome.expected, points)
-        more = f"   stock {compared[outcome.attack.name]}" if compared else ""
+        more = f"   stock {compared.get(outcome.attack.name, 'not tried')}" if compared else ""
         who = f"{outcome.attack.kind:9} {outcome.attack.name:34}"
         print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}{more}")
         if not outcome.right:
@@ -217,6 +260,10 @@ def main() -> int:
     print(f"\n{len(outcomes)} submissions;", ", ".join(f"{name}: {count}" for name, count in bars.items()))
     for sentence in harm:
         print("  ", sentence)
+    if compared:
+        missed = _stock_bars(compared, outcomes, lambda o: total - _worth(o.expected, points))
+        counts = ", ".join(f"{name}: {count}" for name, count in missed.items())
+        print(f"stock nbgrader on {len(compared)} of them; {counts}")
     return int(any(bars.values()))
 
 
