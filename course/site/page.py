@@ -158,7 +158,8 @@ def _block(
     text = Markup(highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True)))
     if role == "solution":
         return Block("exercise", text)
-    shown = [output for output in outputs if output.get("text", "").strip() != message("predict.open", code)]
+    invitation = {message("predict.open", code)}  # to a learner; a reader has nothing to write down
+    shown = [one for one in outputs if "text" not in one or not {*one.text.splitlines()} <= invitation]
     return Block("code", text, _outputs(shown), folded=source.folded or source.setup)
 
 
