@@ -92,8 +92,8 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "gradient-spikes": 110,
 }
 SHORT, CLEAN_STEPS = 30, 210
-# In 500 steps a text is learnt by heart where it is short and nothing hinders it; of the 2000 tokens by default
-# some of these models know too little by then for anything to be seen.
+# In 500 steps a text is learnt by heart where it is short and nothing hinders it. Of the 2000 tokens by
+# default some of these models know too little by then for anything to be seen.
 NOT_BY_DEFAULT = ("overfitting",)
 SETTINGS = {"overfitting": {"lr_max": 3e-3, "lr_min": 3e-4, "dropout": 0.0, "weight_decay": 0.0}}
 
