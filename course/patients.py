@@ -100,9 +100,17 @@ class Patient:
         settings: Mapping[str, float] | None = None,
         callbacks: Iterable[Any] = (),
     ) -> Run:
-        """Train the patient, repaired or not, into `run_dir`; torch's random state is put back afterwards."""
-        with torch.random.fork_rng(devices=[]):
-            return train(self.recipe([*parts], settings), run_dir, callbacks, overwrite=True)
+        """Train the patient, repaired or not, into `run_dir`; torch's random state is put back afterwards.
+
+        On one thread: fastest for so small a model, and its figures are the same on any number of cores.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                return train(self.recipe([*parts], settings), run_dir, callbacks, overwrite=True)
+        finally:
+            torch.set_num_threads(threads)
 
     def walk(self, parts: Iterable[str] = (), settings: Mapping[str, float] | None = None) -> Walk:
         """Train in a folder that is gone afterwards, and return the whole walk of the tree."""
