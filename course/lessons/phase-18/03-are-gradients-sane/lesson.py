@@ -292,9 +292,10 @@ playground(
 #
 # 1. La parte recortada va de todo a nada. El loss se queda donde está: AdamW divide entre el tamaño
 #    habitual.
-# 2. Al learning rate (tasa de aprendizaje). Un paso de SGD mide rate × gradiente, así que, donde todos los
-#    pasos se recortan, mide rate × límite. Con 0.01 el run apenas ha salido del azar después de 70 pasos. Y
-#    sin ningún límite le va peor que con 1: al principio, unos pocos pasos grandes lo sacan de su camino.
+# 2. Al learning rate (tasa de aprendizaje). Un paso de SGD mide learning rate × gradiente, así que, donde
+#    todos los pasos se recortan, mide learning rate × límite. Con 0.01 el run apenas ha salido del azar
+#    después de 70 pasos. Y sin ningún límite le va peor que con 1: al principio, unos pocos pasos grandes
+#    lo sacan de su camino.
 # 3. (El punto del paso 40 es el loss del propio batch dañado. Mira lo que viene detrás.) Sin un límite que
 #    actúe, un batch de los 70 lanza el modelo muy por encima del azar, y tarda una docena de pasos en
 #    volver. Con un límite de 1, el batch se ve igual de claro en las normas, pero el paso siguiente es casi

@@ -130,7 +130,7 @@ def show_runs(some_runs, alt):
         both_curves(axes, run)
         axes.set_title(title, fontsize=9)
     names = (t("training"), t("validation"), f"ln V = {math.log(config.vocab_size):.2f}")
-    panels[0].legend(panels[0].lines, names, fontsize=8)
+    panels[0].legend(panels[0].lines, names, fontsize=8, loc=(0.5, 0.55))
     Picture().show(figure, alt)
 
 
