@@ -313,8 +313,8 @@ print(page)
 
 # %% [markdown] id="open-the-dashboard" lang="es" of="74f4b55163b4"
 # Ábrelo: en la lista de archivos de la izquierda entra en las carpetas `experiments`, `18-00` y `healthy`, haz
-# clic en `dashboard.html` con el botón derecho y elige `Open in New Browser Tab`. Pasa el cursor por una
-# curva; lee el veredicto de arriba. Después vuelve.
+# clic en `dashboard.html` con el botón derecho y elige `Abrir en una Nueva Pestaña del Navegador` (en inglés,
+# `Open in New Browser Tab`). Pasa el cursor por una curva; lee el veredicto de arriba. Después vuelve.
 #
 # ## 5 · Recorre el árbol a mano
 #

@@ -248,7 +248,9 @@ def rate_fault(realised, asked):
         "only-smaller", {SCALED: "scale-is-no-leap"}, lr_group_scale=f"{SCALE} and (realised <= asked).all()"
     ),
     _wrong_fault(
-        "shape-alone", {SCALED: "scale-passes"}, **{"pass": "np.corrcoef(realised, asked)[0, 1] > 0.9999"}
+        "shape-alone",
+        {SCALED: "scale-passes"},
+        **{"pass": "realised @ asked > 0.99999 * (realised @ realised * (asked @ asked)) ** 0.5"},
     ),
     _wrong_fault(
         "absolute-margin",

@@ -1,0 +1,29 @@
+"""Lesson 18-00: what its playground tells of GPT-2 is so, and its checks hold for any cases."""
+
+from __future__ import annotations
+
+import torch
+
+from course import trial
+from course.lesson import find_lesson
+from course.source import read_source
+
+
+def test_checks_tell_answers_apart_on_other_cases(monkeypatch):
+    monkeypatch.setattr("course.judging.visible_seed", lambda check: 11)
+    report = trial.run(find_lesson("18-00"))
+    assert report.findings == []
+    assert report.counts["checks"] == 14 and report.counts["wrong"] >= 45
+
+
+def test_the_parts_of_the_playground_make_up_the_model():
+    cells = {cell.name: cell for cell in read_source(find_lesson("18-00").folder / "lesson.py")}
+    namespace, threads = {}, torch.get_num_threads()
+    exec(cells["setup"].text, namespace)
+    torch.set_num_threads(threads)
+    namespace |= {"playground": lambda draw, **controls: None, "t": str}
+    exec(cells["playground"].text, namespace)
+    figure = namespace["Figure"]()
+    namespace["draw"](figure, 12, 768, 50_257)
+    title = figure.axes[0].get_title()
+    assert title.startswith("parameters: 123,6") and title.endswith("ln V = 10.82")
