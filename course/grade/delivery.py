@@ -39,7 +39,7 @@ MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
 MAX_DEPTH = 8
 MAX_NAME = 60  # characters of a student's id made from a file name
 
-_MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+_(?P<file>.*)")
+_MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?")
 _CANVAS = re.compile(r"(?P<name>[^_]+?)(?:_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
 _IGNORED = ("__MACOSX", ".ipynb_checkpoints")
 
