@@ -274,7 +274,7 @@ print(example)
 # to trust a tool; the other way round you learn when not to.
 
 # %% [markdown] id="bedside" lang="es" of="52b042b83d6e"
-# ### Junto a la cama
+# ### Junto a la cama del paciente
 #
 # Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites, y nunca el veredicto: tú
 # dices si está bien o si aquí se rompe. Con el ratón o con el teclado: **Tab** va de botón en botón, **Enter**
@@ -602,7 +602,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # ## 7 · Explica: el informe
 #
-# Quien es dueño del run con **dos** fallos no estaba presente. Escríbele, en la celda de abajo, lo que querría leer
+# La persona dueña del run con **dos** fallos no estaba presente. Escríbele, en la celda de abajo, lo que querría leer
 # alguien de ingeniería, en ocho a doce oraciones: el síntoma, como se veía antes de saber nada; la evidencia, con
 # números; las dos causas, y por qué la segunda no se podía ver (o no era de fiar) antes de reparar la primera; la
 # reparación y el número que la demuestra; y una medida que lo habría descubierto el primer día. (Cinco puntos, uno
@@ -629,8 +629,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # %% [markdown] answer="post-mortem" points=5 lang="es" of="c0c20a5cfe39"
 # *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En
 # la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
-# eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba del gradiente y no cuesta
-# abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le enseña a
+# eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba, a favor del gradiente, y
+# no cuesta abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le enseña a
 # predecir t + 2; y el optimizador se construyó para maximizar. Mientras los targets estaban mal, un loss que no baja
 # era lo esperable y se les podía achacar: el segundo fallo tenía coartada. *Reparación.* Se repusieron `loss` y
 # `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja hasta cerca de 5.
