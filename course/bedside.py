@@ -2,9 +2,9 @@
 
     Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.trainer.train` returns them
 
-It shows what was measured and the limits, and never the verdict: that is for whoever clicks. All controls
-work with the mouse and with the keyboard (Tab, Enter, arrows). Without a running kernel the first patient's
-picture remains.
+It shows what was measured and the limits, and never the verdict: that is for whoever clicks. Questions that
+the run gives no answer to are left out. All controls work with the mouse and with the keyboard (Tab, Enter,
+arrows). Without a running kernel the first patient's picture remains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minigpt import stability
 from minigpt.messages import message as stability_message
 from minigpt.run_directory import Run
 from minigpt.stability.report import seen
-from minigpt.stability.tree import Question
+from minigpt.stability.tree import Finding, Question, Verdict
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 QUESTIONS = {question.id: question for question in stability.QUESTIONS}
@@ -34,10 +34,7 @@ class Bedside:
 
     def __init__(self, runs: Mapping[str, Run]):
         self.runs = dict(runs)
-        self.findings = {
-            name: stability.walk(stability.evidence_of(run), stability.QUESTIONS, whole=True).findings
-            for name, run in self.runs.items()
-        }
+        self.findings = {name: _measured(run) for name, run in self.runs.items()}
         self.at = dict.fromkeys(self.runs, 0)  # how many questions were answered with “fine”
         self.diagnoses: dict[str, str] = {}  # leaf by patient, where somebody said “it breaks here”
         button = {"layout": {"width": "220px"}}
@@ -90,7 +87,7 @@ class Bedside:
                 id=question.id,
                 asked=stability_message(f"stability.question-{question.id}"),
             )
-            figures = seen(finding) if finding.values else message("bedside.waiting")
+            figures = seen(finding)
         self.text.value = f"<b>{html.escape(asked)}</b><br>{html.escape(figures)}"
         self.back.disabled = self.at[patient] == 0 and leaf is None
         self.fine.disabled = self.broken.disabled = question is None or leaf is not None
@@ -149,3 +146,9 @@ class Bedside:
             return
         self.diagnoses[self.patient.value] = leaf
         self.refresh()
+
+
+def _measured(run: Run) -> list[Finding]:
+    """The answers of the whole tree, without the questions that this run gives no answer to."""
+    walk = stability.walk(stability.evidence_of(run), stability.QUESTIONS, whole=True)
+    return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]
