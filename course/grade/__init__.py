@@ -7,10 +7,14 @@
 normalise    the release is the skeleton; only solution cells and written answers come from the submission
 probe_side   a lesson's checks without their judges, cases and constants
 wire         plain data over pipes
-sandbox      what the machine allows: namespaces, Landlock, seccomp, limits
+sandbox      what the machine allows: namespaces, Landlock, seccomp, limits; `system` holds the system calls
 apart        calls an answer in a process of its own and brings back plain data
 zygote       imports everything once, then forks a sandboxed process for every question
 workshop     the judge's handle on the zygote
 judge        draws cases, sends them, judges what comes back
-classroom    a whole assignment: workers, results that survive a kill, one writer to the gradebook
+classroom    a whole assignment: results that survive a kill, one writer to the gradebook
+team         who grades: the cores of this machine, or (`cluster`) the machines of a Dask cluster
+delivery     what an LMS hands over, laid in `submitted/`
+gradebook    nbgrader's gradebook, autograded notebooks and feedback pages
+mishaps      what a disk or a gradebook refuses, as sentences
 """

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from course.messages import CourseError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_CLOSED = (errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def told(root: Path) -> Iterator[None]:
         place = Path(error.filename or root)
         if error.errno in _FULL:
             raise CourseError("grade.disk-full", file=place) from error
-        if error.errno in _CLOSED:
+        if error.errno == errno.EROFS or (error.errno in _CLOSED and place.is_relative_to(root)):
             raise CourseError("grade.not-writable", file=place) from error
         raise
     except (DBAPIError, InvalidEntry) as error:

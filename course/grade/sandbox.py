@@ -16,13 +16,9 @@ Everything is done with system calls through ctypes: no program has to be instal
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
-import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -30,28 +26,48 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from course.grade.system import (
+    BIND,
+    DENIED,
+    DUMPABLE,
+    FILE_BYTES,
+    NEWIPC,
+    NEWNET,
+    NEWNS,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    NO_NEW_PRIVS,
+    NODEV,
+    NOSUID,
+    PDEATHSIG,
+    PRIVATE,
+    PROCESSES,
+    RDONLY,
+    REC,
+    REMOUNT,
+    SIGNALS,
+    SUBREAPER,
+    children,
+    descendants,
+    do,
+    drop_capabilities,
+    landlock,
+    limit,
+    mount,
+    prctl,
+    seccomp,
+    show,
+    tasks_of,
+)
+
 LEVELS = ("namespaces", "landlock", "none")
 
-FILE_BYTES = 64_000_000
-MEMORY_BYTES = 1_500_000_000  # on top of what the imports have taken
-CPU_SECONDS = 60
-PROCESSES = 16
-OPEN_FILES = 256
 SCRATCH = "/scratch"  # the only place where learner code may write, where namespaces make a root of its own
 FIRST_UID = 61_000  # as root: users that own nothing
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_NEWNS, _NEWUTS, _NEWIPC = 0x20000, 0x4000000, 0x8000000
-_NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
-_RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-_PDEATHSIG, _DUMPABLE, _SECCOMP, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 22, 36, 38
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-
-# x86-64 numbers: sockets, other processes' memory, mounts and namespaces, keys, kernel interfaces, io_uring
-_DENIED = (41, 42, 49, 50, 101, 310, 311, 312, 155, 161, 165, 166, 272, 308, 428, 429, 430, 431, 432, 442)
-_DENIED += (248, 249, 250, 298, 303, 304, 321, 323, 425, 426, 427, 246, 175, 313, 434, 438)
-_SIGNALS = (62, 129, 200, 234, 297, 424)  # where processes share a table
 
 
 @dataclass
@@ -64,6 +80,7 @@ class Room:
     root: bool = field(default_factory=lambda: _may_become_others())  # learner code runs as nobody's user
     count: int = 0
     own_table: int = -1
+    others: int = 0  # tasks of this user that are no question's: the kernel's limit counts them all
 
     def enter(self) -> None:
         """Build the view of the files and leave the network; the process must have one thread.
@@ -71,19 +88,29 @@ class Room:
         Raises:
             OSError: the machine refuses.
         """
+        self.others = 0 if self.root else tasks_of(os.geteuid())
         if self.level != "namespaces":
-            _prctl(_SUBREAPER, 1)
+            prctl(SUBREAPER, 1)
             os.chmod(self.scratch, 0o711)  # every question has a folder of its own in it
             return
-        new = _NEWNS | _NEWNET | _NEWIPC | _NEWUTS
+        new = NEWNS | NEWNET | NEWIPC | NEWUTS
         uid, gid = os.geteuid(), os.getegid()
-        _do("unshare", new if self.root else new | _NEWUSER)
+        do("unshare", new if self.root else new | NEWUSER)
         if not self.root:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
             Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+            self._become_first()  # nobody but root may come back to the machine's own process table
         self.own_table = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self._build_root()
+
+    def _become_first(self) -> None:
+        """Go on as the first process of a table that this user owns; what was here only waits for it."""
+        do("unshare", NEWPID)
+        pid = os.fork()
+        if pid:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+        prctl(PDEATHSIG, signal.SIGKILL)
 
     def fork(self) -> int:
         """Fork a question; with namespaces it is process 1 of a table of its own and owns a fresh /tmp."""
@@ -91,20 +118,20 @@ class Room:
         if self.level != "namespaces":
             pid = os.fork()
             if pid == 0:
-                _prctl(_PDEATHSIG, signal.SIGKILL)
-                _prctl(_SUBREAPER, 1)
+                prctl(PDEATHSIG, signal.SIGKILL)
+                prctl(SUBREAPER, 1)
                 self.scratch = tempfile.mkdtemp(dir=self.scratch)
                 os.chmod(self.scratch, 0o777)
             return pid
-        _do("unshare", _NEWPID)
+        do("unshare", NEWPID)
         pid = os.fork()
         if pid:
-            _do("setns", self.own_table, _NEWPID)
+            do("setns", self.own_table, NEWPID)
             return pid
-        _prctl(_PDEATHSIG, signal.SIGKILL)
+        prctl(PDEATHSIG, signal.SIGKILL)
         os.close(self.own_table)
-        _do("unshare", _NEWNS)
-        _mount("tmpfs", SCRATCH, "tmpfs", _NOSUID | _NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes=4096")
+        do("unshare", NEWNS)
+        mount("tmpfs", SCRATCH, "tmpfs", NOSUID | NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes=4096")
         self.scratch = SCRATCH
         return 0
 
@@ -114,7 +141,7 @@ class Room:
         tempfile.tempdir = self.scratch
         os.chdir(self.scratch)
         if self.level == "none":
-            _limit(memory)
+            limit(memory, PROCESSES + self.others)
             return
         try:
             Path("/proc/self/oom_score_adj").write_text("1000")
@@ -125,13 +152,13 @@ class Room:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-        _limit(memory)
-        _prctl(_NO_NEW_PRIVS, 1)
-        _prctl(_DUMPABLE, 0)
+        limit(memory, PROCESSES + self.others)
+        prctl(NO_NEW_PRIVS, 1)
+        prctl(DUMPABLE, 0)
         if self.level == "landlock":
-            _landlock([*self.readable, *_SYSTEM, *_DEVICES], self.scratch)
-        _drop_capabilities()
-        _seccomp(_DENIED if self.level == "namespaces" else _DENIED + _SIGNALS)
+            landlock([*self.readable, *_SYSTEM, *_DEVICES], self.scratch)
+        drop_capabilities()
+        seccomp(DENIED if self.level == "namespaces" else DENIED + SIGNALS)
 
     def sweep(self, alive: set[int]) -> None:
         """In the zygote, after a question: end what it left behind; `alive` are the questions still asked.
@@ -141,8 +168,8 @@ class Room:
         if self.level == "namespaces":
             return
         for _ in range(500):
-            orphans = [pid for pid in _children(os.getpid()) if pid not in alive]
-            for pid in [*orphans, *(below for orphan in orphans for below in _descendants(orphan))]:
+            orphans = [pid for pid in children(os.getpid()) if pid not in alive]
+            for pid in [*orphans, *(below for orphan in orphans for below in descendants(orphan))]:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
@@ -153,25 +180,25 @@ class Room:
                 return
 
     def _build_root(self) -> None:
-        _mount(None, "/", None, _REC | _PRIVATE, None)
+        mount(None, "/", None, REC | PRIVATE, None)
         new = self.scratch
-        _mount("tmpfs", new, "tmpfs", _NOSUID | _NODEV, "mode=755,size=16m")
+        mount("tmpfs", new, "tmpfs", NOSUID | NODEV, "mode=755,size=16m")
         for path in (*_SYSTEM, *self.readable):
             if os.path.islink(path):
                 os.symlink(os.readlink(path), new + path)
             elif os.path.exists(path):
-                _show(path, new + path, read_only=True)
+                show(path, new + path, read_only=True)
         for path in _DEVICES:
-            _show(path, new + path, read_only=False)
+            show(path, new + path, read_only=False)
         os.symlink(SCRATCH, new + "/dev/shm")
         os.makedirs(new + SCRATCH)
         if not os.path.exists(new + "/tmp"):  # the course itself may lie under it
             os.symlink(SCRATCH, new + "/tmp")
         os.chdir(new)
-        _do("pivot_root", b".", b".")
-        _do("umount2", b".", 2)
+        do("pivot_root", b".", b".")
+        do("umount2", b".", 2)
         os.chdir("/")
-        _mount(None, "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV, None)
+        mount(None, "/", None, REMOUNT | BIND | RDONLY | NOSUID | NODEV, None)
         self.scratch = SCRATCH
 
 
@@ -214,136 +241,6 @@ def _may_become_others() -> bool:
     except OSError:
         return True
     return any(first <= FIRST_UID and FIRST_UID + 1000 <= first + count for first, _, count in ranges)
-
-
-def _limit(memory: int) -> None:
-    limits = {
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_CPU: CPU_SECONDS,
-        resource.RLIMIT_NPROC: PROCESSES,
-        resource.RLIMIT_FSIZE: FILE_BYTES,
-        resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-    }
-    for name, value in limits.items():
-        hard = resource.getrlimit(name)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (value, value))
-
-
-def _landlock(readable: list[str], writable: str) -> None:
-    version = _libc.syscall(444, None, 0, 1)
-    if version < 1:
-        raise OSError("landlock")
-    everything = (1 << 13) - 1
-    for needed, bit in ((2, 13), (3, 14), (5, 15)):
-        everything |= (version >= needed) << bit
-    fields = [everything, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0]
-    size = 8 if version < 4 else 16 if version < 6 else 24
-    attributes = struct.pack("QQQ", *fields)
-    rules = _check(_libc.syscall(444, attributes, size, 0))
-    for path, access in [*((path, 0b1101) for path in readable), (writable, everything)]:
-        if not os.path.exists(path):
-            continue
-        handle = os.open(path, os.O_PATH)
-        access &= everything if os.path.isdir(path) else 0b111 | (1 << 14) & everything
-        if path == "/dev/null":
-            access |= 0b10
-        _check(_libc.syscall(445, rules, 1, struct.pack("=Qi", access, handle), 0))
-        os.close(handle)
-    _prctl(_NO_NEW_PRIVS, 1)
-    _check(_libc.syscall(446, rules, 0))
-    os.close(rules)
-
-
-def _drop_capabilities() -> None:
-    for capability in range(64):
-        _libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused where there is nothing to drop
-    header, nothing = struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *[0] * 6)
-    _check(_libc.capset(header, nothing))
-
-
-def _seccomp(denied: tuple[int, ...]) -> None:
-    if platform.machine() != "x86_64":
-        return
-
-    def jump_equal(value: int, yes: int, no: int) -> bytes:
-        return struct.pack("HBBI", 0x15, yes, no, value)
-
-    def refuse(number: int) -> bytes:
-        return struct.pack("HBBI", 0x06, 0, 0, 0x00050000 | number)
-
-    load, allow = (lambda offset: struct.pack("HBBI", 0x20, 0, 0, offset)), 0x7FFF0000
-    code = [load(4), jump_equal(0xC000003E, 1, 0), refuse(1), load(0)]
-    code += [struct.pack("HBBI", 0x35, 0, 1, 0x40000000), refuse(38)]  # the x32 numbers
-    for number in denied:
-        code += [jump_equal(number, 0, 1), refuse(1)]
-    code += [jump_equal(435, 0, 1), refuse(38)]  # clone3: its flags cannot be read here; glibc falls back
-    code += [jump_equal(56, 0, 3), load(16), struct.pack("HBBI", 0x45, 0, 1, 0x7E020000), refuse(1)]
-    code += [struct.pack("HBBI", 0x06, 0, 0, allow)]
-    program = ctypes.create_string_buffer(b"".join(code))
-    filters = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
-    _prctl(_NO_NEW_PRIVS, 1)
-    _check(_libc.prctl(_SECCOMP, 2, ctypes.c_char_p(filters), 0, 0))
-
-
-def _show(source: str, target: str, read_only: bool) -> None:
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        open(target, "w").close()
-    _mount(source, target, None, _BIND | _REC, None)
-    if read_only:
-        flags = os.statvfs(target).f_flag & (_NOSUID | _NODEV | 8)  # a user namespace may not lift these
-        _mount(None, target, None, _BIND | _REMOUNT | _RDONLY | _NOSUID | flags, None)
-
-
-def _mount(source, target, kind, flags, data) -> None:
-    text = [None if word is None else word.encode() for word in (source, target, kind, data)]
-    _check(_libc.mount(text[0], text[1], text[2], ctypes.c_ulong(flags), text[3]))
-
-
-def _children(above: int) -> list[int]:
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                facts = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(facts[1]) == above:
-                found.append(int(name))
-    return found
-
-
-def _descendants(root: int) -> list[int]:
-    found, waiting = [], [root]
-    while waiting:
-        children = _children(waiting.pop())
-        found += children
-        waiting += children
-    return found
-
-
-def _do(name: str, *arguments) -> None:
-    if name == "pivot_root":
-        _check(_libc.syscall(155 if platform.machine() == "x86_64" else 41, *arguments))
-    else:
-        _check(getattr(_libc, name)(*arguments))
-
-
-def _prctl(option: int, value: int) -> None:
-    _check(_libc.prctl(option, value, 0, 0, 0))
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
 
 
 if __name__ == "__main__":

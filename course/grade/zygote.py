@@ -25,7 +25,8 @@ import torch._dynamo  # AdamW imports it at first use: 1.2 s
 from course.check import Check
 from course.grade import wire
 from course.grade.apart import Apart, serve_gradients, value_of
-from course.grade.sandbox import MEMORY_BYTES, Room
+from course.grade.sandbox import Room
+from course.grade.system import MEMORY_BYTES
 from course.probing import NotWritten, Unusable, run_probe
 
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -224,7 +224,7 @@ cp -r {source}/. {root}
 cd {root}
 case {kind} in
   full) head -c 10m /dev/zero > filler 2>/dev/null || true ;;
-  read-only) {python} -c "import sqlite3; sqlite3.connect('gradebook.db')"; mount -o remount,ro {root} ;;
+  read-only) {python} -c "import sqlite3; sqlite3.connect('gradebook.db')"; mount -o remount,bind,ro {root} ;;
 esac
 set +e
 {python} -m course.cli grade 18-01 --workers 1 2>{out} >/dev/null

@@ -1,0 +1,183 @@
+"""System calls for the sandbox, through ctypes: limits, Landlock, seccomp, mounts, the process table."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+from pathlib import Path
+
+FILE_BYTES = 64_000_000
+MEMORY_BYTES = 1_500_000_000  # on top of what the imports have taken
+CPU_SECONDS = 60
+PROCESSES = 16
+OPEN_FILES = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
+NEWNS, NEWUTS, NEWIPC = 0x20000, 0x4000000, 0x8000000
+NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
+RDONLY, NOSUID, NODEV, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+PDEATHSIG, DUMPABLE, SECCOMP, SUBREAPER, NO_NEW_PRIVS = 1, 4, 22, 36, 38
+
+# x86-64 numbers: sockets, other processes' memory, mounts and namespaces, keys, kernel interfaces, io_uring
+DENIED = (41, 42, 49, 50, 101, 310, 311, 312, 155, 161, 165, 166, 272, 308, 428, 429, 430, 431, 432, 442)
+DENIED += (248, 249, 250, 298, 303, 304, 321, 323, 425, 426, 427, 246, 175, 313, 434, 438)
+SIGNALS = (62, 129, 200, 234, 297, 424)  # where processes share a table
+
+
+def limit(memory: int, processes: int) -> None:
+    """Set the resource limits of this process, for good."""
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: CPU_SECONDS,
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_FSIZE: FILE_BYTES,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    for name, value in limits.items():
+        hard = resource.getrlimit(name)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (value, value))
+
+
+def landlock(readable: list[str], writable: str) -> None:
+    """Let this process read below `readable` and write below `writable`, and nothing else, for good."""
+    version = _libc.syscall(444, None, 0, 1)
+    if version < 1:
+        raise OSError("landlock")
+    everything = (1 << 13) - 1
+    for needed, bit in ((2, 13), (3, 14), (5, 15)):
+        everything |= (version >= needed) << bit
+    fields = [everything, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0]
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    attributes = struct.pack("QQQ", *fields)
+    rules = check(_libc.syscall(444, attributes, size, 0))
+    for path, access in [*((path, 0b1101) for path in readable), (writable, everything)]:
+        if not os.path.exists(path):
+            continue
+        handle = os.open(path, os.O_PATH)
+        access &= everything if os.path.isdir(path) else 0b111 | (1 << 14) & everything
+        if path == "/dev/null":
+            access |= 0b10
+        check(_libc.syscall(445, rules, 1, struct.pack("=Qi", access, handle), 0))
+        os.close(handle)
+    prctl(NO_NEW_PRIVS, 1)
+    check(_libc.syscall(446, rules, 0))
+    os.close(rules)
+
+
+def drop_capabilities() -> None:
+    """Give up whatever root may do."""
+    for capability in range(64):
+        _libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused where there is nothing to drop
+    header, nothing = struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *[0] * 6)
+    check(_libc.capset(header, nothing))
+
+
+def seccomp(denied: tuple[int, ...]) -> None:
+    """Refuse the system calls of these numbers (x86-64), and new namespaces, for good."""
+    if platform.machine() != "x86_64":
+        return
+
+    def jump_equal(value: int, yes: int, no: int) -> bytes:
+        return struct.pack("HBBI", 0x15, yes, no, value)
+
+    def refuse(number: int) -> bytes:
+        return struct.pack("HBBI", 0x06, 0, 0, 0x00050000 | number)
+
+    load, allow = (lambda offset: struct.pack("HBBI", 0x20, 0, 0, offset)), 0x7FFF0000
+    code = [load(4), jump_equal(0xC000003E, 1, 0), refuse(1), load(0)]
+    code += [struct.pack("HBBI", 0x35, 0, 1, 0x40000000), refuse(38)]  # the x32 numbers
+    for number in denied:
+        code += [jump_equal(number, 0, 1), refuse(1)]
+    code += [jump_equal(435, 0, 1), refuse(38)]  # clone3: its flags cannot be read here; glibc falls back
+    code += [jump_equal(56, 0, 3), load(16), struct.pack("HBBI", 0x45, 0, 1, 0x7E020000), refuse(1)]
+    code += [struct.pack("HBBI", 0x06, 0, 0, allow)]
+    program = ctypes.create_string_buffer(b"".join(code))
+    filters = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
+    prctl(NO_NEW_PRIVS, 1)
+    check(_libc.prctl(SECCOMP, 2, ctypes.c_char_p(filters), 0, 0))
+
+
+def show(source: str, target: str, read_only: bool) -> None:
+    """Bind a file or folder to another place."""
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        open(target, "w").close()
+    mount(source, target, None, BIND | REC, None)
+    if read_only:
+        flags = os.statvfs(target).f_flag & (NOSUID | NODEV | 8)  # a user namespace may not lift these
+        mount(None, target, None, BIND | REMOUNT | RDONLY | NOSUID | flags, None)
+
+
+def mount(source, target, kind, flags, data) -> None:
+    """mount(2)."""
+    text = [None if word is None else word.encode() for word in (source, target, kind, data)]
+    check(_libc.mount(text[0], text[1], text[2], ctypes.c_ulong(flags), text[3]))
+
+
+def tasks_of(uid: int) -> int:
+    """How many processes and threads the user has."""
+    found = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found += len(os.listdir(f"/proc/{name}/task")) if os.stat(f"/proc/{name}").st_uid == uid else 0
+        except OSError:
+            continue
+    return found
+
+
+def children(above: int) -> list[int]:
+    """The processes whose parent is `above`."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                facts = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(facts[1]) == above:
+                found.append(int(name))
+    return found
+
+
+def descendants(root: int) -> list[int]:
+    """Children, their children, and so on."""
+    found, waiting = [], [root]
+    while waiting:
+        below = children(waiting.pop())
+        found += below
+        waiting += below
+    return found
+
+
+def do(name: str, *arguments) -> None:
+    """A system call by its name.
+
+    Raises:
+        OSError: the machine refuses.
+    """
+    if name == "pivot_root":
+        check(_libc.syscall(155 if platform.machine() == "x86_64" else 41, *arguments))
+    else:
+        check(getattr(_libc, name)(*arguments))
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one value."""
+    check(_libc.prctl(option, value, 0, 0, 0))
+
+
+def check(result: int) -> int:
+    """The result of a system call; OSError where it is an error."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
