@@ -22,6 +22,10 @@ def _clip(*lines, listed=True):
     return f"def clip_gradients(parameters, max_norm):\n{given}    " + "\n    ".join(lines)
 
 
+def _scaled(factor):
+    return _clip(NORM_OF_ALL, f"for p in parameters: p.grad *= {factor}", RETURN)
+
+
 def _spikes(typical="float(np.median(window))", keep="not spike", judge="spike = {test}", first=5):
     """A finder whose parts can be exchanged."""
     test = f"not math.isfinite(norm) or (len(usual) >= {first} and norm > factor * {typical})"
@@ -120,11 +124,6 @@ ANSWERS = [
         {MISSING: "check.raised-at"},
     ),
     wrong_norm(
-        "plus-one",
-        _norm("math.sqrt(1 + sum(t.norm().item() ** 2 for t in tensors))"),
-        {ONE: "norm-off", MANY: "norm-off", MISSING: "norm-off"},
-    ),
-    wrong_norm(
         "one-for-none",
         _norm("torch.nn.utils.get_total_norm(tensors) if tensors else 1.0"),
         {MISSING: "nothing-is-zero"},
@@ -168,7 +167,7 @@ ANSWERS = [
     ),
     wrong_gradients(
         "each-to-the-limit",
-        _clip(NORM_OF_ALL, "for p in parameters: p.grad *= max_norm / (p.grad.norm() + 1e-6)", RETURN),
+        _scaled("max_norm / (p.grad.norm() + 1e-6)"),
         {LONG: "each-to-the-limit", SHORT: "scaled-up"},
     ),
     wrong_gradients(
@@ -176,15 +175,9 @@ ANSWERS = [
         _clip(NORM_OF_ALL, "for p in parameters: p.grad.clamp_(-max_norm, max_norm)", RETURN),
         {LONG: "by-value"},
     ),
+    wrong_gradients("always", _scaled("max_norm / (norm + 1e-6)"), {SHORT: "scaled-up"}),
     wrong_gradients(
-        "always",
-        _clip(NORM_OF_ALL, "for p in parameters: p.grad *= max_norm / (norm + 1e-6)", RETURN),
-        {SHORT: "scaled-up"},
-    ),
-    wrong_gradients(
-        "always-without-guard",
-        _clip(NORM_OF_ALL, "for p in parameters: p.grad *= max_norm / norm", RETURN),
-        {SHORT: "scaled-up", ZERO: "zero-gives-nan"},
+        "always-without-guard", _scaled("max_norm / norm"), {SHORT: "scaled-up", ZERO: "zero-gives-nan"}
     ),
     wrong_gradients(
         "length-one",
@@ -192,17 +185,11 @@ ANSWERS = [
         {LONG: "to-length-one"},
     ),
     wrong_gradients(
-        "turned-round",
-        _clip(
-            NORM_OF_ALL, "if norm > max_norm:", "    for p in parameters: p.grad *= norm / max_norm", RETURN
-        ),
-        {LONG: "turned-round"},
+        "turned-round", _scaled("norm / max_norm if norm > max_norm else 1"), {LONG: "turned-round"}
     ),
     wrong_gradients(
         "large-epsilon",
-        _clip(
-            NORM_OF_ALL, "for p in parameters: p.grad *= torch.clamp(max_norm / (norm + 1), max=1.0)", RETURN
-        ),
+        _scaled("torch.clamp(max_norm / (norm + 1), max=1.0)"),
         {LONG: "clipped-off", SHORT: "shortened"},
     ),
     wrong_gradients(
@@ -237,15 +224,6 @@ ANSWERS = [
             RETURN,
         ),
         {ZERO: "zero-moved"},
-    ),
-    wrong_gradients(
-        "half-the-limit",
-        _clip(
-            NORM_OF_ALL,
-            "for p in parameters: p.grad *= min(1.0, max_norm / (4 * norm.item() + 1e-6))",
-            RETURN,
-        ),
-        {LONG: "clipped-off", SHORT: "shortened"},
     ),
     # 2
     right_spikes("median", _spikes()),
