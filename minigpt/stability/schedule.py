@@ -125,6 +125,11 @@ class GroupCurve:
         }
 
     @property
+    def after(self) -> NDArray[np.bool_]:
+        """Which of the steps come after the warm-up."""
+        return self.steps >= self.config.warmup_steps
+
+    @property
     def as_asked(self) -> bool:
         """Whether it is the schedule asked for; a warm-up that is off by one step is question 2.2's."""
         return _equal(self.values, self.asked, self.tolerance) or _off_by_one(self)
@@ -136,7 +141,7 @@ class GroupCurve:
             return None, {}
         if not values.any():
             return "base-lr-zero", {}
-        if np.ptp(values) == 0 and np.ptp(asked) > 0:
+        if _stands_still(values, asked) or _stands_still(values[self.after], asked[self.after]):
             return "scheduler-never-stepped", {}
         worst = int(np.abs(values - asked).argmax())
         if not schedule_is_right:
@@ -182,6 +187,10 @@ def _off_by_one(curve: GroupCurve) -> bool:
         and any(_equal(values[warming_up], off[warming_up], curve.tolerance) for off in (late, longer))
         and np.allclose(values[~warming_up], curve.asked[~warming_up], rtol=0.1)
     )
+
+
+def _stands_still(values: Rates, asked: Rates) -> bool:
+    return len(values) > 1 and np.ptp(values) == 0 and np.ptp(asked) > 0
 
 
 def _equal(values: Rates, asked: Rates, tolerance: float) -> bool:

@@ -193,6 +193,12 @@ def test_a_schedule_asked_for_is_no_fault(settings, tmp_path):
     assert check(tmp_path / "run").verdict is Verdict.PASS
 
 
+def test_a_schedule_that_stops_with_the_warm_up_is_named_before_what_is_wrong_in_it(tmp_path):
+    both = Recipe(SMALL).with_fault("scheduler-never-stepped").with_fault("warmup-off-by-one")
+    train(both, tmp_path / "run")
+    assert check(tmp_path / "run").leaf == "scheduler-never-stepped"
+
+
 def test_a_run_cut_during_warm_up_still_tells_micro_batches_from_a_slow_group(tmp_path):
     """Case A in small: the schedule counts micro-batches and group 0 has a multiplier of 0.1."""
     config = SMALL.replace(accumulation=3, steps=10, warmup_steps=10)
