@@ -62,6 +62,7 @@ def main() -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     done = {row["name"]: row for row in map(json.loads, lines) if row["name"] in wanted}
     left = [] if asked.show else [case for name, case in wanted.items() if name not in done]
+    left.sort(key=lambda case: (case.seed, case.leaf is not None))  # cut off, it is a slice of everything
     print(f"{len(done)} of {len(wanted)} runs done; results in {path}")
     with path.open("a", encoding="utf-8") as file:
         for count, row in enumerate(judged(left, asked.workers), start=1):
