@@ -207,16 +207,16 @@ compare("exam", **exam)
 # %% [markdown] id="surprise" lang="en"
 # Both know the same, which is little. Nothing was cured; the exam got easier. When the lines were shuffled,
 # “I work / yo trabajo” went one way and “yo trabajo / I work” the other. No line is on both sides, and yet
-# of nearly every question the answer had been seen, written the other way round. That is a *leak*, and this
+# of most questions the answer had been seen, written the other way round. That is a *leak*, and this
 # is its signature: a validation loss that is good for no reason that anybody has earned.
 #
 # The two lines are one **item**. A split that keeps items whole asks something new; a split by line asks
 # for what was learnt by heart.
 
-# %% [markdown] id="surprise" lang="es" of="2b8082a66cd1"
+# %% [markdown] id="surprise" lang="es" of="d00be96462b1"
 # Los dos saben lo mismo, que es poco. No se curó nada; el examen se volvió más fácil. Al barajar las
 # líneas, «I work / yo trabajo» se fue para un lado y «yo trabajo / I work» para el otro. Ninguna línea está
-# en los dos lados y, sin embargo, de casi todas las preguntas ya se había visto la respuesta, escrita al
+# en los dos lados y, sin embargo, de la mayoría de las preguntas ya se había visto la respuesta, escrita al
 # revés. Eso es una *fuga de datos*, y así se reconoce: un loss de validación bueno sin que nadie se lo haya
 # ganado.
 #
@@ -880,7 +880,7 @@ for name, texts in splits.items():
 # |---|---|---|---|
 # | `diverging` | el loss sube | el loss suavizado sube más de 0.05 por cada 100 pasos; o la primera actualización va cuesta arriba | mira el signo y el tamaño de la actualización |
 # | `lr-too-low` | plano en ln V, gradientes sanos | baja menos de 0.001 por cada 100 pasos, o menos del 1 % desde su comienzo | compara el learning rate del log con el que querías |
-# | `overfitting` | el entrenamiento baja, la validación se queda o sube | validación − entrenamiento > 1.0 antes del paso 500 | más texto, un modelo más pequeño, dropout, parar a tiempo |
+# | `overfitting` | el entrenamiento baja, la validación se queda o sube | validación − entrenamiento > 1.0 hasta el paso 500 | más texto, un modelo más pequeño, dropout, parar a tiempo |
 # | `data-leak` | se ve como la salud | más del 10 % de las líneas de validación está en el entrenamiento | reparte por ítem; compara n-gramas |
 # | `shuffled-targets` | baja hasta la entropía de los tokens sueltos y ahí se queda | validación ≥ 0.95 de esa entropía, y menos de la mitad de los targets es el token siguiente | decodifica un batch, entradas y targets |
 #
