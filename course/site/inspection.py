@@ -24,6 +24,8 @@ from minigpt.messages import LANGUAGES
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEY = re.compile(r"\b(?:site|learn|plot|predict|build|lesson|check)\.[a-z]+(?:-[a-z]+)*\b")
+_CALL = re.compile(r"""\bt\(["'][^"']*["']""")  # t("key"): its key is a label's
+_LITERAL = re.compile(r"""["']([\w-]+)["']""")
 _AREAS = ("site.", "plot.", "predict.")  # of the course's texts: those that a page can show
 _SHORT = 6  # characters: a shorter label may be the same word in both languages by chance
 
@@ -112,8 +114,11 @@ def _labels(page: BeautifulSoup) -> list[str]:
 
 
 def _quoted(page: BeautifulSoup) -> set[str]:
-    """Words that the prose names as code: such a word is no label, whatever it says in a language."""
-    return {tag.get_text().strip("\"'") for tag in page.select(":not(pre) > code")}
+    """Words that prose or code name as code (a leaf, a key of the log): no labels, whatever they say."""
+    code = _CALL.sub("", " ".join(tag.get_text() for tag in page.select("pre.code")))
+    return {tag.get_text().strip("\"'") for tag in page.select(":not(pre) > code")} | set(
+        _LITERAL.findall(code)
+    )
 
 
 def _foreign(lesson: Lesson, code: str, labels: list[str]) -> list[str]:
