@@ -30,6 +30,7 @@
 # de las lecciones anteriores. Ejecuta las celdas en orden con **Shift + Enter**.
 
 # %% id="setup" setup=true
+import math
 import time
 from pathlib import Path
 
@@ -88,6 +89,7 @@ print(t("in-time", seconds=time.monotonic() - started))
 
 # %% id="asked-for" compare=true
 config = patients["A"].config
+chance = math.log(config.vocab_size)
 for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", "weight_decay", "eval_every"):
     print(f"{name:14} {getattr(config, name)}")
 
@@ -121,7 +123,7 @@ figure = Figure(figsize=(9.4, 3.2), layout="constrained")
 rows = figure.subplots(2, 6, sharex=True)
 for column, (letter, run) in enumerate(charts_of.items()):
     top, bottom = rows[0][column], rows[1][column]
-    top.axhline(6.238, color="black", linestyle="--", linewidth=1)
+    top.axhline(chance, color="black", linestyle="--", linewidth=1)
     top.plot(*run.columns.column("loss"), color="#0072b2")
     top.set_title(letter, weight="bold", fontsize=10)
     top.set_ylim(bottom=0)
@@ -139,7 +141,7 @@ Picture().show(figure, t("curves-alt"))
 # %% id="compare-curves" compare=true
 first = [run.metrics[0]["loss"] for run in charts_of.values()]
 last = [run.metrics[-1]["loss"] for run in charts_of.values()]
-at_chance, below = sum(abs(loss - 6.238) < 0.5 for loss in first), sum(loss < 5.738 for loss in last)
+at_chance, below = sum(abs(loss - chance) < 0.5 for loss in first), sum(loss < chance - 0.5 for loss in last)
 compare("curves", at_chance=at_chance, below=below)
 
 # %% [markdown] id="first-look" lang="en"
@@ -559,7 +561,7 @@ for letter in LETTERS:
 # %% id="before-after" folded=true
 figure = Figure(figsize=(9.4, 1.9), layout="constrained")
 for axes, letter in zip(figure.subplots(1, 6, sharey=True), LETTERS, strict=True):
-    axes.axhline(6.238, color="black", linestyle="--", linewidth=1)
+    axes.axhline(chance, color="black", linestyle="--", linewidth=1)
     axes.plot(*charts_of[letter].columns.column("loss"), color="0.65", linewidth=1)
     if letter in after:
         axes.plot(*after[letter].columns.column("loss"), color="#0072b2")
