@@ -14,31 +14,31 @@ NOISE = 3.0  # standard errors that a mean may be off by chance
 VOCABULARY = 11
 
 
-def _drawn(case):
-    """A GPT whose matrices have exactly the spread of their role, their means off by noise alone.
+def _untouched(layers, init_std):
+    """A GPT with one small matrix besides, and its config."""
+    config = Config(n_layer=layers, n_embd=32, n_head=2, context=16, bias=True, init_std=init_std)
+    model = build_model(config)
+    model.small = nn.Linear(8, 8)
+    return model, config
+
+
+def _drawn(case, rng):
+    """Return parameters by name: matrices of exactly the spread of their role, means off by noise alone.
 
     `case["factors"]` widens matrices, `case["shifts"]` moves them, in standard errors; by the end of a name.
     """
-    model = build_model(_config(case))
-    model.small = nn.Linear(8, 8)
-    generator = torch.Generator().manual_seed(case["seed"])
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim < 2:
-                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-                continue
-            noise = torch.randn(parameter.shape, generator=generator)
-            noise = (noise - noise.mean()) / noise.std()
-            factor = _of(case["factors"], name, 1.0)
-            errors = _of(case["shifts"], name, NOISE) / math.sqrt(noise.numel())
-            parameter.copy_((noise + errors) * factor * expected_std(name, model.config))
-    return model
-
-
-def _config(case):
-    return Config(
-        n_layer=case["n_layer"], n_embd=32, n_head=2, context=16, bias=True, init_std=case["init_std"]
-    )
+    model, config = _untouched(case["n_layer"], case["init_std"])
+    drawn = {}
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            drawn[name] = np.full(parameter.shape, 0.0 if name.endswith("bias") else 1.0)
+            continue
+        noise = rng.normal(size=tuple(parameter.shape))
+        noise = (noise - noise.mean()) / noise.std(ddof=1)
+        errors = _of(case["shifts"], name, NOISE) / math.sqrt(noise.size)
+        factor = _of(case["factors"], name, 1.0)
+        drawn[name] = (noise + errors) * factor * expected_std(name, config)
+    return drawn
 
 
 def _of(table, name, otherwise):
@@ -48,14 +48,19 @@ def _of(table, name, otherwise):
 class _Weights(Check):
     answer = "audit_weights"
 
-    def _case(self, rng, factors=None, shifts=None):
+    def _case(self, rng, factors=None, shifts=None, unscaled=False):
         layers, std = int(rng.choice([3, 6])), float(rng.choice([0.02, 0.03]))
-        seed = int(rng.integers(2**31))
-        tables = {"factors": factors or {}, "shifts": shifts or {}}
-        return {"n_layer": layers, "init_std": std, "seed": seed, **tables}
+        factors = {"c_proj.weight": math.sqrt(2 * layers)} if unscaled else factors or {}
+        case = {"n_layer": layers, "init_std": std, "factors": factors, "shifts": shifts or {}}
+        return case | {"weights": _drawn(case, rng)}
 
     def probe(self, answer, case):
-        found = answer(_drawn(case), _config(case))
+        model, config = _untouched(case["n_layer"], case["init_std"])
+        weights = case["weights"]  # and not what was done to them: that is for the answer to find out
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(torch.tensor(weights[name]))
+        found = answer(model, config)
         if found is None:
             number(found)
         if not isinstance(found, dict):
@@ -66,7 +71,7 @@ class _Weights(Check):
         found = output["found"]
         if found is None:
             return wrong("not-a-dict")
-        shapes = {name: parameter.ndim for name, parameter in _drawn(case).named_parameters()}
+        shapes = {name: weight.ndim for name, weight in case["weights"].items()}
         for name, word in found.items():
             if name not in shapes:
                 return wrong("unknown-name", parameter=name)
@@ -121,8 +126,7 @@ class Residual(_Weights):
     name = "audit-weights/residual"
 
     def cases(self, rng):
-        case = self._case(rng)
-        yield case | {"factors": {"c_proj.weight": math.sqrt(2 * case["n_layer"])}}
+        yield self._case(rng, unscaled=True)
         yield self._case(rng, factors={"2.attn.c_proj.weight": math.sqrt(2)})
 
 
@@ -258,20 +262,24 @@ class Clean(_Stream):
         return wrong("gradients-left") if output["gradients"] else None
 
 
-class _Mixer(nn.Module):
+def _mixer(mix, dropout):
     """Logits at t from embeddings at every s by a table mix[t, s]; what lies right of the diagonal leaks."""
 
-    def __init__(self, mix, dropout):
-        super().__init__()
-        self.register_buffer("mix", torch.tensor(mix, dtype=torch.float32))
-        self.wte = nn.Embedding(VOCABULARY, 8)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(8, VOCABULARY)
+    # inside a function, which grading keeps whole; of a class it keeps what probes use
+    class Mixer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mix", torch.tensor(mix, dtype=torch.float32))
+            self.wte = nn.Embedding(VOCABULARY, 8)
+            self.drop = nn.Dropout(dropout)
+            self.head = nn.Linear(8, VOCABULARY)
 
-    def forward(self, tokens):
-        length = tokens.shape[1]
-        mixed = torch.einsum("ts,bsc->btc", self.mix[:length, :length], self.drop(self.wte(tokens)))
-        return self.head(torch.tanh(mixed))  # (B, T, V)
+        def forward(self, tokens):
+            length = tokens.shape[1]
+            mixed = torch.einsum("ts,bsc->btc", self.mix[:length, :length], self.drop(self.wte(tokens)))
+            return self.head(torch.tanh(mixed))  # (B, T, V)
+
+    return Mixer()
 
 
 class _LooksAhead(Check):
@@ -288,7 +296,7 @@ class _LooksAhead(Check):
 
     def probe(self, answer, case):
         torch.manual_seed(case["seed"])
-        model = _Mixer(case["mix"], case["dropout"]).train(case["training"])
+        model = _mixer(case["mix"], case["dropout"]).train(case["training"])
         before = [parameter.detach().clone() for parameter in model.parameters()]
         said = number(answer(model, torch.tensor(case["tokens"])))
         after = list(model.parameters())
