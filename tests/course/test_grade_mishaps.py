@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import nbformat
@@ -181,6 +182,19 @@ def test_several_notebooks_and_none_of_the_right_name_get_a_result_that_says_so(
     shutil.copy(folder / "small-model.ipynb", folder / "a.ipynb")
     (folder / "small-model.ipynb").rename(folder / "b.ipynb")
     assert needs_person(grade(root).results["ana"]) == ["grade.several-notebooks"]
+
+
+def test_a_zip_of_an_lms_is_laid_out_by_the_class_list_and_graded(root, small, built, tmp_path, monkeypatch):
+    monkeypatch.setattr("course.grade.team.Bench", Benchless)
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+        book.add_student("u1", first_name="Ana", last_name="García")
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
+        archive.write(small.built("es", built), "Ana García_4711_assignsubmission_file_/my work.ipynb")
+        archive.write(small.built("en", built), "stranger.ipynb")
+    shutil.rmtree(root / "submitted")
+    report = grade_assignment(small, root, workers=1, built=built, source=tmp_path / "class.zip")
+    assert scores(root, small) == {"u1": 3.0} and report.delivery.students == ["u1"]
+    assert "stranger" in report.delivery.notes[0]
 
 
 @pytest.mark.parametrize(
