@@ -11,10 +11,13 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbformat import v4
 
 from course.landing import PAGES, page, write_pages
-from course.learn import DEFAULT_PORT, main
+from course.learn import DEFAULT_PORT, KERNEL_SETTINGS, main
 from course.lesson import ROOT, find_lesson
 from course.messages import message
 from minigpt.messages import LANGUAGES
@@ -72,6 +75,23 @@ def test_what_is_no_argument_is_refused_in_one_sentence(arguments: list[str], sa
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_kernel_of_make_learn_explains_itself_before_any_cell_ran(
+    tmp_path: Path, lessons: Path, monkeypatch
+):
+    (tmp_path / "ipython" / "profile_default").mkdir(parents=True)
+    (tmp_path / "ipython" / "profile_default" / "ipython_config.py").write_text(KERNEL_SETTINGS)
+    book = v4.new_notebook(metadata={"lesson": {"id": "18-90", "lang": "es"}})
+    book.cells = [v4.new_code_cell('check("expected-loss/value", expected_loss)')]
+    nbformat.write(book, tmp_path / "mine.ipynb")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "mine.ipynb"))
+    place = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(book, kernel_name="python3", allow_errors=True, resources=place).execute()
+    (error,) = book.cells[0].outputs
+    heading = "18-90 · Una lección pequeña"
+    assert error.traceback == [message("lesson.not-made", "es", name="check", heading=heading)]
 
 
 def test_without_a_port_another_is_found_served_and_left_by_ctrl_c():
