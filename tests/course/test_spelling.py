@@ -92,9 +92,10 @@ def exceptions(code: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text's prose, without acronyms."""
+    """The words of a text's prose, without acronyms and without the ’s of English."""
     found = _WORD.findall(_NO_PROSE.sub(" ", without_code(text)))
-    return [word for word in found if len(word) > 1 and not word.isupper()]
+    bare = [re.sub(r"['’]s$", "", word) for word in found]
+    return [word for word in bare if len(word) > 1 and not word.isupper()]
 
 
 def small(word: str) -> str:
