@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-MAX_DEPTH = 8
+MAX_DEPTH = 20  # `course.grade.apart` describes each level of an answer, five at most, in three of its own
 MAX_ITEMS = 10_000  # numbers, strings and containers together
 MAX_TEXT = 10_000  # characters of one string
 MAX_ARRAY = 1_000_000  # elements of one array

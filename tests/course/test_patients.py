@@ -6,10 +6,12 @@ import unicodedata
 import pytest
 import torch
 
+from course.grade.apart import value_of
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.patients import LETTERS, PARTS, ward
+from course.plain import require_plain
 from minigpt import stability
 from minigpt.faults import FAULTS
 
@@ -118,3 +120,12 @@ def test_no_chart_is_beyond_a_sentence(chart):
     for aspect in ("leaf", "evidence", "repair"):
         result = run_check(find_lesson("18-08").checks[f"patient-a/{aspect}"], chart)
         assert result.wrong.key in ("not-a-chart", "sick-called-healthy", "no-figure", "still-sick")
+
+
+def test_a_chart_with_settings_comes_whole_out_of_a_process_of_its_own():
+    chart = {"name": "A", "leaves": ["x"], "evidence": ["3.1", 1.0], "settings": {"clip_norm": 1.0}}
+
+    def remote(task):
+        return None, require_plain({"outcome": {"output": task(chart, None)}})["outcome"]["output"]
+
+    assert value_of(remote) == chart
