@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from course.grade.classroom import Report, grade_assignment, needs_person
+from course.grade.classroom import Report, grade_assignment, needs_person, submitted
 from course.grade.gradebook import book_url
 from course.lesson import Lesson
 from course.messages import CourseError, message
@@ -37,6 +37,8 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
     """Grade; return 0, however good or bad the submissions are."""
     if options.source and len(lessons) > 1:
         raise CourseError("grade.from-one-lesson")
+    if not options.lessons and not options.source:
+        lessons = [lesson for lesson in lessons if submitted(Path.cwd(), lesson)] or lessons[:1]
     for lesson in lessons:
         bar = Progress(
             TextColumn(lesson.assignment),
