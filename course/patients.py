@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import random
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -65,6 +66,8 @@ PAIRABLE = tuple(
 # An optimizer that forgets its steps never gets far enough to show that it counts them wrongly.
 MASKED = {"lost-optimizer-state", "no-bias-correction"}
 
+_ONE_AT_A_TIME = threading.Lock()  # submissions are judged in threads, and torch has one global generator
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -104,13 +107,13 @@ class Patient:
 
         On one thread: fastest for so small a model, and its figures are the same on any number of cores.
         """
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.random.fork_rng(devices=[]):
+        with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
                 return train(self.recipe([*parts], settings), run_dir, callbacks, overwrite=True)
-        finally:
-            torch.set_num_threads(threads)
+            finally:
+                torch.set_num_threads(threads)
 
     def walk(self, parts: Iterable[str] = (), settings: Mapping[str, float] | None = None) -> Walk:
         """Train in a folder that is gone afterwards, and return the whole walk of the tree."""

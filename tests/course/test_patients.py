@@ -2,6 +2,7 @@
 
 import importlib.util
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -129,3 +130,11 @@ def test_a_chart_with_settings_comes_whole_out_of_a_process_of_its_own():
         return None, require_plain({"outcome": {"output": task(chart, None)}})["outcome"]["output"]
 
     assert value_of(remote) == chart
+
+
+def test_two_judges_at_once_see_what_one_sees(tmp_path):
+    sick = [patient for patient in ward(NAMES[3]).values() if patient.leaves()][:2]
+    alone = [p.train(tmp_path / f"alone-{p.letter}").column("loss")[1].tolist() for p in sick]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda p: p.train(tmp_path / f"beside-{p.letter}"), sick))
+    assert [run.column("loss")[1].tolist() for run in together] == alone

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,6 +157,16 @@ def _facts(training):
     }
 
 
+_ONE = threading.Lock()
+
+
+@contextmanager
+def _alone():
+    """The judge's side: submissions are judged in threads, and torch has one global generator for all."""
+    with _ONE, torch.random.fork_rng(devices=[]):
+        yield
+
+
 @contextmanager
 def _folder():
     with tempfile.TemporaryDirectory() as name:
@@ -191,13 +202,10 @@ class _Checkpoint(Check):
         return fresh
 
     def _expected(self, case):
-        state = torch.get_rng_state()
-        try:
+        with _alone():
             training = _training(case["seed"])
             _advance(training, KILL)
             return _facts(training), _facts(_training(case["seed"] + 100))
-        finally:
-            torch.set_rng_state(state)
 
 
 class Weights(_Checkpoint):
@@ -271,19 +279,16 @@ class Identical(_Checkpoint):
         return {"resumed": after, "bitwise": bool(np.array_equal(after, _weights(uninterrupted)))}
 
     def judge(self, case, output):
-        state = torch.get_rng_state()
-        training = _training(case["seed"])
-        _advance(training, KILL + MORE)
-        torch.set_rng_state(state)
-        expected = _weights(training)
+        with _alone():
+            training = _training(case["seed"])
+            _advance(training, KILL + MORE)
+            expected = _weights(training)
         if output["bitwise"] is True and close(output["resumed"], expected):
             return None
-        gap = (
-            float(np.abs(output["resumed"] - expected).max())
-            if output["resumed"].shape == expected.shape
-            else 1.0
+        known = output["resumed"].shape == expected.shape
+        return wrong(
+            "not-identical", 0.0, float(np.abs(output["resumed"] - expected).max()) if known else 1.0
         )
-        return wrong("not-identical", 0.0, gap)
 
 
 class _Killed(BaseException):
