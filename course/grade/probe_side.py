@@ -2,9 +2,9 @@
 
     program = probe_side(source)       # ProbeSide(source, keys)
 
-Of every check there remains `probe`, and whatever `probe` uses. Cases, judges, tables of expected values and
-the helpers that only those use are gone. `keys` says which parts of a case a probe reads: the judge sends no
-other, so that an expected value that a case carries stays at home.
+Of every check there remains `probe`, and whatever `probe` uses, the lesson's own tools included. Cases, judges,
+tables of expected values and the helpers that only those use are gone. `keys` says which parts of a case a
+probe reads: the judge sends no other, so that an expected value that a case carries stays at home.
 """
 
 from __future__ import annotations
@@ -26,13 +26,24 @@ class ProbeSide:
 def probe_side(source: str) -> ProbeSide:
     """Strip the source of a `checks.py`."""
     module = ast.parse(source)
-    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    classes = _checks(module)
     members = _used_members(classes)
     for node in classes.values():
         node.body = [item for item in node.body if _names(item) & (members | set(KEPT))] or [ast.Pass()]
-    module.body = _used_statements(module.body)
+    module.body = _used_statements(module.body, classes)
     ast.fix_missing_locations(module)
     return ProbeSide(ast.unparse(module), {name: _keys(name, classes) for name in classes})
+
+
+def _checks(module: ast.Module) -> dict[str, ast.ClassDef]:
+    """The classes that descend from `Check`; any other class is a tool, kept whole where a probe uses it."""
+    found: dict[str, ast.ClassDef] = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            bases = {getattr(base, "attr", getattr(base, "id", None)) for base in node.bases}
+            if bases & {"Check", *found}:
+                found[node.name] = node
+    return found
 
 
 def _names(statement: ast.stmt) -> set[str]:
@@ -65,9 +76,13 @@ def _used_members(classes: dict[str, ast.ClassDef]) -> set[str]:
     return used - {"cases", "judge"}
 
 
-def _used_statements(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Classes, imports, and what they name, in order; a docstring or loose expression goes."""
-    kept = {id(node): node for node in body if isinstance(node, (ast.ClassDef, ast.Import, ast.ImportFrom))}
+def _used_statements(body: list[ast.stmt], checks: dict[str, ast.ClassDef]) -> list[ast.stmt]:
+    """Checks, imports, and what they name, in order; a docstring or loose expression goes."""
+    kept = {
+        id(node): node
+        for node in body
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or node in checks.values()
+    }
     while True:
         loads = {
             part.id

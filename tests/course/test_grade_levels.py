@@ -60,6 +60,14 @@ def test_a_probe_side_holds_no_case_no_judge_and_no_expected_value():
     assert side.keys["Healthy"] == {"loss", "vocab_size"}, "the expected verdict stays at home"
 
 
+def test_a_probe_side_keeps_the_tools_that_a_probe_uses_whole_and_no_other():
+    tools = "class {0}:\n    def open(self):\n        return 1\n\n\n"
+    check = "class Value(Check):\n    def probe(self, answer, case):\n        return Used().open()\n"
+    side = probe_side(tools.format("Used") + tools.format("Unused") + check)
+    assert "class Used" in side.source and "def open" in side.source and "Unused" not in side.source
+    assert set(side.keys) == {"Value"}
+
+
 @pytest.mark.skipif(sandbox.strongest() == "none", reason="this machine has no sandbox")
 def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
     lesson = find_lesson("18-01")
