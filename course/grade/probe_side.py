@@ -2,9 +2,9 @@
 
     program = probe_side(source)       # ProbeSide(source, keys)
 
-Of every check there remains `probe`, and whatever `probe` uses, the lesson's own tools included. Cases, judges,
-tables of expected values and the helpers that only those use are gone. `keys` says which parts of a case a
-probe reads: the judge sends no other, so that an expected value that a case carries stays at home.
+Of every check there remains `probe`, and whatever `probe` uses, the lesson's own tools included. Cases,
+judges, tables of expected values and the helpers that only those use are gone. `keys` says which parts of a
+case a probe reads: the judge sends no other, so that an expected value that a case carries stays at home.
 """
 
 from __future__ import annotations
