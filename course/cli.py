@@ -12,6 +12,7 @@ course site --out DIR        # the lessons as web pages, in both languages
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not lessons:
             raise CourseError("build.no-lessons", folder=lessons_folder())
         return options.run(options, lessons)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except MiniGPTError as error:
         print(error, file=sys.stderr)
         return 1
