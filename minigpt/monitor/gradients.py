@@ -50,7 +50,7 @@ class Gradients:
     def first_norm(self) -> Tensor | None:
         """Return the norm of the first gradient."""
         first = next(iter(self._dense()), None)
-        return None if first is None else _norms([first])[0]
+        return None if first is None else torch.linalg.vector_norm(first.detach().float())
 
     def _dense(self) -> Iterable[Tensor]:
         return (p.grad for p in self._parameters if p.grad is not None and not p.grad.is_sparse)
