@@ -33,7 +33,7 @@ def rehearse(
 
     Returns:
         accumulation_ratio: norm of the gradient of micro-batches ÷ that of the whole batch; by `equal` and
-            `unequal` masks.
+            `unequal` masks, None where a batch has too few targets for them.
         first_updates: size of each of the first updates ÷ learning rate, by a gradient that stays the same.
         downhill: share of the coordinates that the first update moves against their gradient.
         steps_counted: the optimizer's own count of those steps ÷ their number; None where it keeps none.
@@ -60,22 +60,30 @@ def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Te
 
 
 def _accumulation(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str, float | None]:
-    rows = Batch(*(part[:ROWS] for part in batch))
-    uneven = rows.mask.clone()
-    uneven[len(uneven) // 2 :, uneven.shape[1] // 4 :] = (
-        False  # the second half counts a quarter of its targets
-    )
-    return {
-        "equal": _accumulation_ratio(recipe, model, rows),
-        "unequal": _accumulation_ratio(recipe, model, rows._replace(mask=uneven)),
+    rows = Batch(*(part[batch.mask.any(1)][:ROWS] for part in batch))  # others tell nothing
+    if len(rows.mask) < 2:
+        return {"equal": None, "unequal": None}
+    halves = [rows.mask[: len(rows.mask) // 2], rows.mask[len(rows.mask) // 2 :]]
+    counts = [int(half.sum()) for half in halves]
+    masks = {"equal": [_first_counted(half, min(counts)) for half in halves], "unequal": halves}
+    poorer = int(counts[1] <= counts[0])
+    halves[poorer] = _first_counted(halves[poorer], max(min(counts) // 4, 1))
+    ratios = {
+        name: _accumulation_ratio(recipe, model, rows._replace(mask=torch.cat(mask)))
+        for name, mask in masks.items()
     }
+    return ratios if max(counts) > 1 else ratios | {"unequal": None}  # one target each: no way to differ
+
+
+def _first_counted(mask: Tensor, count: int) -> Tensor:
+    """Return `mask` (B, T) with no more than `count` targets, those at the earliest positions."""
+    ranks = mask.T.flatten().cumsum(0).view(mask.T.shape).T
+    return mask & (ranks <= count)
 
 
 def _accumulation_ratio(recipe: Recipe, model: nn.Module, batch: Batch) -> float | None:
     """Return ‖sum of two micro-batches‖ ÷ ‖whole‖; 1 + relative distance where only directions differ."""
     half = len(batch.mask) // 2
-    if not half:
-        return None
     whole = _gradient(recipe, model, [batch])
     pieces = [Batch(*(part[:half] for part in batch)), Batch(*(part[half:] for part in batch))]
     parts = _gradient(recipe, model, pieces)

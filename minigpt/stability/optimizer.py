@@ -52,10 +52,12 @@ def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
     ratios, near = evidence.rehearsal.get("accumulation_ratio"), question.thresholds["near"]
     if not ratios or ratios["equal"] is None or evidence.start.get("unmasked_share") == 0:
         return question.not_measured()
-    values = {"equal": ratios["equal"], "unequal": ratios["unequal"] or ratios["equal"]}
+    values = {"equal": ratios["equal"], "unequal": ratios["unequal"]}
     if abs(values["equal"] - 1) > near:
         doubled = abs(values["equal"] / 2 - 1) < near
         return question.failed("accumulation-sum", **values) if doubled else question.unknown(**values)
+    if values["unequal"] is None:  # half an answer, which no weighting is acquitted by
+        return question.not_measured(**values)
     if abs(values["unequal"] - 1) > near:
         return question.failed("accumulation-token-weighting", **values)
     return question.passed(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group
@@ -33,7 +34,18 @@ def seen(finding: Finding, language: str | None = None) -> str:
         return message(f"stability.not-measured-{finding.question}", language)
     own = f"stability.seen-{finding.question}-{finding.leaf}"  # where a leaf has more to tell
     key = own if CATALOGUE.has(own) else f"stability.seen-{finding.question}"
-    return message(key, language, limits=limits, **finding.values)
+    values = {name: _Unknown(language) if value is None else value for name, value in finding.values.items()}
+    return message(key, language, limits=limits, **values)
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """Stands in a sentence for a figure that was not measured, however the figure would be written."""
+
+    language: str | None
+
+    def __format__(self, spec: str) -> str:
+        return message("stability.no-figure", self.language)
 
 
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
