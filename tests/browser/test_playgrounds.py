@@ -1,0 +1,69 @@
+"""Every lesson's playground, moved by mouse and by keyboard: the picture follows, and no label is cut off.
+
+A lesson is opened with only the cells that its playground needs, and all of them on one server: a notebook
+speaks the language that it carries, whatever the language of the JupyterLab around it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from course.lesson import find_lesson
+from minigpt.messages import LANGUAGES
+
+NEEDED = {  # lesson: its language here, and the cells that its playground needs
+    "18-00": ("es", ["setup"]),
+    "18-02": ("en", ["setup", "facts", "small-run"]),
+    "18-03": ("es", ["setup", "train-healthy", "short-run"]),
+    "18-04": ("en", ["setup", "little-text", "short-run"]),
+}
+STOPS = 8  # of the Tab key in a playground, at most
+HAS_FOCUS = "element => element === document.activeElement"
+CUT_OFF = "label => label.scrollWidth > label.clientWidth"
+
+
+@pytest.mark.parametrize("identity", NEEDED)
+def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity):
+    language, cells = NEEDED[identity]
+    playground = open_playground(page, address(LANGUAGES[0]), checkout, identity, language, cells)
+    labels = playground.locator(".widget-label")
+    assert [label.inner_text() for label in labels.all() if label.evaluate(CUT_OFF)] == []
+
+    picture = playground.locator("img")
+    start = picture.get_attribute("src")
+    slider = playground.locator(".widget-slider .noUi-target").first
+    slider.click(position={"x": 0.8 * slider.bounding_box()["width"], "y": 2})
+    expect(picture).not_to_have_attribute("src", start)
+    screenshot(f"playground-{identity}-{language}")
+
+    by_mouse = picture.get_attribute("src")
+    knob = playground.locator(".noUi-handle").first
+    playground.locator("[tabindex], select").last.focus()
+    for _ in range(STOPS):
+        if not knob.evaluate(HAS_FOCUS):
+            page.keyboard.press("Shift+Tab")
+    expect(knob).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(picture).not_to_have_attribute("src", by_mouse)
+
+
+def open_playground(
+    page: Page, address: str, checkout: Path, identity: str, language: str, cells: list[str]
+) -> Locator:
+    """Open the lesson with those cells and its playground alone, run them; return the playground's cell."""
+    file = find_lesson(identity).built(language, checkout)
+    notebook = nbformat.read(file, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id in (*cells, "playground")]
+    file = file.with_name("playground.ipynb")
+    nbformat.write(notebook, file)
+    page.goto(re.sub(r"/tree/[^?]*", f"/tree/{file.relative_to(checkout).as_posix()}", address) + "&reset")
+    page.locator("[data-command='notebook:restart-run-all']:visible").click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    playground = page.locator(".jp-CodeCell").last
+    expect(playground.locator("img")).to_be_visible()
+    return playground
