@@ -4,8 +4,9 @@
     writer.manifest(describe_run(config))
     writer.metric({"step": 0, "loss": 6.24})
 
-A record is one unbuffered write of one line: whoever reads meanwhile sees whole lines, and a kill can cut the
-last one at most. While a writer is open the folder is locked, so two processes never write to one run.
+Records are written unbuffered, whole lines at a time: whoever reads meanwhile sees whole lines, and a kill
+can cut the last one at most. While a writer is open the folder is locked, so two processes never write to one
+run.
 """
 
 from __future__ import annotations
@@ -85,9 +86,9 @@ class RunWriter:
                 self.path / "manifest.json", json.dumps(strict(content), indent=2, ensure_ascii=False) + "\n"
             )
 
-    def metric(self, record: dict[str, Any]) -> None:
-        """Append the record of one step."""
-        self._append("metrics.jsonl", record)
+    def metric(self, *records: dict[str, Any]) -> None:
+        """Append the record of one step, or of several at once."""
+        self._append("metrics.jsonl", *records)
 
     def probe(self, record: dict[str, Any]) -> None:
         """Append what one probe saw."""
@@ -98,15 +99,13 @@ class RunWriter:
         with self._writing():
             write_atomically(self.path / "tokenizer.json", tokenizer.to_json())
 
-    def _append(self, name: str, record: dict[str, Any]) -> None:
-        line = orjson.dumps(record) + b"\n"
-        if b"null" in line:  # perhaps a NaN: rare, so that looking for one first would only cost
-            line = orjson.dumps(strict(record)) + b"\n"
+    def _append(self, name: str, *records: dict[str, Any]) -> None:
+        lines = b"".join(map(_line, records))
         with self._writing(name):
             if name not in self._logs:
                 self._logs[name] = (self.path / name).open("ab", buffering=0)
-            while line:  # a disk that fills up takes part of the line, and refuses the rest
-                line = line[self._logs[name].write(line) :]
+            while lines:  # a disk that fills up takes part of them, and refuses the rest
+                lines = lines[self._logs[name].write(lines) :]
 
     def sync(self) -> None:
         """Force the logs to disk, so that no checkpoint is ever ahead of them."""
@@ -131,6 +130,13 @@ class RunWriter:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    line = orjson.dumps(record) + b"\n"
+    if b"null" in line:  # perhaps a NaN: rare, so that looking for one first would only cost
+        line = orjson.dumps(strict(record)) + b"\n"
+    return line
 
 
 def _length_before(log: Path, step: int) -> int:

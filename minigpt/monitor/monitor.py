@@ -23,6 +23,7 @@ from minigpt.stability.optimizer import STEPS
 LOOKED_AT = 2 * STEPS  # first steps whose start is looked at for left-over gradients; then
 EVERY = 100  # every so many steps
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
+WAIT = 0.1  # seconds that finished steps may wait to be written together, and for a GPU to know their figures
 MOST_ASKED = 20_000  # steps of a schedule that are written down
 
 
@@ -73,6 +74,8 @@ class Monitor:
         self._depth = 0  # of calls of the optimizer's step within each other
         self._pending: dict[str, Any] | None = None  # a step that waits for its loss
         self._losses: list[Tensor | float] = []
+        self._finished: list[tuple[dict[str, Any], list[Tensor | float]]] = []  # steps with their losses
+        self._written_at = 0.0
         self._first_step: list[Scored | None] = []
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation, self._shares_add_up = 1, False
@@ -103,7 +106,8 @@ class Monitor:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._flush()
+        self._finish()
+        self._write()
         self._write_rehearsal()
         for handle in self._handles:
             handle.remove()
@@ -124,14 +128,15 @@ class Monitor:
             self._losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
         if self._pending is not None:
             self._pending |= more
-            self._flush()
+            self._finish()
         else:
             self._more |= more
 
     def note(self, **figures: float) -> None:
         """Note figures that came after their step was written, such as `val_loss`: they join that step."""
         if self.steps:
-            self._flush()
+            self._finish()
+            self._write()
             self.writer.metric({"step": self.steps - 1} | figures)
 
     def check(self, whole: bool = False) -> Walk:
@@ -140,7 +145,8 @@ class Monitor:
         Raises:
             RunError: no optimizer step was seen yet.
         """
-        self._flush()
+        self._finish()
+        self._write()
         self._write_rehearsal()
         return check(self.run_dir, whole)
 
@@ -153,7 +159,7 @@ class Monitor:
     def _on_gradient(self, ids: Tensor | None, logits: Tensor, gradient: Tensor) -> None:
         """A backward pass begins: the gradient has reached the logits, and no parameter yet."""
         if self._pending is not None:
-            self._flush()
+            self._finish()
         if self._micros == 0 and self.steps and (self.steps < LOOKED_AT or self.steps % EVERY == 0):
             left = [p.grad for p in _parameters(self.optimizer) if p.grad is not None]
             self._carried.append(total_norm(left))
@@ -196,13 +202,12 @@ class Monitor:
         self._depth -= 1
         if self._depth > 0:
             return
-        self._flush()
+        self._finish()
         if not self._twin.done:
             self._twin.after()
         now = time.perf_counter()
         self._pending = {
             "step": self.steps,
-            "loss": None,
             "grad_norm": self._norm,
             "before_clip": self._before_clip,
             "after_clip": self._gradients.first_norm(),
@@ -227,7 +232,7 @@ class Monitor:
         micros = self._pending["micros"]
         self._reset_step()
         if len(self._losses) >= micros:
-            self._flush()
+            self._finish()
         if self.steps == STEPS:
             self._write_rehearsal()
 
@@ -251,18 +256,27 @@ class Monitor:
 
     # ------------------------------------------------------------------ writing
 
-    def _flush(self) -> None:
-        """Write the step that waits, with the losses given so far."""
-        if self._pending is None:
-            return
-        record, self._pending = self._pending, None
-        losses, self._losses = [float(loss) for loss in self._losses], []
+    def _finish(self) -> None:
+        """Take the losses given so far for those of the step that waits for some."""
+        if self._pending is not None:
+            self._finished.append((self._pending, self._losses))
+            self._pending, self._losses = None, []
+        if time.perf_counter() - self._written_at > WAIT:
+            self._write()
+
+    def _write(self) -> None:
+        """Write every finished step; only here is a GPU waited for."""
+        records = [self._record(step, [float(loss) for loss in losses]) for step, losses in self._finished]
+        self._finished = []
+        self.writer.metric(*records)
+        self._written_at = time.perf_counter()
+
+    def _record(self, record: dict[str, Any], losses: list[float]) -> dict[str, Any]:
         micros = record.pop("micros")
         if record["step"] == 0 and losses and self._first_step and self._first_step[0]:
             nats = self._first_step[0].nats
             # k losses that were each divided by k add up to the loss of the step; undivided ones average
             self._shares_add_up = bool(nats) and micros > 1 and losses[0] / nats < micros**-0.5
-        del record["loss"]
         if losses:
             record["loss"] = sum(losses) * (1 if self._shares_add_up else 1 / len(losses))
             if self._shares_add_up:
@@ -276,7 +290,7 @@ class Monitor:
             record["clipped"] = factor < CLIPPED
             if record["clipped"]:
                 self._clip_norms.append(factor * record["grad_norm"])
-        self.writer.metric(record)
+        return record
 
     def _write_rehearsal(self) -> None:
         """Write what was learnt of the loop's parts, unless nothing is new."""
