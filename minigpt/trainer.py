@@ -28,7 +28,7 @@ from minigpt.memory import keep_freed_memory
 from minigpt.messages import MiniGPTError
 from minigpt.model import parameter_count
 from minigpt.optim import freeze
-from minigpt.overlap import shared_lines
+from minigpt.overlap import overlap
 from minigpt.precision import build_precision, compiled
 from minigpt.probes import start_probes
 from minigpt.recipe import Recipe, recipe_of
@@ -156,10 +156,10 @@ class Trainer:
 
     def _start(self) -> None:
         if self.step == 0:
-            batch, newline = self._batch(0), self.data.tokenizer.newline
+            batch = self._batch(0)
             evidence = start_probes(self.model, self.recipe.loss, batch)
-            overlap = shared_lines(self.data.train, self.data.validation, newline)
-            self.writer.probe({"step": 0, "kind": "start"} | evidence | {"shared_lines": overlap})
+            evidence |= overlap(self.data.train, self.data.validation, self.data.tokenizer)
+            self.writer.probe({"step": 0, "kind": "start"} | evidence)
             rehearsed = rehearse(self.recipe, self.model, self.optimizer, batch)
             self.writer.probe({"step": 0, "kind": "rehearsal"} | rehearsed)
         for callback in self.callbacks:

@@ -70,7 +70,8 @@ def _downhill(question: Question, evidence: Evidence) -> Finding:
 
 
 def _together(question: Question, evidence: Evidence) -> Finding:
-    limits, overlap = question.thresholds, evidence.start.get("shared_lines")
+    limits, start = question.thresholds, evidence.start
+    lines, ngrams = start.get("shared_lines"), start.get("shared_ngrams")
     steps, losses = evidence.metrics.column("loss")
     looks, val_losses = evidence.metrics.column("val_loss")
     gaps = {
@@ -78,15 +79,18 @@ def _together(question: Question, evidence: Evidence) -> Finding:
         for step, val_loss in zip(looks, val_losses, strict=True)
         if EARLY <= step <= limits["step"] and len(losses)
     }
-    if not gaps and overlap is None:
+    if not gaps and lines is None and ngrams is None:
         return question.not_measured()
-    step = max(gaps, key=lambda step: abs(gaps[step]), default=0)
-    values = {"gap": gaps.get(step, 0.0), "step": step, "overlap": overlap or 0.0}
-    if overlap is not None and overlap > limits["overlap"]:
+    step = max(gaps, key=lambda step: abs(gaps[step]), default=None)
+    gap = gaps.get(step, 0.0)
+    values = {"gap": gaps.get(step), "step": step, "overlap": lines, "ngrams": ngrams}
+    too_good = gap < limits["low"]
+    # any two texts of a kind share some pieces, so pieces alone prove no leak
+    if (lines or 0) > limits["overlap"] or (too_good and (ngrams or 0) > limits["overlap"]):
         return question.failed("data-leak", **values)
-    if values["gap"] > limits["high"]:
+    if gap > limits["high"]:
         return question.failed("overfitting", **values)
-    if values["gap"] > limits["odd"] or values["gap"] < limits["low"]:
+    if gap > limits["odd"] or too_good:
         return question.warned(**values)
     return question.passed(**values)
 
@@ -131,7 +135,7 @@ LOSS_QUESTIONS = (
             "high": 1.0,
             "step": 500,
             "overlap": 0.1,
-        },  # nats; by this step; share of lines
+        },  # nats; by this step; share of lines, or of pieces
         ("overfitting", "data-leak"),
         _together,
         symptom=True,
