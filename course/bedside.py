@@ -14,11 +14,11 @@ from collections.abc import Mapping
 
 import ipywidgets
 from IPython import get_ipython
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from course.messages import message
 from course.picture import Picture
+from course.widgets import show_controls
 from minigpt import stability
 from minigpt.messages import message as stability_message
 from minigpt.run_directory import Run
@@ -65,7 +65,7 @@ class Bedside:
         """Show the controls, and the picture below them."""
         if get_ipython() is not None:
             buttons = ipywidgets.HBox([self.back, self.fine, self.broken])
-            display(ipywidgets.VBox([self.patient, self.text, buttons, self.leaf, self.outcome]))
+            show_controls([self.patient, self.text, buttons, self.leaf, self.outcome])
         self.refresh()
 
     def refresh(self) -> None:

@@ -28,7 +28,10 @@ class Picture:
         """Draw the figure where it was first shown; outside a notebook, do nothing."""
         if get_ipython() is None:
             return
-        data, metadata = {"image/png": png(figure), "text/plain": text}, {"image/png": {"alt": text}}
+        width, height = (int(inches * DOTS_PER_INCH) for inches in figure.get_size_inches())
+        data = {"image/png": png(figure), "text/plain": text}
+        # the size, so that a page keeps the room while one drawing replaces another
+        metadata = {"image/png": {"alt": text, "width": width, "height": height}}
         if self._handle is None:
             self._handle = display(data, metadata=metadata, raw=True, display_id=True)
         else:

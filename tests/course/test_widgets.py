@@ -1,5 +1,7 @@
 """A playground: controls that redraw one picture, which is there without a kernel too."""
 
+import math
+
 import pytest
 
 from course.widgets import Choice, Playground, Slider
@@ -41,3 +43,30 @@ def test_a_whole_slider_gives_whole_numbers_and_a_real_one_real_numbers():
     assert isinstance(Slider("layers", 1, 8, 2).widget().value, int)
     slider = Slider("std", 0.0, 1.0, 0.5).widget()
     assert (slider.min, slider.max, slider.value) == (0.0, 1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "slider",
+    [
+        Slider("rate", 0.0003, 0.1, 0.003, log=True),
+        Slider("spread", 0.005, 0.2, 0.02, log=True),
+        Slider("bias", 0.0, 5.0, 0.0),
+        Slider("memory", 0.0, 0.99, 0.9),
+        Slider("width", 16, 768, 64, step=16),
+    ],
+    ids=lambda slider: slider.label,
+)
+def test_the_start_is_one_of_the_positions_a_browser_can_show(slider):
+    control = slider.widget()
+    at = math.log10(control.value) if slider.log else control.value
+    steps = (at - control.min) / control.step
+    assert steps == pytest.approx(round(steps), abs=1e-6)
+
+
+def test_what_a_browser_sends_back_unchanged_is_not_drawn_again(shown):
+    ground = Playground(
+        lambda figure, rate: None, (4, 2), {"rate": Slider("rate", 0.001, 1.0, 0.1, log=True)}
+    )
+    ground.show()
+    ground.controls["rate"].value = 0.1 * (1 + 1e-15)
+    assert shown == ["rate: 0.1"]
