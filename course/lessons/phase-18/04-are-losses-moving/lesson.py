@@ -431,18 +431,20 @@ for letter, walk in walks.items():
 #   betrays it. Only comparing the texts does.
 # * **Flat is not one diagnosis but several.** Flat at ln V: nothing moves. Flat at the entropy of single
 #   tokens: it learns, but only frequencies, so look at the targets before you look at the learning rate.
-# * **The tree compares whole lines.** That found the copied validation text here. It did not find the
-#   translated one of section 1. That detector is yours to write.
+# * **The tree compares whole lines, and pieces of about 50 characters.** That found the copied validation
+#   text here. It did not find the translated one of section 1, where what is copied is shorter. That detector
+#   is yours to write.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="6394af3301df"
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="04071df4fd0e"
 # Tres cosas que llevarse de esta sala.
 #
 # * **Una fuga se ve como la salud.** Con un texto grande, cuando todavía no se ha aprendido nada de
 #   memoria, ni siquiera la delata la distancia entre las curvas. Solo la delata comparar los textos.
 # * **«Plano» no es un diagnóstico, sino varios.** Plano en ln V: nada se mueve. Plano en la entropía de los
 #   tokens sueltos: aprende, pero solo frecuencias; mira los targets antes de mirar el learning rate.
-# * **El árbol compara líneas enteras.** Así encontró aquí el texto de validación copiado. No encontró el
-#   texto al revés de la sección 1. Ese detector te toca escribirlo a ti.
+# * **El árbol compara líneas enteras, y trozos de unos 50 caracteres.** Así encontró aquí el texto de
+#   validación copiado. No encontró el texto al revés de la sección 1, donde lo copiado es más corto. Ese
+#   detector te toca escribirlo a ti.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -865,13 +867,13 @@ for name, texts in splits.items():
 # | `diverging` | the loss rises | smoothed loss up by more than 0.05 per 100 steps; or the first update goes uphill | look at the sign and the rate of the update |
 # | `lr-too-low` | flat at ln V, healthy gradients | falls by less than 0.001 per 100 steps, or by less than 1 % since its start | compare the rate in the log with the one you meant |
 # | `overfitting` | training falls, validation stands or rises | validation − training > 1.0 by step 500 | more text, a smaller model, dropout, stop early |
-# | `data-leak` | looks like health | more than 10 % of the validation lines stand in training | split by item; compare n-grams |
+# | `data-leak` | looks like health, or validation is better than training | more than 10 % of the validation lines stand in training; or validation − training < −0.3 and more than 10 % of its pieces of 50 characters do | split by item; compare n-grams |
 # | `shuffled-targets` | falls to the entropy of single tokens and stays | validation ≥ 0.95 of that entropy, under half of the targets are the next token | decode one batch, inputs and targets |
 #
 # One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-05, asks whether the
 # model itself is sound.
 
-# %% [markdown] id="card" lang="es" of="20182139fcaa"
+# %% [markdown] id="card" lang="es" of="ac08c45adbfd"
 # ## 8 · Una tarjeta para guardar
 #
 # La pendiente del loss suavizado; la distancia a la validación; y lo que los dos textos tienen en común.
@@ -881,7 +883,7 @@ for name, texts in splits.items():
 # | `diverging` | el loss sube | el loss suavizado sube más de 0.05 por cada 100 pasos; o la primera actualización va cuesta arriba | mira el signo y el tamaño de la actualización |
 # | `lr-too-low` | plano en ln V, gradientes sanos | baja menos de 0.001 por cada 100 pasos, o menos del 1 % desde su comienzo | compara el learning rate del log con el que querías |
 # | `overfitting` | el entrenamiento baja, la validación se queda o sube | validación − entrenamiento > 1.0 hasta el paso 500 | más texto, un modelo más pequeño, dropout, parar a tiempo |
-# | `data-leak` | se ve como la salud | más del 10 % de las líneas de validación está en el entrenamiento | reparte por ítem; compara n-gramas |
+# | `data-leak` | se ve como la salud, o la validación va mejor que el entrenamiento | más del 10 % de las líneas de validación está en el entrenamiento; o validación − entrenamiento < −0.3 y lo está más del 10 % de sus trozos de 50 caracteres | reparte por ítem; compara n-gramas |
 # | `shuffled-targets` | baja hasta la entropía de los tokens sueltos y ahí se queda | validación ≥ 0.95 de esa entropía, y menos de la mitad de los targets es el token siguiente | decodifica un batch, entradas y targets |
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
