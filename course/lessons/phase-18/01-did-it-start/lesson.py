@@ -1023,10 +1023,10 @@ for letter, sick_recipe in sick.items():
 # | leaf | symptom at the start | threshold | first action |
 # |---|---|---|---|
 # | `init-scale` | loss far above chance, no head bias | Δ > 1.76, or ‖g‖ > 100 | measure each weight's std against the one its role asks for |
-# | `head-bias` | loss above chance, weights right | Δ > 1.76 and a head bias that is not 0 | drop the bias, or start it at 0 |
+# | `head-bias` | loss above chance, weights right | Δ > 0.5 and a head bias that is not 0 | drop the bias, or start it at 0 |
 # | `loss-reduction` | loss in the thousands, grows with the batch | feeding the batch twice gives more than 1.5 times the loss | divide by the number of targets that count |
 # | `not-untrained` | too good for a fresh model | Δ < −0.5 and no checkpoint in the manifest | find the line that loads weights |
-# | `target-shift` | looks normal; a loaded checkpoint starts near chance | under 90 % of targets are the next token; from a checkpoint, loss₀ ≥ 0.7 ln V | shift in one place: the loader or the loss |
+# | `target-shift` | looks normal; a loaded checkpoint starts near chance | at least 90 % of targets are another token than the next; from a checkpoint, loss₀ ≥ 0.7 ln V | shift in one place: the loader or the loss |
 # | `future-leak` | looks normal at first, then too good | any gradient from logits to later tokens | put the causal mask back |
 # | `degenerate-data` | at chance, then almost 0 in a few steps | the same token in every target | decode one batch and read it |
 # | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, ‖g‖ < 0.001 | check which way round the mask is |
@@ -1034,7 +1034,7 @@ for letter, sick_recipe in sick.items():
 # One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the
 # learning rate does what you think it does.
 
-# %% [markdown] id="card" lang="es" of="e2a261ae0a33"
+# %% [markdown] id="card" lang="es" of="a63b356beccc"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de mirar cualquier curva: el loss del paso 0 frente a ln V, y la primera norma del gradiente.
@@ -1042,10 +1042,10 @@ for letter, sick_recipe in sick.items():
 # | hoja | síntoma al arrancar | umbral | primera acción |
 # |---|---|---|---|
 # | `init-scale` | loss muy por encima del azar, sin bias en la cabeza | Δ > 1.76, o ‖g‖ > 100 | mide la desviación de cada peso frente a la que pide su papel |
-# | `head-bias` | loss por encima del azar con los pesos bien | Δ > 1.76 y un bias de la cabeza que no es 0 | quita el bias o haz que empiece en 0 |
+# | `head-bias` | loss por encima del azar con los pesos bien | Δ > 0.5 y un bias de la cabeza que no es 0 | quita el bias o haz que empiece en 0 |
 # | `loss-reduction` | loss de miles, que crece con el batch | dar el batch dos veces multiplica el loss por más de 1.5 | divide entre el número de targets que cuentan |
 # | `not-untrained` | demasiado bueno para un modelo nuevo | Δ < −0.5 y ningún checkpoint en el manifest | busca la línea que carga pesos |
-# | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | menos del 90 % de los targets es el token siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
+# | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | al menos el 90 % de los targets es otro token que el siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
 # | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | devuelve la máscara causal |
 # | `degenerate-data` | en el azar, y casi 0 en pocos pasos | el mismo token en todos los targets | decodifica un batch y léelo |
 # | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, ‖g‖ < 0.001 | revisa el sentido de la máscara |

@@ -899,7 +899,7 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 #
 # | leaf | symptom | threshold | first action |
 # |---|---|---|---|
-# | `always-clipping` | the loss may look fine; norms are one thing, the limit another | usual norm above 5; or over 90 % of steps clipped and the usual norm over twice the limit | look for a cause of large gradients; then set the limit a little above the usual norm |
+# | `always-clipping` | the loss may look fine; norms are one thing, the limit another | usual norm above 5; or over 90 % of steps clipped and the usual norm over 6 times the limit | look for a cause of large gradients; then set the limit a little above the usual norm |
 # | `missing-zero-grad` | loss too high, norms too large, nearly every step clipped | any gradient left after a step | clear once a step: not before `step()`, not between micro-batches |
 # | `frozen-parameters` | loss stops early; norms small and calm | any parameter frozen that nobody declared; usual norm below 0.01 | list the parameters that do not require a gradient |
 # | `gradient-spikes` | norms calm, and now and then far off; the loss may hide it | more than 3 norms above 100 in 200 steps | name the steps, decode their batches |
@@ -908,14 +908,14 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-04, asks whether the
 # losses move, and whether the validation loss can be believed.
 
-# %% [markdown] id="card" lang="es" of="ddfdb912ac0a"
+# %% [markdown] id="card" lang="es" of="3f9d597c5336"
 # ## 8 · Una tarjeta para guardar
 #
 # En cada paso: la norma del gradiente *antes* del clipping, y si se recortó.
 #
 # | hoja | síntoma | umbral | primera acción |
 # |---|---|---|---|
-# | `always-clipping` | el loss puede verse bien; las normas van por un lado y el límite por otro | norma habitual mayor que 5; o más del 90 % de los pasos recortados y una norma habitual de más del doble del límite | busca qué agranda los gradientes; después pon el límite un poco por encima de la norma habitual |
+# | `always-clipping` | el loss puede verse bien; las normas van por un lado y el límite por otro | norma habitual mayor que 5; o más del 90 % de los pasos recortados y una norma habitual de más de 6 veces el límite | busca qué agranda los gradientes; después pon el límite un poco por encima de la norma habitual |
 # | `missing-zero-grad` | loss demasiado alto, normas demasiado grandes, casi todos los pasos recortados | cualquier gradiente que sobre después de un paso | limpia una vez por paso: ni antes de `step()` ni entre micro-batches |
 # | `frozen-parameters` | el loss deja pronto de bajar; normas pequeñas y tranquilas | cualquier parámetro congelado sin que nadie lo haya declarado; norma habitual menor que 0.01 | haz la lista de los parámetros que no piden gradiente |
 # | `gradient-spikes` | normas tranquilas que de vez en cuando se disparan; el loss puede esconderlo | más de 3 normas mayores que 100 en 200 pasos | nombra los pasos y decodifica sus batches |
