@@ -185,6 +185,7 @@ class Room:
         mount("tmpfs", new, "tmpfs", NOSUID | NODEV, "mode=755,size=16m")
         for path in (*_SYSTEM, *self.readable):
             if os.path.islink(path):
+                os.makedirs(os.path.dirname(new + path), exist_ok=True)
                 os.symlink(os.readlink(path), new + path)
             elif os.path.exists(path):
                 show(path, new + path, read_only=True)

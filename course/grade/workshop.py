@@ -34,6 +34,8 @@ QUESTION_SECONDS = 30
 START_SECONDS = 120
 GRACE = 2.0
 
+# A fork copies a table entry for each page: with every object in huge pages it costs a third.
+_FEW_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 _SETUP = r'^# %% id="([a-z0-9-]+)".*\bsetup=true'
 
 
@@ -71,6 +73,7 @@ class Workshop:
         """
         mine, theirs = socket.socketpair()
         environment = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "LANG": "C.UTF-8"}
+        environment |= _FEW_PAGES
         environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
         self._log = open(os.path.join(self.scratch, "log"), "wb")  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
@@ -161,4 +164,5 @@ def _readable() -> list[str]:
     """What learner code may read: Python, its packages, minigpt, what a notebook imports of the course."""
     here = ROOT / "course"
     found = [sys.base_prefix, sys.prefix, str(ROOT / "minigpt"), str(here / "messages")]
+    found += [os.path.realpath(path) for path in found]  # an environment may be a link to another place
     return [*dict.fromkeys(found), *map(str, sorted(here.glob("*.py")))]

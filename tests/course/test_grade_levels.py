@@ -45,6 +45,19 @@ def test_a_level_grades_right_answers_right_and_leaves_nothing_running(small, bu
     assert subprocess.run(["pgrep", "-x", "-f", "sleep 27182"], capture_output=True).returncode == 1
 
 
+@pytest.mark.skipif(sandbox.strongest() == "none", reason="this machine has no sandbox")
+def test_an_environment_that_is_a_link_to_another_place_is_shown_in_the_sandbox(
+    small, built, tmp_path, monkeypatch
+):
+    (tmp_path / "venv").symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    release = nbformat.read(small.built("en", built), as_version=4)
+    code = f"def expected_loss(v):\n    open({str(tmp_path / 'venv' / 'pyvenv.cfg')!r}).close()\n    return 1\n"
+    case = {"check": "expected-loss/value", "case": {"vocab_size": 2}, "seed": 1, "mode": "function"}
+    with Workshop(small, release) as workshop:
+        assert workshop.ask([["expected-loss", code]], [case])[0].get("output") == {"loss": 1.0}
+
+
 def test_without_a_sandbox_nothing_is_graded_unless_trusted(small, built, tmp_path, monkeypatch):
     monkeypatch.setattr("course.grade.classroom.strongest", lambda: "none")
     with pytest.raises(CourseError, match="--trust-submissions"):
