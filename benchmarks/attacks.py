@@ -219,7 +219,7 @@ CODE = [
         "find-checks",
         "leak",
         **_leak(
-            "[d for d, _, fs in os.walk(__import__('minigpt').__path__[0] + '/../course') if 'checks.py' in fs]"
+            "[d for d, _, _ in os.walk(__import__('minigpt').__path__[0] + '/../course') if d.endswith('/checks')]"
         ),
     ),
     Attack(

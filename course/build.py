@@ -225,7 +225,7 @@ def _require_checks(lesson: Lesson, cells: list[Cell]) -> None:
                 raise CourseError("build.check-text", **where)
     for name in lesson.checks:
         if name not in {cell.name for cell in written}:
-            raise CourseError("build.check-unused", file=lesson.folder / "checks.py", name=name)
+            raise CourseError("build.check-unused", file=lesson.folder / "checks", name=name)
 
 
 def _require_terms(lesson: Lesson, cells: list[Cell]) -> None:

@@ -1,4 +1,4 @@
-"""The check contract: what a lesson's `checks.py` defines, and what lesson, notebook and grader share.
+"""The check contract: what a lesson's `checks/` defines, and what lesson, notebook and grader share.
 
 A check is one small question about one answer. It has three parts, which may run in different processes:
 
@@ -18,15 +18,15 @@ A check is one small question about one answer. It has three parts, which may ru
             if close(output["std"], 1.0, rtol=0.1):
                 return wrong("std-is-one", expected=0.02, actual=output["std"])
 
-`number` and `array` turn what a learner returned into plain data and explain themselves when they cannot;
-`close` compares and never accepts NaN. A message key is one of the lesson's texts, or `check.…` from the
-course's. Its template may use {expected}, {actual}, the values given to `wrong`, and every number or string
-of the case. Running a check: `course.judging`.
+`number` and `array` turn what a learner returned into plain data and explain themselves when they cannot,
+`given` refuses None; `close` compares and never accepts NaN. A message key is one of the lesson's texts, or
+`check.…` from the course's. Its template may use {expected}, {actual}, the values given to `wrong`, and every
+number or string of the case. Running a check: `course.judging`.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,10 +37,10 @@ import numpy as np
 
 from course.messages import CourseError, one_line
 from course.plain import close
-from course.probing import array, number
+from course.probing import array, given, number
 from minigpt.messages import nearest
 
-__all__ = ["Check", "Wrong", "array", "close", "load_checks", "number", "wrong"]
+__all__ = ["Check", "Wrong", "array", "close", "given", "load_checks", "number", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def wrong(key: str, expected: object = None, actual: object = None, **values: ob
 
 
 class Check:
-    """One check of one exercise; subclass it in a lesson's `checks.py` and give `name` and `answer`."""
+    """One check of one exercise; subclass it in a lesson's `checks/` and give `name` and `answer`."""
 
     name: str  # "exercise/aspect"
     answer: str  # the name in the learner's notebook
@@ -87,49 +87,56 @@ class Check:
         return None
 
 
-def load_module(file: Path) -> ModuleType:
-    """Run a lesson's Python file (its folder need not be a package) and return it as a module.
+def load_folder(folder: Path) -> list[ModuleType]:
+    """Run the Python files of a lesson's `checks` or `mutants`, in order of names, and return the modules.
+
+    They are read as one package, so a file may import from its neighbours: `from .shared import settings`.
 
     Raises:
-        CourseError: the file is missing or does not run.
+        CourseError: there are none, or one does not run.
     """
-    if not file.is_file():
-        raise CourseError("lesson.file-missing", file=file)
-    name = "lesson_" + "_".join(file.with_suffix("").parts[-3:]).replace("-", "_")
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and inspect look a class's module up here
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+    files = sorted(folder.glob("*.py"))
+    if not files:
+        raise CourseError("lesson.file-missing", file=folder)
+    package = "lesson_" + "_".join(folder.parts[-3:]).replace("-", "_")
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
         del sys.modules[name]
-        raise CourseError(
-            "lesson.python", file=file, error=f"{type(error).__name__}: {one_line(error)}"
-        ) from error
-    return module
+    sys.modules[package] = ModuleType(package)
+    sys.modules[package].__path__ = [str(folder)]
+    modules = []
+    for file in files:
+        try:
+            modules.append(importlib.import_module(f"{package}.{file.stem}"))
+        except Exception as error:
+            raise CourseError(
+                "lesson.python", file=file, error=f"{type(error).__name__}: {one_line(error)}"
+            ) from error
+    return modules
 
 
-def load_checks(file: Path) -> dict[str, Check]:
-    """Return every check that the file defines, by name, in the order of definition.
+def load_checks(folder: Path) -> dict[str, Check]:
+    """Return every check that the files of the folder define, by name, in the order of definition.
 
     Raises:
-        CourseError: the file does not run, a check has no name or answer, or two share a name.
+        CourseError: a file does not run, a check has no name or answer, or two share a name.
     """
-    module = load_module(file)
     checks: dict[str, Check] = {}
-    for item in vars(module).values():
-        if not (isinstance(item, type) and issubclass(item, Check) and item.__module__ == module.__name__):
-            continue
-        if item.__name__.startswith("_"):
-            continue  # a base class that several checks share
-        check = item()
-        name, answer = getattr(check, "name", ""), getattr(check, "answer", "")
-        if name.count("/") != 1 or not answer.isidentifier():
-            raise CourseError("lesson.check-name", file=file, check=item.__name__)
-        if name in checks:
-            raise CourseError("lesson.check-twice", file=file, name=name)
-        checks[name] = check
+    for module in load_folder(folder):
+        for check in _defined(module):
+            name, answer = getattr(check, "name", ""), getattr(check, "answer", "")
+            if name.count("/") != 1 or not answer.isidentifier():
+                raise CourseError("lesson.check-name", file=module.__file__, check=type(check).__name__)
+            if name in checks:
+                raise CourseError("lesson.check-twice", file=module.__file__, name=name)
+            checks[name] = check
     return checks
+
+
+def _defined(module: ModuleType) -> list[Check]:
+    """The checks of a module, without what it imported and the base classes that several checks share."""
+    classes = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Check)]
+    own = [item for item in classes if item.__module__ == module.__name__]
+    return [item() for item in own if not item.__name__.startswith("_")]
 
 
 def find_check(checks: dict[str, Check], name: str) -> Check:

@@ -22,7 +22,7 @@ from course.messages import CourseError, LessonTexts, one_line
 from minigpt.messages import LANGUAGES, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("lesson.py", "lesson.yaml", "checks.py", *(f"messages.{code}.yaml" for code in LANGUAGES))
+SOURCES = ("lesson.py", "lesson.yaml", *(f"messages.{code}.yaml" for code in LANGUAGES))
 
 _FIELDS = {
     "id": str,
@@ -72,7 +72,7 @@ class Lesson:
     @cached_property
     def checks(self) -> dict[str, Check]:
         """Its checks by name."""
-        return load_checks(self.folder / "checks.py")
+        return load_checks(self.folder / "checks")
 
     @cached_property
     def texts(self) -> LessonTexts:
@@ -83,10 +83,11 @@ class Lesson:
     def revision(self) -> str:
         """A short hash of everything that a built notebook depends on within the folder."""
         digest = hashlib.sha256()
-        for name in SOURCES:
-            file = self.folder / name
+        checks = sorted((self.folder / "checks").glob("*.py"))
+        for file in [*(self.folder / name for name in SOURCES), *checks]:
             if not file.is_file():
                 raise CourseError("lesson.file-missing", file=file)
+            name = file.relative_to(self.folder).as_posix()
             digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
 

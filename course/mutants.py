@@ -1,6 +1,7 @@
 """Right and wrong answers to a lesson's exercises: the proof that its checks tell them apart.
 
-A lesson's `mutants.py` lists them. `code` is what a learner would type as the whole solution cell:
+The files of a lesson's `mutants/`, one an exercise, list them. `code` is what a learner would type as the
+whole solution cell:
 
     ANSWERS = [
         Valid("init-weights", "trunc-normal", '''def init_weights(weight): ...'''),
@@ -19,7 +20,7 @@ import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course.check import load_module
+from course.check import load_folder
 from course.messages import CourseError
 
 
@@ -47,17 +48,20 @@ class Mutant:
     fails: dict[str, str] = field(default_factory=dict)
 
 
-def load_answers(file: Path) -> list[Valid | Mutant]:
-    """Return the file's `ANSWERS`, their code dedented.
+def load_answers(folder: Path) -> list[Valid | Mutant]:
+    """Return the `ANSWERS` of every file of the folder, their code dedented.
 
     Raises:
-        CourseError: the file is missing or does not run, lists none, or two answers share a name.
+        CourseError: a file is missing, does not run or lists none, or two answers share a name.
     """
-    answers = getattr(load_module(file), "ANSWERS", None)
-    if not answers or not all(isinstance(answer, (Valid, Mutant)) for answer in answers):
-        raise CourseError("trial.no-answers", file=file)
-    names = [(answer.exercise, answer.name) for answer in answers]
+    found: list[Valid | Mutant] = []
+    for module in load_folder(folder):
+        answers = getattr(module, "ANSWERS", None)
+        if not answers or not all(isinstance(answer, (Valid, Mutant)) for answer in answers):
+            raise CourseError("trial.no-answers", file=module.__file__)
+        found += answers
+    names = [(answer.exercise, answer.name) for answer in found]
     for exercise, name in names:
         if names.count((exercise, name)) > 1:
-            raise CourseError("trial.twice", file=file, exercise=exercise, name=name)
-    return [type(a)(**(vars(a) | {"code": textwrap.dedent(a.code).strip()})) for a in answers]
+            raise CourseError("trial.twice", file=folder, exercise=exercise, name=name)
+    return [type(a)(**(vars(a) | {"code": textwrap.dedent(a.code).strip()})) for a in found]

@@ -78,6 +78,17 @@ def array(value: object, shape: tuple[int, ...] | None = None) -> np.ndarray:
     return data
 
 
+def given(value: object) -> object:
+    """Return the value, unless it is None.
+
+    Raises:
+        Unusable: the answer returned nothing.
+    """
+    if value is None:
+        raise Unusable("check.returned-none")
+    return value
+
+
 def run_probe(check: object, answer: object, case: dict, seed: int) -> dict:
     """Run `check.probe(answer, case)` with torch seeded, prints captured and every failure named."""
     printed = io.StringIO()

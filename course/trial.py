@@ -1,7 +1,7 @@
 """Try a lesson's checks on right and wrong answers (`course check`).
 
 For every exercise: the reference solution and at least one other right answer pass; the untouched stub and at
-least three wrong answers fail, each at the checks and with the messages that `mutants.py` names, in both
+least three wrong answers fail, each at the checks and with the messages that `mutants/` names, in both
 languages. A wrong answer must also not satisfy the checks of another exercise: a check that anything
 satisfies checks nothing.
 
@@ -57,7 +57,7 @@ class Trial:
     def __init__(self, lesson: Lesson):
         self.lesson = lesson
         self.cells = read_source(lesson.folder / "lesson.py")
-        self.answers = load_answers(lesson.folder / "mutants.py")
+        self.answers = load_answers(lesson.folder / "mutants")
         self.exercises = {cell.name: cell for cell in self.cells if cell.role == "solution"}
         release = release_notebook(source_notebook(lesson, self.cells, "en"))
         self.stubs = {cell.id: cell.source for cell in release.cells}

@@ -1,6 +1,6 @@
-"""A lesson's `checks.py` without the judge's side: what may stand in memory beside a learner's code.
+"""A lesson's `checks/` without the judge's side: what may stand in memory beside a learner's code.
 
-    program = probe_side(source)       # ProbeSide(source, keys)
+    sides = probe_sides(folder)        # by the name of the file: ProbeSide(source, keys)
 
 Of every check there remains `probe`, and whatever `probe` uses, the lesson's own tools included. Cases,
 judges, tables of expected values and the helpers that only those use are gone. `keys` says which parts of a
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import Path
 
 KEPT = ("probe", "name", "answer", "allow_nonfinite")
 
@@ -23,9 +24,15 @@ class ProbeSide:
     keys: dict[str, frozenset[str] | None]
 
 
-def probe_side(source: str) -> ProbeSide:
-    """Strip the source of a `checks.py`."""
-    module = ast.parse(source)
+def probe_sides(folder: Path) -> dict[str, ProbeSide]:
+    """Strip every file of a `checks/`, by its name without `.py`."""
+    sources = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.py"))}
+    return {name: probe_side(source, sources) for name, source in sources.items()}
+
+
+def probe_side(source: str, neighbours: dict[str, str] | None = None) -> ProbeSide:
+    """Strip the source of one file; what it imports from its neighbours is put in its place, stripped too."""
+    module = ast.Module(_with_neighbours(source, neighbours or {}), [])
     classes = _checks(module)
     members = _used_members(classes)
     for node in classes.values():
@@ -33,6 +40,17 @@ def probe_side(source: str) -> ProbeSide:
     module.body = _used_statements(module.body, classes)
     ast.fix_missing_locations(module)
     return ProbeSide(ast.unparse(module), {name: _keys(name, classes) for name in classes})
+
+
+def _with_neighbours(source: str, neighbours: dict[str, str]) -> list[ast.stmt]:
+    """The statements of a source, those of `name` in place of its `from .name import …`."""
+    body: list[ast.stmt] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            body += _with_neighbours(neighbours[node.module], neighbours)
+        else:
+            body.append(node)
+    return body
 
 
 def _checks(module: ast.Module) -> dict[str, ast.ClassDef]:

@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 
 from course.grade import wire
 from course.grade.cells import names_of
-from course.grade.probe_side import probe_side
+from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
@@ -56,8 +56,7 @@ class Workshop:
         self.seconds = seconds
         self.lesson, self.release = lesson, release
         self.level = level or strongest()
-        source = (lesson.folder / "checks.py").read_text(encoding="utf-8")
-        self.side = probe_side(source)
+        self.sides = probe_sides(lesson.folder / "checks")
         marked = re.findall(_SETUP, (lesson.folder / "lesson.py").read_text(encoding="utf-8"), re.MULTILINE)
         self.setup = [cell.source for cell in release.cells if cell.id in marked]
         self.given = set().union(*(names_of(cell)[0] for cell in self.setup))
@@ -89,8 +88,8 @@ class Workshop:
         self.socket = mine
         room = os.path.join(self.scratch, "room")
         os.mkdir(room)
-        order = {"level": self.level, "readable": _readable(), "scratch": room, "probes": self.side.source}
-        order["setup"] = self.setup
+        order = {"level": self.level, "readable": _readable(), "scratch": room, "setup": self.setup}
+        order["probes"] = {name: side.source for name, side in self.sides.items()}
         try:
             wire.send(mine.fileno(), order)
             wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
@@ -112,7 +111,8 @@ class Workshop:
 
     def keys(self, check: object) -> frozenset[str] | None:
         """The parts of a case that the check's probe reads."""
-        return self.side.keys.get(type(check).__name__)
+        side = self.sides[type(check).__module__.rpartition(".")[2]]
+        return side.keys.get(type(check).__name__)
 
     def ask(self, cells: list[list[str]], cases: list[dict]) -> list[dict]:
         """Run the cases on the cells and return the outcomes in order; missing ones say why at the end.

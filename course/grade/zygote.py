@@ -246,12 +246,14 @@ def _question(room: Room, namespace: dict, checks: dict, memory: int, read: int,
         os._exit(0)
 
 
-def _checks(source: str) -> dict[str, Check]:
-    module = types.ModuleType("probes")
-    sys.modules["probes"] = module
-    exec(compile(source, "<probes>", "exec"), module.__dict__)
-    found = [item() for item in vars(module).values() if isinstance(item, type) and issubclass(item, Check)]
-    return {check.name: check for check in found if hasattr(check, "name")}
+def _checks(sources: dict[str, str]) -> dict[str, Check]:
+    checks = {}
+    for name, source in sources.items():
+        module = sys.modules[f"probes_{name}"] = types.ModuleType(f"probes_{name}")
+        exec(compile(source, f"<{module.__name__}>", "exec"), module.__dict__)
+        found = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Check)]
+        checks |= {check.name: check() for check in found if hasattr(check, "name")}
+    return checks
 
 
 def _namespace(setup: list[str]) -> dict:

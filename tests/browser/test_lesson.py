@@ -139,9 +139,9 @@ class Desk:
         self.order = [cell.id for cell in nbformat.read(file, as_version=4).cells]
 
     def a_wrong_and_a_right_answer(self) -> tuple[Mutant, Valid]:
-        """Two answers of mutants.py to the lesson's first exercise."""
+        """Two answers of mutants/ to the lesson's first exercise."""
         first = next(cell.name for cell in self.source if cell.role == "solution")
-        answers = [one for one in load_answers(self.lesson.folder / "mutants.py") if one.exercise == first]
+        answers = [one for one in load_answers(self.lesson.folder / "mutants") if one.exercise == first]
         return tuple(next(one for one in answers if isinstance(one, kind)) for kind in (Mutant, Valid))
 
     def solutions(self) -> dict[str, str]:

@@ -118,13 +118,13 @@ class Classroom:
         nbformat.write(notebook, file)
 
     def submit_answers(self, both: bool = False) -> None:
-        """Hand in every answer of mutants.py, the languages by turns, as many at once as can be told apart.
+        """Hand in every answer of mutants/, the languages by turns, as many at once as can be told apart.
 
         Two answers share a submission if they are for different exercises and neither uses the other. With
         `both`, every submission is handed in once in each language.
         """
         rows: list[list[Valid | Mutant]] = []
-        for answer in load_answers(self.lesson.folder / "mutants.py"):
+        for answer in load_answers(self.lesson.folder / "mutants"):
             row = next((row for row in rows if not any(self._meet(answer, other) for other in row)), None)
             if row is None:
                 rows.append(row := [])

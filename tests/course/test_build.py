@@ -17,6 +17,8 @@ from course.messages import CourseError
 from course.source import read_source
 from course.verify import require_no_leak, require_parity
 
+INIT = "checks/init_weights.py"
+
 
 def edit(file, old, new):
     text = file.read_text(encoding="utf-8")
@@ -109,8 +111,13 @@ def test_releases_that_differ_in_more_than_prose_are_refused(small, change):
     [
         ("lesson.py", 'check="init-weights/std"', 'check="init-weights/mean"', "one line"),
         ("lesson.py", 'std", init_weights', 'std", expected_loss', "init_weights"),
-        ("checks.py", 'name = "init-weights/std"', 'name = "init-weights/spread"', "no check"),
-        ("checks.py", 'class Std(Check):\n    name = "init', 'class Std(Check):\n    name = "', "no check"),
+        (INIT, 'name = "init-weights/std"', 'name = "init-weights/spread"', "no check"),
+        (
+            INIT,
+            'class Std(Check):\n    name = "init',
+            'class Std(Check):\n    name = "',
+            "no check",
+        ),
         ("messages.en.yaml", "init-weights/std:", "init-weights/other:", "missing"),
         ("messages.es.yaml", "{vocab_size} tokens has", "tokens has", "placeholders"),
         ("messages.es.yaml", "tamaño del vocabulario", '""', "empty"),
@@ -203,7 +210,7 @@ def test_checking_names_what_is_missing_not_a_notebook_or_nobodys(small, built, 
 
 
 def test_a_change_of_a_check_makes_the_built_notebooks_stale(copied, built):
-    edit(copied / "checks.py", "rtol=0.1", "rtol=0.2")
+    edit(copied / INIT, "rtol=0.1", "rtol=0.2")
     assert len(differences(find_lesson("18-90"), built)) == 3
 
 

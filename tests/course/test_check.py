@@ -197,7 +197,7 @@ def test_probe_and_judge_may_run_apart():
     assert judge(Double(), {"number": 4.0}, outcome) is None
 
 
-def test_checks_are_read_from_a_file_and_mistakes_in_it_are_named(tmp_path):
+def test_mistakes_in_a_file_of_checks_are_named(tmp_path):
     good = textwrap.dedent(
         """
         from course.check import Check
@@ -216,9 +216,22 @@ def test_checks_are_read_from_a_file_and_mistakes_in_it_are_named(tmp_path):
             (good + "1 / 0", "ZeroDivisionError"),
         ]
     ):
-        file = tmp_path / f"bad{index}.py"
-        file.write_text(text)
+        folder = tmp_path / f"bad{index}"
+        folder.mkdir()
+        (folder / "one.py").write_text(text)
         with pytest.raises(CourseError, match=sentence):
-            load_checks(file)
-    (tmp_path / "good.py").write_text(good)
-    assert list(load_checks(tmp_path / "good.py")) == ["one/a", "one/b"]
+            load_checks(folder)
+
+
+def test_the_files_of_a_folder_share_what_they_import_from_each_other(tmp_path):
+    base = "from course.check import Check\nclass _Base(Check):\n    answer = 'f'\n"
+    (tmp_path / "shared.py").write_text(base)
+    check = "from .shared import _Base\nclass A(_Base):\n    name = '{0}/a'\n"
+    for name in ("two", "one"):
+        (tmp_path / f"{name}.py").write_text(check.format(name))
+    assert list(load_checks(tmp_path)) == ["one/a", "two/a"]
+    (tmp_path / "two.py").write_text(check.format("one"))
+    with pytest.raises(CourseError, match="two checks"):
+        load_checks(tmp_path)
+    with pytest.raises(CourseError, match="missing"):
+        load_checks(tmp_path / "nowhere")

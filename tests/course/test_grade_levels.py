@@ -13,7 +13,7 @@ from course.grade import sandbox
 from course.grade.classroom import grade_assignment
 from course.grade.judge import grade
 from course.grade.normalise import HandedIn
-from course.grade.probe_side import probe_side
+from course.grade.probe_side import probe_side, probe_sides
 from course.grade.workshop import Workshop
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
@@ -65,12 +65,26 @@ def test_without_a_sandbox_nothing_is_graded_unless_trusted(small, built, tmp_pa
 
 
 def test_a_probe_side_holds_no_case_no_judge_and_no_expected_value():
-    source = (find_lesson("18-01").folder / "checks.py").read_text(encoding="utf-8")
-    side = probe_side(source)
-    assert "def probe" in side.source
-    for word in ("def judge", "def cases", "SLACK", "std-off", "too-high", "bands"):
-        assert word in source and word not in side.source
-    assert side.keys["Healthy"] == {"loss", "vocab_size"}, "the expected verdict stays at home"
+    folder = find_lesson("18-01").folder / "checks"
+    sides = probe_sides(folder)
+    for name, words in {"init_weights": ("SLACK", "std-off"), "start_verdict": ("too-high", "bands")}.items():
+        source = (folder / f"{name}.py").read_text(encoding="utf-8")
+        assert "def probe" in sides[name].source
+        for word in ("def judge", "def cases", *words):
+            assert word in source and word not in sides[name].source
+    keys = sides["start_verdict"].keys["Healthy"]
+    assert keys == {"loss", "vocab_size"}, "the expected verdict stays at home"
+
+
+def test_what_a_probe_imports_from_a_neighbour_comes_along_stripped():
+    shared = "EXPECTED = 7\n\ndef used():\n    return 1\n\ndef judged():\n    return EXPECTED\n"
+    check = (
+        "from .shared import judged, used\n\nclass Value(Check):\n    def probe(self, answer, case):\n"
+        "        return used()\n\n    def judge(self, case, output):\n        return output == judged()\n"
+    )
+    side = probe_side(check, {"shared": shared})
+    assert "def used" in side.source and "import" not in side.source
+    assert "judged" not in side.source and "EXPECTED" not in side.source
 
 
 def test_a_probe_side_keeps_the_tools_that_a_probe_uses_whole_and_no_other():

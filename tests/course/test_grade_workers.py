@@ -16,11 +16,11 @@ pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has 
 
 @pytest.fixture
 def handed_in(small, built, tmp_path):
-    """`handed_in("one")` is a course directory with every second answer of mutants.py."""
+    """`handed_in("one")` is a course directory with every second answer of mutants/."""
     release = nbformat.read(small.built("en", built), as_version=4)
 
     def make(name):
-        for number, answer in enumerate(load_answers(small.folder / "mutants.py")[::2]):
+        for number, answer in enumerate(load_answers(small.folder / "mutants")[::2]):
             for cell in release.cells:
                 if cell.id in ("expected-loss", "init-weights"):
                     cell.source = answer.code if cell.id == answer.exercise else "raise NotImplementedError"

@@ -77,7 +77,7 @@ def test_the_spread_of_the_logits_explains_the_loss(start):
 
 
 def test_every_text_is_used_and_every_misconception_has_one(lesson):
-    used = (lesson.folder / "checks.py").read_text(encoding="utf-8")
+    used = "".join(file.read_text(encoding="utf-8") for file in (lesson.folder / "checks").glob("*.py"))
     used += (lesson.folder / "lesson.py").read_text(encoding="utf-8")
     texts = lesson.texts.by_language["en"]
     labels = {"low-is-not-high", "low-is-not-fine", "cured"}  # put together, or the name of a row

@@ -8,7 +8,8 @@ from course import notebook, trial
 from course.lesson import find_lesson
 from minigpt.messages import language, use_language
 
-MUTANTS = "mutants.py"
+STD_CHECK, LOSS_CHECK = "checks/init_weights.py", "checks/expected_loss.py"
+INIT, LOSS = "mutants/init_weights.py", "mutants/expected_loss.py"
 
 
 def edit(file, old, new):
@@ -33,28 +34,33 @@ def test_a_sound_lesson_has_no_findings_and_is_counted(small):
     [
         # a check that accepts anything is found by the stub, by its mutants and by another exercise's answers
         (
-            "checks.py",
+            STD_CHECK,
             'return wrong("std-is-one", expected=0.02, actual=output["std"])',
             "return None",
             ["“unit” of init-weights should meet std-is-one"],
         ),
-        ("checks.py", "if close(actual, expected)", "if actual == 0", ["“solution”", "“entropy”"]),
         (
-            MUTANTS,
+            LOSS_CHECK,
+            "if close(actual, expected)",
+            "if actual == 0",
+            ["“solution”", "“entropy”"],
+        ),
+        (
+            INIT,
             '"init-weights/std": "std-is-one"',
             '"init-weights/std": "std-off"',
             ["should meet std-off at check init-weights/std, but met std-is-one"],
         ),
         (
-            MUTANTS,
+            LOSS,
             ', "expected-loss/growth": "does-not-grow"',
             "",
             ["“constant” of expected-loss should pass check expected-loss/growth, but met does-not-grow"],
         ),
-        (MUTANTS, 'fails={"init-weights/std": "std-is-one"},', "", ["names no check", "should pass"]),
-        (MUTANTS, '"expected-loss/value": "log-', '"expected-loss/valeu": "log-', ["valeu", "should pass"]),
-        (MUTANTS, 'Valid(\n        "init-weights"', 'Valid(\n        "init"', ["exercise init ", "0 other"]),
-        (MUTANTS, "weight.normal_()", "weight.normal_(", ["“unit” of init-weights could not be tried"]),
+        (INIT, 'fails={"init-weights/std": "std-is-one"},', "", ["names no check", "should pass"]),
+        (LOSS, '"expected-loss/value": "log-', '"expected-loss/valeu": "log-', ["valeu", "should pass"]),
+        (INIT, 'Valid(\n        "init-weights"', 'Valid(\n        "init"', ["exercise init ", "0 other"]),
+        (INIT, "weight.normal_()", "weight.normal_(", ["“unit” of init-weights could not be tried"]),
         ("messages.es.yaml", "La dispersión es 1, cincuenta veces mayor de lo debido.", "{std}", []),
     ],
 )
@@ -75,7 +81,7 @@ def test_the_same_words_in_both_languages_are_told(copied):
             text = [f"{key} OK" if line.startswith(key) else line for line in text]
             (copied / name).write_text("\n".join(text), encoding="utf-8")
     edit(
-        copied / "checks.py",
+        copied / STD_CHECK,
         'wrong("std-is-one", expected=0.02, actual=output["std"])',
         'wrong("std-is-one")',
     )
@@ -92,5 +98,5 @@ def test_a_trial_leaves_language_and_open_lesson_alone(small, tmp_path, monkeypa
 
 
 def test_an_answer_that_satisfies_another_exercise_is_told(copied):
-    edit(copied / "checks.py", "        answer(weight)\n", "        weight.normal_(0, 0.02)\n")
+    edit(copied / STD_CHECK, "        answer(weight)\n", "        weight.normal_(0, 0.02)\n")
     assert any("satisfies check init-weights/std of another exercise" in each for each in findings())

@@ -1,0 +1,101 @@
+"""Checks of `read-log`: a log, torn or damaged, read back."""
+
+import json
+
+from course.check import Check, given, number, wrong
+
+
+class _ReadLog(Check):
+    answer = "read_log"
+
+    def records(self, rng):
+        losses = rng.uniform(2.0, 6.0, int(rng.integers(4, 9))).round(3)
+        return [{"step": step, "loss": float(loss)} for step, loss in enumerate(losses)]
+
+    def probe(self, answer, case):
+        return {"records": self._plain(answer(case["text"]))}
+
+    def _plain(self, found):
+        """The records as lists of step and loss; a text that says what is there, where it is none."""
+        if isinstance(given(found), (str, dict)) or not hasattr(found, "__iter__"):
+            return type(found).__name__
+        found = list(found)
+        for record in found:
+            if not isinstance(record, dict):
+                return type(record).__name__
+        return [[number(record.get("step", -1)), number(record.get("loss", -1))] for record in found]
+
+    def judge(self, case, output):
+        expected = [[float(record["step"]), record["loss"]] for record in case["records"]]
+        actual = output["records"]
+        if actual == expected:
+            return None
+        if type(actual) is str:
+            return wrong("no-dicts", kind=actual)
+        return self.wrong_records(expected, actual)
+
+
+class Whole(_ReadLog):
+    name = "read-log/whole"
+
+    def cases(self, rng):
+        records = self.records(rng)
+        yield {"records": records, "text": "".join(json.dumps(record) + "\n" for record in records)}
+        yield {"records": [], "text": ""}
+
+    def wrong_records(self, expected, actual):
+        key = "lines-lost" if len(actual) < len(expected) else "lines-differ"
+        return wrong(key, len(expected), len(actual))
+
+
+class Torn(_ReadLog):
+    name = "read-log/torn"
+
+    def cases(self, rng):
+        records = self.records(rng)
+        text = "\n".join(json.dumps(record) for record in records)
+        yield {"records": records[:-1], "text": text[: -int(rng.integers(1, 20))]}
+
+    def probe(self, answer, case):
+        try:
+            return super().probe(answer, case)
+        except ValueError:
+            return {"records": []}
+
+    def wrong_records(self, expected, actual):
+        if not actual:
+            return wrong("torn-line-stops")
+        key = "torn-line-kept" if len(actual) > len(expected) else "more-than-the-torn-line"
+        return wrong(key, len(expected), len(actual))
+
+
+class LastLine(_ReadLog):
+    name = "read-log/last-line"
+
+    def cases(self, rng):
+        records = self.records(rng)
+        yield {"records": records, "text": "\n".join(json.dumps(record) for record in records)}
+
+    def wrong_records(self, expected, actual):
+        key = "whole-line-dropped" if len(actual) == len(expected) - 1 else "lines-differ"
+        return wrong(key, len(expected), len(actual))
+
+
+class Damaged(_ReadLog):
+    name = "read-log/damaged"
+
+    def cases(self, rng):
+        lines = [json.dumps(record) for record in self.records(rng)]
+        hurt = int(rng.integers(1, len(lines) - 2))
+        lines[hurt] = lines[hurt][:9]
+        yield {"text": "\n".join(lines) + "\n", "line": hurt + 1}
+
+    def probe(self, answer, case):
+        try:
+            found = answer(case["text"])
+            return {"raised": False, "records": len(list(given(found)))}
+        except ValueError:
+            return {"raised": True, "records": 0}
+
+    def judge(self, case, output):
+        return None if output["raised"] else wrong("damage-passed-over", "ValueError", output["records"])

@@ -1,0 +1,175 @@
+"""Checks of `init-weights`: an initialisation by role."""
+
+import math
+
+import numpy as np
+import torch
+
+from course.check import Check, close, number, wrong
+from minigpt.config import Config
+from minigpt.model import build_model
+
+SLACK = 0.15  # relative; a few thousand draws and a truncated normal stay well inside
+
+
+class _Init(Check):
+    """A GPT whose every parameter is wrong beforehand, each in its own way; even the head has a bias."""
+
+    answer = "init_weights"
+
+    def cases(self, rng):
+        # With 2 layers 0.02/√(2L) = 0.01, with 4 layers 0.02/√L = 0.01: neither tells a rule from a constant.
+        yield {"n_layer": int(rng.choice([3, 6, 8])), "n_embd": 64, "seed": int(rng.integers(2**31))}
+
+    def probe(self, answer, case):
+        config = Config(n_layer=case["n_layer"], n_embd=case["n_embd"], bias=True)
+        model = build_model(config)
+        model.lm_head.bias = torch.nn.Parameter(torch.zeros(config.vocab_size))
+        generator = torch.Generator().manual_seed(case["seed"])
+        with torch.no_grad():
+            for parameter in model.parameters():
+                width = 0.5 + 2.5 * torch.rand((), generator=generator)
+                parameter.copy_(0.3 + width * torch.randn(parameter.shape, generator=generator))
+        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        answer(model, config)
+        tied = model.lm_head.weight is model.wte.weight
+        return {"tied": tied, "parameters": self._measured(before, dict(model.named_parameters()))}
+
+    def _measured(self, before, after):
+        found = {}
+        for name, old in before.items():
+            if self._concerns(name) and name in after:
+                new = after[name].detach()
+                found[name] = {
+                    "moved": not torch.equal(old, new),
+                    "mean": number(new.mean()),
+                    "std": number(new.std()),
+                    "size": new.numel(),
+                    "inputs": new.shape[-1],
+                }
+        return found
+
+    def _concerns(self, name):
+        raise NotImplementedError
+
+
+def _spread(name, values):
+    """The misconception behind the spread of one ordinary matrix, or None."""
+    std, inputs = values["std"], values["inputs"]
+    slips = {
+        "std-is-one": (1.0,),
+        "std-is-variance": (math.sqrt(0.02), 0.02**2),
+        "std-is-bound": (0.02 / math.sqrt(3),),
+    }
+    if name.startswith("h."):  # an embedding has no fan-in
+        slips["std-by-fan-in"] = (1 / math.sqrt(inputs), math.sqrt(2 / inputs), 1 / math.sqrt(3 * inputs))
+    if close(std, 0.02, rtol=SLACK):
+        return None
+    return next(
+        (key for key, stds in slips.items() if any(close(std, s, rtol=0.05) for s in stds)), "std-off"
+    )
+
+
+class Matrices(_Init):
+    name = "init-weights/matrices"
+
+    def _concerns(self, name):
+        return name.endswith("weight") and "ln_" not in name and "c_proj" not in name
+
+    def judge(self, case, output):
+        if not output["tied"]:
+            return wrong("tie-broken")
+        names = sorted(output["parameters"], key=lambda name: not name.startswith("h."))
+        for name in names:  # the layers first: there the likely slips can be told apart
+            values = output["parameters"][name]
+            if not values["moved"]:
+                return wrong("matrix-untouched", parameter=name)
+            if values["std"] == 0.0:
+                return wrong("matrix-constant", 0.02, 0.0, parameter=name)
+            slip = _spread(name, values)
+            if slip:
+                return wrong(slip, 0.02, values["std"], parameter=name)
+            if abs(values["mean"]) > 6 * values["std"] / math.sqrt(values["size"]):
+                return wrong("mean-off", 0.0, values["mean"], parameter=name)
+        return None
+
+
+class Residual(_Init):
+    """Judged by the ratio to an ordinary matrix of the same block, so that one slip fails one check."""
+
+    name = "init-weights/residual"
+
+    def _concerns(self, name):
+        return name.endswith("c_proj.weight") or name.endswith("c_fc.weight")
+
+    def judge(self, case, output):
+        layers, parameters = case["n_layer"], output["parameters"]
+        expected, found = 1 / math.sqrt(2 * layers), {"attn": [], "mlp": []}
+        for block in range(layers):
+            ordinary = parameters[f"h.{block}.mlp.c_fc.weight"]["std"]
+            for part, ratios in found.items():
+                name = f"h.{block}.{part}.c_proj.weight"
+                if not parameters[name]["moved"]:
+                    return wrong("matrix-untouched", parameter=name)
+                ratios.append(parameters[name]["std"] / max(ordinary, 1e-12))
+        ratios = np.array(found["attn"] + found["mlp"])
+        if np.allclose(ratios, expected, rtol=SLACK, atol=0):
+            return None
+        slips = {
+            "residual-not-scaled": 1.0,
+            "residual-one-write": 1 / math.sqrt(layers),
+            "residual-no-root": 1 / (2 * layers),
+            "residual-for-two-layers": 0.5,
+        }
+        means = {part: float(np.mean(values)) for part, values in found.items()}
+        unscaled = [part for part, mean in means.items() if close(mean, 1.0, rtol=SLACK)]
+        right = [part for part, mean in means.items() if close(mean, expected, rtol=SLACK)]
+        if unscaled and right:
+            return wrong("residual-only-one", expected, means[unscaled[0]], part=unscaled[0])
+        mean = float(ratios.mean())
+        key = next((key for key, slip in slips.items() if close(mean, slip, rtol=0.05)), "residual-off")
+        return wrong(key, expected, mean)
+
+
+class Gains(_Init):
+    name = "init-weights/gains"
+
+    def _concerns(self, name):
+        return "ln_" in name and name.endswith("weight")
+
+    def judge(self, case, output):
+        for name, values in output["parameters"].items():
+            mean, std = values["mean"], values["std"]
+            if close(mean, 1.0) and std < 1e-4:
+                continue
+            if not values["moved"]:
+                return wrong("gain-untouched", parameter=name)
+            if close(mean, 0.0) and std < 1e-4:
+                return wrong("gain-zero", 1.0, mean, parameter=name)
+            if abs(mean) < 0.1 and std > 0.001:
+                return wrong("gain-drawn", 1.0, mean, parameter=name)
+            return wrong("gain-off", 1.0, mean, parameter=name)
+        return None
+
+
+class Biases(_Init):
+    name = "init-weights/biases"
+
+    def _concerns(self, name):
+        return name.endswith("bias")
+
+    def judge(self, case, output):
+        parameters = output["parameters"]
+        if "lm_head.bias" not in parameters:
+            return wrong("head-bias-removed")
+        off = {n: v for n, v in parameters.items() if abs(v["mean"]) > 1e-6 or v["std"] > 1e-6}
+        if not off:
+            return None
+        if set(off) == {"lm_head.bias"}:
+            return wrong("head-bias-left", 0.0, off["lm_head.bias"]["std"])
+        name, values = next(iter(off.items()))
+        if not values["moved"]:
+            return wrong("bias-untouched", parameter=name)
+        if close(values["mean"], 1.0) and values["std"] < 1e-4:
+            return wrong("bias-one", 0.0, 1.0, parameter=name)
+        return wrong("bias-drawn", 0.0, values["std"], parameter=name)

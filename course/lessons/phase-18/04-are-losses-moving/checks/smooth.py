@@ -1,0 +1,78 @@
+"""Checks of `smooth`: a running mean that neither lags nor looks ahead."""
+
+import numpy as np
+
+from course.check import Check, array, close, wrong
+
+
+class _Smooth(Check):
+    answer = "smooth"
+
+    def probe(self, answer, case):
+        losses = list(map(float, case["losses"]))
+        return {"smooth": array(answer(losses, case["beta"]), shape=(len(losses),))}
+
+
+class Constant(_Smooth):
+    name = "smooth/constant"
+
+    def cases(self, rng):
+        for beta in (0.9, 0.99):
+            loss = round(float(rng.uniform(2, 6)), 3)
+            yield {"losses": [loss] * 40, "beta": beta, "loss": loss}
+
+    def judge(self, case, output):
+        actual, loss, beta = output["smooth"], case["loss"], case["beta"]
+        if close(actual, np.full(40, loss)):
+            return None
+        ramp = 1 - beta ** np.arange(1, 41)
+        if close(actual, loss * ramp):
+            return wrong("starts-at-zero", loss, float(actual[0]))
+        if close(actual, loss / ramp):
+            return wrong("corrected-for-nothing", loss, float(actual[0]))
+        return wrong("constant-moves", loss, float(actual[int(np.abs(actual - loss).argmax())]))
+
+
+class Jump(_Smooth):
+    """Long after the start every way to begin gives the same answer to a jump from one level to another."""
+
+    name = "smooth/jump"
+
+    def cases(self, rng):
+        for beta in (0.8, 0.95):
+            at = int(30 / (1 - beta))
+            losses = [6.0] * at + [2.0] * 20
+            yield {"losses": losses, "beta": beta, "at": at}
+
+    def judge(self, case, output):
+        beta, actual = case["beta"], output["smooth"][case["at"] :]
+        steps = np.arange(1, 21)
+        expected = 2 + 4 * beta**steps
+        if close(actual, expected, rtol=1e-3):
+            return None
+        where = (float(expected[0]), float(actual[0]))
+        if close(actual, 2 + 4 * (1 - beta) ** steps, rtol=1e-3):
+            return wrong("beta-swapped", *where)
+        if close(actual, np.full(20, 2.0), rtol=1e-3):
+            return wrong("nothing-smoothed", *where)
+        if close(float(actual[0]), 6.0, rtol=1e-3):
+            return wrong("one-behind", *where)
+        return wrong("jump-off", *where)
+
+
+class Past(_Smooth):
+    """The same beginning with two different ends."""
+
+    name = "smooth/past"
+
+    def cases(self, rng):
+        yield {"losses": np.round(rng.uniform(2, 6, 60), 3), "beta": 0.9, "end": 40}
+
+    def probe(self, answer, case):
+        losses = list(map(float, case["losses"]))
+        changed = losses[: case["end"]] + [loss + 5 for loss in losses[case["end"] :]]
+        outputs = [array(answer(given, case["beta"]), shape=(60,)) for given in (losses, changed)]
+        return {"first": outputs[0][: case["end"]], "second": outputs[1][: case["end"]]}
+
+    def judge(self, case, output):
+        return None if close(output["first"], output["second"]) else wrong("sees-the-future")
