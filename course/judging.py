@@ -16,11 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from course.check import Check, Wrong
-from course.messages import CourseError, LessonTexts, message
+from course.messages import WIDTH, CourseError, LessonTexts, message
 from course.plain import NotPlain, require_plain
 from course.probing import run_probe
-
-WIDTH = 80  # nbgrader's Validate cuts lines at 87 characters
 
 
 @dataclass(frozen=True)

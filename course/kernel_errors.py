@@ -9,11 +9,10 @@ minigpt: each is one sentence that says what happened and what to do. Every othe
 from __future__ import annotations
 
 import ast
-import textwrap
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING
 
-from course.messages import CourseError, message
+from course.messages import CourseError, in_lines, message
 from course.probing import NotWritten
 from minigpt.messages import MiniGPTError
 
@@ -75,7 +74,6 @@ def heading_above(lesson: Lesson, name: str) -> tuple[str, bool] | None:
 
 def _show(shell, kind, error, traceback, tb_offset=None) -> None:
     """IPython's custom handler: the sentence if there is one, else what IPython would have shown."""
-    from course.judging import WIDTH
     from course.notebook import lesson_here
 
     if not hasattr(error, "_render_traceback_"):
@@ -84,8 +82,7 @@ def _show(shell, kind, error, traceback, tb_offset=None) -> None:
         except CourseError:  # the lesson itself cannot be read: then this is no place to say so
             text = None
         if text:
-            lines = [textwrap.fill(line, WIDTH) for line in text.splitlines()]  # JupyterLab breaks words
-            error._render_traceback_ = lambda: lines
+            error._render_traceback_ = lambda: in_lines(text)
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from course import kernel_errors, landing, progress
 from course.check import Check, find_check
-from course.judging import WIDTH, Result, explain, run_check, untied
+from course.judging import Result, explain, run_check, untied
 from course.lesson import Lesson, find_lesson
-from course.messages import CourseError, message
+from course.messages import WIDTH, CourseError, message
 from course.probing import NotWritten
 from minigpt.messages import LANGUAGES, language, use_language
 

@@ -9,6 +9,7 @@ A lesson's own texts live beside it (`messages.en.yaml`, `messages.es.yaml`); `L
 from __future__ import annotations
 
 import string
+import textwrap
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from minigpt.messages import LANGUAGES, Catalogue, MiniGPTError, language
 
 CATALOGUE = Catalogue(Path(__file__).parent)
 message = CATALOGUE.text
+WIDTH = 80  # nbgrader's Validate cuts lines at 87 characters
 
 
 class CourseError(MiniGPTError):
@@ -30,7 +32,12 @@ class CourseError(MiniGPTError):
 
     def _render_traceback_(self) -> list[str]:
         """In a notebook: the sentence alone, without a traceback."""
-        return [str(self)]
+        return in_lines(str(self))
+
+
+def in_lines(text: str) -> list[str]:
+    """Break what an error says into lines between words: JupyterLab breaks long ones within words."""
+    return [textwrap.fill(line, WIDTH, break_on_hyphens=False) for line in text.splitlines()]
 
 
 class LessonTexts:

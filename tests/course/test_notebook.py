@@ -8,10 +8,9 @@ from nbclient import NotebookClient
 from nbformat import v4
 
 from course import notebook
-from course.judging import WIDTH
 from course.kernel_errors import heading_above
 from course.lesson import ROOT, load_lesson
-from course.messages import CourseError, message
+from course.messages import WIDTH, CourseError, message
 from minigpt.messages import LANGUAGES, language, use_language
 
 CELLS = {
