@@ -21,6 +21,7 @@ from typing import IO, Any, AnyStr
 import numpy as np
 import orjson
 
+from minigpt.foreign_order import in_order
 from minigpt.logs import Columns
 from minigpt.messages import MiniGPTError, nearest
 from minigpt.stability.evidence import Evidence
@@ -100,9 +101,8 @@ class _Collector:
     def __init__(self, path: Path, asked: dict[str, str]):
         self._path, self._asked = path, asked
         self._ours: dict[str, tuple[str, int] | None] = {}  # a log's column to our name and how sure that is
-        self._values: dict[str, tuple[array, array, array]] = {}  # rows, steps, values
-        self._row = 0
-        self._steps_seen = False
+        self._steps = array("q")  # of every row
+        self._values: dict[str, tuple[array, array]] = {}  # rows, values
 
     def _resolve(self, column: str) -> tuple[str, int] | None:
         for name, given in self._asked.items():
@@ -133,15 +133,15 @@ class _Collector:
                 found[column] = value
         if step is None:
             return
-        self._steps_seen = True
         for column, value in found.items():
             number = self._number(place, column, value)
             if number is not None:
-                rows, steps, values = self._values.setdefault(column, (array("q"), array("q"), array("d")))
-                rows.append(self._row)
-                steps.append(step)
+                if column not in self._values:
+                    self._values[column] = array("I"), array("d")
+                rows, values = self._values[column]
+                rows.append(len(self._steps))
                 values.append(number)
-        self._row += 1
+        self._steps.append(step)
 
     def _number(self, place: object, column: str, value: Any) -> float | None:
         if type(value) is float:  # as nearly all are
@@ -173,7 +173,7 @@ class _Collector:
                 hint = nearest(given, self._ours)
                 raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
         names = ", ".join(list(self._ours)[:12]) or "–"
-        if not self._steps_seen:
+        if not self._steps:
             raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
         if not self._values:
             raise ForeignLogError("foreign.no-metrics", path=self._path, names=names)
@@ -182,50 +182,8 @@ class _Collector:
             name, sure = self._ours[column]
             if name not in best or sure < self._ours[best[name]][1]:
                 best[name] = column
-        series = {name: tuple(map(np.array, self._values[column])) for name, column in best.items()}
-        restarts = _restarts(*series["loss"][:2]) if "loss" in series else []
-        kept = {name: _settled(*parts, restarts) for name, parts in series.items()}
-        shift = int(_counted_from_one(kept))
-        return _as_columns({name: (steps - shift, values) for name, (steps, values) in kept.items()})
-
-
-def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
-    """Return row and step of every place where the loss of an earlier step is logged once more."""
-    if len(steps) < 2:
-        return []
-    _, first, inverse = np.unique(steps, return_index=True, return_inverse=True)
-    again = first[inverse] < np.arange(len(steps))
-    back = np.concatenate([[False], steps[1:] < np.maximum.accumulate(steps)[:-1]])
-    # only where the log turns back; what follows is forward again
-    turns = np.concatenate([[False], steps[1:] < steps[:-1]])
-    return list(zip(rows[again & back & turns].tolist(), steps[again & back & turns].tolist(), strict=True))
-
-
-def _settled(
-    rows: np.ndarray, steps: np.ndarray, values: np.ndarray, restarts: list[tuple[int, int]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Drop what a later restart took back, sort by step, and keep the last value of every step."""
-    if restarts:
-        at, to = (np.array(side) for side in zip(*restarts, strict=True))
-        lowest = np.concatenate([np.minimum.accumulate(to[::-1])[::-1], [np.iinfo(np.int64).max]])
-        keep = steps < lowest[np.searchsorted(at, rows, side="right")]
-        steps, values = steps[keep], values[keep]
-    order = np.argsort(steps, kind="stable")
-    steps, values = steps[order], values[order]
-    last = np.concatenate([steps[1:] != steps[:-1], [True]]) if len(steps) else np.empty(0, bool)
-    return steps[last], values[last]
-
-
-def _counted_from_one(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> bool:
-    """Whether every step is logged, the first of them as step 1."""
-    steps = series["loss"][0] if "loss" in series else np.empty(0)
-    return len(steps) > 1 and steps[0] == 1 and steps[1] == 2
-
-
-def _as_columns(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> Columns:
-    every = np.unique(np.concatenate([steps for steps, _ in series.values()]))
-    named = {"lr.all" if name == "lr" else name: pair for name, pair in series.items()}
-    return Columns.of({"step": (every, every.astype(np.float64)), **named})
+        series = {name: self._values[column] for name, column in best.items()}
+        return in_order(np.asarray(self._steps), series)
 
 
 # ---------------------------------------------------------------------- formats

@@ -95,9 +95,9 @@ class Columns:
         """
         if name not in self._whole:
             parts = self._parts.get(name) or [(np.empty(0, np.int64), np.empty(0))]
-            self._whole[name] = tuple(np.concatenate(side) for side in zip(*parts, strict=True))
-            if name in self._parts:
-                self._parts[name] = [self._whole[name]]
+            if len(parts) > 1:
+                parts[:] = [tuple(np.concatenate(side) for side in zip(*parts, strict=True))]
+            self._whole[name] = parts[0]
         return self._whole[name]
 
     def add(self, records: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -223,3 +224,40 @@ def test_any_bytes_are_read_or_refused(content, tmp_path):
     except ForeignLogError as error:
         assert str(error)
     assert main(["check", str(tmp_path / "log"), "--json"]) in (1, 2, 3)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_log_takes_less_memory_than_its_file(form, tmp_path):
+    count, log = 20_000, tmp_path / f"log.{form}"
+    names = ("step", "loss", "grad_norm", "lr", "note")
+    rows = [
+        (step, 4 - step / count, 0.5 + step / 3e4, 3e-4 - step / 1e8, "text" * 10) for step in range(count)
+    ]
+    if form == "csv":
+        log.write_text("\n".join(",".join(map(str, row)) for row in [names, *rows]))
+    else:
+        write_jsonl(log, [dict(zip(names, row, strict=True)) for row in rows])
+    foreign_evidence(log)  # what is only made once is not counted
+    tracemalloc.start()
+    try:
+        foreign_evidence(log)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.75 * log.stat().st_size
+
+
+def test_what_each_column_lacks_keeps_its_place(tmp_path):
+    records = [{"step": step, "loss": float(step)} for step in range(6)]
+    records[2] = {"step": 2, "grad_norm": 2.5}
+    records[4]["val_loss"] = 4.5
+    records += [{"step": 9, "val_loss": 9.5}, {"step": 10}, {"step": 10, "lr": 1e-3}]
+    found = foreign_evidence(write_jsonl(tmp_path / "log.jsonl", records)).metrics
+    columns = {name: [side.tolist() for side in found.column(name)] for name in found.names()}
+    assert columns == {
+        "step": [[0, 1, 2, 3, 4, 5, 9, 10]] * 2,
+        "loss": [[0, 1, 3, 4, 5]] * 2,
+        "grad_norm": [[2], [2.5]],
+        "val_loss": [[4, 9], [4.5, 9.5]],
+        "lr.all": [[10], [1e-3]],
+    }
