@@ -11,7 +11,8 @@ import sys
 from importlib import import_module
 
 from minigpt.cli.parser import Parser, UsageError
-from minigpt.messages import MiniGPTError, message, nearest, use_language
+from minigpt.command_line import answer
+from minigpt.messages import LANGUAGES, message, nearest
 
 # Threads that wait sleep instead of spinning: where something else runs besides, two spinning threads
 # train several times slower than one. OpenMP reads this when torch is imported, which comes later.
@@ -22,37 +23,10 @@ COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    code = _run(sys.argv[1:] if argv is None else argv)
+    code = answer(_dispatch, sys.argv[1:] if argv is None else argv, prefix="minigpt: ")
     if "minigpt.distributed" in sys.modules:
         sys.modules["minigpt.distributed"].end_process(code)
     return code
-
-
-def _run(argv: list[str]) -> int:
-    try:
-        use_language(_asked_language(argv))
-        return _dispatch(argv)
-    except MiniGPTError as error:
-        print(f"minigpt: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nminigpt: {message('general.interrupted')}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    finally:
-        use_language(None)
-
-
-def _asked_language(argv: list[str]) -> str | None:
-    """Look for --lang before anything is parsed, so that even a usage error speaks it."""
-    for index, argument in enumerate(argv):
-        if argument.startswith("--lang="):
-            return argument.removeprefix("--lang=")
-        if argument == "--lang" and index + 1 < len(argv):
-            return argv[index + 1]
-    return None
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -63,13 +37,12 @@ def _dispatch(argv: list[str]) -> int:
         return 0 if argv else 2
     name = argv[0]
     if name not in COMMANDS:
-        raise UsageError(
-            "general.unknown-command", given=name, known=", ".join(COMMANDS), hint=nearest(name, COMMANDS)
-        )
+        hint = "" if name.startswith("-") else nearest(name, COMMANDS)
+        raise UsageError("general.unknown-command", given=name, known=", ".join(COMMANDS), hint=hint)
     command = import_module(f"minigpt.cli.{_module(name)}")
     parser = Parser(prog=f"minigpt {name}", description=message(f"{_module(name)}.summary"))
     command.add_arguments(parser)
-    parser.add_argument("--lang", help=message("general.lang-help"))
+    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("general.lang-help"))
     return command.run(parser.parse_args(argv[1:]))
 
 

@@ -51,7 +51,10 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(data(comparison), indent=2, ensure_ascii=False))
     else:
-        display(comparison, Console(highlight=False))
+        console = Console(highlight=False)
+        with console.capture() as shown:  # where the reader has gone away, Rich would choose the exit code
+            display(comparison, console)
+        print(shown.get(), end="")
     return EXIT_CODES[found.verdict]
 
 

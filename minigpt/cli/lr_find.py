@@ -17,8 +17,7 @@ from minigpt.run_directory import strict
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add the recipe, the sweep and where its picture goes."""
-    add_recipe_arguments(parser)
+    """Add the sweep, where its picture goes, and the recipe."""
     for name, kind, default in (
         ("lr-start", float, 1e-5),
         ("lr-end", float, 10.0),
@@ -28,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)
     parser.add_argument("--plot", default="lr-find.svg", metavar="FILE", help=message("lr_find.plot-help"))
     parser.add_argument("--json", action="store_true", help=message("lr_find.json-help"))
+    add_recipe_arguments(parser)
 
 
 def run(arguments: Namespace) -> int:

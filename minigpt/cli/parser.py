@@ -5,23 +5,28 @@ A flag beats a YAML file, which beats a variable, in whatever order they are giv
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from minigpt.messages import MiniGPTError, nearest
+from minigpt.command_line import LocalFormatter, localise
+from minigpt.messages import MiniGPTError, message, nearest
 
 
 class UsageError(MiniGPTError):
     """A command line that cannot be understood."""
 
 
-class Help(DefaultHelpFormatter):
+class Help(LocalFormatter, DefaultHelpFormatter):
     """Explains an option by its message alone, which tells the default where there is one to tell."""
 
     def _get_help_string(self, action) -> str:
         return action.help or ""
+
+    def _format_action_invocation(self, action) -> str:
+        return argparse.HelpFormatter._format_action_invocation(self, action)  # the variables: once, below
 
 
 class Parser(ArgumentParser):
@@ -34,8 +39,10 @@ class Parser(ArgumentParser):
             print_config=None,
             allow_abbrev=False,
             formatter_class=Help,
+            epilog=message("general.variables-help"),
             **settings,
         )
+        localise(self)
 
     def parse_args(self, args: list[str], **settings) -> Namespace:
         """Parse the command line, its `--config` files first, so that every flag beats them.
@@ -48,12 +55,13 @@ class Parser(ArgumentParser):
         except UnicodeDecodeError as error:
             raise UsageError("config.not-yaml", detail=error) from error
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        detail = " ".join(str(ex or message).split())
+    def error(self, text: str, ex: Exception | None = None) -> NoReturn:
+        detail = " ".join(str(ex or text).split())
         if found := re.search(r"unrecognized arguments: (\S+)", detail):
             options = [option for option in self._option_string_actions if option.startswith("--")]
-            hint = nearest(found[1].split("=")[0], options) if found[1].startswith("-") else ""
-            raise UsageError("general.unknown-option", given=found[1], prog=self.prog, hint=hint)
+            key = "unknown-option" if found[1].startswith("-") else "unknown-argument"
+            hint = nearest(found[1].split("=")[0], options) if key == "unknown-option" else ""
+            raise UsageError(f"general.{key}", given=found[1], prog=self.prog, hint=hint)
         if found := re.search(r"[Oo]ption '([\w.-]+)' is not accepted|[Kk]ey '([\w.-]+)' is not exp", detail):
             key = found[1] or found[2]
             hint = nearest(key, [action.dest for action in self._actions])

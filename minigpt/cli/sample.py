@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import Namespace
 
 from minigpt.cells import score_cells
-from minigpt.cli.parser import Parser
+from minigpt.cli.parser import Parser, UsageError
 from minigpt.corpus import load_corpus
 from minigpt.messages import message
 from minigpt.run_directory import Run
@@ -25,6 +25,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print samples and, for the course's corpus, how much of it the model conjugates rightly."""
+    if arguments.count < 1:
+        raise UsageError("config.at-least-one", name="count", given=arguments.count)
     sampler = Sampler.load(arguments.run_dir)
     lines = sampler.lines(
         [arguments.prompt] * arguments.count,

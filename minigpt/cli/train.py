@@ -29,14 +29,14 @@ from minigpt.trainer import Trainer, resume
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add the recipe, and where the run is kept."""
-    add_recipe_arguments(parser)
+    """Add where the run is kept, and the recipe."""
     for name, metavar in (("run-dir", "DIR"), ("resume", "DIR")):
         parser.add_argument(
             f"--{name}", type=str | None, default=None, metavar=metavar, help=message(f"train.{name}-help")
         )
     parser.add_argument("--log", action="append", default=[], metavar="NAME", help=message("train.log-help"))
     parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
+    add_recipe_arguments(parser)
 
 
 def add_recipe_arguments(parser: Parser) -> None:

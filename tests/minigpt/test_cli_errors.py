@@ -2,11 +2,14 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 from small_runs import MINIMAL, flags, spawn
 
 from minigpt import checkpoint
+from minigpt.cli import main
 from minigpt.messages import LANGUAGES
 from minigpt.run_directory import Run
 
@@ -47,6 +50,8 @@ def write(folder, name, content: bytes):
         (["check", "none"], ["none"]),
         (["sample", "none"], ["none"]),
         (["sample", "none", "--count", "few"], ["count", "few"]),
+        (["sample", "none", "--count", "-1"], ["count", "-1"]),
+        (["check", "none", "extra"], ["extra", "minigpt check"]),
     ],
     ids=" ".join,
 )
@@ -55,6 +60,36 @@ def test_what_cannot_be_understood_is_named(command, argv, named, language, tmp_
     sentence = command(*argv, "--lang", language).sentence
     assert sentence.startswith("minigpt: ") and all(part in sentence for part in named), sentence
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("argv", [["--lang", "es", "check", "none"], ["check", "--lang=es", "none"]])
+def test_the_language_may_stand_anywhere(command, argv, monkeypatch):
+    monkeypatch.setenv("MINIGPT_LANG", "en")
+    assert "No hay ningún run en none" in command(*argv).sentence
+    assert "no run at none" in command("check", "none").sentence  # and it is forgotten afterwards
+
+
+@in_both
+@pytest.mark.parametrize("argv", [["card"], ["faults"]])
+def test_an_output_that_cannot_be_written_ends_a_real_process_with_a_sentence(argv, language):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no device that is always full")
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "minigpt", *argv, "--lang", language],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
+    assert "No space left" in process.stderr
+
+
+def test_a_terminal_without_the_signs_of_the_report_gets_others(capfdbinary, monkeypatch):
+    with open(1, "w", encoding="ascii", closefd=False) as ascii_only:
+        monkeypatch.setattr(sys, "stdout", ascii_only)
+        assert main(["card", "--lang", "es"]) == 0
+    assert b"Revisi?n de estabilidad" in capfdbinary.readouterr().out
 
 
 @in_both

@@ -170,7 +170,9 @@ def test_help_explains_every_setting_with_its_default(capsys, language):
         main(["train", "--help", "--lang", language])
     text = " ".join(capsys.readouterr().out.split())
     assert caught.value.code == 0
-    assert "--lr-max" in text and f"{Config().lr_max})" in text and "MINIGPT_LR_MAX" in text
+    assert "--lr-max" in text and f"{Config().lr_max})" in text and "MINIGPT_LANG" in text
+    headings = {"en": ("usage: minigpt train [options]", "show this help"), "es": ("uso: minigpt", "muestra")}
+    assert all(heading in text for heading in headings[language])
 
 
 def test_faults_can_be_listed_as_json(command):
