@@ -7,6 +7,7 @@
 normalise    the release is the skeleton; only solution cells and written answers come from the submission
 probe_side   a lesson's checks without their judges, cases and constants
 wire         plain data over pipes
+clock        a question's time, which stands still while the machine keeps it waiting
 sandbox      what the machine allows: namespaces, Landlock, seccomp, limits; `system` holds the system calls
 apart        calls an answer in a process of its own and brings back plain data
 zygote       imports everything once, then forks a sandboxed process for every question

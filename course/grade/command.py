@@ -81,6 +81,9 @@ def _print(lesson: Lesson, report: Report) -> None:
     count, seconds = len(report.results), f"{report.seconds:.0f}"
     name = lesson.assignment
     print(message("grade.done", assignment=name, students=count, graded=report.graded, seconds=seconds))
+    waited = [sum(result.get("waited", {}).values()) for result in report.results.values()]
+    if any(waited):
+        print(message("grade.waited", students=sum(map(bool, waited)), seconds=f"{sum(waited):.0f}"))
     for level in report.levels:
         print(message(f"grade.level-{level}"))
     if report.beside:

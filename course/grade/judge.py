@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from course.check import Check
 from course.grade.cells import needed, plain_python
 from course.grade.normalise import HandedIn, answers, whole
-from course.grade.workshop import Workshop
+from course.grade.workshop import PATIENCE, Workshop
 from course.judging import draw_cases, explain, judge, tie_of, untied
 from course.lesson import Lesson
 from course.messages import CourseError, message
@@ -43,6 +43,7 @@ def grade(
     result["timestamp"] = handed_in.timestamp
     result["notes"] = [_text(note, code) for note in handed_in.notes]
     result["cells"] = handed_in.cells
+    result["waited"] = {}
     sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
     for exercise in dict.fromkeys(check.exercise for check in lesson.checks.values()):
         checks = [check for check in lesson.checks.values() if check.exercise == exercise]
@@ -51,7 +52,13 @@ def grade(
             key = "check.not-written"
             outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
         else:
-            outcome = _ask(checks, sources, exercise, seed, workshop, modes)
+            patience = PATIENCE - sum(result["waited"].values())
+            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, modes, patience)
+            if given:
+                result["waited"][exercise] = given
+            if busy:  # no verdict stands on that: the next run grades it anew
+                result["notes"].append(message("grade.busy", code, exercise=exercise))
+                result["retry"] = True
         for check in checks:
             result["checks"][check.name] = _verdict(check, outcome[check.name], seed, lesson, code)
     _hold_together(result, lesson, code)
@@ -89,11 +96,14 @@ def mode_of(check: Check, solutions: dict[str, str], workshop: Workshop) -> str:
     raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
-def _ask(checks, sources, exercise, seed, workshop, modes) -> dict[str, list[dict]]:
+def _ask(
+    checks, sources, exercise, seed, workshop, modes, patience
+) -> tuple[dict[str, list[dict]], float, bool]:
+    """The outcomes by check, the seconds given on top, and whether those were too few."""
     cases = [
         case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
     ]
-    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases)
+    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for index, case in enumerate(cases):
         last = outcomes[-1] if outcomes and "failure" in outcomes[-1] else None
@@ -101,7 +111,8 @@ def _ask(checks, sources, exercise, seed, workshop, modes) -> dict[str, list[dic
             by_check[case["check"]].append(outcomes[index])
         elif last is not None and not by_check[case["check"]]:
             by_check[case["check"]].append(last)  # the question ended before this check: say why
-    return by_check
+    given = max((outcome.get("given", 0.0) for outcome in outcomes), default=0.0)
+    return by_check, given, any(outcome.get("busy") for outcome in outcomes)
 
 
 def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:

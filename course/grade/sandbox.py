@@ -80,6 +80,7 @@ class Room:
     root: bool = field(default_factory=lambda: _may_become_others())  # learner code runs as nobody's user
     count: int = 0
     own_table: int = -1
+    proc: int | None = None  # the machine's /proc, for a question's clock; learner code never has it
     others: int = 0  # tasks of this user that are no question's: the kernel's limit counts them all
 
     def enter(self) -> None:
@@ -89,6 +90,10 @@ class Room:
             OSError: the machine refuses.
         """
         self.others = 0 if self.root else tasks_of(os.geteuid())
+        try:
+            self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            pass  # then every question has its seconds and no more
         if self.level != "namespaces":
             prctl(SUBREAPER, 1)
             os.chmod(self.scratch, 0o711)  # every question has a folder of its own in it

@@ -1,7 +1,7 @@
 """Frames of plain data over a pipe: JSON with the arrays beside it as raw numbers, never a pickle.
 
     send(fd, {"loss": 6.24, "grid": np.zeros((2, 3))})
-    value = receive(fd, deadline)        # time.monotonic() seconds; raises Broken
+    value = receive(fd, Clock(30))       # raises Broken
 
 A frame is two big-endian lengths, the JSON, then the bytes of its arrays. What arrives is rebuilt from exact
 types and checked with `course.plain` before anybody sees it.
@@ -13,10 +13,10 @@ import json
 import os
 import select
 import struct
-import time
 
 import numpy as np
 
+from course.grade.clock import Clock
 from course.plain import NotPlain, require_plain
 
 MAX_FRAME = 32_000_000  # bytes
@@ -34,7 +34,7 @@ class Broken(Exception):
         self.reason = reason
 
 
-def send(fd: int, value: object, deadline: float | None = None) -> None:
+def send(fd: int, value: object, clock: Clock | None = None) -> None:
     """Write one frame.
 
     Raises:
@@ -45,11 +45,10 @@ def send(fd: int, value: object, deadline: float | None = None) -> None:
     text = json.dumps(_packed(require_plain(value), blobs)).encode()
     blob = b"".join(blobs)
     view = memoryview(_HEAD.pack(len(text), len(blob)) + text + blob)
-    if deadline is not None:
+    if clock is not None:
         os.set_blocking(fd, False)
     while view:
-        if deadline is not None and not select.select([], [fd], [], max(0.0, deadline - time.monotonic()))[1]:
-            raise Broken("time")
+        _wait(clock, [], [fd])
         try:
             view = view[os.write(fd, view[:_CHUNK]) :]
         except BlockingIOError:
@@ -58,34 +57,43 @@ def send(fd: int, value: object, deadline: float | None = None) -> None:
             raise Broken("ended") from None
 
 
-def receive(fd: int, deadline: float | None = None) -> object:
+def receive(fd: int, clock: Clock | None = None) -> object:
     """Read one frame.
 
     Raises:
-        Broken: the end came first ("ended"), the deadline ("time"), or it is no frame of ours ("frame").
+        Broken: the sender ended ("ended"), time was up ("time"), it is no frame of ours ("frame", "flood").
     """
-    text_size, blob_size = _HEAD.unpack(_read(fd, _HEAD.size, deadline))
+    text_size, blob_size = _HEAD.unpack(_read(fd, _HEAD.size, clock))
     if text_size + blob_size > MAX_FRAME:
         raise Broken("flood")
-    text = _read(fd, text_size, deadline)
-    blob = _read(fd, blob_size, deadline)
+    text = _read(fd, text_size, clock)
+    blob = _read(fd, blob_size, clock)
     try:
         return require_plain(_unpacked(json.loads(text), blob))
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, NotPlain):
         raise Broken("frame") from None
 
 
-def _read(fd: int, size: int, deadline: float | None) -> bytes:
+def _read(fd: int, size: int, clock: Clock | None) -> bytes:
     parts, missing = [], size
     while missing:
-        if deadline is not None and not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise Broken("time")
+        _wait(clock, [fd], [])
         part = os.read(fd, min(missing, _CHUNK))
         if not part:
             raise Broken("ended")
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def _wait(clock: Clock | None, reading: list[int], writing: list[int]) -> None:
+    """Until one of them is ready."""
+    while clock is not None:
+        left = clock.left()
+        if any(select.select(reading, writing, [], max(0.0, left))):
+            return
+        if left <= 0:
+            raise Broken("time")
 
 
 def _packed(value: object, blobs: list[bytes]) -> object:

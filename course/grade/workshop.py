@@ -18,19 +18,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course.grade import wire
 from course.grade.cells import names_of
+from course.grade.clock import Clock
 from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
 
 QUESTION_SECONDS = 30
+PATIENCE = 90.0  # seconds that all questions of one submission may wait for a busy machine, on top of theirs
 START_SECONDS = 120
 GRACE = 2.0
 
@@ -92,7 +93,7 @@ class Workshop:
         order["probes"] = {name: side.source for name, side in self.sides.items()}
         try:
             wire.send(mine.fileno(), order)
-            wire.receive(mine.fileno(), time.monotonic() + START_SECONDS)
+            wire.receive(mine.fileno(), Clock(START_SECONDS))
         except wire.Broken as broken:
             text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
             self.__exit__()
@@ -114,8 +115,11 @@ class Workshop:
         side = self.sides[type(check).__module__.rpartition(".")[2]]
         return side.keys.get(type(check).__name__)
 
-    def ask(self, cells: list[list[str]], cases: list[dict]) -> list[dict]:
+    def ask(self, cells: list[list[str]], cases: list[dict], patience: float = PATIENCE) -> list[dict]:
         """Run the cases on the cells and return the outcomes in order; missing ones say why at the end.
+
+        Beside what `course.judging.judge` reads, an outcome says how many seconds of `patience` the question
+        was `given` until then, and with `busy` whether it was stopped because there were no more.
 
         Raises:
             SandboxGone: the zygote is no longer there.
@@ -123,7 +127,7 @@ class Workshop:
         number = next(self._numbers)
         asked, ask = os.pipe()
         heard, tell = os.pipe()
-        deadline = time.monotonic() + self.seconds
+        clock = Clock(self.seconds + patience + GRACE)
         outcomes: list[dict] = []
         try:
             self._order({"number": number}, [asked, tell])
@@ -135,10 +139,11 @@ class Workshop:
             os.close(asked)
             os.close(tell)
         try:
-            wire.send(ask, {"cells": cells, "cases": cases, "seconds": self.seconds}, deadline)
+            order = {"cells": cells, "cases": cases, "seconds": self.seconds, "patience": patience}
+            wire.send(ask, order, clock)
             while len(outcomes) < len(cases):
-                frame = wire.receive(heard, deadline + GRACE)
-                outcomes.append(frame["outcome"])
+                frame = wire.receive(heard, clock)
+                outcomes.append(frame["outcome"] | {name: frame[name] for name in ("given", "busy")})
         except (wire.Broken, KeyError, TypeError) as error:
             reason = error.reason if isinstance(error, wire.Broken) else "frame"
             outcomes.append({"failure": {"key": f"grade.{reason}", "values": {}}, "printed": ""})

@@ -15,7 +15,6 @@ import select
 import signal
 import socket
 import sys
-import time
 import types
 from dataclasses import dataclass, field
 
@@ -25,6 +24,7 @@ import torch._dynamo  # AdamW imports it at first use: 1.2 s
 from course.check import Check
 from course.grade import wire
 from course.grade.apart import Apart, serve_gradients, value_of
+from course.grade.clock import Clock
 from course.grade.sandbox import Room
 from course.grade.system import MEMORY_BYTES
 from course.probing import NotWritten, Unusable, run_probe
@@ -39,17 +39,17 @@ class Channel:
 
     read: int
     write: int
-    deadline: float
+    clock: Clock | None = None  # in the child none: whoever waits for it ends it
     outputs: list = field(default_factory=list)
     given: list = field(default_factory=list)
 
     def send(self, value: object) -> None:
         """Write a frame."""
-        wire.send(self.write, value, self.deadline)
+        wire.send(self.write, value, self.clock)
 
     def receive(self) -> object:
         """Read a frame."""
-        return wire.receive(self.read, self.deadline)
+        return wire.receive(self.read, self.clock)
 
 
 class _Call(Check):
@@ -70,7 +70,7 @@ class Question:
     def __init__(self, room: Room, namespace: dict, checks: dict[str, Check], memory: int, order: dict):
         self.room, self.namespace, self.checks, self.memory = room, namespace, checks, memory
         self.order = order
-        self.deadline = time.monotonic() + order["seconds"]
+        self.clock = Clock(order["seconds"], order["patience"], room.proc)
         self.printed = ""
         self.open: list[int] = []
         self.children: list[int] = []
@@ -113,14 +113,15 @@ class Question:
             try:
                 os.close(ask)
                 os.close(heard)
-                self._child(call, Channel(asked, tell, self.deadline), check)
+                self._child(call, Channel(asked, tell), check)
             finally:
                 os._exit(0)
         os.close(asked)
         os.close(tell)
         self.open += [ask, heard]
         self.children.append(pid)
-        channel = Channel(heard, ask, self.deadline)
+        self.clock.watch(pid)
+        channel = Channel(heard, ask, self.clock)
         try:
             reply = channel.receive()
         except wire.Broken as broken:
@@ -171,6 +172,7 @@ class Question:
         for fd in self.open:
             os.close(fd)
         for pid in self.children:
+            self.clock.forget(pid)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self.open, self.children = [], []
@@ -237,8 +239,9 @@ def _question(room: Room, namespace: dict, checks: dict, memory: int, read: int,
         question = Question(room, namespace, checks, memory, order)
         for case in order["cases"]:
             found = question.outcome(case["check"], case["case"], case["seed"], case["mode"])
-            wire.send(write, {"outcome": found})
-            if time.monotonic() > question.deadline:
+            left = question.clock.left()
+            wire.send(write, {"outcome": found, "given": question.clock.given, "busy": question.clock.busy})
+            if left <= 0:
                 break
     except BaseException as error:
         os.write(2, f"question: {type(error).__name__}: {error}\n".encode()[:500])

@@ -52,7 +52,8 @@ def test_an_environment_that_is_a_link_to_another_place_is_shown_in_the_sandbox(
     (tmp_path / "venv").symlink_to(sys.prefix)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     release = nbformat.read(small.built("en", built), as_version=4)
-    code = f"def expected_loss(v):\n    open({str(tmp_path / 'venv' / 'pyvenv.cfg')!r}).close()\n    return 1\n"
+    file = str(tmp_path / "venv" / "pyvenv.cfg")
+    code = f"def expected_loss(v):\n    open({file!r}).close()\n    return 1\n"
     case = {"check": "expected-loss/value", "case": {"vocab_size": 2}, "seed": 1, "mode": "function"}
     with Workshop(small, release) as workshop:
         assert workshop.ask([["expected-loss", code]], [case])[0].get("output") == {"loss": 1.0}
