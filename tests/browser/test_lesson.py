@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from course.landing import PAGES
 from course.lesson import ROOT, Lesson, find_lesson
 from course.messages import message
 from course.mutants import Mutant, Valid, load_answers
@@ -123,7 +124,7 @@ def test_a_lesson_is_taken_from_the_landing_page_to_a_green_validate(
     screenshot(f"validate-{identity}-{language}")
     close_dialog(page)
 
-    open_landing_page(page, address(language), language)
+    return_to_landing_page(page, language)
     done = f"{len(taken.checks)}/{len(taken.checks)} ✓"
     row = page.locator(".jp-RenderedMarkdown tr", has=page.get_by_text(identity, exact=True))
     expect(row).to_contain_text(done)
@@ -225,6 +226,11 @@ def open_landing_page(page: Page, address: str, language: str) -> None:
     """Open the address with an empty desk, and wait for the page."""
     page.goto(f"{address}&reset")
     expect(page.locator(".jp-RenderedMarkdown h1")).to_contain_text(message("learn.title", language))
+
+
+def return_to_landing_page(page: Page, language: str) -> None:
+    """Click the tab of the page, which has stayed open behind the lesson."""
+    page.locator(".lm-TabBar-tab", has_text=PAGES[language]).click()
 
 
 def open_lesson(page: Page, lesson: Lesson, language: str) -> Locator:
