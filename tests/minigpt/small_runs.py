@@ -1,4 +1,4 @@
-"""The smallest config that trains, as flags too, and processes that run it."""
+"""Small configs that train, as flags too, and processes that run them."""
 
 import os
 import subprocess
@@ -10,6 +10,10 @@ MINIMAL = Config(
     n_layer=1, n_head=2, n_embd=16, context=16, batch_size=4, steps=12, warmup_steps=3,
     eval_every=5, eval_batches=1, checkpoint_every=4, device="cpu",
 )  # fmt: skip
+SHORT = Config(steps=2, warmup_steps=1, eval_batches=1)  # the course's model
+SMALL = Config(
+    steps=40, warmup_steps=8, n_layer=1, n_head=2, n_embd=16, context=32, batch_size=4, eval_batches=1
+)
 
 
 def flags(config: Config) -> list[str]:
