@@ -12,35 +12,44 @@ course site --out DIR        # the lessons as web pages, in both languages
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 
-from course import trial
-from course.build import build, differences, orphans, write
-from course.grade.command import add_grade, run_export, run_grade
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
-from course.site import add_site, run_site
-from course.source import stamped
-from minigpt.messages import LANGUAGES, MiniGPTError, nearest, use_language
+from minigpt.command_line import LocalFormatter, answer, localise
+from minigpt.messages import LANGUAGES, nearest
 
-OPTIONS = ("--check", "--stamp", "--lang", "--out", "--students", "--from", "--workers", "--scheduler")
-OPTIONS += ("--trust-submissions",)
+# Each command and the area of its messages.
+COMMANDS = {"build": "cli", "check": "cli", "grade": "grade", "export": "grade", "site": "site"}
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse, but a wrong command line is one sentence in the user's language."""
 
+    def __init__(self, **settings):
+        super().__init__(formatter_class=LocalFormatter, **settings)
+        localise(self)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse here what this command does not know: the parser above knows no options to suggest."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {unknown[0]}")
+        return found, unknown
+
     def error(self, text: str):
         unknown = re.search(r"unrecognized arguments: (\S+)|invalid choice: '(.*?)'", text)
         together = re.search(r"argument (\S+): not allowed with argument (\S+)", text)
+        wrong = re.search(r"argument (\S+): invalid \w+ value: '(.*)'", text)
         if unknown:
             given = unknown[1] or unknown[2]
-            known = ("build", "check", "grade", "export", "site", *OPTIONS)
-            sentence = message("cli.unknown", given=given, hint=nearest(given, known))
+            known = COMMANDS if unknown[2] else self._option_string_actions
+            sentence = message("cli.unknown", given=given, hint=nearest(given, known), command=self.prog)
         elif together:
             sentence = message("cli.together", one=together[1], other=together[2])
+        elif wrong:
+            sentence = message("cli.wrong-value", option=wrong[1], given=wrong[2], command=self.prog)
         else:  # a command or the value of an option is missing
             sentence = message("cli.missing", command=self.prog)
         self.exit(2, sentence + "\n")
@@ -48,46 +57,62 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 1 when something is wrong or not up to date."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        if options.lang:
-            use_language(options.lang)
-        lessons = [find_lesson(word) for word in options.lessons] or all_lessons()
-        if not lessons:
-            raise CourseError("build.no-lessons", folder=lessons_folder())
-        return options.run(options, lessons)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except MiniGPTError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return answer(_run, sys.argv[1:] if arguments is None else arguments, unusable=1)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run(words: list[str]) -> int:
+    options = _parser(words).parse_args(words)
+    lessons = [find_lesson(word) for word in options.lessons] or all_lessons()
+    if not lessons:
+        raise CourseError("build.no-lessons", folder=lessons_folder())
+    return options.run(options, lessons)
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """Return the parser for these words; only the command that they name knows its options."""
     parser = _Parser(prog="course", description=message("cli.course"))
+    _add_language(parser)
     commands = parser.add_subparsers(required=True, metavar=message("cli.command"))
-    runs = {"build": _build, "check": _check, "grade": run_grade, "export": run_export, "site": run_site}
-    areas = {"grade": "grade", "export": "grade", "site": "site"}
-    for name, run in runs.items():
-        text = message(f"{areas.get(name, 'cli')}.{name}")
+    asked = next((word for word in words if word in COMMANDS), None)
+    for name, area in COMMANDS.items():
+        text = message(f"{area}.{name}")
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("lessons", nargs="*", metavar=message("cli.lesson"), help=message("cli.lessons"))
-        command.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("cli.lang"))
-        command.set_defaults(run=run)
-        if name == "build":
-            choice = command.add_mutually_exclusive_group()
-            choice.add_argument("--check", action="store_true", help=message("cli.build-check"))
-            choice.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
-        elif name == "grade":
-            add_grade(command)
-        elif name == "site":
-            add_site(command)
+        if name == asked:
+            _add_options(command, name)
+        _add_language(command)
     return parser
 
 
+def _add_language(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("cli.lang"))
+
+
+def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+    """Add what one command takes; its modules are imported only now, for nbgrader's take two seconds."""
+    if name == "build":
+        choice = command.add_mutually_exclusive_group()
+        choice.add_argument("--check", action="store_true", help=message("cli.build-check"))
+        choice.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
+        command.set_defaults(run=_build)
+    elif name == "check":
+        command.set_defaults(run=_check)
+    elif name == "site":
+        from course.site import add_site, run_site
+
+        add_site(command)
+        command.set_defaults(run=run_site)
+    else:
+        from course.grade.command import add_grade, run_export, run_grade
+
+        if name == "grade":
+            add_grade(command)
+        command.set_defaults(run=run_grade if name == "grade" else run_export)
+
+
 def _build(options: argparse.Namespace, lessons: list[Lesson]) -> int:
+    from course.build import build
+
     if options.check:
         return _report_differences(lessons, everything=not options.lessons)
     for lesson in lessons:
@@ -110,6 +135,8 @@ def _build(options: argparse.Namespace, lessons: list[Lesson]) -> int:
 
 
 def _report_differences(lessons: list[Lesson], everything: bool) -> int:
+    from course.build import differences, orphans
+
     found = []
     for lesson in lessons:
         changes = differences(lesson)
@@ -124,6 +151,9 @@ def _report_differences(lessons: list[Lesson], everything: bool) -> int:
 
 
 def _stamp(lesson: Lesson) -> None:
+    from course.build import write
+    from course.source import stamped
+
     file = lesson.folder / "lesson.py"
     text = stamped(file)
     if text == file.read_text(encoding="utf-8"):
@@ -134,6 +164,8 @@ def _stamp(lesson: Lesson) -> None:
 
 
 def _check(options: argparse.Namespace, lessons: list[Lesson]) -> int:
+    from course import trial
+
     reports = [trial.run(lesson) for lesson in lessons]
     for report in reports:
         for sentence in report.findings:

@@ -30,7 +30,8 @@ def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", 
     code = 0
     try:
         language, rest = _language_asked(argv)
-        use_language(language)
+        if language:
+            use_language(language)
         code = work(rest)
         sys.stdout.flush()
     except MiniGPTError as error:
@@ -71,8 +72,8 @@ def localise(parser: argparse.ArgumentParser) -> None:
 def _positionals(actions) -> list[str]:
     """Return how each positional argument is written in a usage line: RUN_DIR, [RUN ...]."""
     positionals = [action for action in actions if not action.option_strings]
-    names = {argparse.ZERO_OR_MORE: "[{} ...]"}
-    return [names.get(action.nargs, "{}").format(action.metavar) for action in positionals]
+    shapes = {argparse.ZERO_OR_MORE: "[{} ...]", argparse.PARSER: "{} ..."}
+    return [shapes.get(action.nargs, "{}").format(action.metavar or action.dest) for action in positionals]
 
 
 def _language_asked(argv: list[str]) -> tuple[str | None, list[str]]:

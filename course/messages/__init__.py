@@ -111,7 +111,7 @@ def placeholders(template: str) -> set[str]:
 
 def shown(value: object) -> object:
     """A path as seen from the working directory, where it lies below; anything else unchanged."""
-    if isinstance(value, Path) and value.is_relative_to(Path.cwd()):
+    if isinstance(value, Path) and Path.cwd() in value.parents:
         return value.relative_to(Path.cwd())
     return value
 

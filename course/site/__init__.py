@@ -39,18 +39,16 @@ def write_site(
         be written.
     """
     run = run or executed
-    pages = {"index.html": start_page(), "style.css": style()}
+    _write(out / "style.css", style())  # before any lesson runs: a folder that cannot be is told at once
+    pages = {"index.html": start_page()}
     for code in LANGUAGES:
         pages[f"{code}/index.html"] = index_page(lessons, code)
         for place, lesson in enumerate(lessons):
             near = (lessons[place - 1] if place else None, *lessons[place + 1 : place + 2])
             pages[f"{code}/{page_name(lesson)}"] = lesson_page(lesson, run(lesson, code), code, near)
     for name, text in pages.items():
-        try:
-            write(out / name, text)
-        except OSError as error:
-            raise CourseError("site.cannot-write", file=out / name, reason=error.strerror) from None
-    return [out / name for name in pages]
+        _write(out / name, text)
+    return [out / name for name in ("style.css", *pages)]
 
 
 def executed(lesson: Lesson, code: str) -> NotebookNode:
@@ -73,6 +71,13 @@ def executed(lesson: Lesson, code: str) -> NotebookNode:
     if notebook.metadata.lesson.revision != lesson.revision:
         raise CourseError("site.stale", file=file, lesson=lesson.id)
     return notebook
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write(file, text)
+    except OSError as error:
+        raise CourseError("site.cannot-write", file=file, reason=error.strerror) from None
 
 
 def add_site(command: argparse.ArgumentParser) -> None:

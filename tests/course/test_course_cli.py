@@ -41,12 +41,31 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
         (["biuld"], "“build”"),
         (["build", "--check", "--stamp"], "--stamp and --check cannot be given together"),
         (["build", "--lang"], "“course build --help”"),
+        (["check", "--stmp"], "“course check --help”"),
+        (["grade", "--workers", "x"], "“x”"),
+        (["--lang", "es", "build", "--chekc"], "«--check»"),
         ([], "“course --help”"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(lessons, capsys, arguments, said):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and err.count("\n") == 1 and said in err
+
+
+@pytest.mark.parametrize("arguments", [["--lang", "es", "build", "--help"], ["build", "--help", "--lang=es"]])
+def test_help_speaks_the_language_asked_for(capsys, arguments):
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0 and out.startswith("uso: course build") and "muestra esta ayuda" in out
+    assert "--stamp" in out and "usage" not in out
+
+
+def test_ctrl_c_is_one_sentence(lessons, capsys, monkeypatch):
+    def interrupted(lesson):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("course.trial.run", interrupted)
+    status, _, err = run(capsys, "check", "18-90", "--lang", "es")
+    assert (status, err.strip()) == (130, "Interrumpido.")
 
 
 def test_a_stale_translation_fails_the_build_until_it_is_stamped(copied, capsys):
