@@ -90,7 +90,9 @@ class Classroom:
         self.solutions = {cell.name: cell.text for cell in cells if cell.role == "solution"}
         self.needed = {cell.grade_id for cell in cells if cell.setup or cell.role in ("solution", "check")}
 
-    def nbgrader(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+    def nbgrader(
+        self, *arguments: str, folder: Path | None = None, seconds: float = 600
+    ) -> subprocess.CompletedProcess:
         """Run an nbgrader command in the course directory; fail the test if it fails."""
         command = [sys.executable, "-m", "nbgrader", *arguments]
         environment = os.environ | {
@@ -98,7 +100,7 @@ class Classroom:
             "COURSE_LESSONS": str(self.lesson.folder.parent.parent),
         }
         done = subprocess.run(
-            command, cwd=folder or self.root, env=environment, capture_output=True, text=True, timeout=600
+            command, cwd=folder or self.root, env=environment, capture_output=True, text=True, timeout=seconds
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -157,10 +159,12 @@ class Classroom:
                 found[student] = (lost, named)
         return found
 
-    def grade(self) -> None:
+    def grade(self, feedback: bool = True) -> None:
         """Autograde every submission and write the feedback."""
-        self.nbgrader("autograde", self.lesson.assignment)
-        self.nbgrader("generate_feedback", self.lesson.assignment)
+        students = len(list((self.root / "submitted").iterdir()))
+        self.nbgrader("autograde", self.lesson.assignment, seconds=60 * students + 120)
+        if feedback:
+            self.nbgrader("generate_feedback", self.lesson.assignment)
 
     def points(self, student: str) -> dict[str, tuple[float | None, float]]:
         """Points and maximum of each graded cell by its grade id; None where a person must decide."""
