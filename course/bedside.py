@@ -2,14 +2,17 @@
 
     Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.trainer.train` returns them
 
-It shows what was measured and the limits, and never the verdict: that is for whoever clicks. Questions that
-the run gives no answer to are left out. All controls work with the mouse and with the keyboard (Tab, Enter,
-arrows). Without a running kernel the first patient's picture remains.
+It shows what was measured and the limits, and never the verdict: that is for whoever clicks. What a leaf
+means stands below the one that was chosen, right or not. Questions that the run gives no answer to are left
+out. All controls work with the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves).
+Without a running kernel the first patient's picture remains.
 """
 
 from __future__ import annotations
 
 import html
+import math
+import re
 from collections.abc import Mapping
 
 import ipywidgets
@@ -26,6 +29,8 @@ from minigpt.stability.report import seen
 from minigpt.stability.tree import Finding, Question, Verdict
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+_WIDTH = "800px"  # of a notebook in a small window
+_THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
 QUESTIONS = {question.id: question for question in stability.QUESTIONS}
 
 
@@ -41,13 +46,15 @@ class Bedside:
         self.patient = ipywidgets.ToggleButtons(
             options=list(self.runs), description=message("bedside.patient"), style={"button_width": "60px"}
         )
-        self.text = ipywidgets.HTML()
+        self.text = ipywidgets.HTML(layout=_THREE_LINES)
         self.back = ipywidgets.Button(description=message("bedside.back"), layout={"width": "90px"})
         self.fine = ipywidgets.Button(description=message("bedside.fine"), **button)
         self.broken = ipywidgets.Button(description=message("bedside.broken"), **button)
         self.leaf = ipywidgets.Dropdown(description=message("bedside.leaf"), layout={"width": "360px"})
-        self.outcome = ipywidgets.HTML()
+        self.outcome = ipywidgets.HTML(layout={"width": _WIDTH})
+        self.overview = ipywidgets.HTML()
         self._picture = Picture()
+        self._drawn: str | None = None  # whose picture is shown
         self._refreshing = False
         self.patient.observe(lambda change: self.refresh(), names="value")
         self.leaf.observe(lambda change: self._choose(change["new"]), names="value")
@@ -65,7 +72,7 @@ class Bedside:
         """Show the controls, and the picture below them."""
         if get_ipython() is not None:
             buttons = ipywidgets.HBox([self.back, self.fine, self.broken])
-            show_controls([self.patient, self.text, buttons, self.leaf, self.outcome])
+            show_controls([self.patient, self.text, buttons, self.leaf, self.outcome, self.overview])
         self.refresh()
 
     def refresh(self) -> None:
@@ -85,10 +92,12 @@ class Bedside:
             asked = message(
                 "bedside.question",
                 id=question.id,
+                number=self.at[patient] + 1,
+                all=len(self.findings[patient]),
                 asked=stability_message(f"stability.question-{question.id}"),
             )
             figures = seen(finding)
-        self.text.value = f"<b>{html.escape(asked)}</b><br>{html.escape(figures)}"
+        self.text.value = _lines(f"<b>{html.escape(asked)}</b>", html.escape(figures))
         self.back.disabled = self.at[patient] == 0 and leaf is None
         self.fine.disabled = self.broken.disabled = question is None or leaf is not None
         self.leaf.layout.display = "" if leaf is not None else "none"
@@ -96,20 +105,25 @@ class Bedside:
             self.leaf.options = question.leaves
         if leaf is not None:
             self.leaf.value = leaf
-        self.outcome.value = html.escape(self._outcome(patient, question, leaf))
-        text = message("bedside.picture", patient=patient, question=asked, seen=figures)
-        self._picture.show(self.figure(), text)
+        outcome = (html.escape(line) for line in self._outcome(patient, question, leaf))
+        self.outcome.value = _lines(*(re.sub("`(.+?)`", r"<code>\1</code>", line) for line in outcome))
+        self.overview.value = html.escape(" · ".join(f"{name}: {self._said(name)}" for name in self.runs))
+        if patient != self._drawn:
+            self._picture.show(self.figure(), message("bedside.picture", patient=patient))
+            self._drawn = patient
 
     def figure(self) -> Figure:
         """Draw loss, gradient norm and learning rates of the present patient."""
-        columns = self.runs[self.patient.value].columns
+        run = self.runs[self.patient.value]
+        columns = run.columns
         figure = Figure(figsize=(8.4, 2.1), layout="constrained")
         loss, norm, rate = figure.subplots(1, 3)
+        chance = math.log(run.config.vocab_size)
+        loss.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"ln V = {chance:.2f}")
         loss.plot(*columns.column("loss"), color=BLUE)
         steps, values = columns.column("val_loss")
         loss.plot(steps, values, "o", color=ORANGE, markersize=4, label=message("bedside.validation"))
-        if len(steps):
-            loss.legend(fontsize=7)
+        loss.legend(fontsize=7)
         norm.plot(*columns.column("grad_norm"), color=ORANGE)
         norm.set_yscale("symlog", linthresh=1e-3)
         groups = [name for name in columns.names() if name.startswith("lr.")]
@@ -124,12 +138,21 @@ class Bedside:
                 axes.set_ylim(bottom=0)
         return figure
 
-    def _outcome(self, patient: str, question: Question | None, leaf: str | None) -> str:
+    def _outcome(self, patient: str, question: Question | None, leaf: str | None) -> list[str]:
         if question is None:
-            return message("bedside.healthy", patient=patient)
+            return [message("bedside.healthy", patient=patient)]
         if leaf is None:
-            return ""
-        return message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id)
+            return []
+        told = [
+            f"{stability_message(f'stability.label-{name}')} {stability_message(f'leaves.{leaf}-{name}')}"
+            for name in ("means", "change")
+        ]
+        return [message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id), *told]
+
+    def _said(self, patient: str) -> str:
+        if self.at[patient] == len(self.findings[patient]):
+            return message("bedside.sound")
+        return self.diagnoses.get(patient, "–")
 
     def _move(self, by: int) -> None:
         patient = self.patient.value
@@ -146,6 +169,10 @@ class Bedside:
             return
         self.diagnoses[self.patient.value] = leaf
         self.refresh()
+
+
+def _lines(*lines: str) -> str:
+    return f'<div style="line-height: 1.5">{"<br>".join(lines)}</div>' if lines else ""
 
 
 def _measured(run: Run) -> list[Finding]:

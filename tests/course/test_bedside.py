@@ -1,9 +1,12 @@
 """The bedside: one question at a time, the verdict left to whoever clicks."""
 
+from html import escape
+
 import pytest
 
 from course.bedside import QUESTIONS, Bedside
 from course.patients import ward
+from minigpt.messages import message
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,7 @@ def test_broken_asks_for_a_leaf_of_the_question_and_can_be_taken_back(runs):
     assert tuple(bedside.leaf.options) == QUESTIONS["1.1"].leaves
     bedside.leaf.value = "head-bias"
     assert "head-bias" in bedside.outcome.value and bedside.fine.disabled
+    assert escape(message("leaves.head-bias-means")) in bedside.outcome.value
     bedside.back.click()
     assert bedside.outcome.value == "" and bedside.question.id == "1.1"
 
@@ -49,6 +53,7 @@ def test_each_patient_keeps_its_own_answers(runs):
     assert bedside.at["A"] == 1 and bedside.outcome.value == ""
     bedside.patient.value = "B"
     assert "not-untrained" in bedside.outcome.value and bedside.leaf.value == "not-untrained"
+    assert bedside.overview.value == "A: – · B: not-untrained"
 
 
 def test_after_the_last_question_a_run_is_called_healthy(runs):
@@ -56,7 +61,17 @@ def test_after_the_last_question_a_run_is_called_healthy(runs):
     for _ in bedside.findings["A"]:
         bedside.fine.click()
     assert bedside.question is None and bedside.fine.disabled and bedside.broken.disabled
-    assert "A" in bedside.outcome.value
+    assert "A" in bedside.outcome.value and bedside.overview.value == "A: healthy"
+
+
+def test_a_picture_is_drawn_once_a_visit(runs, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("course.picture.Picture.show", lambda self, figure, text: drawn.append(text[0]))
+    bedside = Bedside(runs)
+    bedside.refresh()
+    bedside.fine.click()
+    bedside.patient.value = "B"
+    assert drawn == ["A", "B"]
 
 
 def test_it_never_tells_the_verdict(runs):
