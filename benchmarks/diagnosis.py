@@ -133,13 +133,20 @@ def until(evidence: Evidence, step: int) -> Evidence:
 
 
 def named_at(leaf: str, evidence: Evidence) -> int:
-    """Return the first step at which the check names `leaf`, looking at 40 steps, then at every tenth."""
+    """Return the first step at which the check names `leaf`.
+
+    It looks at 40 steps, then at every tenth; from the look that names it, it goes back to the one before.
+    """
     steps = evidence.metrics.column("step")[0]
     looks = evidence.metrics.column("val_loss")[0]
     at = steps[(steps < 40) | (steps % 10 == 9) | np.isin(steps, looks)]
-    return next(
-        (int(step) for step in at if walk(until(evidence, step), QUESTIONS).leaf == leaf), int(steps[-1])
-    )
+
+    def names(step: int) -> bool:
+        return walk(until(evidence, step), QUESTIONS).leaf == leaf
+
+    look = next((step for step in at if names(step)), steps[-1])
+    unseen = steps[(steps > at[at < look].max(initial=-1)) & (steps < look)]
+    return int(next((step for step in unseen if names(step)), look))
 
 
 def first_evidence(case: Case, evidence: Evidence) -> int:

@@ -22,10 +22,11 @@ def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 def _usual_size(question: Question, evidence: Evidence) -> Finding:
     limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
     norms = norms[np.isfinite(norms)]
-    if len(norms) < WINDOW:
-        return question.not_measured()
     calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
-    rolling = _rolling_mean(calm if len(calm) >= MOSTLY * len(norms) else norms, WINDOW)
+    steady = calm if len(calm) >= MOSTLY * len(norms) else norms
+    if len(steady) < WINDOW:
+        return question.not_measured()
+    rolling = _rolling_mean(steady, WINDOW)
     clip_norm = evidence.config.clip_norm if evidence.config else None
     clipped = float((norms > clip_norm).mean()) if clip_norm else 0.0
     usual = float(np.median(rolling))
