@@ -58,6 +58,10 @@ def execute(notebook: NotebookNode, name: str) -> tuple[NotebookNode, dict[str, 
         )
         try:
             client.execute()
+        except AssertionError:
+            if client.km is None:  # on Ctrl-C, nbclient takes its kernel down, and then once more
+                raise KeyboardInterrupt from None
+            raise
         except CellExecutionError as error:
             cell = _failed(notebook)
             raise CourseError("build.cell-failed", notebook=name, cell=cell, error=_cause(error)) from None

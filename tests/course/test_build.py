@@ -11,7 +11,7 @@ from nbformat import v4
 
 from course import build as building
 from course.build import build, differences, make, orphans, to_text
-from course.execute import clean
+from course.execute import clean, execute
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.source import read_source
@@ -45,6 +45,12 @@ def test_nbval_runs_the_solution_and_compares_the_cells_that_are_marked(small, b
     text = small.built("solutions", built).read_text(encoding="utf-8").replace("6.2383", "6.2384")
     spoilt.write_text(text, encoding="utf-8")
     assert "1 failed, 7 passed" in nbval(spoilt)
+
+
+def test_ctrl_c_stops_a_build_at_once():
+    text = "import os, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)"
+    with pytest.raises(KeyboardInterrupt):
+        execute(v4.new_notebook(cells=[v4.new_code_cell(text)]), "interrupted")
 
 
 def test_sources_alone_decide_the_bytes_of_a_release(small):
