@@ -10,6 +10,8 @@
 import os
 import sys
 
+import course
+
 c = get_config()  # noqa: F821 (traitlets defines it)
 
 c.CourseDirectory.course_id = "break-and-fix"
@@ -25,3 +27,9 @@ c.Execute.timeout = 120  # seconds a cell
 _programs = os.path.dirname(sys.executable)
 if _programs not in os.environ["PATH"].split(os.pathsep):
     os.environ["PATH"] = os.pathsep.join([_programs, os.environ["PATH"]])
+
+# Templates that ask no machine outside for MathJax; nbconvert looks for templates on this path.
+_templates = os.path.join(os.path.dirname(course.__file__), "grade", "jupyter")
+_paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+if _templates not in _paths:
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [_templates, *_paths]))

@@ -31,6 +31,7 @@ STUDENTS = {"en": "ana", "es": "josé"}
 WRONG = "def masked_mean(losses, mask):\n    return losses.mean()\n"  # right but for its masks
 WRITTEN = "Logits: <script>document.title = 'taken over'</script>"
 TOKEN = "formgrader"
+HERE = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 PATIENCE = 60_000  # milliseconds
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
@@ -83,11 +84,11 @@ def formgrader(graded: tuple[Path, Report], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def desk(browser: Browser) -> Iterator[Page]:
-    """A teacher's window. Formgrader asks a machine outside for MathJax; here, as offline, nobody answers."""
+    """A teacher's window, which asks no machine outside for anything."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
-    page.route(lambda url: not url.startswith("http://127.0.0.1:"), lambda route: route.abort())
     problems = []
+    page.on("request", lambda asked: asked.url.startswith(HERE) or problems.append(asked.url))
     page.on("response", lambda answer: answer.status >= 400 and problems.append(answer.url))
     yield page
     page.close()

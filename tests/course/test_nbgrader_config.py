@@ -47,6 +47,10 @@ def test_feedback_explains_in_the_language_of_the_submission(graded):
     assert "se esperaba: " in graded.feedback(students[1])
 
 
+def test_a_page_of_stock_nbgrader_asks_no_machine_outside_either(graded):
+    assert 'src="http' not in graded.feedback("solution-en")
+
+
 def test_nbgrader_makes_the_english_release_byte_for_byte(graded, built):
     lesson = graded.lesson
     assert lesson.built("en", graded.root).read_bytes() == lesson.built("en", built).read_bytes()
