@@ -202,17 +202,17 @@ Picture().show(figure, t("anatomy-alt"))
 
 # %% [markdown] id="read-the-curve" lang="en"
 # A healthy curve, in three parts. First it falls steeply: within a few steps the model finds out which tokens
-# are frequent. Then it goes below that line, which it can only do by looking at what came *before*. And then
-# it falls ever more slowly. The dots lie on the curve, so what the model learns holds for text that it has
+# are frequent. Then it drops below the line of those frequencies, which it can only do by looking at what
+# came *before*. And then it falls ever more slowly. The dots lie on the curve, so what the model learns holds for text that it has
 # never seen. The lowest line, a simple count of what follows four tokens, is still ahead: 240 steps are not
 # much.
 #
 # What does a model with such a loss write? Look:
 
-# %% [markdown] id="read-the-curve" lang="es" of="e4ac67aaa4de"
+# %% [markdown] id="read-the-curve" lang="es" of="657dd5b7a4ed"
 # Una curva sana, en tres partes. Primero cae de golpe: en pocos pasos el modelo averigua qué tokens son
-# frecuentes. Después baja de esa línea, y eso solo lo puede lograr mirando lo que vino *antes*. Y luego baja
-# cada vez más despacio. Los puntos caen sobre la curva: lo que el modelo aprende vale para texto que nunca ha
+# frecuentes. Después baja de la línea de esas frecuencias, y eso solo lo puede lograr mirando lo que vino
+# *antes*. Y luego baja cada vez más despacio. Los puntos caen sobre la curva: lo que el modelo aprende vale para texto que nunca ha
 # visto. La línea de más abajo, que solo cuenta qué sigue a cuatro tokens, todavía queda lejos: 240 pasos no
 # son muchos.
 #
@@ -375,7 +375,8 @@ compare(
 # ### Where are all the parameters? Turn the knobs
 #
 # Each time you move something, a model of that shape is set up and its parameters are counted, part by part.
-# The percentages say how much of the model a part is. Four things to find:
+# The percentages say how much of the model a part is. Drag a slider, or click it and use the arrow keys; or
+# click the number beside it, type another and press Enter. Four things to find:
 #
 # 1. Double the width C from 64 to 128. By which factor do attention and MLP grow? And the token embedding?
 # 2. Put C back to 64 and double the number of blocks L instead.
@@ -383,11 +384,12 @@ compare(
 #    happens to ln V?
 # 4. Now the rest of GPT-2: 12 blocks, 768 wide. How many parameters has the model that they call “124M”?
 
-# %% [markdown] id="play" lang="es" of="af5e9bd6f05c"
+# %% [markdown] id="play" lang="es" of="1027da90bbd3"
 # ### ¿Dónde están todos los parámetros? Gira las perillas
 #
 # Cada vez que mueves algo se arma un modelo de esa forma y se cuentan sus parámetros, parte por parte. Los
-# porcentajes dicen cuánto del modelo es cada parte. Cuatro cosas por descubrir:
+# porcentajes dicen cuánto del modelo es cada parte. Arrastra un control, o haz clic en él y usa las flechas
+# del teclado; o haz clic en el número de al lado, escribe otro y pulsa Enter. Cuatro cosas por descubrir:
 #
 # 1. Duplica el ancho C, de 64 a 128. ¿Por cuánto se multiplican la atención y el MLP? ¿Y el embedding de
 #    tokens?
@@ -417,9 +419,9 @@ def draw(figure, n_layer, n_embd, vocab_size):
 
 playground(
     draw,
-    n_layer=Slider("L", 1, 12, 2),
-    n_embd=Slider("C", 16, 768, 64),
-    vocab_size=Choice("V", {"512": 512, "8,192": 8192, "50,257": 50_257}),
+    n_layer=Slider(t("blocks"), 1, 12, 2),
+    n_embd=Slider(t("width"), 16, 768, 64, step=16),
+    vocab_size=Choice(t("vocabulary"), {str(size): size for size in (512, 8192, 50_257)}),
 )
 
 # %% [markdown] id="play-answers" lang="en"

@@ -273,7 +273,7 @@ playground(
 # 2. The learning rate. A step of SGD is as long as rate × gradient, so where every step is clipped, rate ×
 #    limit is its length. At 0.01 the run has hardly left chance after 70 steps. And without any limit it is
 #    worse than with 1: early on, a few large steps throw it off its course.
-# 3. (The point at step 40 is the loss on the damaged batch itself. Look behind it.) Without a limit that
+# 3. (The point at step 40 is the loss on the damaged batch itself. Look at what follows.) Without a limit that
 #    bites, one batch out of 70 throws the model far above chance, and it takes a dozen steps to come back.
 #    With a limit of 1 the batch is as visible in the norms as before, and the step after it is nearly an
 #    ordinary one: it was pushed no further than anybody pushes it.
@@ -287,7 +287,7 @@ playground(
 # few steps touch it, and the damaged batch does.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="c6d40d400ffb"
+# %% [markdown] id="play-answers" lang="es" of="8b4473c2bfc5"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La parte recortada va de todo a nada. El loss se queda donde está: AdamW divide entre el tamaño
@@ -296,7 +296,7 @@ playground(
 #    todos los pasos se recortan, mide learning rate × límite. Con 0.01 el run apenas ha salido del azar
 #    después de 70 pasos. Y sin ningún límite le va peor que con 1: al principio, unos pocos pasos grandes
 #    lo sacan de su camino.
-# 3. (El punto del paso 40 es el loss del propio batch dañado. Mira lo que viene detrás.) Sin un límite que
+# 3. (El punto del paso 40 es el loss del propio batch dañado. Mira lo que viene después.) Sin un límite que
 #    actúe, un batch de los 70 lanza el modelo muy por encima del azar, y tarda una docena de pasos en
 #    volver. Con un límite de 1, el batch se ve igual de claro en las normas, pero el paso siguiente es casi
 #    uno cualquiera: el batch no lo empujó más que los demás.
@@ -679,7 +679,7 @@ def examine(training_step):
 examine(suspicious_step)
 
 # %% [markdown] id="task-step-2" lang="en"
-# In four pieces the norm is another one. Which gradient reached the optimizer?
+# In four pieces the norm is different. Which gradient reached the optimizer?
 #
 # Write `training_step(model, optimizer, batches, max_norm)`, one whole step in the right order:
 #
@@ -701,7 +701,7 @@ examine(suspicious_step)
 # `backward()` and `step()`.
 # </details>
 
-# %% [markdown] id="task-step-2" lang="es" of="5166205bede2"
+# %% [markdown] id="task-step-2" lang="es" of="38ca84d9ed43"
 # En cuatro trozos la norma es otra. ¿Qué gradiente le llegó al optimizador?
 #
 # Escribe `training_step(model, optimizer, batches, max_norm)`, un paso completo en el orden correcto:
@@ -810,11 +810,11 @@ for step in find_spikes(norms_of(damaged)):
     print(t("reads"), repr(data.tokenizer.decode(batch.inputs[0, :12])))
 
 # %% [markdown] id="mend" lang="en"
-# A batch of nothing. The cure is in the loader: a read that fails must be told, not filled up. With that
-# mended, the same run again; in grey, the one with the damaged batch.
+# A batch of nothing. The cure is in the loader: a read that fails must be reported, not filled with zeros.
+# With that mended, the same run again; in grey, the one with the damaged batch.
 
-# %% [markdown] id="mend" lang="es" of="6580c7807538"
-# Un batch de nada. La cura está en el loader: una lectura que falla se avisa, no se rellena. Con eso
+# %% [markdown] id="mend" lang="es" of="f94a660b7d8a"
+# Un batch de nada. La cura está en el loader: si una lectura falla, se avisa; no se rellena con ceros. Con eso
 # arreglado, el mismo run otra vez; en gris, el del batch dañado.
 
 # %% id="train-repaired"

@@ -98,7 +98,7 @@ def both_ways(some_pairs):
 
 
 lines = both_ways(pairs[:150])
-print(*lines[-4:], sep="\n")
+print(*lines[:4], sep="\n")
 print(f"\n{t('lines')} {len(lines)}")
 
 
@@ -130,6 +130,7 @@ def show_runs(some_runs, alt):
         both_curves(axes, run)
         axes.set_title(title, fontsize=9)
     names = (t("training"), t("validation"), f"ln V = {math.log(config.vocab_size):.2f}")
+    panels[0].set_ylabel(t("loss"))
     panels[0].legend(panels[0].lines, names, fontsize=8, loc=(0.5, 0.55))
     Picture().show(figure, alt)
 
@@ -382,8 +383,9 @@ figure = Figure(figsize=(9, 4), layout="constrained")
 for axes, (letter, run) in zip(figure.subplots(2, 3, sharex=True).flat, ward.items(), strict=True):
     both_curves(axes, run)
     axes.axhline(single_tokens, color="black", linestyle=":", linewidth=1)
-    axes.set(ylim=(0, 10))
+    axes.set(ylim=(0, 10), ylabel=t("loss"))
     axes.set_title(letter, fontsize=10, weight="bold", loc="left")
+    axes.label_outer()
 Picture().show(figure, t("ward-alt"))
 
 # %% [markdown] id="two-measurements" lang="en"
