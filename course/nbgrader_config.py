@@ -29,7 +29,7 @@ if _programs not in os.environ["PATH"].split(os.pathsep):
     os.environ["PATH"] = os.pathsep.join([_programs, os.environ["PATH"]])
 
 # Templates that ask no machine outside for MathJax; nbconvert looks for templates on this path.
-_templates = os.path.join(os.path.dirname(course.__file__), "grade", "jupyter")
+_templates = os.path.join(course.__path__[0], "grade", "jupyter")
 _paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
 if _templates not in _paths:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [_templates, *_paths]))
