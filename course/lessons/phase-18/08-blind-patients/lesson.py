@@ -56,14 +56,14 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="name" lang="en"
 # ## 1 · Six runs that may misbehave
 #
-# Write your name, as the list of your class has it, in quotes. Capitals do not matter; the same name always
-# draws the same six patients.
+# Write your name as it stands on the list of your class, in quotes: `MY_NAME = "Ada Lovelace"`. Capitals do not
+# matter; the same name always draws the same six patients.
 
-# %% [markdown] id="name" lang="es" of="5738c0e94961"
+# %% [markdown] id="name" lang="es" of="272f2c6e80dd"
 # ## 1 · Seis runs que quizá se porten mal
 #
-# Escribe tu nombre, como está en la lista de tu clase, entre comillas. Las mayúsculas no importan; el mismo
-# nombre sortea siempre los mismos seis pacientes.
+# Escribe tu nombre como está en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. Las mayúsculas
+# no importan; con el mismo nombre salen siempre los mismos seis pacientes.
 
 # %% solution="my-name"
 ### BEGIN SOLUTION
@@ -84,7 +84,7 @@ check("my-name/given", MY_NAME)
 # %% id="train-the-ward"
 patients = ward(MY_NAME)
 started = time.monotonic()
-charts_of = {letter: patient.train(runs / letter) for letter, patient in patients.items()}
+trained = {letter: patient.train(runs / letter) for letter, patient in patients.items()}
 print(t("in-time", seconds=time.monotonic() - started))
 
 # %% id="asked-for" compare=true
@@ -97,13 +97,14 @@ for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", 
 # ## 2 · Predict
 #
 # Before you see anything: five of the six are broken. **How many of the six start at chance**, with a first loss
-# within 0.5 of ln V? **And how many end below it**, as a run that learns should?
+# within 0.5 of ln V? **And how many end below it**, by more than 0.5, as a run that learns should?
 
-# %% [markdown] id="predict" lang="es" of="5cc9a763266d"
+# %% [markdown] id="predict" lang="es" of="b9891a12bf91"
 # ## 2 · Predice
 #
 # Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan en el azar**, con un primer
-# loss a menos de 0.5 de ln V? **¿Y cuántos terminan por debajo**, como debe un run que aprende?
+# loss a menos de 0.5 de ln V? **¿Y cuántos terminan por debajo**, por más de 0.5, como corresponde a un run que
+# aprende?
 
 # %% id="my-prediction"
 predict("curves", at_chance=..., below=...)
@@ -121,12 +122,12 @@ predict("curves", at_chance=..., below=...)
 # %% id="six-curves" folded=true
 figure = Figure(figsize=(9.4, 3.2), layout="constrained")
 rows = figure.subplots(2, 6, sharex=True)
-for column, (letter, run) in enumerate(charts_of.items()):
+for column, (letter, run) in enumerate(trained.items()):
     top, bottom = rows[0][column], rows[1][column]
     top.axhline(chance, color="black", linestyle="--", linewidth=1)
     top.plot(*run.columns.column("loss"), color="#0072b2")
     top.set_title(letter, weight="bold", fontsize=10)
-    top.set_ylim(bottom=0)
+    top.set_ylim(0, 1.1 * top.get_ylim()[1])
     bottom.axhspan(0.01, 5, color="0.9")
     bottom.plot(*run.columns.column("grad_norm"), color="#d55e00")
     bottom.set_yscale("symlog", linthresh=0.01)
@@ -139,8 +140,8 @@ rows[1][0].set_ylabel(t("gradient"))
 Picture().show(figure, t("curves-alt"))
 
 # %% id="compare-curves" compare=true
-first = [run.metrics[0]["loss"] for run in charts_of.values()]
-last = [run.metrics[-1]["loss"] for run in charts_of.values()]
+first = [run.metrics[0]["loss"] for run in trained.values()]
+last = [run.metrics[-1]["loss"] for run in trained.values()]
 at_chance, below = sum(abs(loss - chance) < 0.5 for loss in first), sum(loss < chance - 0.5 for loss in last)
 compare("curves", at_chance=at_chance, below=below)
 
@@ -245,20 +246,36 @@ treated = practice.train(runs / "practice", parts=["init_weights"], settings={"c
 print(stability.check(treated.path).leaf or t("healthy"))
 
 # %% [markdown] id="a-chart" lang="en"
-# And this is its chart, in the form that yours will have. The evidence is a pair: the question at which the walk
-# of the *untreated* run ends, and one figure that this question showed. For a healthy run it is any question
-# that passed, and its figure.
+# And this is its chart, in the form that yours will have:
+#
+# | key | what goes there | where you find it |
+# |---|---|---|
+# | `name` | your `MY_NAME` | above |
+# | `leaves` | the name of each fault; `[]` for the healthy one | a leaf is where a walk ends, such as `head-bias` on the red box above; the bedside below lists the leaves of each question |
+# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line: 12.93 stands in the report above. For the healthy one, any question |
+# | `parts` | the parts to put back to their healthy form; `[]` if none | the table of parts above |
+# | `settings` | settings to change, each with its new value; `{}` if none | the manifest, and the usual values on the cards |
+#
+# `parts` and `settings` together are the repaired recipe: with them the run is trained again.
 
-# %% [markdown] id="a-chart" lang="es" of="353fd4e89140"
-# Y esta es su ficha, con la forma que tendrán las tuyas. La evidencia es un par: la pregunta en la que termina el
-# recorrido del run *sin tratar* y un número que mostró esa pregunta. En un run sano vale cualquier pregunta que
-# haya pasado, con su número.
+# %% [markdown] id="a-chart" lang="es" of="d175c460982a"
+# Y esta es su ficha, con la forma que tendrán las tuyas:
+#
+# | clave | qué va ahí | dónde lo encuentras |
+# |---|---|---|
+# | `name` | tu `MY_NAME` | arriba |
+# | `leaves` | el nombre de cada fallo; `[]` para el sano | una hoja es donde termina un recorrido, como `head-bias` en el recuadro rojo de arriba; más abajo, junto a la cama, ves las hojas de cada pregunta |
+# | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta |
+# | `parts` | las partes que hay que devolver a su forma sana; `[]` si ninguna | la tabla de partes de arriba |
+# | `settings` | los ajustes que cambian, cada uno con su valor nuevo; `{}` si ninguno | el manifest, y los valores habituales de las tarjetas |
+#
+# `parts` y `settings` juntos son la receta reparada: con ellos se entrena otra vez el run.
 
 # %% id="example-chart"
 example = {
     "name": "Florence Nightingale",
     "leaves": ["head-bias", "always-clipping"],
-    "evidence": ["1.1", round(first_walk.end.values["loss"], 2)],
+    "evidence": ["1.1", 12.93],
     "parts": ["init_weights"],
     "settings": {"clip_norm": 1.0},
 }
@@ -267,27 +284,35 @@ print(example)
 # %% [markdown] id="bedside" lang="en"
 # ### At the bedside
 #
-# Now your own six. Below you see what was measured, one question at a time, with its limits, and never the
-# verdict: you say whether it is fine or whether it breaks here. With the mouse, or with the keyboard: **Tab** goes
-# from button to button, **Enter** presses one, the arrow keys choose the patient.
+# Now your own six. Below you see what was measured, one question at a time, with its limits (“right: …”), and
+# never the verdict: you say whether it is fine or whether it breaks here. *It breaks here* opens the list of the
+# leaves in which this question can end, and says what each of them means. If two of them would fit, go back, call
+# it fine for now, and see what the later questions show.
+#
+# It works with the mouse, or with the keyboard: **Tab** goes from button to button, **Enter** presses one, the
+# arrow keys choose in the list.
 #
 # Walk every patient to its end. Only then ask the machine, and only where you are not sure:
-# `show(stability.check(charts_of["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
+# `show(stability.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
 # to trust a tool; the other way round you learn when not to.
 
-# %% [markdown] id="bedside" lang="es" of="52b042b83d6e"
+# %% [markdown] id="bedside" lang="es" of="3aeec31b4775"
 # ### Junto a la cama del paciente
 #
-# Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites, y nunca el veredicto: tú
-# dices si está bien o si aquí se rompe. Con el ratón o con el teclado: **Tab** va de botón en botón, **Enter**
-# pulsa uno y las flechas eligen al paciente.
+# Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites («bien: …»), y nunca el
+# veredicto: tú dices si está bien o si aquí se rompe. *Aquí se rompe* abre la lista de hojas en las que puede
+# terminar esa pregunta y dice qué significa cada una. Si te cuadran dos, vuelve atrás, dala por buena de momento
+# y mira qué muestran las preguntas siguientes.
+#
+# Funciona con el ratón y con el teclado: **Tab** va de botón en botón, **Enter** pulsa uno y las flechas eligen
+# en la lista.
 #
 # Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
-# `show(stability.check(charts_of["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
+# `show(stability.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
 # fiarse de una herramienta; al revés se aprende cuándo no hacerlo.
 
 # %% id="at-the-bedside"
-Bedside(charts_of).show()
+Bedside(trained).show()
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -296,13 +321,15 @@ Bedside(charts_of).show()
 #
 # A chart for each of the six. Three checks below each: the **diagnosis** (the right leaves, all of them and no
 # other; an empty list for the healthy one), the **evidence**, and the **repair**: the run is trained again, with
-# your parts and settings, and walked again. Exchange what is sick and nothing else.
+# your parts and settings, and walked again. Replace what is sick and nothing else.
 #
-# To try a repair before you write it down, use the scratch cell here as often as you like.
+# Below the hints are two cells for you. One is a blank chart: copy it into the cell of each patient, call it
+# `patient_a`, `patient_b`, … and fill it in. The other is for trying a repair before you write it down, as often as
+# you like: put `patients["A"]` in place of `practice`, and it prints the leaf at which the walk now ends.
 #
 # <details><summary>Hint 1: from the leaf to the part</summary>
 #
-# The report says under “change” what to do. Ask: at what moment does this happen? Before the first step, when
+# Once a leaf is chosen, the bedside says what to change, as the report does. Ask: at what moment does this happen? Before the first step, when
 # data, model or weights are made? At every step, between batch and gradient? When the weights move? The table
 # above is in that order.
 # </details>
@@ -318,7 +345,7 @@ Bedside(charts_of).show()
 # parts; the evidence is that of the first walk.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="4df98e3e5ec3"
+# %% [markdown] id="fix" lang="es" of="ef2ed9ef5a28"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 60 minutos
@@ -327,11 +354,13 @@ Bedside(charts_of).show()
 # correctas, todas y ninguna más; una lista vacía para el sano), la **evidencia** y la **reparación**: el run se
 # entrena otra vez con tus partes y ajustes, y se recorre otra vez. Cambia lo enfermo y nada más.
 #
-# Para probar una reparación antes de anotarla, usa esta celda de borrador cuantas veces quieras.
+# Debajo de las pistas tienes dos celdas. Una es una ficha en blanco: cópiala en la celda de cada paciente, llámala
+# `patient_a`, `patient_b`, … y complétala. La otra es para probar una reparación antes de anotarla, cuantas veces
+# quieras: pon `patients["A"]` en lugar de `practice` e imprime la hoja en la que ahora termina el recorrido.
 #
 # <details><summary>Pista 1: de la hoja a la parte</summary>
 #
-# El informe dice qué hay que cambiar. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
+# Una vez elegida la hoja, junto a la cama se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
 # hacen los datos, el modelo o los pesos? ¿En cada paso, entre el batch y el gradiente? ¿Cuando se mueven los
 # pesos? La tabla de arriba está en ese orden.
 # </details>
@@ -347,19 +376,28 @@ Bedside(charts_of).show()
 # evidencia es la del primer recorrido.
 # </details>
 
+# %% id="blank-chart"
+blank = {
+    "name": MY_NAME,
+    "leaves": ["..."],
+    "evidence": ["...", 0.0],
+    "parts": ["..."],
+    "settings": {},
+}
+
 # %% id="scratch"
-trial = patients["A"].train(runs / "trial", parts=[], settings={})
+trial = practice.train(runs / "trial", parts=["init_weights"], settings={"clip_norm": 0.1})
 print(stability.check(trial.path).leaf or t("healthy"))
 
 # %% [markdown] id="chart-a" lang="en"
 # ### Patient A
 #
-# `patient_a`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_a`.
 
-# %% [markdown] id="chart-a" lang="es" of="9464592c4393"
+# %% [markdown] id="chart-a" lang="es" of="7e6584def1b4"
 # ### Paciente A
 #
-# `patient_a`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_a`.
 
 # %% solution="patient-a"
 ### BEGIN SOLUTION
@@ -384,12 +422,12 @@ check("patient-a/repair", patient_a)
 # %% [markdown] id="chart-b" lang="en"
 # ### Patient B
 #
-# `patient_b`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_b`.
 
-# %% [markdown] id="chart-b" lang="es" of="64ee2efb8fe4"
+# %% [markdown] id="chart-b" lang="es" of="4a80dcd6ab53"
 # ### Paciente B
 #
-# `patient_b`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_b`.
 
 # %% solution="patient-b"
 ### BEGIN SOLUTION
@@ -414,12 +452,12 @@ check("patient-b/repair", patient_b)
 # %% [markdown] id="chart-c" lang="en"
 # ### Patient C
 #
-# `patient_c`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_c`.
 
-# %% [markdown] id="chart-c" lang="es" of="eeec1c128f39"
+# %% [markdown] id="chart-c" lang="es" of="c00aeb095c57"
 # ### Paciente C
 #
-# `patient_c`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_c`.
 
 # %% solution="patient-c"
 ### BEGIN SOLUTION
@@ -444,12 +482,12 @@ check("patient-c/repair", patient_c)
 # %% [markdown] id="chart-d" lang="en"
 # ### Patient D
 #
-# `patient_d`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_d`.
 
-# %% [markdown] id="chart-d" lang="es" of="0a5242c82f5c"
+# %% [markdown] id="chart-d" lang="es" of="8e15e4c1a709"
 # ### Paciente D
 #
-# `patient_d`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_d`.
 
 # %% solution="patient-d"
 ### BEGIN SOLUTION
@@ -474,12 +512,12 @@ check("patient-d/repair", patient_d)
 # %% [markdown] id="chart-e" lang="en"
 # ### Patient E
 #
-# `patient_e`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_e`.
 
-# %% [markdown] id="chart-e" lang="es" of="596aa548a995"
+# %% [markdown] id="chart-e" lang="es" of="b2b77d2d4118"
 # ### Paciente E
 #
-# `patient_e`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_e`.
 
 # %% solution="patient-e"
 ### BEGIN SOLUTION
@@ -504,12 +542,12 @@ check("patient-e/repair", patient_e)
 # %% [markdown] id="chart-f" lang="en"
 # ### Patient F
 #
-# `patient_f`: a chart with the keys `name`, `leaves`, `evidence`, `parts` and `settings`.
+# Its chart, `patient_f`.
 
-# %% [markdown] id="chart-f" lang="es" of="f52a50da7953"
+# %% [markdown] id="chart-f" lang="es" of="faa396d49ead"
 # ### Paciente F
 #
-# `patient_f`: una ficha con las claves `name`, `leaves`, `evidence`, `parts` y `settings`.
+# Su ficha, `patient_f`.
 
 # %% solution="patient-f"
 ### BEGIN SOLUTION
@@ -554,7 +592,7 @@ for letter in LETTERS:
         continue
     repair = {"parts": chart.get("parts", []), "settings": chart.get("settings", {})}
     after[letter] = patients[letter].train(runs / f"{letter}-treated", **repair)
-    before_leaf, after_leaf = (stability.check(run.path).leaf for run in (charts_of[letter], after[letter]))
+    before_leaf, after_leaf = (stability.check(run.path).leaf for run in (trained[letter], after[letter]))
     what = ", ".join([*repair["parts"], *repair["settings"]])
     print(f"{letter:4}{before_leaf or t('healthy'):30} {after_leaf or t('healthy'):14} {what}")
 
@@ -562,7 +600,7 @@ for letter in LETTERS:
 figure = Figure(figsize=(9.4, 1.9), layout="constrained")
 for axes, letter in zip(figure.subplots(1, 6, sharey=True), LETTERS, strict=True):
     axes.axhline(chance, color="black", linestyle="--", linewidth=1)
-    axes.plot(*charts_of[letter].columns.column("loss"), color="0.65", linewidth=1)
+    axes.plot(*trained[letter].columns.column("loss"), color="0.65", linewidth=1)
     if letter in after:
         axes.plot(*after[letter].columns.column("loss"), color="#0072b2")
     axes.set_title(letter, weight="bold", fontsize=10)
