@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import nbformat
-from distributed import Client, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, WorkerPlugin, get_worker, wait
 
 from course.build import to_text
 from course.grade.normalise import HandedIn
@@ -27,6 +27,7 @@ from course.messages import CourseError
 
 NAME = "course-grade"  # of the plugin: a later run ends what an earlier one left
 CONNECT_SECONDS = 10
+CHECK_SECONDS = 20.0  # how often to see whether anybody is left; a lost worker's nanny starts another in less
 
 
 class Seat(WorkerPlugin):
@@ -73,7 +74,7 @@ class Cluster:
     """
 
     def __init__(self, address: str, job: Job):
-        self.job = job
+        self.address, self.job = address, job
         try:
             self.client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -94,23 +95,22 @@ class Cluster:
         self.client.close(timeout=CONNECT_SECONDS)
 
     def grade(self, waiting: dict[str, HandedIn]) -> Iterator[tuple[str, dict]]:
-        """Grade everybody; close the iterator to stop early.
+        """Grade everybody; close the iterator to stop early. What a lost worker had in hand, another takes.
 
         Raises:
-            CourseError: the cluster was lost on the way.
+            CourseError: the cluster, or the last of its workers, was lost on the way.
         """
         names, run = list(self.job.lesson.checks), uuid.uuid4().hex
         tasks: dict = {}
         try:
-            asked = [self.client.submit(_mode, name, key=f"mode-{name}-{run}") for name in names]
-            modes = dict(zip(names, self.client.gather(asked), strict=True))
+            asked = {self.client.submit(_mode, name, key=f"mode-{name}-{run}"): name for name in names}
+            modes = {asked[task]: mode for task, mode in self._finished(asked)}
             for number, (name, handed_in) in enumerate(waiting.items()):
                 task = self.client.submit(
                     _grade, name, json.dumps(asdict(handed_in)), modes, key=f"grade-{number}-{run}"
                 )
                 tasks[task] = name
-            done = as_completed(tasks, loop=self.client.loop, with_results=True)
-            for task, text in done:
+            for task, text in self._finished(tasks):
                 yield tasks.pop(task), json.loads(text)
         except CourseError:
             raise
@@ -119,6 +119,21 @@ class Cluster:
         finally:
             if self.client.status == "running":
                 self.client.cancel(list(tasks))
+
+    def _finished(self, tasks: dict[Future, str]) -> Iterator[tuple[Future, str]]:
+        """The tasks as they end, with what they return: without a worker both would wait for ever."""
+        waiting = set(tasks)
+        while waiting:
+            try:
+                with self.client.as_current():
+                    ended = wait(waiting, timeout=CHECK_SECONDS, return_when="FIRST_COMPLETED").done
+                for task in ended:
+                    found = task.result(timeout=CHECK_SECONDS)  # from the worker, who may be gone by now
+                    waiting.discard(task)
+                    yield task, found
+            except TimeoutError:
+                if not self.client.scheduler_info()["workers"]:
+                    raise CourseError("grade.workers-gone", address=self.address) from None
 
 
 def _mode(name: str) -> str:

@@ -1,7 +1,11 @@
 """The same marks on one worker, on two and on a Dask cluster; a cluster that is not there is a sentence."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -39,6 +43,59 @@ def cluster(lessons):
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         yield cluster.scheduler_address
+
+
+@pytest.fixture
+def lonely(lessons):
+    """`lonely(n)`: the address of a scheduler with so many workers that nobody watches over, and those."""
+    distributed = pytest.importorskip("distributed")
+    workers = []
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as cluster:
+
+        def make(count):
+            command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+            command += ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1"]
+            for _ in range(count):
+                workers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+            with distributed.Client(cluster, set_as_default=False) as client:
+                client.wait_for_workers(count)
+            return cluster.scheduler_address, workers
+
+        yield make
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def kill_after_the_first(worker):
+    """What to give as `progress`: at the first result that worker dies without a word."""
+    return lambda done, total: done and worker.poll() is None and os.kill(worker.pid, signal.SIGKILL)
+
+
+def test_what_a_worker_that_died_had_in_hand_is_graded_by_another_once(small, built, handed_in, lonely):
+    address, (one, other) = lonely(2)
+    report = grade_assignment(
+        small, root := handed_in("dask"), scheduler=address, built=built, progress=kill_after_the_first(one)
+    )
+    assert one.wait() == -signal.SIGKILL and other.poll() is None
+    assert [result["points"] for _, result in sorted(report.results.items())] == [3.0, 0.0, 2.0, 0.0]
+    assert report.graded == 4
+    assert grade_assignment(small, root, workers=1, built=built).graded == 0
+
+
+def test_the_last_worker_s_death_is_named_and_the_next_run_goes_on(
+    small, built, handed_in, lonely, monkeypatch
+):
+    from course.grade import cluster
+
+    monkeypatch.setattr(cluster, "CHECK_SECONDS", 1)
+    address, (only,) = lonely(1)
+    root = handed_in("dask")
+    with pytest.raises(CourseError, match="no workers left"):
+        grade_assignment(small, root, scheduler=address, built=built, progress=kill_after_the_first(only))
+    report = grade_assignment(small, root, workers=1, built=built)
+    assert 1 <= report.graded < 4
+    assert [result["points"] for _, result in sorted(report.results.items())] == [3.0, 0.0, 2.0, 0.0]
 
 
 def test_one_worker_two_workers_and_a_cluster_give_the_same_marks(small, built, handed_in, cluster):
