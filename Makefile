@@ -48,7 +48,7 @@ lint: install  ## look for mistakes of style / revisa el estilo
 build: install  ## make the notebooks from the lesson sources / genera los cuadernos
 	$(BIN)/course build
 
-bench: install  ## run every measurement in benchmarks/ / ejecuta las mediciones
+bench: install  ## run every measurement in benchmarks/, for hours / ejecuta las mediciones, durante horas
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement benchmarks/requirements.txt
 	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 

@@ -17,6 +17,7 @@ from course.lesson import ROOT
 from minigpt.messages import LANGUAGES
 
 GUIDES = {"en": ROOT / "docs" / "instructor.md", "es": ROOT / "docs" / "instructor.es.md"}
+PAGES = ("README.md", "README.es.md", "minigpt/README.md", "minigpt/README.es.md")
 LEARNER = """
 import os
 from course.landing import write_pages
@@ -54,7 +55,7 @@ def test_every_course_command_is_one():
         _parser(words).parse_args(words)
 
 
-@pytest.mark.parametrize("file", [*GUIDES.values(), ROOT / "README.md", ROOT / "README.es.md"])
+@pytest.mark.parametrize("file", [*GUIDES.values(), *(ROOT / name for name in PAGES)])
 def test_links_lead_to_files(file: Path):
     links = re.findall(r"\]\(([^)#]+)", file.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
