@@ -1,7 +1,7 @@
 """`minigpt card`: the whole stability check on one card, to print or to keep beside the screen.
 
 minigpt card > card.md
-minigpt card --html --lang es > ficha.html
+minigpt card --html --lang es > tarjeta.html
 """
 
 from __future__ import annotations
