@@ -56,7 +56,7 @@ class StabilityCallback(TrainerCallback):
             vocab_size=self._vocab_size or model.config.vocab_size,
             run_dir=self._run_dir,
             schedule=self._schedule or _asked(args, state, bare),
-            **self._settings,
+            **{"scaler": getattr(optimizer, "scaler", None)} | self._settings,
         )
         self.monitor.__enter__()
 

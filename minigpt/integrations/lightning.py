@@ -17,7 +17,7 @@ from minigpt.stability import Walk
 
 
 class StabilityCallback(Callback):
-    """Watches a `Trainer` whose module has one optimizer; what it saw lies in `run_dir`."""
+    """Watches a `Trainer`, of several optimizers the first; what it saw lies in `run_dir`."""
 
     def __init__(self, run_dir: str | Path, vocab_size: int, **settings: Any):
         """Prepare to watch.
@@ -40,7 +40,7 @@ class StabilityCallback(Callback):
             trainer.optimizers[0],
             vocab_size=self._vocab_size,
             run_dir=self._run_dir,
-            **self._settings,
+            **{"scaler": getattr(trainer.precision_plugin, "scaler", None)} | self._settings,
         )
         self.monitor.__enter__()
 

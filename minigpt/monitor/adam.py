@@ -52,7 +52,7 @@ class AdamTwin:
             return
         moved, right = (torch.cat(side) for side in zip(*pairs, strict=True))  # (n,) each
         self.ratios.append((moved.abs() / right.abs()).median().item() if len(moved) else None)
-        if self.downhill is None and len(moved):
+        if self.downhill is None and moved.any():  # some optimizers let their first step pass
             self.downhill = (moved * right > 0).float().mean().item()
 
 
@@ -74,7 +74,7 @@ class _Followed:
 
     def compare(self) -> tuple[Tensor, Tensor] | None:
         """Return the real move ÷ lr and the right one, tiny gradients left out; None without a rate."""
-        if self.parameter.grad is None:
+        if self.parameter.grad is None or self.parameter.grad.is_sparse:
             return None
         group, gradient = self.group, self._sample(self.parameter.grad)
         lr, (beta1, beta2), decay = float(group["lr"]), map(float, group["betas"]), group["weight_decay"]
@@ -96,11 +96,21 @@ def _choose(optimizer: torch.optim.Optimizer) -> list[_Followed]:
     """Return fresh matrices in full precision of the groups that look like Adam's."""
     found = []
     for group in optimizer.param_groups:
-        adam = {"betas", "eps", "weight_decay"} <= group.keys() and not group.get("amsgrad")
-        for parameter in group["params"] if adam else []:
+        for parameter in group["params"] if _like_adam(group) else []:
             fits = parameter.ndim >= 2 and parameter.dtype == torch.float32 and parameter.requires_grad
-            moments = optimizer.state.get(parameter, {}).get("exp_avg")
+            state = optimizer.state.get(parameter, {})
+            moments = state.get("exp_avg") if isinstance(state, dict) else parameter
             if fits and (moments is None or not moments.any()):  # else the first update was long ago
                 found.append((parameter, group))
     step = max(len(found) // TENSORS, 1)
     return [_Followed(*pair) for pair in found[::step][:TENSORS]]
+
+
+def _like_adam(group: dict[str, Any]) -> bool:
+    betas, others = group.get("betas"), [group.get(name) for name in ("lr", "eps", "weight_decay")]
+    return (
+        isinstance(betas, tuple | list)
+        and len(betas) == 2
+        and all(isinstance(value, int | float | Tensor) for value in (*betas, *others))
+        and not (group.get("amsgrad") or group.get("maximize"))
+    )

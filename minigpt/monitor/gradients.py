@@ -11,26 +11,50 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from minigpt.monitor.hook import Hook
+
+FOLLOWED = 8  # parameters of which it is followed what is left of their gradients
+
 
 class Gradients:
-    """The gradients of some parameters, and a call when a backward pass has filled them."""
+    """The gradients of some parameters, and a call when a backward pass has ended.
 
-    def __init__(self, parameters: Iterable[nn.Parameter], on_filled: Callable[[], None]):
+    `on_ended(filled, afresh)` is told whether it left gradients, which `torch.autograd.grad` does not, and
+    whether there was none when it began. One parameter is the witness of both: the last that a backward pass
+    comes to, so that it has come to none when it comes to the logits.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        on_ended: Callable[[bool, bool], None],
+        on_error: Callable[[Exception], None],
+    ):
         self._parameters = list(parameters)
-        self._on_filled = on_filled
-        self._queued = False
+        self._on_ended, self._on_error = on_ended, on_error
+        self._queued = self._filled = self._from_logits = False
+        self._witness: nn.Parameter | None = None
+        self._before: tuple[Tensor | None, int] = (None, 0)  # the witness's gradient and its version
+        # twice, so that what reduces gradients among processes, and is queued in between, is done
+        self._again = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._handles: list = []
+        self.closely = True  # a gradient of zeros counts as none; to see it may mean to wait for a GPU
 
-    def call_at_the_end(self, _parameter: nn.Parameter | None = None) -> None:
-        """Ask for the call when the backward pass that is going on has ended."""
+    def call_at_the_end(self) -> None:
+        """Ask for the call when the backward pass that is going on, and has filled nothing yet, has ended."""
+        if not self._from_logits:
+            self._from_logits = True
+            left = self._witness.grad if self._witness is not None else None
+            self._before = (left, left._version if left is not None else 0)
+            self._afresh = left is None or self.closely and not left.any()
         if not self._queued:
-            self._queued = True
-            torch.autograd.Variable._execution_engine.queue_callback(self._end)
+            self._queue()
 
     def watch_each(self) -> None:
         """Ask at every gradient that comes, for a model whose logits nobody has seen yet."""
+        hook = Hook(self._note_filled, self._on_error)
         learning = [parameter for parameter in self._parameters if parameter.requires_grad]
-        self._handles = [p.register_post_accumulate_grad_hook(self.call_at_the_end) for p in learning]
+        self._handles = [parameter.register_post_accumulate_grad_hook(hook) for parameter in learning]
 
     def remove(self) -> None:
         """Take every hook away."""
@@ -38,9 +62,40 @@ class Gradients:
             handle.remove()
         self._handles = []
 
+    def forget(self) -> None:
+        """Expect no more of a backward pass that was broken off by an error."""
+        self._queued = self._from_logits = False
+
+    def _note_filled(self, parameter: nn.Parameter) -> None:
+        if not self._queued:
+            self._queue()
+        self._filled = True
+        self._last = parameter
+
+    def _queue(self, again: bool = False) -> None:
+        self._queued = True
+        ended = self._end if again or not self._again else lambda: self._queue(again=True)
+        torch.autograd.Variable._execution_engine.queue_callback(ended)
+
     def _end(self) -> None:
         self._queued = False
-        self._on_filled()
+        try:
+            filled, self._filled = self._filled or self._witness_changed(), False
+            if filled and self._from_logits and self.closely:
+                self._witness = self._last
+            afresh, self._from_logits = self._from_logits and self._afresh, False
+            self._on_ended(filled, afresh)
+        except Exception as error:
+            self._on_error(error)
+
+    def _witness_changed(self) -> bool:
+        witness = self._witness
+        if witness is None:
+            return False
+        if not witness.requires_grad:  # frozen meanwhile: it tells nothing any more
+            return True
+        left, version = self._before
+        return witness.grad is not left or left is not None and left._version != version
 
     def norms(self) -> tuple[Tensor, Tensor | None]:
         """Return the norm of all gradients and that of the first, sparse ones left out; waits for no GPU."""
@@ -56,9 +111,63 @@ class Gradients:
         return (p.grad for p in self._parameters if p.grad is not None and not p.grad.is_sparse)
 
 
-def total_norm(tensors: Iterable[Tensor]) -> Tensor:
-    """Return the norm of all elements of `tensors` together, () in float32; 0 without a tensor."""
-    return torch.linalg.vector_norm(_norms(tensors))
+class Leftovers:
+    """What is left of gradients when the backward passes of the next step add to them, of a few parameters.
+
+    A gradient that is cleared before any backward pass of a step is cleared, whatever happened before: a step
+    may have been tried in vain, or the gradient may have been looked at for another purpose.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], on_error: Callable[[Exception], None]):
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
+        followed = learning[:: max(len(learning) // FOLLOWED, 1)][:FOLLOWED]
+        before, after = (Hook(call, on_error) for call in (self._before, self._after))
+        self._left: dict[int, Tensor | float] = {}  # by parameter, in this backward pass
+        self._least: dict[int, list[Tensor | float]] = {}  # by parameter, in each backward pass of this step
+        self._steps: list[list[list[Tensor | float]]] = []
+        self._handles = [
+            handle
+            for parameter in followed
+            for handle in (
+                parameter.register_hook(_Bound(before, parameter)),
+                parameter.register_post_accumulate_grad_hook(after),
+            )
+        ]
+
+    def _before(self, parameter: nn.Parameter, _gradient: Tensor) -> None:
+        left = parameter.grad
+        dense = left is not None and not left.is_sparse
+        self._left[id(parameter)] = torch.linalg.vector_norm(left.detach().float()) if dense else 0.0
+
+    def _after(self, parameter: nn.Parameter) -> None:
+        if id(parameter) in self._left:
+            self._least.setdefault(id(parameter), []).append(self._left.pop(id(parameter)))
+
+    def end_step(self) -> None:
+        """Begin with the next step."""
+        self._steps.append(list(self._least.values()))
+        self._least = {}
+
+    def remove(self) -> None:
+        """Take every hook away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def largest(self) -> float | None:
+        """Return the largest norm that any step but the first found, None where none was seen."""
+        found = [min(map(float, passes)) for step in self._steps[1:] for passes in step]
+        return max(found, default=None)
+
+
+class _Bound:
+    """A hook of a tensor that is told whose it is."""
+
+    def __init__(self, hook: Hook, parameter: nn.Parameter):
+        self._hook, self._parameter = hook, parameter
+
+    def __call__(self, gradient: Tensor) -> None:
+        self._hook(self._parameter, gradient)
 
 
 @torch.no_grad()

@@ -1,158 +1,206 @@
 """Hooks on a model that is not ours: the tokens it is given, the logits it makes, and their gradient.
 
 Nothing is returned from a hook, so the model computes what it would compute without.
+
+Logits are looked for in what the model returns, or else where a layer with as many rows as the vocabulary has
+tokens puts them out. In a small model other layers have as many: which is the head shows the gradient of the
+first step, and the others are let go.
 """
 
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minigpt.monitor.future import Call, future_gradient
+from minigpt.monitor.hook import Hook
+
 PADDED = 1024  # rows that a vocabulary may have more than it has tokens, for the speed of it
-ROWS = 2  # sequences that the look at the future takes
+POSITIONS = ("pos", "wpe")  # in the name of a table of positions, which may have as many rows, too
 
 
 class ModelHooks:
-    """Watches one model. `on_gradient(ids, logits, gradient)` is called once a backward pass."""
+    """Watches one model: `on_gradient(ids, logits, gradient, source, turn)` is called for what a loss read.
+
+    A source is the layer that made the logits, or the model that returned them; a turn is the number of the
+    forward pass. Tokens are None where nobody saw them, logits after the first step.
+    """
 
     def __init__(
-        self, model: nn.Module, vocab_size: int, on_gradient: Callable[[Tensor | None, Tensor, Tensor], None]
+        self,
+        model: nn.Module,
+        vocab_size: int,
+        on_gradient: Callable[[Tensor | None, Tensor | None, Tensor, nn.Module, int], None],
+        on_error: Callable[[Exception], None],
     ):
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
-        self.asleep = False
-        self._on_gradient, self._vocab_size = on_gradient, vocab_size
+        self._asleep, self._turn = False, 0
+        self._on_gradient, self._on_error = on_gradient, on_error
         modules = dict(model.named_modules())
-        sizes = range(vocab_size, vocab_size + PADDED)
-        embeddings = {
+        self._sizes = range(vocab_size, vocab_size + PADDED)
+        tables = {
             name: module
             for name, module in modules.items()
-            if isinstance(module, nn.Embedding) and module.num_embeddings in sizes
+            if isinstance(module, nn.Embedding) and module.num_embeddings in self._sizes
         }
-        heads = [
-            name
+        tokens = {name: table for name, table in tables.items() if not any(p in name for p in POSITIONS)}
+        self._embeddings = tokens or tables
+        heads = {
+            name: module
             for name, module in modules.items()
-            if name not in embeddings and _rows(module) in sizes and not isinstance(module, nn.Embedding)
-        ]
-        tied = {id(module.weight) for module in embeddings.values()}
-        heads = [name for name in heads if id(modules[name].weight) in tied] or heads
-        self.embedding = next(iter(embeddings.values()), None)
-        self.head = modules[heads[-1]] if heads else None
-        whole = os.path.commonprefix([name.split(".") for name in [*list(embeddings)[:1], *heads[-1:]]])
-        self.language_model = modules[".".join(whole)] if heads else model  # holds embedding and head
-        self._call: tuple[tuple, dict[str, Any], Tensor | None] | None = None  # the first training call
+            if not isinstance(module, nn.Embedding) and _rows(module) in self._sizes
+        }
+        tied = {id(module.weight) for module in self._embeddings.values()}
+        heads = {name: module for name, module in heads.items() if id(module.weight) in tied} or heads
+        ends = [*list(self._embeddings)[:1], *list(heads)[-1:]]
+        whole = os.path.commonprefix([name.split(".") for name in ends])
+        self.language_model = modules[".".join(whole)] if len(ends) > 1 else model  # holds embedding and head
+        self.knows_vocabulary = any(
+            parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
+        )
+        self._looking = True  # until the first step has shown where the logits are made
+        self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
+        self._call: Call | None = None  # and when a gradient came
+        self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
+        self._heads = {
+            module: module.register_forward_hook(self._hook(self._after_head)) for module in heads.values()
+        }
         self._handles = [
-            self.language_model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
-            self.language_model.register_forward_hook(self._after_forward),
+            self.language_model.register_forward_pre_hook(self._hook(self._before_forward), with_kwargs=True),
+            self.language_model.register_forward_hook(self._hook(self._after_forward)),
+            *(
+                table.register_forward_hook(self._hook(self._after_embedding))
+                for table in self._embeddings.values()
+            ),
         ]
-        if self.embedding is not None:
-            self._handles.append(self.embedding.register_forward_hook(self._after_embedding))
-        if self.head is not None:
-            self._handles.append(self.head.register_forward_hook(self._after_head))
+
+    def _hook(self, call: Callable[..., None]) -> Hook:
+        return Hook(call, self._on_error)
 
     def remove(self) -> None:
         """Take every hook away."""
-        for handle in self._handles:
+        for handle in (*self._handles, *self._heads.values()):
             handle.remove()
 
+    def settle(self, source: nn.Module) -> None:
+        """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
+        self._looking, self._called, self._call = False, None, None
+        for module in [module for module in self._heads if module is not source]:
+            self._heads.pop(module).remove()
+
+    def bias_of(self, source: nn.Module | None) -> Tensor | None:
+        """Return the bias of the layer that makes the logits, (V,), or None where it has none."""
+        head = source if source in self._heads else next(reversed(self._heads), None)
+        bias = getattr(head, "bias", None)
+        return bias.detach() if isinstance(bias, Tensor) and bias.ndim == 1 else None
+
     @property
-    def head_bias(self) -> float | None:
-        """Largest absolute bias of the head; 0 where it has none, None where no head was found."""
-        if self.head is None:
-            return None
-        bias = getattr(self.head, "bias", None)
-        return bias.detach().abs().max().item() if isinstance(bias, Tensor) else 0.0
+    def head_found(self) -> bool:
+        """Whether there is a layer that makes the logits."""
+        return bool(self._heads)
 
-    def _before_forward(self, _module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
-        if not self.asleep and self._call is None and torch.is_grad_enabled():
-            self._call = (arguments, named, None)
-
-    def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
-        if not self.asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
-            self.ids = arguments[0]
-            if self._call and self._call[2] is None:
-                self._call = (*self._call[:2], self.ids)
-
-    def _after_head(self, _module: nn.Module, _arguments: tuple, output: Tensor) -> None:
-        if not self.asleep and isinstance(output, Tensor) and output.requires_grad:
-            ids, logits = self.ids, output.detach()
-            output.register_hook(lambda gradient: self._on_gradient(ids, logits, gradient))
-
-    def _after_forward(self, module: nn.Module, arguments: tuple, output: Any) -> None:
-        if self.asleep:
-            return
-        if torch.is_grad_enabled():
-            self.loss = getattr(output, "loss", None)
-        logits = getattr(output, "logits", output[0] if isinstance(output, tuple) and output else output)
-        if self.head is None and isinstance(logits, Tensor) and logits.shape[-1:] >= (self._vocab_size,):
-            self._after_head(module, arguments, logits)
-
-    def future_gradient(self) -> float | None:
-        """Return the largest gradient of the logits up to the middle with respect to later embeddings.
-
-        A causal model gives exactly 0. The first training batch is used once more, on a few rows, in
-        evaluation mode; modes and random states are put back, and no `.grad` is written.
+    def future_gradient(self, mask: Tensor) -> float | None:
+        """Return what logits that count, by `mask` (B, T), feel of later tokens; 0 in a causal model.
 
         Returns:
             None where embeddings or logits cannot be caught, or the model cannot be called once more.
         """
-        call, self._call = self._call, None
-        if call is None or call[2] is None or call[2].shape[1] < 2:
+        call = self._call
+        if call is None or not self._embeddings or mask.shape != call.ids.shape:
             return None
-        modes = [(module, module.training) for module in self.language_model.modules()]
-        devices = [call[2].device] if call[2].is_cuda else []
-        self.asleep = True
+        self._asleep = True
         try:
-            with torch.random.fork_rng(devices), torch.enable_grad():
-                self.language_model.eval()
-                return self._look_ahead(*call)
+            return future_gradient(
+                self.language_model,
+                call,
+                mask,
+                list(self._embeddings.values()),
+                next(reversed(self._heads), None),
+                self._logits_in,
+            )
         except Exception:  # whatever a model that is not ours raises: a probe never ends a run
             return None
         finally:
-            self.asleep = False
-            for module, training in modes:
-                module.training = training
+            self._asleep = False
 
-    def _look_ahead(self, arguments: tuple, named: dict[str, Any], ids: Tensor) -> float | None:
-        rows = ids.shape[0]
-        arguments = tuple(_first_rows(value, rows) for value in arguments)
-        named = {name: _first_rows(value, rows) for name, value in named.items()}
-        embedded: list[Tensor] = []
-        made: list[Tensor] = []
+    # ------------------------------------------------------------------ during a forward pass
 
-        def catch(_module: nn.Module, _arguments: tuple, output: Tensor) -> Tensor | None:
-            if embedded:
-                return None
-            embedded.append(output.detach().requires_grad_())
-            return embedded[0]
+    def _before_forward(self, _module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
+        if self._asleep or not torch.is_grad_enabled():
+            return
+        self._offered.clear()
+        if not self._embeddings:
+            self.ids = next(filter(_like_ids, (*arguments, *named.values())), None)
+            self._turn += 1
+        if self._looking:
+            self._called = (arguments, named)
 
-        handles = [self.embedding.register_forward_hook(catch, prepend=True)]  # before any other
-        if self.head is not None:
-            handles.append(self.head.register_forward_hook(lambda *call: made.append(call[2])))
-        try:
-            output = self.language_model(*arguments, **named)
-        finally:
-            for handle in handles:
+    def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
+        if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
+            self.ids = arguments[0]
+            self._turn += 1
+
+    def _after_head(self, module: nn.Module, _arguments: tuple, output: Tensor) -> None:
+        if not self._asleep and isinstance(output, Tensor) and output.requires_grad:
+            self._offer(module, output)
+
+    def _after_forward(self, module: nn.Module, _arguments: tuple, output: Any) -> None:
+        if self._asleep or not torch.is_grad_enabled():
+            return
+        self.loss = getattr(output, "loss", None)
+        logits = self._logits_in(output)
+        known = any(made is logits for made, _ in self._offered)
+        if logits is not None and logits.requires_grad and not known:
+            for _, handle in self._offered:  # what is returned is what a loss reads
                 handle.remove()
-        logits = made[0] if made else getattr(output, "logits", output)  # (B, T, V)
-        T = ids.shape[1]
-        if not embedded or logits.ndim != 3 or logits.shape[1] != T:
-            return None
-        # any fixed mixture of logits, so that opposite effects do not cancel
-        direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
-        (gradient,) = torch.autograd.grad((logits[:, : T // 2].float() * direction).sum(), embedded[0])
-        return gradient[:, T // 2 :].abs().max().item()
+            self._offer(module, logits)
+        self._offered.clear()
+
+    def _logits_in(self, output: Any) -> Tensor | None:
+        """Return the logits among what a model returned, by their size; by their name alone if need be."""
+        named = getattr(output, "logits", output.get("logits") if isinstance(output, Mapping) else None)
+        if isinstance(named, Tensor):
+            return named
+        parts = output if isinstance(output, tuple | list) else (output,)
+        tensors = [part for part in parts if isinstance(part, Tensor) and part.ndim > 1]
+        fits = [part for part in tensors if part.shape[-1] in self._sizes]
+        return next(iter(fits or (tensors if not self._heads else ())), None)
+
+    def _offer(self, source: nn.Module, logits: Tensor) -> None:
+        # kept to the end of the backward pass, so only as long as somebody looks
+        ids, seen, turn = self.ids, logits.detach() if self._looking else None, self._turn
+        arrive = self._hook(lambda gradient: self._arrive(ids, seen, gradient, source, turn))
+        self._offered.append((logits, logits.register_hook(arrive)))
+
+    def _arrive(
+        self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
+    ) -> None:
+        if self._asleep:
+            return
+        self._offered.clear()
+        if self._looking and self._called and ids is not None and ids is self.ids:
+            self._call = Call(*self._called, ids)
+        self._on_gradient(ids, logits, gradient, source, turn)
+
+
+def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
+    """Return the mean cross-entropy of `targets`, (n,), if logits were nothing but the bias, (V,)."""
+    if bias is None or not len(targets) or targets.max() >= len(bias):
+        return None
+    return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()
+
+
+def _like_ids(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 2 and not value.is_floating_point()
 
 
 def _rows(module: nn.Module) -> int | None:
     weight = getattr(module, "weight", None)
     return weight.shape[0] if isinstance(weight, Tensor) and weight.ndim == 2 else None
-
-
-def _first_rows(value: Any, rows: int) -> Any:
-    batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows
-    return value[:ROWS] if batched else value

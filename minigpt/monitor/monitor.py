@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from minigpt.messages import MiniGPTError
+from minigpt.messages import MiniGPTError, message
 from minigpt.monitor.adam import AdamTwin
-from minigpt.monitor.gradients import Gradients, total_norm
+from minigpt.monitor.first_step import FirstStep
+from minigpt.monitor.gradients import Gradients, Leftovers
+from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
-from minigpt.monitor.targets import Scored, accumulation_ratio, read_gradient, start_evidence
+from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
 from minigpt.run_writer import RunWriter, describe_run
 from minigpt.stability import Walk, check
 from minigpt.stability.optimizer import STEPS
 
-LOOKED_AT = 2 * STEPS  # first steps whose start is looked at for left-over gradients; then
-EVERY = 100  # every so many steps
+LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
+EVERY = 100  # steps after which the optimizer's count is looked at again
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
 WAIT = 0.1  # seconds that finished steps may wait to be written together, and for a GPU to know their figures
 MOST_ASKED = 20_000  # steps of a schedule that are written down
@@ -42,78 +45,110 @@ class Monitor:
         frozen: Iterable[str] = (),
         starts_from: str | None = None,
         scaler: torch.amp.GradScaler | None = None,
+        multipliers: Mapping[str, float] | None = None,
     ):
         """Prepare to watch; hooks are set on entering the context.
 
+        Among several processes the first one watches, and the others do nothing.
+
         Args:
+            optimizer: that of the model; of several, the one whose steps count.
             vocab_size: tokens in the vocabulary; chance is a loss of ln(vocab_size) nats.
             run_dir: a folder that does not exist yet, or is empty.
             schedule: the learning rate asked for, by optimizer step counted from 0; without it the realised
                 one is written down and not judged.
             warmup_steps: length of the warm-up in optimizer steps; judged together with `schedule`.
-            frozen: prefixes of the names of parameters that are not meant to learn.
+            frozen: prefixes of the names of parameters that are not meant to learn, or not to the end.
             starts_from: where the weights come from, if the model is not a fresh one.
-            scaler: the gradient scaler of an fp16 loop, whose factor is taken out of what is measured.
+            scaler: the gradient scaler of an fp16 loop, whose factor is taken out of what is measured; the
+                default is the one that makes the first step.
+            multipliers: by name or number of a parameter group, what it learns at ÷ `schedule`, where not 1.
 
         Raises:
             MiniGPTError: the optimizer holds no parameter of the model.
         """
-        self.model = getattr(model, "module", model)  # behind DistributedDataParallel
-        self.optimizer, self.scaler = optimizer, scaler
+        parallel = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+        self.model = model.module if isinstance(model, parallel) else model
+        self.scaler = scaler
         self.vocab_size, self.run_dir = vocab_size, Path(run_dir)
         self.steps = 0  # optimizer steps seen
         self._schedule, self._warmup_steps = schedule, warmup_steps
         self._frozen, self._starts_from = tuple(frozen), starts_from
-        self._names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        if not any(id(parameter) in self._names for parameter in _parameters(optimizer)):
+        self._multipliers = dict(multipliers or {})
+        # torch.compile puts a word of its own into every name
+        parts = self.model.named_parameters()
+        names = {id(parameter): name.replace("_orig_mod.", "") for name, parameter in parts}
+        if not any(id(parameter) in names for parameter in parameters_of(optimizer)):
             raise MiniGPTError("monitor.other-optimizer")
-        self._own = {id(optimizer): optimizer}  # kept, so that no other takes its id
-        self._first_count = _count(optimizer)
+        self._optimizers = Optimizers(optimizer, names)
+        self._sign = -1 if self._optimizers.climbs else 1
         self._twin = AdamTwin()
         self._reset_step()
-        self._depth = 0  # of calls of the optimizer's step within each other
+        self._stepping: torch.optim.Optimizer | None = None  # the optimizer that makes a step just now,
+        self._depth = 0  # and its calls of `step` within each other
         self._pending: dict[str, Any] | None = None  # a step that waits for its loss
         self._losses: list[Tensor | float] = []
         self._finished: list[tuple[dict[str, Any], list[Tensor | float]]] = []  # steps with their losses
         self._written_at = 0.0
-        self._first_step: list[Scored | None] = []
+        self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation, self._shares_add_up = 1, False
-        self._carried: list[Tensor] = []
-        self._counted: tuple[float, int] | None = None
+        self._counted: float | None = None
         self._clip_norms: list[float] = []
-        self._without_gradient: set[str] | None = None
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self._off = distributed and torch.distributed.get_rank() > 0
+        self._handles: list = []
 
     def __enter__(self) -> Monitor:
+        if self._off:
+            return self
         self.writer = RunWriter(self.run_dir)
-        self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient)
+        self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient, self._give_up)
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._gradients = Gradients(self.model.parameters(), self._after_backward)
+        self._gradients = Gradients(self.model.parameters(), self._after_backward, self._give_up)
         self._gradients.watch_each()
+        self._leftovers = Leftovers(parameters_of(self._optimizers.main), self._give_up)
         self._handles = [
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
+            self._hooks,
+            self._gradients,
+            self._leftovers,
+            register_optimizer_step_pre_hook(Hook(self._before_step, self._give_up)),
+            register_optimizer_step_post_hook(Hook(self._after_step, self._give_up)),
         ]
         asked = {
             "vocab_size": self.vocab_size,
             "warmup_steps": self._warmup_steps if self._schedule else 0,
             "freeze": list(self._frozen),
+            "multipliers": self._multipliers,
         }
         count = sum(parameter.numel() for parameter in learning)
         self.writer.manifest(describe_run(None, asked=asked, parameters=count, starts_from=self._starts_from))
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._finish()
-        self._write()
-        self._write_rehearsal()
+        if not self._off:
+            try:
+                self._finish()
+                self._write()
+                self._write_rehearsal()
+            except Exception as error:
+                self._give_up(error)
+            self._stop()
+
+    def _stop(self) -> None:
+        """Take every hook away and close the run directory."""
+        self._off = True
         for handle in self._handles:
             handle.remove()
-        self._gradients.remove()
-        self._hooks.remove()
         self.writer.close()
+
+    def _give_up(self, error: Exception) -> None:
+        """Stop watching, and say so once: whatever goes wrong here, the run goes on."""
+        if not self._off:
+            self._stop()
+            warnings.warn(message("monitor.gave-up", error=f"{type(error).__name__}: {error}"), stacklevel=2)
 
     def step(self, loss: Tensor | float | None = None, **more: float) -> None:
         """Note the loss of this turn of the loop, once a micro-batch or once an optimizer step.
@@ -122,7 +157,16 @@ class Monitor:
             loss: a scalar; None takes it from the model's output, where that has one.
             more: other figures of this step, such as `val_loss`.
         """
-        self._depth = 0  # also after a step that was broken off by an error
+        if self._off:
+            return
+        try:
+            self._note_loss(loss, more)
+        except Exception as error:
+            self._give_up(error)
+
+    def _note_loss(self, loss: Tensor | float | None, more: dict[str, float]) -> None:
+        self._stepping = None  # also after a step or a backward pass that was broken off by an error
+        self._gradients.forget()
         loss = self._hooks.loss if loss is None else loss
         if loss is not None:
             self._losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
@@ -134,73 +178,100 @@ class Monitor:
 
     def note(self, **figures: float) -> None:
         """Note figures that came after their step was written, such as `val_loss`: they join that step."""
-        if self.steps:
-            self._finish()
-            self._write()
-            self.writer.metric({"step": self.steps - 1} | figures)
+        if not self._off and self.steps:
+            try:
+                self._finish()
+                self._write()
+                self.writer.metric({"step": self.steps - 1} | figures)
+            except Exception as error:
+                self._give_up(error)
 
     def check(self, whole: bool = False) -> Walk:
         """Walk the stability check over what was seen so far.
 
         Raises:
-            RunError: no optimizer step was seen yet.
+            RunError: no optimizer step was seen yet; also in every process but the first.
         """
-        self._finish()
-        self._write()
-        self._write_rehearsal()
+        if not self._off:
+            self._finish()
+            self._write()
+            self._write_rehearsal()
         return check(self.run_dir, whole)
 
     def _reset_step(self) -> None:
-        self._micros, self._tokens, self._norm, self._before_clip = 0, 0, None, None
+        self._micros = self._tokens = self._new_tokens = 0
+        self._norm, self._before_clip = None, None
+        self._turn, self._logits_seen = 0, False
         self._more: dict[str, float] = {}
 
     # ------------------------------------------------------------------ gradients
 
-    def _on_gradient(self, ids: Tensor | None, logits: Tensor, gradient: Tensor) -> None:
-        """A backward pass begins: the gradient has reached the logits, and no parameter yet."""
+    def _on_gradient(
+        self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
+    ) -> None:
+        """A backward pass has come to some logits."""
         if self._pending is not None:
             self._finish()
-        if self._micros == 0 and self.steps and (self.steps < LOOKED_AT or self.steps % EVERY == 0):
-            left = [p.grad for p in _parameters(self.optimizer) if p.grad is not None]
-            self._carried.append(total_norm(left))
         self._gradients.call_at_the_end()
-        self._micros += 1
-        self._tokens += ids.numel() if ids is not None else 0
+        if ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
+            self._new_tokens += ids.numel()
+            self._turn = turn
+        self._logits_seen = True
         if self.steps == 0:
-            scale = self.scaler.get_scale() if self.scaler else 1.0
-            self._first_step.append(None if ids is None else read_gradient(ids, logits, gradient, scale))
+            scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
+            self._first_step.read(ids, logits, gradient, source, scale)
 
-    def _after_backward(self) -> None:
+    def _after_backward(self, filled: bool, afresh: bool) -> None:
         """A backward pass is over, and nobody has clipped yet."""
-        self._norm, self._before_clip = self._gradients.norms()
-        if self.scaler and self._before_clip is not None:
-            scale = self.scaler.get_scale()
+        if self.steps == 0:
+            self._first_step.end_backward(filled, afresh)
+        if filled:
+            norm, self._before_clip = self._gradients.norms()
+            self._norm = norm if self._before_clip is not None else None
+            if self.scaler:
+                self._unscale(self.scaler.get_scale())
+            if afresh:
+                self._micros = self._tokens = 0
+            self._micros += self._logits_seen
+            self._tokens += self._new_tokens
+        else:
+            self._turn = 0
+        self._new_tokens, self._logits_seen = 0, False
+
+    def _unscale(self, scale: float) -> None:
+        if self._before_clip is not None:
             self._norm, self._before_clip = self._norm / scale, self._before_clip / scale
 
     # ------------------------------------------------------------------ optimizer
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
-        if not self._is_own(optimizer):
+        if self._stepping is not None:  # an optimizer whose step calls that of the class it inherits from,
+            self._depth += optimizer is self._stepping  # or those of others that it is made of
             return
-        self._depth += 1
-        if self._depth > 1:  # an optimizer whose step calls that of the class it inherits from
+        if not self._optimizers.owns(optimizer):
             return
-        self.optimizer = optimizer  # a rebuilt one takes the place of the first
+        self._stepping, self._depth = optimizer, 1
+        if optimizer is not self._optimizers.main:
+            return
+        if self.steps == 0 and self.scaler is None and (scaler := calling_scaler()):
+            self.scaler = scaler
+            self._unscale(scaler.get_scale())
+            self._first_step.rescale(scaler.get_scale())
         if not self._twin.done:
             self._twin.before(optimizer)
 
-    def _is_own(self, optimizer: torch.optim.Optimizer) -> bool:
-        if id(optimizer) not in self._own:
-            if not any(id(parameter) in self._names for parameter in _parameters(optimizer)):
-                return False
-            self._own = {id(optimizer): optimizer}
-        return True
-
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
-        if not self._is_own(optimizer):
+        if optimizer is not self._stepping:
             return
         self._depth -= 1
         if self._depth > 0:
+            return
+        self._stepping = None
+        self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
+        if optimizer is not self._optimizers.main:
+            return
+        if skipped(optimizer):
+            self._reset_step()
             return
         self._finish()
         if not self._twin.done:
@@ -212,23 +283,22 @@ class Monitor:
             "before_clip": self._before_clip,
             "after_clip": self._gradients.first_norm(),
             "micros": max(self._micros, 1),
-            "tokens": self._tokens,
-            "lr": {
-                str(group.get("name", index)): float(group["lr"])
-                for index, group in enumerate(optimizer.param_groups)
-            },
+            "lr": self._optimizers.rates(),
             "seconds": round(now - self._last, 6),
             **self._more,
         }
+        if self._tokens:
+            self._pending["tokens"] = self._tokens
         self._last = now
-        if self.steps < LOOKED_AT:
-            self._note_missing_gradients(optimizer)
         if self.steps == 0:
             self._end_first_step()
+        if self.steps < LOOKED_AT:
+            self._leftovers.end_step()
+        elif self.steps == LOOKED_AT:
+            self._leftovers.remove()
         self.steps += 1
         if self.steps <= STEPS or self.steps % EVERY == 0:
-            counted = _count(optimizer)
-            self._counted = None if counted is None else (counted - (self._first_count or 0), self.steps)
+            self._counted = self._optimizers.counted(self.steps)
         micros = self._pending["micros"]
         self._reset_step()
         if len(self._losses) >= micros:
@@ -236,23 +306,14 @@ class Monitor:
         if self.steps == STEPS:
             self._write_rehearsal()
 
-    def _note_missing_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        missing = {self._names.get(id(p)) for p in _parameters(optimizer) if p.grad is None} - {None}
-        before = self._without_gradient
-        self._without_gradient = missing if before is None else before & missing
-
     def _end_first_step(self) -> None:
-        evidence: dict[str, Any] = {"future_gradient": self._hooks.future_gradient()}
-        evidence["head_bias_max"] = self._hooks.head_bias
-        micros = [micro for micro in self._first_step if micro is not None]
-        if self._first_step:
+        first = self._first_step
+        self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
+        self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
+        self._gradients.closely = False
+        if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass
-        if micros and len(micros) == len(self._first_step):
-            evidence |= start_evidence(micros)
-            self._accumulated = accumulation_ratio(micros)
-        self._accumulation = max(len(micros), 1)
-        known = {name: value for name, value in evidence.items() if value is not None}
-        self.writer.probe({"step": 0, "kind": "start"} | known)
+            self._hooks.settle(first.source)
 
     # ------------------------------------------------------------------ writing
 
@@ -273,12 +334,10 @@ class Monitor:
 
     def _record(self, record: dict[str, Any], losses: list[float]) -> dict[str, Any]:
         micros = record.pop("micros")
-        if record["step"] == 0 and losses and self._first_step and self._first_step[0]:
-            nats = self._first_step[0].nats
-            # k losses that were each divided by k add up to the loss of the step; undivided ones average
-            self._shares_add_up = bool(nats) and micros > 1 and losses[0] / nats < micros**-0.5
+        if record["step"] == 0:
+            self._shares_add_up = self._first_step.shares_add_up([self._sign * loss for loss in losses])
         if losses:
-            record["loss"] = sum(losses) * (1 if self._shares_add_up else 1 / len(losses))
+            record["loss"] = self._sign * sum(losses) * (1 if self._shares_add_up else 1 / len(losses))
             if self._shares_add_up:
                 record["loss"] *= micros / len(losses)
         before, after = record.pop("before_clip"), record.pop("after_clip")
@@ -296,25 +355,17 @@ class Monitor:
         """Write what was learnt of the loop's parts, unless nothing is new."""
         if self.steps == 0:
             return
-        learning = {id(parameter) for parameter in _parameters(self.optimizer)}
-        frozen = [
-            name
-            for name, parameter in self.model.named_parameters()
-            if not parameter.requires_grad
-            or id(parameter) not in learning
-            or (name in (self._without_gradient or ()) and self.steps >= STEPS)
-        ]
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
-            "decaying": self._decaying(),
-            "frozen": frozen,
-            "weight_decay": max(float(g.get("weight_decay", 0)) for g in self.optimizer.param_groups),
+            "decaying": self._optimizers.decaying(),
+            "frozen": self._optimizers.frozen(self.model, self.steps >= STEPS),
+            "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }
-        if self._carried:
-            record["carried_gradient"] = max(float(carried) for carried in self._carried)
-        if self._counted:
-            record["steps_counted"] = self._counted[0] / self._counted[1]
+        if (carried := self._leftovers.largest()) is not None:
+            record["carried_gradient"] = carried
+        if self._counted is not None:
+            record["steps_counted"] = self._counted
         if self._twin.betas and any(self._twin.ratios):
             record |= {"first_updates": self._twin.ratios, "betas": self._twin.betas}
         if self._twin.downhill is not None:
@@ -327,18 +378,6 @@ class Monitor:
             self._written = record
             self.writer.probe({"step": self.steps - 1, "kind": "rehearsal"} | record)
 
-    def _decaying(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {"vectors": [], "matrices_without": []}
-        for group in self.optimizer.param_groups:
-            decay = group.get("weight_decay", 0)
-            for parameter in group["params"]:
-                name = self._names.get(id(parameter), "–")
-                if parameter.ndim < 2 and decay > 0:
-                    found["vectors"].append(name)
-                if parameter.ndim >= 2 and decay == 0:
-                    found["matrices_without"].append(name)
-        return found
-
     def _asked(self) -> tuple[list[int], list[float]]:
         """Return the schedule asked for, as far as this run would come if it counted micro-batches."""
         far = self.steps * max(self._accumulation, 16) + 1
@@ -349,13 +388,3 @@ class Monitor:
             except (LookupError, ValueError, ArithmeticError):
                 break  # it ends where the run ends
         return list(steps)[: len(rates)], rates
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _count(optimizer: torch.optim.Optimizer) -> float | None:
-    """Return how many steps the optimizer says it has taken, None where it keeps no count."""
-    counters = [state["step"] for state in optimizer.state.values() if "step" in state]
-    return max(map(float, counters[:8])) if counters else None

@@ -4,6 +4,9 @@ For a cross-entropy the gradient of one position is w · (p − onehot(target)):
 alone, zero where the position does not count, and w = −gradient[target] / (1 − p[target]) is the weight that
 the position has in the loss. A mean over n targets gives each 1/n, a sum 1, and k micro-batches that are not
 divided weigh k in all. So one backward pass tells targets, mask, reduction and accumulation of any loop.
+
+Beside the target the gradient follows p. Where it does not, the loss is another one (soft targets, a reward,
+logits that are scaled before they are scored), and nothing is concluded.
 """
 
 from __future__ import annotations
@@ -19,72 +22,101 @@ OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t
 NEAR = math.log(1.25)  # two weights count as the same up to this; label smoothing takes about a tenth
 SURE = 0.999  # a target that is all but certain leaves no gradient to measure its weight by
 EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less cannot be told apart
+SAMPLED = 1024  # positions that are looked at whole: all of them would take as much memory as the logits
+FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and scaled logits lie below
+IMPOSSIBLE = -1e4  # a logit below belongs to no token: rows that fill a vocabulary up may be masked so
 
 
 @dataclass(frozen=True)
 class Scored:
     """One micro-batch as its loss saw it."""
 
-    rows: int
-    length: int
     counted: int  # positions with a gradient
-    targets: frozenset[int]
-    aligned: dict[str, tuple[int, int]]  # by offset: targets that are the input there, and those compared
     weight: float | None  # of one position
     nats: float | None  # mean cross-entropy of the positions that count
+    classes: int  # tokens that a logit was made for
+    sample: Tensor  # (n,) targets of the positions that were looked at whole
+    rows: int = 0  # this and what follows only where every token has its logits
+    length: int = 0
+    mask: Tensor | None = None  # (B, T), the positions with a gradient
+    targets: frozenset[int] = frozenset()
+    aligned: dict[str, tuple[int, int]] | None = None  # by offset: targets that are the input there, compared
 
 
 @torch.no_grad()
-def read_gradient(ids: Tensor, logits: Tensor, gradient: Tensor, scale: float = 1.0) -> Scored | None:
-    """Return what the loss scored in one micro-batch; None where shapes do not fit or figures overflowed.
+def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: float = 1.0) -> Scored | None:
+    """Return what the loss scored in one micro-batch; None where it is no cross-entropy of these logits.
 
     Args:
-        ids: (B, T) tokens that the model was given.
-        logits: (B, T, V) or (B·T, V), and its `gradient`, of the same shape.
-        scale: factor on the loss, as a gradient scaler puts on it.
+        ids: (B, T) tokens that the model was given, if they are known.
+        logits: (..., V), and its `gradient`, of the same shape.
+        scale: factor on the loss, as a gradient scaler puts on it; negative where it is maximised.
     """
-    B, T = ids.shape
-    if logits.numel() != B * T * logits.shape[-1] or not torch.isfinite(gradient).all():
+    V = logits.shape[-1]
+    logits, gradient = logits.detach().reshape(-1, V), gradient.detach().reshape(-1, V)  # (N, V)
+    lowest, targets = gradient.min(-1) if scale > 0 else gradient.max(-1)  # (N,) each
+    if not torch.isfinite(lowest).all():
         return None
-    logits, gradient = (part.detach().reshape(B, T, -1) for part in (logits, gradient))  # (B, T, V)
-    counted = (gradient != 0).any(-1)  # (B, T)
-    targets = gradient.argmin(-1)  # (B, T)
+    counted = lowest * scale < 0  # (N,)
+    at = counted.nonzero()[:, 0]  # (n,)
+    at = at[:: max(len(at) // SAMPLED, 1)][:SAMPLED]
+    sample, pull = targets[at], -lowest[at].float() / scale
+    log_p = logits[at].float().log_softmax(-1)  # (n, V)
+    nats = -log_p.gather(-1, sample[:, None])[:, 0]  # (n,)
+    unsure = (-nats).exp() < SURE
+    if unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
+        return None
+    weights = (pull / (1 - (-nats).exp()))[unsure]
+    scored = {
+        "counted": int(counted.sum()),
+        "weight": weights.mean().item() if len(weights) else None,
+        "nats": nats.mean().item() if len(nats) else None,
+        "classes": int((logits[0] > IMPOSSIBLE).sum()),
+        "sample": sample,
+    }
+    if ids is None or ids.ndim != 2 or ids.numel() != len(logits):
+        return Scored(**scored)
+    mask, targets = counted.view_as(ids), targets.view_as(ids)
     aligned = {}
     for offset in OFFSETS:
-        here = counted[:, : T - offset]
-        same = (targets[:, : T - offset] == ids[:, offset:]) & here
+        here = mask[:, : ids.shape[1] - offset]
+        same = (targets[:, : ids.shape[1] - offset] == ids[:, offset:]) & here
         aligned[str(offset)] = (int(same.sum()), int(here.sum()))
-    log_p = logits[counted].float().log_softmax(-1)  # (n, V)
-    log_p = log_p.gather(-1, targets[counted][:, None])[:, 0]  # (n,)
-    pull = -gradient[counted].gather(-1, targets[counted][:, None])[:, 0].float() / scale  # (n,)
-    unsure = log_p.exp() < SURE
-    weights = (pull / (1 - log_p.exp()))[unsure]
-    return Scored(
-        rows=B,
-        length=T,
-        counted=int(counted.sum()),
-        targets=frozenset(targets[counted].unique().tolist()),
-        aligned=aligned,
-        weight=weights.mean().item() if len(weights) else None,
-        nats=-log_p.mean().item() if len(log_p) else None,
-    )
+    seen = frozenset(targets[mask].unique().tolist())
+    return Scored(**scored, rows=len(ids), length=ids.shape[1], mask=mask, targets=seen, aligned=aligned)
+
+
+def _is_cross_entropy(log_p: Tensor, gradient: Tensor, targets: Tensor) -> bool:
+    """Return whether gradients, (n, V), follow p beside their targets."""
+    beside = torch.ones_like(log_p).scatter_(-1, targets[:, None], 0.0)
+    cosine = torch.cosine_similarity(log_p.exp() * beside, gradient.float() * beside, dim=-1, eps=1e-30)
+    return cosine.median().item() > FOLLOWS
 
 
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     """Return what section 1 of the tree asks, of the micro-batches of the first step."""
-    counted = sum(micro.counted for micro in micros)
+    evidence: dict[str, Any] = {}
+    if (kind := _reduction(micros)) is not None:
+        evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0
+    if any(micro.aligned is None for micro in micros):
+        return evidence
     shares = {}
     for offset in map(str, OFFSETS):
         same, compared = (sum(micro.aligned[offset][i] for micro in micros) for i in (0, 1))
         shares[offset] = same / max(compared, 1)
-    evidence = {
+    counted = sum(micro.counted for micro in micros)
+    return evidence | {
         "unmasked_share": counted / sum(micro.rows * micro.length for micro in micros),
         "distinct_targets": len(frozenset().union(*(micro.targets for micro in micros))),
         "target_offset_share": shares,
     }
-    if (kind := _reduction(micros)) is not None:
-        evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0
-    return evidence
+
+
+def mean_nats(scored: list[Scored]) -> float | None:
+    """Return the mean cross-entropy of all positions that count, None where there is none."""
+    known = [(micro.nats, micro.counted) for micro in scored if micro.nats is not None]
+    counted = sum(count for _, count in known)
+    return sum(nats * count for nats, count in known) / counted if counted else None
 
 
 def accumulation_ratio(micros: list[Scored]) -> dict[str, float | None]:

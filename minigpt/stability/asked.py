@@ -5,8 +5,8 @@ The names are those of `minigpt.config.Config`, so the questions of the tree ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class Asked:
     beta1: float = 0.9
     beta2: float = 0.999
     freeze: tuple[str, ...] = ()
+    groups: Mapping[str, float] = field(default_factory=dict)  # what a group learns at ÷ the schedule
     norm_position: str = "pre"
 
     @property
@@ -47,8 +48,8 @@ class Asked:
             yield self.rates(steps * unit + offset)
 
     def multipliers(self) -> dict[str, float]:
-        """No group was declared to be faster or slower than the schedule."""
-        return {}
+        """Return by group what was declared to be faster or slower than the schedule."""
+        return dict(self.groups)
 
     def frozen(self) -> list[str]:
         """Return the parameter prefixes that were declared not to learn."""

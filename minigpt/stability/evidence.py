@@ -57,12 +57,13 @@ def evidence_of(run: Run | str | Path) -> Evidence:
         rehearsals = [probe for probe in run.probes if probe.get("kind") == "rehearsal"]
         first |= {"rehearsal": rehearsals[-1]} if rehearsals else {}
     config = run.config or _asked(run.manifest.get("asked") or {}, first.get("rehearsal", {}))
+    start = first.pop("start", {})
     return Evidence(
-        vocab_size=config.vocab_size,
+        vocab_size=start.get("vocab_size", config.vocab_size),  # a monitor has counted the logits
         config=config,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
         metrics=run.columns,
-        start=first.pop("start", {}),
+        start=start,
         rehearsal=first.pop("rehearsal", {}),
         baselines=first.pop("baselines", {}),
         audits=first,
@@ -77,6 +78,7 @@ def _asked(declared: dict[str, Any], rehearsal: dict[str, Any]) -> Asked:
         vocab_size=declared.get("vocab_size"),
         warmup_steps=declared.get("warmup_steps", 0),
         freeze=tuple(declared.get("freeze", ())),
+        groups=declared.get("multipliers") or {},
         schedule=(tuple(steps), tuple(rates)) if rates else None,
         accumulation=rehearsal.get("accumulation", 1),
         clip_norm=rehearsal.get("clip_norm"),

@@ -91,8 +91,10 @@ def _asked(steps: NDArray[np.int64], config: Config | Asked) -> Rates:
 
 
 def _declared_multiplier(group: str, config: Config | Asked) -> float:
-    """Return the multiplier of a group as `build_optimizer` names it: "lr.decay:wte"."""
-    return config.multipliers().get(group.partition(":")[2], 1.0)
+    """Return the multiplier of a group, named “lr.decay:wte” by `build_optimizer`, or as it was declared."""
+    known = config.multipliers()
+    name = group.removeprefix("lr.") if isinstance(config, Asked) else group.partition(":")[2]
+    return known.get(name, 1.0)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,17 @@ from minigpt.stability.evidence import Evidence
 from minigpt.stability.tree import Finding, Question
 
 
+def _first_loss(evidence: Evidence) -> float | None:
+    """Return the cross-entropy of step 0.
+
+    A monitor reads it off the logits: a loss may hold other terms, be in bits, or score something else. None
+    where it is no cross-entropy.
+    """
+    return evidence.start.get("cross_entropy", evidence.first("loss"))
+
+
 def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
-    limits, loss, chance = question.thresholds, evidence.first("loss"), evidence.chance
+    limits, loss, chance = question.thresholds, _first_loss(evidence), evidence.chance
     if loss is None or chance is None or evidence.starts_from_checkpoint:
         return question.not_measured()
     if evidence.start.get("unmasked_share") == 0:  # a loss over no target says nothing about the weights
@@ -18,12 +27,15 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     values = {"loss": loss, "chance": chance, "vocab_size": evidence.vocab_size, "delta": delta}
     if not math.isfinite(loss):
         return question.unknown(**values)
+    of_bias = evidence.start.get("head_bias_loss", loss)  # the loss if logits were nothing but the bias
     if delta < limits["low"]:
+        if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:
+            return question.passed(**values)  # the bias holds how frequent each token is
         return question.failed("not-untrained", **values)
     if delta <= limits["high"]:
         return question.passed(**values)
     ratio, bias = evidence.start.get("duplicate_batch_ratio"), evidence.start.get("head_bias_max")
-    if bias and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
+    if bias and of_bias - chance > limits["high"] and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
         return question.failed("head-bias", **values, ratio=ratio, bias=bias)
     if delta <= limits["fail"]:
         return question.warned(**values)
@@ -34,7 +46,7 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
 
 
 def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding:
-    loss, chance = evidence.first("loss"), evidence.chance
+    loss, chance = _first_loss(evidence), evidence.chance
     if loss is None or chance is None or not evidence.starts_from_checkpoint:
         return question.not_measured()
     values = {"loss": loss, "chance": chance, "share": loss / chance}

@@ -1,0 +1,110 @@
+"""What the gradients of the first step tell of a loop: what its loss scores, and where logits are made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from minigpt.monitor.hooks import ModelHooks, bias_loss
+from minigpt.monitor.targets import Scored, accumulation_ratio, mean_nats, read_gradient, start_evidence
+
+NEXT_TOKENS = 0.9  # share of the targets that are tokens to come, for which a model must not look ahead
+
+
+class FirstStep:
+    """Collects the logits whose gradient came during the first step, by backward pass."""
+
+    def __init__(self) -> None:
+        self.micros: list[Scored | None] = []  # None where more than one gradient came, or no cross-entropy's
+        self._arrived: list[tuple[nn.Module, Scored | None]] = []  # in the backward pass that goes on
+        self._read: list[tuple[nn.Module, Scored | None]] = []  # in those before it
+
+    def read(
+        self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, scale: float
+    ) -> None:
+        """Read the gradient of some logits."""
+        scored = None if logits is None else read_gradient(ids, logits, gradient, scale)
+        self._arrived.append((source, scored))
+
+    def end_backward(self, filled: bool, afresh: bool) -> None:
+        """A backward pass is over.
+
+        Args:
+            filled: whether it left gradients; else it was made for another purpose.
+            afresh: whether there was none before it, so that it begins the step.
+        """
+        if filled and afresh:
+            self.micros, self._read = [], []
+        if filled and self._arrived:
+            own = self._own(self._arrived)
+            self.micros.append(own[0] if len(own) == 1 else None)
+            self._read += self._arrived
+        self._arrived = []
+
+    def rescale(self, scale: float) -> None:
+        """Take out a factor on the loss that was not known of."""
+        self.micros = [
+            micro and replace(micro, weight=micro.weight and micro.weight / scale) for micro in self.micros
+        ]
+
+    @property
+    def source(self) -> nn.Module | None:
+        """Where the logits are made; None where no gradient came."""
+        return self._source_of(self._read)
+
+    @property
+    def nats(self) -> float | None:
+        """The mean cross-entropy of all that was scored, None where something else was scored, too."""
+        own = self._own(self._read)
+        return None if None in own else mean_nats(own)
+
+    def _own(self, arrived: list[tuple[nn.Module, Scored | None]]) -> list[Scored | None]:
+        """Return what was scored, and None for other losses of the same logits; other layers say nothing."""
+        head = self._source_of(arrived)
+        return [scored for source, scored in arrived if scored is not None or source is head]
+
+    @staticmethod
+    def _source_of(arrived: list[tuple[nn.Module, Scored | None]]) -> nn.Module | None:
+        scored = [source for source, scored in arrived if scored is not None]
+        return next(iter(scored or [source for source, _ in arrived]), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every micro-batch could be read."""
+        return bool(self.micros) and None not in self.micros
+
+    def evidence(self, hooks: ModelHooks) -> dict[str, Any]:
+        """Return the evidence of the tree's section 1."""
+        evidence: dict[str, Any] = {}
+        if self._read or not hooks.knows_vocabulary:
+            evidence["cross_entropy"] = self.nats
+        scored = [scored for source, scored in self._read if source is self.source and scored]
+        bias = hooks.bias_of(self.source)
+        if hooks.head_found:
+            evidence["head_bias_max"] = 0.0 if bias is None else bias.abs().max().item()
+        if scored:
+            evidence["vocab_size"] = scored[0].classes
+            if (loss := bias_loss(bias, scored[0].sample)) is not None:
+                evidence["head_bias_loss"] = loss
+        if not self.complete:
+            return evidence
+        evidence |= start_evidence(self.micros)
+        shares = evidence.get("target_offset_share", {"1": 0.0})
+        # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
+        if max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS:
+            gradient = hooks.future_gradient(self.micros[-1].mask)
+            evidence |= {} if gradient is None else {"future_gradient": gradient}
+        return evidence
+
+    @property
+    def accumulation_ratio(self) -> dict[str, float | None]:
+        """The gradient of several micro-batches ÷ that of the whole."""
+        return accumulation_ratio(self.micros) if self.complete else {"equal": None, "unequal": None}
+
+    def shares_add_up(self, losses: list[float]) -> bool:
+        """Return whether losses of micro-batches add up to that of the step, each a share, or average."""
+        if self.nats is None or len(self.micros) < 2 or not losses:
+            return False
+        return sum(losses) / len(losses) / self.nats < len(self.micros) ** -0.5

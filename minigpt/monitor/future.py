@@ -1,0 +1,116 @@
+"""Does a model look ahead? One training batch is used once more, on a few rows, and nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ROWS = 2  # sequences that are looked at
+PLAIN = (bool, int, float, str, type(None), Tensor)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a model was called with; `ids` are the tokens, (B, T), where they are among the arguments."""
+
+    arguments: tuple
+    named: dict[str, Any]
+    ids: Tensor | None
+
+
+def future_gradient(
+    model: nn.Module,
+    call: Call,
+    mask: Tensor,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+) -> float | None:
+    """Return the largest gradient of logits with respect to embeddings of later tokens; 0 in a causal model.
+
+    The model runs in evaluation mode; modes and random states are put back, and no `.grad` is written. Only
+    logits that count are asked, by `mask` (B, T): the beginning of a sequence may be read as a whole.
+
+    Returns:
+        None where embeddings or logits cannot be caught.
+    """
+    counted = mask[0].nonzero()[:, 0]
+    T = mask.shape[1]
+    early = counted[counted < T // 2]
+    early = early if len(early) else counted[:1]
+    if not len(early) or (split := max(T // 2, int(early[-1]) + 1)) >= T:
+        return None
+    devices = [call.ids.device] if call.ids.is_cuda else []
+    with torch.random.fork_rng(devices), torch.enable_grad(), _left_as_it_is(model):
+        model.eval()
+        embedded, logits = _run(model, call, embeddings, head, logits_in)
+        if logits is None or logits.shape[:2] != (min(len(mask), ROWS), T):
+            return None
+        # any fixed mixture of logits, so that opposite effects do not cancel
+        direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
+        mixed = (logits[0, early].float() * direction).sum()
+        gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
+    later = [gradient[0, split:].abs().max().item() for gradient in gradients if gradient is not None]
+    return max(later, default=None)
+
+
+@contextmanager
+def _left_as_it_is(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward pass may change: modes, buffers, and plain attributes such as counters."""
+    plain = [
+        (module, {name: value for name, value in vars(module).items() if isinstance(value, PLAIN)})
+        for module in model.modules()
+    ]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, values in plain:
+            vars(module).update(values)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def _run(
+    model: nn.Module,
+    call: Call,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+) -> tuple[list[Tensor], Tensor | None]:
+    """Return the embeddings of the tokens that the logits are made for, and the logits."""
+    rows = len(call.ids)
+    arguments = tuple(_first_rows(value, rows) for value in call.arguments)
+    named = {name: _first_rows(value, rows) for name, value in call.named.items()}
+    embedded: list[tuple[Tensor, Tensor]] = []
+    made: list[Tensor] = []
+
+    def catch(_module: nn.Module, arguments: tuple, output: Tensor) -> Tensor:
+        embedded.append((arguments[0], output.detach().requires_grad_()))
+        return embedded[-1][1]
+
+    handles = [table.register_forward_hook(catch, prepend=True) for table in embeddings]  # before any other
+    if head is not None:
+        handles.append(head.register_forward_hook(lambda *call: made.append(call[2])))
+    try:
+        output = model(*arguments, **named)
+    finally:
+        for handle in handles:
+            handle.remove()
+    logits = logits_in(output)
+    # an encoder reads all of its tokens, and a decoder only the past of its own
+    newest = embedded[-1][0]
+    return [table for ids, table in embedded if torch.equal(ids, newest)], (
+        logits if logits is not None else made[-1] if made else None
+    )
+
+
+def _first_rows(value: Any, rows: int) -> Any:
+    batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows
+    return value[:ROWS] if batched else value

@@ -1,0 +1,175 @@
+"""The optimizers of a loop that is not ours: which are the model's, what they hold and have counted.
+
+The one that the monitor was given sets the pace: a step is a step of its. Others may share the model's
+parameters out with it (one for matrices, one for the rest); they are noticed when they step. One that takes
+over its parameters takes its place: somebody has built it anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import torch
+from torch import nn
+
+AGAIN = 10  # steps after which parameters that have had no gradient yet are looked at again
+FRAMES = 16  # of the call stack that a gradient scaler is looked for in
+
+
+class Optimizers:
+    """The optimizers of one model, `names` being those of its parameters by id."""
+
+    def __init__(self, main: torch.optim.Optimizer, names: dict[int, str]):
+        self.main = main
+        self._names, self._others = names, []
+        self._foreign: WeakSet[torch.optim.Optimizer] = WeakSet()
+        self._waiting: WeakKeyDictionary[torch.optim.Optimizer, list[nn.Parameter]] = WeakKeyDictionary()
+        self._resumed = WeakSet([main] if main.state else [])
+        self._first_count: tuple[float, int] | None = None
+
+    @property
+    def all(self) -> list[torch.optim.Optimizer]:
+        """All that have been seen, the main one first."""
+        return [self.main, *self._others]
+
+    def owns(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Return whether an optimizer that steps moves parameters of the model."""
+        if optimizer is self.main or optimizer in self._others:
+            return True
+        if optimizer in self._foreign:
+            return False
+        ours = {id(p) for p in parameters_of(optimizer)} & self._names.keys()
+        if not ours:
+            self._foreign.add(optimizer)
+        elif not ours.isdisjoint(map(id, parameters_of(self.main))):
+            self.main = optimizer
+        else:
+            self._others = [
+                other for other in self._others if ours.isdisjoint(map(id, parameters_of(other)))
+            ] + [optimizer]
+        return bool(ours)
+
+    def rates(self) -> dict[str, float]:
+        """Return the learning rate of every group that has one; a second optimizer's are “1.0”, “1.1”, …"""
+        rates = {}
+        for number, optimizer in enumerate((self.main, *self._others) if self._others else (self.main,)):
+            for index, group in enumerate(optimizer.param_groups):
+                rate = group.get("lr")
+                if rate is not None:
+                    name = str(group.get("name", index))
+                    name = f"{number}.{name}" if number else name
+                    rates[name if name not in rates else f"{name}.{index}"] = float(rate)
+        return rates
+
+    # ------------------------------------------------------------------ who learns
+
+    def note_gradients(self, optimizer: torch.optim.Optimizer, step: int, closely: int) -> None:
+        """Note, as an optimizer steps, which parameters have had no gradient so far."""
+        if step < closely:
+            looked_at = self._waiting.get(optimizer) if step else None
+            looked_at = parameters_of(optimizer) if looked_at is None else looked_at
+        elif step % AGAIN or not (looked_at := self._waiting.get(optimizer)):
+            return
+        self._waiting[optimizer] = [parameter for parameter in looked_at if parameter.grad is None]
+
+    def frozen(self, model: nn.Module, sure: bool) -> list[str]:
+        """Return the names of parameters that do not learn; those without a gradient only when `sure`."""
+        held = {id(parameter) for optimizer in self.all for parameter in parameters_of(optimizer)}
+        waiting = {
+            id(parameter)
+            for optimizer, parameters in self._waiting.items()
+            for parameter in parameters
+            if optimizer in self._resumed or parameter not in optimizer.state  # moved between two looks
+        }
+        return [
+            self._names[id(parameter)]
+            for parameter in model.parameters()
+            if id(parameter) in self._names
+            and not _is_table_of_sines(parameter)
+            and (
+                not parameter.requires_grad
+                or id(parameter) not in held
+                or (sure and id(parameter) in waiting)
+            )
+        ]
+
+    # ------------------------------------------------------------------ what they hold
+
+    def decaying(self) -> dict[str, list[str]]:
+        """Return the names of vectors that decay and of matrices that do not, if they learn."""
+        found: dict[str, list[str]] = {"vectors": [], "matrices_without": []}
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                decay = _number(group.get("weight_decay"))
+                for parameter in group["params"]:
+                    name = self._names.get(id(parameter))
+                    if name is None or not parameter.requires_grad:
+                        continue
+                    if parameter.ndim < 2 and decay > 0:
+                        found["vectors"].append(name)
+                    if parameter.ndim >= 2 and decay == 0:
+                        found["matrices_without"].append(name)
+        return found
+
+    @property
+    def weight_decay(self) -> float:
+        """The largest of any group."""
+        groups = [group for optimizer in self.all for group in optimizer.param_groups]
+        return max(_number(group.get("weight_decay")) for group in groups)
+
+    @property
+    def climbs(self) -> bool:
+        """Whether the loss is maximised."""
+        return any(group.get("maximize") for group in self.main.param_groups)
+
+    def counted(self, steps: int) -> float | None:
+        """Return how many steps the main optimizer has counted, for each of `steps` that were seen.
+
+        None where it keeps no count, and at first, when there is none yet to compare with: an optimizer may
+        let its first step pass.
+        """
+        states = [state for state in self.main.state.values() if isinstance(state, dict) and "step" in state]
+        if not states:
+            return None
+        count = max(float(state["step"]) for state in states[:8])
+        if self._first_count is None:
+            self._first_count = (count, steps)
+        first, at = self._first_count
+        return (count - first) / (steps - at) if steps > at else None
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Return the parameters of all groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def calling_scaler() -> torch.amp.GradScaler | None:
+    """Return the gradient scaler that makes the step that is going on, if one does."""
+    frame = sys._getframe(1)
+    for _ in range(FRAMES):
+        if frame is None:
+            return None
+        if isinstance(found := frame.f_locals.get("self"), torch.amp.GradScaler):
+            return found
+        frame = frame.f_back
+    return None
+
+
+def skipped(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether a step that was made did nothing, its scaled gradient having overflowed."""
+    found = getattr(optimizer, "found_inf", None)  # set by the scaler for optimizers that unscale themselves
+    return found is not None and bool(found)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float | torch.Tensor) else 0.0
+
+
+def _is_table_of_sines(parameter: nn.Parameter) -> bool:
+    """Return whether it is a fixed table of sines and cosines, whose squares add up to half of its width."""
+    if parameter.requires_grad or parameter.ndim != 2:
+        return False
+    squares = parameter.detach().float().square().sum(-1)
+    return torch.allclose(squares, torch.full_like(squares, parameter.shape[1] / 2), rtol=1e-3)
