@@ -11,7 +11,7 @@ clock        a question's time, which stands still while the machine keeps it wa
 sandbox      what the machine allows: namespaces, Landlock, seccomp, limits; `system` holds the system calls
 apart        calls an answer in a process of its own and brings back plain data
 zygote       imports everything once, then forks a sandboxed process for every question
-workshop     the judge's handle on the zygote
+workshop     the judge's handle on the zygote; `scratch` is its temporary folder
 judge        draws cases, sends them, judges what comes back
 classroom    a whole assignment: results that survive a kill, one writer to the gradebook
 team         who grades: the cores of this machine, or (`cluster`) the machines of a Dask cluster

@@ -1,7 +1,7 @@
 """What keeps a learner's code in: the strongest of what this machine allows.
 
     level = strongest()            # "namespaces", "landlock" or "none"
-    room = Room(level, folders)
+    room = Room(level, folders, scratch)
     room.enter()                   # in the zygote, once, after every import and before any learner's code
     pid = room.fork()              # a question: first process of its own process table
     room.confine(...)              # in the process that runs learner code: no way back
@@ -76,7 +76,7 @@ class Room:
 
     level: str
     readable: list[str]
-    scratch: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="grade-"))
+    scratch: str
     root: bool = field(default_factory=lambda: _may_become_others())  # learner code runs as nobody's user
     count: int = 0
     own_table: int = -1
@@ -218,7 +218,7 @@ def strongest() -> str:
 
 def _try_out() -> str:
     for level in LEVELS[:-1]:
-        folder = tempfile.mkdtemp(prefix="grade-")
+        folder = tempfile.mkdtemp(prefix="sandbox-")
         pid = os.fork()
         if pid == 0:
             try:

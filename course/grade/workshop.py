@@ -12,11 +12,9 @@ import itertools
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from course.grade.cells import names_of
 from course.grade.clock import Clock
 from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
+from course.grade.scratch import claim, release
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
 
@@ -61,7 +60,7 @@ class Workshop:
         marked = re.findall(_SETUP, (lesson.folder / "lesson.py").read_text(encoding="utf-8"), re.MULTILINE)
         self.setup = [cell.source for cell in release.cells if cell.id in marked]
         self.given = set().union(*(names_of(cell)[0] for cell in self.setup))
-        self.scratch = tempfile.mkdtemp(prefix="grade-")
+        self.scratch, self._claim = claim()
         self._lock = threading.Lock()
         self._numbers = itertools.count()
 
@@ -108,7 +107,7 @@ class Workshop:
             self.process.kill()
             self.process.wait()
         self._log.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        release(self.scratch, self._claim)
 
     def keys(self, check: object) -> frozenset[str] | None:
         """The parts of a case that the check's probe reads."""
