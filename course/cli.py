@@ -24,7 +24,7 @@ from minigpt.messages import LANGUAGES, nearest
 COMMANDS = {"build": "cli", "check": "cli", "grade": "grade", "export": "grade", "site": "site"}
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """argparse, but a wrong command line is one sentence in the user's language."""
 
     def __init__(self, **settings):
@@ -70,8 +70,8 @@ def _run(words: list[str]) -> int:
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
     """Return the parser for these words; only the command that they name knows its options."""
-    parser = _Parser(prog="course", description=message("cli.course"))
-    _add_language(parser)
+    parser = Parser(prog="course", description=message("cli.course"))
+    add_language(parser)
     commands = parser.add_subparsers(required=True, metavar=message("cli.command"))
     asked = next((word for word in words if word in COMMANDS), None)
     for name, area in COMMANDS.items():
@@ -80,12 +80,13 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         command.add_argument("lessons", nargs="*", metavar=message("cli.lesson"), help=message("cli.lessons"))
         if name == asked:
             _add_options(command, name)
-        _add_language(command)
+        add_language(command)
     return parser
 
 
-def _add_language(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("cli.lang"))
+def add_language(parser: argparse.ArgumentParser, text: str | None = None) -> None:
+    """Let the help tell of --lang; `minigpt.command_line.answer` has read it already."""
+    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=text or message("cli.lang"))
 
 
 def _add_options(command: argparse.ArgumentParser, name: str) -> None:

@@ -17,10 +17,11 @@ import signal
 import socket
 import sys
 
-from course.landing import write_pages
+from course.cli import Parser, add_language
 from course.lesson import ROOT
 from course.messages import CourseError, message
-from minigpt.messages import LANGUAGES, language, nearest, use_language
+from minigpt.command_line import answer
+from minigpt.messages import language
 
 DEFAULT_PORT = 8888  # JupyterLab's own
 SETTINGS = ROOT / "course" / "landing"
@@ -30,13 +31,12 @@ KERNEL_SETTINGS = 'c = get_config()\nc.InteractiveShellApp.extensions = ["course
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until Ctrl-C; return the exit status: 0, or 2 after a sentence about what is wrong."""
-    try:
-        options = _parse(arguments)
-        use_language(options.lang)
-        return serve(port=options.port, browser=not options.no_browser)
-    except CourseError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answer(_run, sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(words: list[str]) -> int:
+    options = _parse(words)
+    return serve(port=options.port, browser=not options.no_browser)
 
 
 def serve(port: int | None, browser: bool) -> int:
@@ -49,6 +49,8 @@ def serve(port: int | None, browser: bool) -> int:
     """
     if port is not None:
         _require_free(port)
+    from course.landing import write_pages  # takes seconds to import, in which Ctrl-C shall work
+
     page = write_pages(ROOT)[language()]
     os.environ.update(_private_folders())
     os.chdir(ROOT)  # where the settings say that the log goes
@@ -74,25 +76,17 @@ def serve(port: int | None, browser: bool) -> int:
     return 0
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m course.learn", description=message("learn.description"))
-    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("learn.help-lang"))
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = Parser(prog="python -m course.learn", description=message("learn.description"))
+    add_language(parser, message("learn.help-lang"))
     parser.add_argument("--no-browser", action="store_true", help=message("learn.help-no-browser"))
     parser.add_argument("--port", metavar="N", help=message("learn.help-port", port=DEFAULT_PORT))
-    parser.error = _refuse
-    options = parser.parse_args(arguments)
-    if options.lang not in (None, *LANGUAGES):
-        hint = nearest(options.lang, LANGUAGES)
-        raise CourseError("learn.unknown-language", given=options.lang, known=", ".join(LANGUAGES), hint=hint)
+    options = parser.parse_args(words)
     if options.port is not None:
         if not options.port.isdecimal() or not 1 <= int(options.port) <= 65535:
             raise CourseError("learn.port-not-one", given=options.port)
         options.port = int(options.port)
     return options
-
-
-def _refuse(reason: str) -> None:
-    raise CourseError("learn.arguments", reason=reason)
 
 
 def _announce(address: str, port: int, wanted: int | None) -> None:

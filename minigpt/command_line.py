@@ -34,6 +34,8 @@ def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", 
             use_language(language)
         code = work(rest)
         sys.stdout.flush()
+    except SystemExit as stop:  # argparse, after --help and after what it refuses
+        code = stop.code
     except MiniGPTError as error:
         code = _stop(prefix + str(error), unusable)
     except KeyboardInterrupt:

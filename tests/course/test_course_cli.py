@@ -6,10 +6,7 @@ from course import cli, lesson
 
 
 def run(capsys, *arguments):
-    try:
-        status = cli.main(list(arguments))
-    except SystemExit as stop:
-        status = stop.code
+    status = cli.main(list(arguments))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 

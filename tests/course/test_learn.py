@@ -68,7 +68,8 @@ def test_port_asked_for_and_taken_is_refused_in_one_sentence(taken_port: int, co
         (["--port", "http"], "“http” is not a port"),
         (["--lang", "sp"], "Did you mean “es”?"),
         (["--browser"], "--browser"),
-        (["--port"], "--port"),
+        (["--prot", "3"], "Did you mean “--port”?"),
+        (["--port"], "python -m course.learn --help"),
     ],
 )
 def test_what_is_no_argument_is_refused_in_one_sentence(arguments: list[str], said: str, capsys):

@@ -163,13 +163,10 @@ def test_stopping_early_is_told(command, tmp_path):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_help_explains_every_setting_with_its_default(capsys, language):
-    from minigpt.cli import main
-
-    with pytest.raises(SystemExit) as caught:
-        main(["train", "--help", "--lang", language])
-    text = " ".join(capsys.readouterr().out.split())
-    assert caught.value.code == 0
+def test_help_explains_every_setting_with_its_default(command, language):
+    answer = command("train", "--help", "--lang", language)
+    text = " ".join(answer.out.split())
+    assert answer.code == 0
     assert "--lr-max" in text and f"{Config().lr_max})" in text and "MINIGPT_LANG" in text
     headings = {"en": ("usage: minigpt train [options]", "show this help"), "es": ("uso: minigpt", "muestra")}
     assert all(heading in text for heading in headings[language])
