@@ -65,7 +65,8 @@ class ModelHooks:
         self.knows_vocabulary = any(
             parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
         )
-        self._looking = True  # until the first step has shown where the logits are made
+        self._looking = True  # until the first step has shown where the logits are made,
+        self._returned = True  # and whether they are taken from what the model returns
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
@@ -92,6 +93,7 @@ class ModelHooks:
     def settle(self, source: nn.Module) -> None:
         """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
         self._looking, self._called, self._call = False, None, None
+        self._returned = source is self.language_model
         for module in [module for module in self._heads if module is not source]:
             self._heads.pop(module).remove()
 
@@ -155,6 +157,8 @@ class ModelHooks:
         if self._asleep or not torch.is_grad_enabled():
             return
         self.loss = getattr(output, "loss", None)
+        if not self._returned:
+            return
         logits = self._logits_in(output)
         known = any(made is logits for made, _ in self._offered)
         if logits is not None and logits.requires_grad and not known:

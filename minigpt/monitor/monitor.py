@@ -19,14 +19,13 @@ from minigpt.monitor.gradients import Gradients, Leftovers
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
+from minigpt.monitor.records import Records
 from minigpt.run_writer import RunWriter, describe_run
 from minigpt.stability import Walk, check
 from minigpt.stability.optimizer import STEPS
 
 LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
 EVERY = 100  # steps after which the optimizer's count is looked at again
-CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
-WAIT = 0.1  # seconds that finished steps may wait to be written together, and for a GPU to know their figures
 MOST_ASKED = 20_000  # steps of a schedule that are written down
 
 
@@ -86,15 +85,10 @@ class Monitor:
         self._reset_step()
         self._stepping: torch.optim.Optimizer | None = None  # the optimizer that makes a step just now,
         self._depth = 0  # and its calls of `step` within each other
-        self._pending: dict[str, Any] | None = None  # a step that waits for its loss
-        self._losses: list[Tensor | float] = []
-        self._finished: list[tuple[dict[str, Any], list[Tensor | float]]] = []  # steps with their losses
-        self._written_at = 0.0
         self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
-        self._accumulation, self._shares_add_up = 1, False
+        self._accumulation = 1
         self._counted: float | None = None
-        self._clip_norms: list[float] = []
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -105,6 +99,7 @@ class Monitor:
         if self._off:
             return self
         self.writer = RunWriter(self.run_dir)
+        self._records = Records(self.writer, self._first_step, self._sign)
         self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient, self._give_up)
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._gradients = Gradients(self.model.parameters(), self._after_backward, self._give_up)
@@ -129,13 +124,14 @@ class Monitor:
 
     def __exit__(self, *_error: object) -> None:
         if not self._off:
-            try:
-                self._finish()
-                self._write()
-                self._write_rehearsal()
-            except Exception as error:
-                self._give_up(error)
+            self._guarded(self._write_all)
+        if not self._off:
             self._stop()
+
+    def _write_all(self) -> None:
+        self._records.finish()
+        self._records.write()
+        self._write_rehearsal()
 
     def _stop(self) -> None:
         """Take every hook away and close the run directory."""
@@ -150,6 +146,12 @@ class Monitor:
             self._stop()
             warnings.warn(message("monitor.gave-up", error=f"{type(error).__name__}: {error}"), stacklevel=2)
 
+    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self._give_up(error)
+
     def step(self, loss: Tensor | float | None = None, **more: float) -> None:
         """Note the loss of this turn of the loop, once a micro-batch or once an optimizer step.
 
@@ -157,34 +159,29 @@ class Monitor:
             loss: a scalar; None takes it from the model's output, where that has one.
             more: other figures of this step, such as `val_loss`.
         """
-        if self._off:
-            return
-        try:
-            self._note_loss(loss, more)
-        except Exception as error:
-            self._give_up(error)
+        if not self._off:
+            self._guarded(self._note_loss, loss, more)
 
     def _note_loss(self, loss: Tensor | float | None, more: dict[str, float]) -> None:
         self._stepping = None  # also after a step or a backward pass that was broken off by an error
         self._gradients.forget()
         loss = self._hooks.loss if loss is None else loss
         if loss is not None:
-            self._losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
-        if self._pending is not None:
-            self._pending |= more
-            self._finish()
+            self._records.note_loss(loss)
+        if self._records.waiting:
+            self._records.note(more)
         else:
             self._more |= more
 
     def note(self, **figures: float) -> None:
         """Note figures that came after their step was written, such as `val_loss`: they join that step."""
         if not self._off and self.steps:
-            try:
-                self._finish()
-                self._write()
-                self.writer.metric({"step": self.steps - 1} | figures)
-            except Exception as error:
-                self._give_up(error)
+            self._guarded(self._note_figures, figures)
+
+    def _note_figures(self, figures: dict[str, float]) -> None:
+        self._records.finish()
+        self._records.write()
+        self.writer.metric({"step": self.steps - 1} | figures)
 
     def check(self, whole: bool = False) -> Walk:
         """Walk the stability check over what was seen so far.
@@ -193,9 +190,7 @@ class Monitor:
             RunError: no optimizer step was seen yet; also in every process but the first.
         """
         if not self._off:
-            self._finish()
-            self._write()
-            self._write_rehearsal()
+            self._write_all()
         return check(self.run_dir, whole)
 
     def _reset_step(self) -> None:
@@ -210,8 +205,8 @@ class Monitor:
         self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
     ) -> None:
         """A backward pass has come to some logits."""
-        if self._pending is not None:
-            self._finish()
+        if self._records.waiting:
+            self._records.finish()
         self._gradients.call_at_the_end()
         if ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
             self._new_tokens += ids.numel()
@@ -273,11 +268,11 @@ class Monitor:
         if skipped(optimizer):
             self._reset_step()
             return
-        self._finish()
+        self._records.finish()
         if not self._twin.done:
             self._twin.after()
         now = time.perf_counter()
-        self._pending = {
+        record = {
             "step": self.steps,
             "grad_norm": self._norm,
             "before_clip": self._before_clip,
@@ -288,7 +283,7 @@ class Monitor:
             **self._more,
         }
         if self._tokens:
-            self._pending["tokens"] = self._tokens
+            record["tokens"] = self._tokens
         self._last = now
         if self.steps == 0:
             self._end_first_step()
@@ -299,10 +294,8 @@ class Monitor:
         self.steps += 1
         if self.steps <= STEPS or self.steps % EVERY == 0:
             self._counted = self._optimizers.counted(self.steps)
-        micros = self._pending["micros"]
         self._reset_step()
-        if len(self._losses) >= micros:
-            self._finish()
+        self._records.end_step(record)
         if self.steps == STEPS:
             self._write_rehearsal()
 
@@ -316,40 +309,6 @@ class Monitor:
             self._hooks.settle(first.source)
 
     # ------------------------------------------------------------------ writing
-
-    def _finish(self) -> None:
-        """Take the losses given so far for those of the step that waits for some."""
-        if self._pending is not None:
-            self._finished.append((self._pending, self._losses))
-            self._pending, self._losses = None, []
-        if time.perf_counter() - self._written_at > WAIT:
-            self._write()
-
-    def _write(self) -> None:
-        """Write every finished step; only here is a GPU waited for."""
-        records = [self._record(step, [float(loss) for loss in losses]) for step, losses in self._finished]
-        self._finished = []
-        self.writer.metric(*records)
-        self._written_at = time.perf_counter()
-
-    def _record(self, record: dict[str, Any], losses: list[float]) -> dict[str, Any]:
-        micros = record.pop("micros")
-        if record["step"] == 0:
-            self._shares_add_up = self._first_step.shares_add_up([self._sign * loss for loss in losses])
-        if losses:
-            record["loss"] = self._sign * sum(losses) * (1 if self._shares_add_up else 1 / len(losses))
-            if self._shares_add_up:
-                record["loss"] *= micros / len(losses)
-        before, after = record.pop("before_clip"), record.pop("after_clip")
-        if record["grad_norm"] is None:
-            del record["grad_norm"]
-        else:
-            record["grad_norm"] = float(record["grad_norm"])
-            factor = float(after) / float(before) if before is not None and float(before) > 0 else 1.0
-            record["clipped"] = factor < CLIPPED
-            if record["clipped"]:
-                self._clip_norms.append(factor * record["grad_norm"])
-        return record
 
     def _write_rehearsal(self) -> None:
         """Write what was learnt of the loop's parts, unless nothing is new."""
@@ -370,8 +329,8 @@ class Monitor:
             record |= {"first_updates": self._twin.ratios, "betas": self._twin.betas}
         if self._twin.downhill is not None:
             record["downhill"] = self._twin.downhill
-        if self._clip_norms:
-            record["clip_norm"] = sorted(self._clip_norms)[len(self._clip_norms) // 2]
+        if (clip_norm := self._records.clip_norm) is not None:
+            record["clip_norm"] = clip_norm
         if self._schedule:
             record["schedule"] = self._asked()
         if record != self._written:
@@ -385,6 +344,6 @@ class Monitor:
         for step in steps:
             try:
                 rates.append(float(self._schedule(step)))
-            except (LookupError, ValueError, ArithmeticError):
-                break  # it ends where the run ends
+            except Exception:  # whatever a function that is not ours raises where the run ends
+                break
         return list(steps)[: len(rates)], rates
