@@ -117,13 +117,13 @@ def _evaluated(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 class VerbClasses:
-    """The loss on the validation cells of §A13, apart for regular and irregular verbs."""
+    """The loss on the validation cells of the verb table, apart for regular and irregular verbs."""
 
     def __init__(self, data: Data, context: int, device: torch.device | str = "cpu"):
         """Lay the cells side by side: each a row from line break to line break, padded with line breaks."""
-        from minigpt.corpus import a13_cells
+        from minigpt.corpus import table_cells
 
-        cells = [cell for cell in a13_cells() if cell.item.side == "validation"]
+        cells = [cell for cell in table_cells() if cell.item.side == "validation"]
         newline = data.tokenizer.newline
         rows = [[newline, *data.tokenizer.encode(str(cell)), newline][: context + 1] for cell in cells]
         longest = max(map(len, rows))

@@ -1,4 +1,4 @@
-"""Is what a trained model writes right? Conjugations of §A13, and freely sampled lines.
+"""Is what a trained model writes right? Conjugations of the verb table, and freely sampled lines.
 
 sampler = Sampler.load("experiments/first")
 shares = score_cells(sampler.lines)             # completes "yo trabajo /" to "yo trabajo / I work"
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from minigpt.corpus import Cell, a13_cells
+from minigpt.corpus import Cell, table_cells
 from minigpt.corpus.grammar import Item, pairs
 from minigpt.corpus.lexicon import FORMS, verbs
 from minigpt.corpus.spanish import SURFACES, verb_group
@@ -53,13 +53,13 @@ def score_cells(
 
     Args:
         complete: takes prompts and returns each with the rest of its line, as `Sampler.lines` does.
-        cells: correct cells; all 360 of §A13 by default.
+        cells: correct cells; all 360 of the verb table by default.
 
     Returns:
         Shares under `all`; `regular` and `irregular` (in English); `train` and `validation` (the side on
         which the cell's line lies, so that `validation` tells what was learnt, not memorised).
     """
-    cells = a13_cells() if cells is None else cells
+    cells = table_cells() if cells is None else cells
     lines = complete([prompt(cell) for cell in cells])
     scored = [(cell, line.strip() == str(cell)) for cell, line in zip(cells, lines, strict=True)]
     groups: dict[str, Callable[[Cell], bool]] = {

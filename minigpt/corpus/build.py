@@ -1,7 +1,7 @@
 """Write the corpus: `python -m minigpt.corpus.build` (`--check` compares and writes nothing).
 
     train.txt, validation.txt   one pair a line, in the order of the lines' hashes
-    a13.tsv                     the 360 cells of §A13, correct and mis-conjugated
+    verb_table.tsv              the 360 cells of the verb table, correct and mis-conjugated
     tokenizer.json              512-token byte-level BPE learnt on train.txt
     manifest.json               counts, and the SHA-256 of each file
 
@@ -18,7 +18,7 @@ from collections import Counter
 from itertools import zip_longest
 from pathlib import Path
 
-from minigpt.corpus import a13
+from minigpt.corpus import verb_table
 from minigpt.corpus.grammar import Item, Pair, digest, items, pairs
 from minigpt.corpus.lexicon import verbs
 from minigpt.corpus.loading import FOLDER, MANIFEST, SIDES, sha256
@@ -26,29 +26,29 @@ from minigpt.messages import message
 from minigpt.tokenizer import Tokenizer
 
 VOCAB_SIZE = 512
-LINES_PER_ITEM_A13 = 2  # besides its §A13 cell
+LINES_PER_TABLE_ITEM = 2  # besides its cell of the verb table
 OTHER_ITEMS_ONE_IN = 2  # of the other verbs' items, so that the text stays under a megabyte
 
 
 def chosen(item: Item) -> list[Pair]:
-    """Return the pairs of an item that the corpus takes, the bare §A13 ones first.
+    """Return the pairs of an item that the corpus takes, the bare ones of the verb table first.
 
     The rest alternate between those with and without a complement and a time expression, so that the few
     lines of an item differ in shape.
     """
-    a13_verb = verbs()[item.verb].a13
-    if not a13_verb and digest(f"taken|{item}") % OTHER_ITEMS_ONE_IN:
+    in_table = verbs()[item.verb].in_table
+    if not in_table and digest(f"taken|{item}") % OTHER_ITEMS_ONE_IN:
         return []
     available = pairs(item)
     bare = [pair for pair in available if not pair.has_complement and not pair.has_time]
-    always = bare if a13_verb and item.form == "affirmative" else []
+    always = bare if in_table and item.form == "affirmative" else []
     shapes: dict[tuple[bool, bool], list[Pair]] = {}
     for pair in sorted(available, key=lambda pair: digest(str(pair))):
         if pair not in always:
             shapes.setdefault((pair.has_complement, pair.has_time), []).append(pair)
     order = sorted(shapes, key=lambda shape: digest(f"{shape}|{item}"))
     ranked = [pair for round_ in zip_longest(*(shapes[shape] for shape in order)) for pair in round_ if pair]
-    return always + ranked[: LINES_PER_ITEM_A13 if a13_verb else 1]
+    return always + ranked[: LINES_PER_TABLE_ITEM if in_table else 1]
 
 
 def make_texts() -> tuple[dict[str, str], Counter]:
@@ -66,15 +66,15 @@ def make_texts() -> tuple[dict[str, str], Counter]:
 def write(folder: Path) -> None:
     """Write every file of the corpus into `folder`."""
     texts, item_counts = make_texts()
-    cells = a13.make_cells()
+    cells = verb_table.make_cells()
     for side, text in texts.items():
         (folder / f"{side}.txt").write_text(text, encoding="utf-8", newline="\n")
-    (folder / "a13.tsv").write_text(a13.to_tsv(cells), encoding="utf-8", newline="\n")
+    (folder / "verb_table.tsv").write_text(verb_table.to_tsv(cells), encoding="utf-8", newline="\n")
     tokenizer = Tokenizer.train(texts["train"], VOCAB_SIZE)
     tokenizer.save(folder / "tokenizer.json")
     manifest = {
         "verbs": len(verbs()),
-        "a13_cells": len(cells) // 2,
+        "table_cells": len(cells) // 2,
         "sides": {
             side: {
                 "items": item_counts[side],
@@ -89,7 +89,7 @@ def write(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-WRITTEN = ("train.txt", "validation.txt", "a13.tsv", "tokenizer.json", MANIFEST)
+WRITTEN = ("train.txt", "validation.txt", "verb_table.tsv", "tokenizer.json", MANIFEST)
 
 
 def differing(folder: Path = FOLDER) -> list[str]:

@@ -80,7 +80,7 @@ def pairs(item: Item) -> tuple[Pair, ...]:
 
 
 def cell(verb: str, surface: str, person: str) -> Pair:
-    """Return the bare affirmative pair, as in §A13: "yo trabajo / I work" (3sg: él)."""
+    """Return the bare affirmative pair, as in the verb table: "yo trabajo / I work" (3sg: él)."""
     return _pair(
         verbs()[verb], Item(verb, surface, person, "affirmative"), of_person(person)[0], None, None, None, ""
     )
@@ -125,7 +125,7 @@ def _complements(verb: Verb, item: Item, ask: Ask | None) -> Iterator[Complement
     if (
         asked in ("what", "where", "whereto", "with")
         or verb.bare
-        or (verb.a13 and item.form == "affirmative")
+        or (verb.in_table and item.form == "affirmative")
     ):
         yield None
     if asked in ("what", "where", "whereto", "with"):

@@ -87,7 +87,7 @@ class Verb:
     bare: bool
     asks: tuple[Ask, ...]
     complements: tuple[Complement, ...]
-    a13: bool
+    in_table: bool
     regular: bool  # in English
 
 
@@ -148,7 +148,7 @@ def _ask(token: str) -> Ask:
     return Ask(kind, spanish.replace("_", " ") or default_spanish, english, stranded)
 
 
-def _verb(spanish: str, entry: dict, groups: dict[str, str], a13: bool) -> Verb:
+def _verb(spanish: str, entry: dict, groups: dict[str, str], in_table: bool) -> Verb:
     parts = tuple(entry["english"].split())
     forms = {name: tuple(entry[name].split()) if name in entry else None for name in ("present", "past")}
     complements = (
@@ -174,7 +174,7 @@ def _verb(spanish: str, entry: dict, groups: dict[str, str], a13: bool) -> Verb:
         bare=bool(entry.get("bare", False)),
         asks=tuple(_ask(token) for token in entry.get("asks", "").split()),
         complements=tuple(complements),
-        a13=a13,
+        in_table=in_table,
         regular=len(parts) == 1,
     )
 
@@ -185,11 +185,11 @@ def _read(name: str):
 
 @lru_cache(maxsize=1)
 def verbs() -> dict[str, Verb]:
-    """Return every verb by its Spanish infinitive, those of §A13 first."""
+    """Return every verb by its Spanish infinitive, those of the verb table first."""
     groups = _read("groups")
     return {
-        spanish: _verb(spanish, entry, groups, a13=file == "a13")
-        for file in ("a13", "ar", "er_ir")
+        spanish: _verb(spanish, entry, groups, in_table=file == "verb_table")
+        for file in ("verb_table", "ar", "er_ir")
         for spanish, entry in _read(file).items()
     }
 

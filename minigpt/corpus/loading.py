@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from minigpt.corpus.a13 import Cell, read_cells
+from minigpt.corpus.verb_table import Cell, read_cells
 from minigpt.messages import MiniGPTError
 
 FOLDER = Path(__file__).parent
@@ -52,13 +52,13 @@ def load_corpus() -> Corpus:
     )
 
 
-def a13_cells(label: str | None = "correct") -> list[Cell]:
-    """Return the 360 cells of §A13 with this label (correct or mis-conjugated), or all 720 rows for None.
+def table_cells(label: str | None = "correct") -> list[Cell]:
+    """Return the 360 cells with this label (correct or mis-conjugated), or all 720 rows for None.
 
     Raises:
         MiniGPTError: the table is missing, or is not the one in the manifest.
     """
-    return [cell for cell in read_cells(_verified("a13.tsv")) if label in (None, cell.label)]
+    return [cell for cell in read_cells(_verified("verb_table.tsv")) if label in (None, cell.label)]
 
 
 @lru_cache(maxsize=1)

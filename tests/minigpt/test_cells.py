@@ -3,11 +3,11 @@
 import pytest
 
 from minigpt.cells import Share, Verdict, judge, prompt, score_cells, score_lines
-from minigpt.corpus import a13_cells, load_corpus
+from minigpt.corpus import load_corpus, table_cells
 
 
 def test_a_model_that_knows_all_and_one_that_knows_nothing():
-    answers = {prompt(cell): str(cell) for cell in a13_cells()}
+    answers = {prompt(cell): str(cell) for cell in table_cells()}
     assert all(
         share.value == 1 for share in score_cells(lambda prompts: [answers[p] for p in prompts]).values()
     )
@@ -15,20 +15,20 @@ def test_a_model_that_knows_all_and_one_that_knows_nothing():
 
 
 def test_groups_add_up_and_tell_classes_and_sides_apart():
-    answers = {prompt(cell): str(cell) for cell in a13_cells() if cell.verb_class == "regular"}
+    answers = {prompt(cell): str(cell) for cell in table_cells() if cell.verb_class == "regular"}
     shares = score_cells(lambda prompts: [answers.get(p, p) for p in prompts])
     assert (shares["regular"].value, shares["irregular"].value) == (1, 0)
     assert str(shares["all"]) == "216/360"
     assert shares["train"].of + shares["validation"].of == 360
     assert shares["train"].right + shares["validation"].right == 216
-    seen = {prompt(cell): str(cell) for cell in a13_cells() if cell.item.side == "train"}
+    seen = {prompt(cell): str(cell) for cell in table_cells() if cell.item.side == "train"}
     shares = score_cells(lambda prompts: [seen.get(p, p) for p in prompts])
     assert (shares["train"].value, shares["validation"].value) == (1, 0)
 
 
 def test_every_line_of_the_corpus_is_correct_and_no_mis_conjugated_cell_is():
     assert score_lines(load_corpus().validation.splitlines()).value == 1
-    wrong = [str(cell) for cell in a13_cells("mis-conjugated")]
+    wrong = [str(cell) for cell in table_cells("mis-conjugated")]
     assert score_lines(wrong) == Share(0, 360)
 
 

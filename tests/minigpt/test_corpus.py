@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from minigpt.corpus import MISTAKES, a13_cells, build, load_corpus, loading
+from minigpt.corpus import MISTAKES, build, load_corpus, loading, table_cells
 from minigpt.corpus.grammar import Item, items, pairs
 from minigpt.corpus.lexicon import verbs
 from minigpt.messages import MiniGPTError
@@ -36,8 +36,8 @@ def test_check_names_what_differs(tmp_path, monkeypatch, capsys):
     for name in build.WRITTEN:
         shutil.copy(loading.FOLDER / name, tmp_path)
     (tmp_path / "train.txt").write_text("yo trabajas / I work\n", encoding="utf-8")
-    (tmp_path / "a13.tsv").unlink()
-    assert build.differing(tmp_path) == ["train.txt", "a13.tsv"]
+    (tmp_path / "verb_table.tsv").unlink()
+    assert build.differing(tmp_path) == ["train.txt", "verb_table.tsv"]
     monkeypatch.setattr(build, "differing", lambda: ["train.txt"])
     assert build.main(["--check"]) == 1
     assert "train.txt" in capsys.readouterr().out
@@ -78,24 +78,24 @@ def test_all_lines_of_an_item_lie_on_its_side(sides, item_of):
     assert 0.08 < share < 0.12
 
 
-def test_a13_is_whole():
-    cells = a13_cells()
+def test_the_verb_table_is_whole():
+    cells = table_cells()
     assert len(cells) == len({(cell.verb, cell.surface, cell.person) for cell in cells}) == 20 * 6 * 3
     assert {cell.verb for cell in cells if cell.verb_class == "regular"} == set(REGULAR)
     assert {cell.verb for cell in cells if cell.verb_class == "irregular"} == set(IRREGULAR)
     assert len({cell.spanish for cell in cells}) == 360  # a prompt has one answer
 
 
-def test_a13_correct_cells_are_in_the_text_and_the_others_are_not(sides):
+def test_the_verb_table_correct_cells_are_in_the_text_and_the_others_are_not(sides):
     lines = {side: set(lines) for side, lines in sides.items()}
-    for cell in a13_cells():
+    for cell in table_cells():
         assert str(cell) in lines[cell.item.side]
     everything = lines["train"] | lines["validation"]
-    assert not everything & {str(cell) for cell in a13_cells("mis-conjugated")}
+    assert not everything & {str(cell) for cell in table_cells("mis-conjugated")}
 
 
 def test_mis_conjugated_cells_have_one_wrong_side_and_a_known_mistake():
-    rows = a13_cells(None)
+    rows = table_cells(None)
     assert len(rows) == 720
     for right, wrong in zip(rows[::2], rows[1::2], strict=True):
         assert (right.verb, right.surface, right.person) == (wrong.verb, wrong.surface, wrong.person)
@@ -159,7 +159,7 @@ def copied(tmp_path, monkeypatch):
     loading.manifest.cache_clear()
 
 
-@pytest.mark.parametrize(("name", "load"), [("train.txt", load_corpus), ("a13.tsv", a13_cells)])
+@pytest.mark.parametrize(("name", "load"), [("train.txt", load_corpus), ("verb_table.tsv", table_cells)])
 def test_a_changed_or_missing_file_is_named_with_the_remedy(copied, name, load):
     load()
     (copied / name).write_bytes((copied / name).read_bytes() + b"\n")

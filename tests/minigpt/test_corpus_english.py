@@ -3,7 +3,7 @@
 import pytest
 from lemminflect import getInflection
 
-from minigpt.corpus import a13_cells
+from minigpt.corpus import table_cells
 from minigpt.corpus.english import verb_parts
 from minigpt.corpus.lexicon import english_parts, verbs
 from minigpt.corpus.subjects import PERSONS
@@ -39,7 +39,7 @@ def test_mis_conjugated_english_is_no_form_of_the_verb():
     bases = {verb.base for verb in verbs().values()}
     pasts = {form for base in bases for form in forms(base, "VBD")}
     participles = {form for base in bases for form in forms(base, "VBN")}
-    for wrong in a13_cells("mis-conjugated"):
+    for wrong in table_cells("mis-conjugated"):
         if not wrong.mistake.startswith("en-"):
             continue
         subject, *words = wrong.english.split()

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from minigpt.corpus import a13_cells
+from minigpt.corpus import table_cells
 from minigpt.corpus.lexicon import verbs
 from minigpt.corpus.spanish import (
     SURFACES,
@@ -88,7 +88,7 @@ def test_mis_conjugated_spanish_is_no_form_of_any_verb(conjugate):
             for forms in conjugate(infinitive)[mood].values():
                 right.update(forms)
     seen = defaultdict(int)
-    for wrong in a13_cells("mis-conjugated"):
+    for wrong in table_cells("mis-conjugated"):
         if not wrong.mistake.startswith("es-") or wrong.verb == "like":
             continue
         seen[wrong.mistake] += 1
@@ -106,7 +106,7 @@ def test_mis_conjugated_spanish_is_no_form_of_any_verb(conjugate):
 
 def test_mis_conjugated_gustar_clashes_or_is_not_of_its_surface():
     """Gustar goes wrong in clitic, infinitive or participle: "a mí me gustas" is right (I like you)."""
-    for wrong in a13_cells("mis-conjugated"):
+    for wrong in table_cells("mis-conjugated"):
         if wrong.verb != "like" or not wrong.mistake.startswith("es-"):
             continue
         dative, clitic = wrong.spanish.split()[1:3]

@@ -1,10 +1,10 @@
-"""The 360 cells of §A13, each conjugated correctly and once mis-conjugated.
+"""The verb table of the course: 360 cells, each conjugated correctly and once mis-conjugated.
 
-20 verbs × 6 surfaces × 3 persons. `a13.tsv` has two rows a cell; `read_cells` reads them. A mis-conjugated
-row has one side wrong, and its mistake is one of `MISTAKES`; the prefix says in which language it is wrong.
-Every wrong form is no form at all of that verb beside that subject: the tests prove it with real conjugators.
-A verb is "regular" or "irregular" in English, as §A13 lists them; in Spanish jugar, querer and empezar are
-irregular too.
+20 verbs × 6 surfaces × 3 persons. `verb_table.tsv` has two rows a cell; `read_cells` reads them. A
+mis-conjugated row has one side wrong, and its mistake is one of `MISTAKES`; the prefix says in which language
+it is wrong. Every wrong form is no form at all of that verb beside that subject: the tests prove it with real
+conjugators. A verb is "regular" or "irregular" in English, as the lexicon says; in Spanish jugar, querer and
+empezar are irregular too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minigpt.corpus.lexicon import Verb, english_parts, verbs
 from minigpt.corpus.subjects import Subject, of_person
 
 PERSONS = ("1sg", "2sg", "3sg")
-FILE = Path(__file__).parent / "a13.tsv"
+FILE = Path(__file__).parent / "verb_table.tsv"
 
 MISTAKES = {
     "es-agreement": "the verb has the ending of another person: yo trabajas",
@@ -37,7 +37,7 @@ MISTAKES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of `a13.tsv`."""
+    """One row of `verb_table.tsv`."""
 
     verb: str  # English base form
     verb_class: str  # regular or irregular (in English)
@@ -58,14 +58,14 @@ class Cell:
 
 
 def _spanish_of() -> dict[str, str]:
-    return {verb.base: verb.spanish for verb in verbs().values() if verb.a13}
+    return {verb.base: verb.spanish for verb in verbs().values() if verb.in_table}
 
 
 def make_cells() -> list[Cell]:
     """Return the 720 rows from the lexicon: each cell correct, then mis-conjugated."""
     rows = []
     used = dict.fromkeys(MISTAKES, 0)
-    for verb in (verb for verb in verbs().values() if verb.a13):
+    for verb in (verb for verb in verbs().values() if verb.in_table):
         kind = "regular" if verb.regular else "irregular"
         for surface in spanish.SURFACES:
             for person in PERSONS:
