@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from course.messages import message
 from course.picture import Picture
@@ -125,6 +126,10 @@ class LivePlot:
         values = [value for value in (*self.before[name], *now[name]) if math.isfinite(value) and value > 0]
         if values and max(values) > LOG_RATIO * min(values):
             axes.set_yscale("log")
+            nice = (1, 2, 5) if max(values) < 1000 * min(values) else (1,)
+            axes.yaxis.set_major_locator(LogLocator(subs=nice))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         for step, value in zip(now["step"], now[name], strict=True):
             if not math.isfinite(value):
                 axes.axvline(step, color=RED, linewidth=1)

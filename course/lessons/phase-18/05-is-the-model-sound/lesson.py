@@ -30,6 +30,7 @@
 import dataclasses
 import math
 import random
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -159,7 +160,7 @@ for name, run in {"right": right, "open": opened}.items():
         print("   ", line[:80])
 
 # %% [markdown] id="why-nonsense" lang="en"
-# The right one has learnt something like Spanish. The other has learnt to *copy the answer*: the target of
+# The right one has learnt something like Spanish and something like English. The other has learnt to *copy the answer*: the target of
 # each place is the next token, and the next token is in plain view. When it writes, there is no next token
 # yet to copy. Validation cannot object, for there too the answer stands in the input.
 #
@@ -168,11 +169,11 @@ for name, run in {"right": right, "open": opened}.items():
 # ### Who reads whom
 #
 # No curve is needed to see it. Take one batch, and ask of each prediction how much it depends on each input:
-# the gradient of the logits at place t with respect to the embedding at place s. Dark is much, white is
+# the gradient of the logits at place t with respect to the embedding at place s. Dark is a lot, white is
 # exactly nothing. The first two models have not taken a step yet. Where does the trained one look?
 
-# %% [markdown] id="why-nonsense" lang="es" of="4bf27b59e8c3"
-# El correcto ha aprendido algo parecido al español. El otro ha aprendido a *copiar la respuesta*: el target
+# %% [markdown] id="why-nonsense" lang="es" of="2a13b6d15faa"
+# El correcto ha aprendido algo parecido al español y algo parecido al inglés. El otro ha aprendido a *copiar la respuesta*: el target
 # de cada lugar es el token siguiente, y el token siguiente está a la vista. Cuando escribe, todavía no hay
 # token siguiente que copiar. La validación no puede protestar: también ahí la respuesta está en la entrada.
 #
@@ -315,18 +316,19 @@ def through_the_blocks(form, layers, std):
 def draw(figure, form, layers, std):
     usual, found = through_the_blocks("pre-norm", layers, 0.02), through_the_blocks(form, layers, std)
     places = range(1, layers + 1)
-    names, limits = ("stream-size", "block-adds", "block-gradient"), ((1e-3, 1e2), (1e-4, 1e2), (1e-3, 1e5))
+    names, limits = ("stream-size", "block-adds", "block-gradient"), ((1e-3, 1e2), (1e-4, 1e3), (1e-3, 1e6))
     for axes, name, grey, line, limit in zip(figure.subplots(1, 3), names, usual, found, limits, strict=True):
         axes.plot(places, grey, color=GREY, linewidth=1)
         axes.plot(places, line, color=BLUE, marker="o", markersize=3)
         axes.set(yscale="log", ylim=limit, xlabel=t("block"))
-        axes.set_title(f"{t(name)}: {line[-1]:.3g}", fontsize=10)
+        ends = t("ends", first=f"{line[0]:.3g}", last=f"{line[-1]:.3g}")
+        axes.set_title(f"{t(name)}\n{ends}", fontsize=9)
         axes.minorticks_off()
 
 
 playground(
     draw,
-    size=(9.2, 2.6),
+    size=(9.2, 2.8),
     form=Choice(t("form"), {t(form): form for form in FORMS}),
     layers=Slider(t("layers"), 2, 24, 8),
     std=Slider(t("std"), 0.005, 0.2, 0.02, log=True),
@@ -338,23 +340,24 @@ playground(
 # 1. Nothing: it stays near 0.035, whatever the depth. That is what the √(2L) is for. Variances of 2L writes
 #    add up, and each is 2L times smaller. Unscaled, the stream grows with depth, to about 0.16 at 24 layers.
 # 2. The middle one. A block adds less than a hundredth of what it got: it is *silent*. It reads a stream of
-#    size 0.03 instead of a normalised one of size 1.
-# 3. It is thousands of times larger than the last block's. Without norms each block multiplies, and products
+#    size 0.03 instead of a normalised one of size 1. The gradient says it too: thirty times smaller than grey.
+# 3. It is about 90,000, thousands of times the last block's. Without norms each block multiplies, and products
 #    explode. The same missing norm is silent at one width and deafening at another; growth alone does not
 #    find it.
 # 4. About 0.4 % at 24 layers and 0.7 % at 8. A post-norm stream has size 1, and what a weight of 0.02 adds to
 #    it is next to nothing. Near 0.1 they add as much as healthy ones.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="391343077f3f"
+# %% [markdown] id="play-answers" lang="es" of="0a5e9c1fdc86"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Nada: se queda cerca de 0.035, sea cual sea la profundidad. Para eso está la √(2L). Se suman las
 #    varianzas de 2L aportes, y cada una es 2L veces menor. Sin escalar, el flujo crece con la profundidad,
 #    hasta cerca de 0.16 con 24 capas.
 # 2. El del centro. Un bloque suma menos de una centésima de lo que recibió: está *callado*. Lee un flujo de
-#    tamaño 0.03 en lugar de uno normalizado, de tamaño 1.
-# 3. Es miles de veces mayor que el del último bloque. Sin normas, cada bloque multiplica, y los productos
+#    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo dice: es treinta veces menor
+#    que el gris.
+# 3. Vale cerca de 90 000, miles de veces más que el del último bloque. Sin normas, cada bloque multiplica, y los productos
 #    explotan. La misma norma que falta calla con una dispersión y ensordece con otra; el crecimiento por sí
 #    solo no la descubre.
 # 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y lo que un peso de
@@ -401,6 +404,7 @@ for axes, (letter, run) in zip(figure.subplots(1, 5, sharey=True), charts.items(
     axes.set_title(letter, fontsize=10, weight="bold")
     axes.set_xlabel(t("step"), fontsize=8)
     axes.tick_params(labelsize=7)
+figure.axes[0].set_ylabel(t("loss"), fontsize=8)
 Picture().show(figure, t("curves-alt"))
 
 # %% [markdown] id="curves-said" lang="en"
@@ -442,7 +446,7 @@ for letter, run in charts.items():
 # lo que lee cada parte al tamaño del flujo (0 detrás de una norma, 1 o más sin ella); el mayor gradiente que
 # llega del futuro.
 #
-# Comprométete: un nombre en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
+# Decídete: un nombre en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=...)
@@ -452,7 +456,8 @@ walks = {letter: walk_the_model(run) for letter, run in charts.items()}
 compare("diagnosis", **{letter: walk.leaf or "healthy" for letter, walk in walks.items()})
 print()
 for letter, walk in walks.items():
-    print(letter, f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found"))
+    line = f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found")
+    print(textwrap.fill(f"{letter} {line}", 92, subsequent_indent="  "))
 
 # %% [markdown] id="fix" lang="en"
 # Note that the stream of the run without norms does not grow: a rule of thumb (“activations explode”) would
@@ -648,20 +653,20 @@ check("audit-stream/clean", audit_stream)
 #
 # There are two good ways, and either will do:
 #
-# * **by experiment**: exchange a later token for another one, and see whether earlier logits change;
+# * **by experiment**: swap a later token for another one, and see whether earlier logits change;
 # * **by gradient**: as in the picture above.
 #
 # The checks know leaks of every kind: a model that sees everything, one in which a single place sees only its
 # neighbour, one whose leak is a thousandth of the rest. A place may always depend on its *own* token. And
 # leave no trace: weights, gradients and mode stay as they were.
 #
-# <details><summary>Hint 1: which token to exchange</summary>
+# <details><summary>Hint 1: which token to swap</summary>
 #
 # Each place in turn. `(token + 1) % V` is certainly another token, a random one may be the same.
 # </details>
 # <details><summary>Hint 2: false alarms</summary>
 #
-# With dropout two passes differ by themselves: `model.eval()`. And the logits *at* the exchanged place may
+# With dropout two passes differ by themselves: `model.eval()`. And the logits *at* the swapped place may
 # change; only those before it must not.
 # </details>
 # <details><summary>Hint 3: by gradient</summary>
@@ -670,7 +675,7 @@ check("audit-stream/clean", audit_stream)
 # `model.wte` that returns `output.detach().requires_grad_()` gives you the embeddings.
 # </details>
 
-# %% [markdown] id="task-ahead" lang="es" of="2e44862e5cc6"
+# %% [markdown] id="task-ahead" lang="es" of="15750f75cf87"
 # ### Ejercicio 3 · ¿Mira hacia delante?
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
@@ -778,10 +783,10 @@ for letter, exam in exams.items():
     print(f"{letter:4}" + "".join(f"{value!s:>20}" for value in said))
 
 # %% [markdown] id="cure" lang="en"
-# Each finding names the part of the recipe that is to blame. Exchange that part alone, and walk the tree
+# Each finding names the part of the recipe that is to blame. Replace that part alone, and walk the tree
 # again at step 0:
 
-# %% [markdown] id="cure" lang="es" of="a46a547b0032"
+# %% [markdown] id="cure" lang="es" of="f070ccb008e8"
 # Cada hallazgo nombra la pieza culpable de la receta. Cambia solo esa pieza y recorre otra vez el árbol en el
 # paso 0:
 
@@ -793,7 +798,7 @@ PART = {
     "ahead": "build_model",
 }
 first_step = deep_recipe.config.replace(steps=1, warmup_steps=1)
-print(f"{'':4}{t('before'):18}{t('exchanged'):18}{t('after')}")
+print(f"{'':4}{t('before'):18}{t('replaced'):18}{t('after')}")
 for letter, sick_recipe in sick.items():
     parts = {PART[name]: getattr(Recipe(), PART[name]) for name in findings(exams[letter])}
     treated = dataclasses.replace(sick_recipe, config=first_step, faults=(), **parts)
@@ -859,17 +864,17 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # that token stands in the input just as in training, so both losses measure copying, not predicting. When the
 # model writes, the next token does not exist yet: there is nothing to copy, and it has never learnt anything
 # else. I would take one batch at step 0 and compute the gradient of the logits at a place with respect to the
-# embeddings of later places (or exchange a later token and compare the earlier logits): in a causal model it
+# embeddings of later places (or swap a later token and compare the earlier logits): in a causal model it
 # is exactly 0, here it is not.
 #
 # ---
 # **Rubric.** One point each. (1) The answer is in the input in validation too; “validation is leaked from
 # training” or “overfitting” does not count. (2) At generation time there is no next token to copy; it learnt
-# to copy instead of to predict. (3) Gradient from the future, or exchanging a later token, with the number:
+# to copy instead of to predict. (3) Gradient from the future, or swapping a later token, with the number:
 # exactly 0 when healthy (or: no change). “Look at samples” alone earns half a point, for it needs a trained
 # model.
 
-# %% [markdown] answer="answer-a-colleague" points=3 lang="es" of="49a75a9d5a42"
+# %% [markdown] answer="answer-a-colleague" points=3 lang="es" of="78cdf6d29738"
 # El modelo no tiene máscara causal, así que cada predicción ve el token que debe predecir. En el texto de
 # validación ese token está en la entrada igual que en el de entrenamiento, de modo que los dos losses miden
 # copiar, no predecir. Cuando el modelo escribe, el token siguiente todavía no existe: no hay nada que copiar,
