@@ -8,7 +8,7 @@
     playground(draw, std=Slider(t("std"), low=0.001, high=2.0, start=0.02, log=True))
 
 The picture is a plain one. Without a running kernel (a solution on the web, a notebook opened again) the
-controls are gone, one line says how to get them back, and the picture of the starting values remains.
+controls are gone, and the last picture remains.
 """
 
 from __future__ import annotations

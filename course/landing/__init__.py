@@ -4,8 +4,8 @@
     refresh(root)               # again, where they are: a check was passed
 
 Both are made from the lessons themselves (`lesson.yaml`) and from the learner's progress, at each start and
-whenever a check is passed for the first time; git ignores them. `labextensions/` makes JupyterLab read a page
-that is open once more.
+whenever a check is passed for the first time; git ignores them. An extension in `labextensions/` makes
+JupyterLab show a page that is open as it is now.
 """
 
 from __future__ import annotations
