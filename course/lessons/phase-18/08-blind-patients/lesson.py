@@ -31,6 +31,7 @@
 
 # %% id="setup" setup=true
 import math
+import textwrap
 import time
 from pathlib import Path
 
@@ -90,7 +91,7 @@ print(t("in-time", seconds=time.monotonic() - started))
 # %% id="asked-for" compare=true
 config = patients["A"].config
 chance = math.log(config.vocab_size)
-for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", "weight_decay", "eval_every"):
+for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", "weight_decay"):
     print(f"{name:14} {getattr(config, name)}")
 
 # %% [markdown] id="predict" lang="en"
@@ -142,14 +143,14 @@ Picture().show(figure, t("curves-alt"))
 # %% id="compare-curves" compare=true
 first = [run.metrics[0]["loss"] for run in trained.values()]
 last = [run.metrics[-1]["loss"] for run in trained.values()]
-at_chance, below = sum(abs(loss - chance) < 0.5 for loss in first), sum(loss < chance - 0.5 for loss in last)
-compare("curves", at_chance=at_chance, below=below)
+at_chance = sum(abs(loss - chance) < 0.5 for loss in first)
+compare("curves", at_chance=at_chance, below=sum(loss < chance - 0.5 for loss in last))
 
 # %% [markdown] id="first-look" lang="en"
-# Commit yourself once more, by the curves alone: **which one is healthy?** Put its letter in quotes.
+# Commit yourself once more, going by the curves alone: **which one is healthy?** Put its letter in quotes.
 
-# %% [markdown] id="first-look" lang="es" of="32886010ff2d"
-# Comprométete otra vez, solo con las curvas: **¿cuál está sano?** Escribe su letra entre comillas.
+# %% [markdown] id="first-look" lang="es" of="44dfa420a502"
+# Decídete otra vez, solo con las curvas: **¿cuál está sano?** Escribe su letra entre comillas.
 
 # %% id="my-first-look"
 predict("first-look", healthy=...)
@@ -226,7 +227,7 @@ show(first_walk, Console(width=88))
 half_treated = practice.train(runs / "practice", parts=["init_weights"])
 second_walk = stability.check(half_treated.path)
 print(second_walk.end.question, second_walk.leaf)
-print(seen(second_walk.end))
+print(textwrap.fill(seen(second_walk.end), 92))
 print("clip_norm:", practice.config.clip_norm)
 
 # %% [markdown] id="behind-it" lang="en"
@@ -380,13 +381,13 @@ Bedside(trained).show()
 blank = {
     "name": MY_NAME,
     "leaves": ["..."],
-    "evidence": ["...", 0.0],
+    "evidence": ["...", ...],
     "parts": ["..."],
     "settings": {},
 }
 
 # %% id="scratch"
-trial = practice.train(runs / "trial", parts=["init_weights"], settings={"clip_norm": 0.1})
+trial = practice.train(runs / "trial", parts=["init_weights"], settings={})
 print(stability.check(trial.path).leaf or t("healthy"))
 
 # %% [markdown] id="chart-a" lang="en"
