@@ -332,10 +332,10 @@ playground(
 # 4. From about 0.2 to 0.5, just above the dotted line. The updates are so large that only the crudest thing
 #    survives them: how frequent each token is. A plateau at that height always means this: whatever stands
 #    before a token is of no use to the model. Broken targets end there, too. Beyond 1 it leaves the picture
-#    upwards.
+#    upwards; a falling slope there only says that it has been higher still.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="853e7244eb80"
+# %% [markdown] id="play-answers" lang="es" of="c08297cfcbdf"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La curva se vuelve más tranquila y llega más tarde. Una media de unos 1/(1 − β) pasos se retrasa otros
@@ -350,7 +350,8 @@ playground(
 # 4. De cerca de 0.2 a 0.5, justo por encima de la línea punteada. Las actualizaciones son tan grandes que
 #    solo sobrevive lo más burdo: qué tan frecuente es cada token. Una meseta a esa altura siempre significa
 #    lo mismo: lo que está delante de un token no le sirve de nada al modelo. Ahí terminan también los
-#    targets rotos. Más allá de 1 se sale del dibujo por arriba.
+#    targets rotos. Más allá de 1 se sale del dibujo por arriba; ahí, una pendiente negativa solo dice que
+#    antes estuvo todavía más alto.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
