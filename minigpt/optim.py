@@ -13,8 +13,8 @@ def parameter_groups(model: nn.Module, config: Config) -> list[dict]:
     """Split the trainable parameters into groups by weight decay and learning-rate multiplier.
 
     Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it, so tensors
-    with fewer than two dimensions are left alone (seed 003, Q6.1). A group with a multiplier is named after
-    it: "decay:wte".
+    with fewer than two dimensions are left alone (question 6.1 of the stability check). A group with a
+    multiplier is named after it: "decay:wte".
     """
     multipliers = config.multipliers()
     for prefix in multipliers:

@@ -12,7 +12,7 @@ what is worth a line:
                        tokens_per_second, eta_seconds (by the clock, evaluations included)
                        target_loss, target_steps, target_seconds (null is "unknown")
 
-and to `probes.jsonl` what `minigpt.audits` measures. The thresholds are seed 000's.
+and to `probes.jsonl` what `minigpt.audits` measures.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WINDOW = 100  # steps that a running figure looks back on
 ENOUGH = 20  # steps before a running mean means something
 LOSS_SPIKE = 5.0  # × the running mean
 GRADIENT_SPIKE = 3.0  # × the running mean
-RECOVERED = 1.5  # × the running mean before the spike: what seed 000 calls a calm oscillation
+RECOVERED = 1.5  # × the running mean before the spike
 HORIZON = 20  # × the steps done: further ahead a fitted curve is a guess
 BY_THE_CLOCK = ("seconds", "tokens_per_second", "eta_seconds", "target_seconds")  # differ from run to run
 

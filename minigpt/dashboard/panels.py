@@ -28,7 +28,7 @@ OURS = (  # columns that a trainer logs and that are drawn, summed up or of no u
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
     *("target_loss", "target_steps", "target_seconds"),
 )
-GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))  # seed 001
+GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))
 SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of them
 ROLLING = 20  # steps, as in the stability check's question 3.1
 
