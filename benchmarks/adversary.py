@@ -2,15 +2,15 @@
 
     python benchmarks/adversary.py                       # all of them, one line each, and the five bars
     python benchmarks/adversary.py --only bomb           # one kind
-    python benchmarks/adversary.py --stock               # stock nbgrader beside it, on those it would survive
+    python benchmarks/adversary.py --stock               # stock nbgrader beside it, in containers of its own
     python benchmarks/adversary.py --stock --sample 3    # three of each kind
 
 A submission is the reference solution with something done to it, so the honest rest of it must keep its
 points: exactly the checks in `lost` may be lost. Bars: no cheat scores, nothing leaks, nobody else is harmed,
 no right answer is marked wrong, everybody gets a result.
 
-Stock nbgrader gets each submission alone, without the training cells that no check needs (they would take it
-half a minute each). Bombs and sabotage are not given to it: nothing would hold them.
+Stock nbgrader gets each submission in a container of its own (benchmarks/stock.py), without the training
+cells that no check needs (they would take it half a minute each).
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from attacks import CODE, Attack  # benchmarks/attacks.py
 from attacks_files import FILES
+from stock import outcome as stock_outcome
 
 from course.grade.classroom import grade_assignment, read_notebook
 from course.lesson import ROOT, Lesson, find_lesson
 from course.source import read_source
 
 ATTACKS = CODE + FILES
-STOCK_SECONDS = 120
 SECONDS = 8.0  # a question's wall clock here; far above the second that an honest one takes
 SECRET = "the-gradebook-of-everybody"
-MARK = "61803"  # seconds that a process left behind sleeps; names it in the process table
+MARK = f"61803.{os.getpid()}"  # seconds that a process left behind sleeps; names it among all processes
 NEIGHBOURS = ("aaa-first", "zzz-last")
 
 
@@ -97,7 +98,9 @@ def run(
     """Grade them; return the outcomes and sentences about harm done."""
     hand_in(root, lesson, attacks)
     before = _snapshot(root)
-    report = grade_assignment(lesson, root, workers=workers, seconds=seconds)
+    with _scratch() as scratch:
+        report = grade_assignment(lesson, root, workers=workers, seconds=seconds)
+        stayed = running(MARK, scratch)
     outcomes = []
     for attack in attacks:
         result = report.results.get(attack.name)
@@ -107,7 +110,20 @@ def run(
         lost = {name for name, verdict in result["checks"].items() if not verdict["passed"]}
         told = json.dumps([result["checks"], result["notes"], result["problem"]])
         outcomes.append(Outcome(attack, lost, "LEAK" in told or SECRET in told))
-    return outcomes, _harm(root, before, report)
+    return outcomes, _harm(root, before, report, stayed)
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A temporary folder for the grader, by which its processes are known from those of any other."""
+    usual = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(prefix="adversary-") as folder:
+        tempfile.tempdir = folder
+        os.chmod(folder, 0o755)
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = usual
 
 
 def _snapshot(root: Path) -> dict[str, bytes]:
@@ -115,7 +131,7 @@ def _snapshot(root: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files if file.stat().st_size < 10_000_000}
 
 
-def _harm(root: Path, before: dict[str, bytes], report: object) -> list[str]:
+def _harm(root: Path, before: dict[str, bytes], report: object, stayed: list[str]) -> list[str]:
     harm = [
         f"lost: {name}"
         for name in NEIGHBOURS
@@ -124,7 +140,7 @@ def _harm(root: Path, before: dict[str, bytes], report: object) -> list[str]:
     after = _snapshot(root)
     harm += [f"changed: {name}" for name, content in before.items() if after.get(name) != content]
     harm += [f"new file: {name}" for name in after if "hacked" in name]
-    harm += [f"still running: {text}" for text in running(MARK)]
+    harm += [f"still running: {text}" for text in stayed]
     harm += [
         f"no result: {folder.name}"
         for folder in (root / "submitted").iterdir()
@@ -133,17 +149,17 @@ def _harm(root: Path, before: dict[str, bytes], report: object) -> list[str]:
     return harm
 
 
-def running(mark: str) -> list[str]:
-    """The command lines that hold the mark, and every process of the sandbox's users."""
+def running(*marks: str) -> list[str]:
+    """The processes whose command line holds one of the marks."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if mark in text or 61_000 <= folder.stat().st_uid < 62_000:
-                    found.append(f"{folder.name} {text[:60]}")
             except OSError:
                 continue
+            if any(mark in text for mark in marks):
+                found.append(f"{folder.name} {text[:60]}")
     return found
 
 
@@ -153,45 +169,20 @@ def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> dict[str, str]
     needed = {cell.grade_id for cell in cells if cell.setup or cell.role in ("solution", "check")}
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(workers) as pool:
         start = Path(name, "start")
-        shutil.copytree(ROOT / "solutions", start / "solutions", ignore=shutil.ignore_patterns("experiments"))
+        source = lesson.built("solutions", start)
+        source.parent.mkdir(parents=True)
+        shutil.copy(lesson.built("solutions"), source)
         shutil.copy(ROOT / "course" / "nbgrader_config.py", start)
-        _nbgrader(start, "generate_assignment", lesson.assignment)
-        tried = [attack for attack in attacks if attack.kind not in ("sabotage", "bomb")]
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", lesson.assignment]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(command, cwd=start, env=environment, capture_output=True, check=True)
 
         def one(attack: Attack) -> str:
-            course = shutil.copytree(start, Path(name, attack.name))
+            course = shutil.copytree(start, Path(name, f"of-{attack.name}"))
             hand_in(course, lesson, [attack], needed)
-            for neighbour in NEIGHBOURS:
-                shutil.rmtree(course / "submitted" / neighbour)
-            found = _stock_outcome(course, lesson, attack)
-            shutil.rmtree(course, ignore_errors=True)
-            return found
+            return stock_outcome(course, lesson.assignment, lesson.slug, attack.name, MARK)
 
-        return dict(zip([attack.name for attack in tried], pool.map(one, tried), strict=True))
-
-
-def _stock_outcome(course: Path, lesson: Lesson, attack: Attack) -> str:
-    try:
-        done = _nbgrader(course, "autograde", lesson.assignment)
-    except subprocess.TimeoutExpired:
-        return "hangs"
-    graded = course / "autograded" / attack.name / lesson.assignment / f"{lesson.slug}.ipynb"
-    if done.returncode or not graded.exists():
-        return "no result"
-    outputs = [cell.get("outputs", []) for cell in json.loads(graded.read_text(encoding="utf-8"))["cells"]]
-    if "LEAK" in json.dumps(outputs):
-        return "leaks"
-    from nbgrader.api import Gradebook
-
-    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-        notebook = book.find_submission_notebook(lesson.slug, lesson.assignment, attack.name)
-        return f"{notebook.code_score:g}"
-
-
-def _nbgrader(course: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    return subprocess.run(command, cwd=course, env=environment, capture_output=True, timeout=STOCK_SECONDS)
+        return dict(zip([attack.name for attack in attacks], pool.map(one, attacks), strict=True))
 
 
 def _stock_bars(compared: dict[str, str], outcomes: list[Outcome], fair: Callable) -> dict[str, int]:
@@ -203,6 +194,7 @@ def _stock_bars(compared: dict[str, str], outcomes: list[Outcome], fair: Callabl
         "leaks": sum(got == "leaks" for got, _, _ in found),
         "score less than their honest part": sum(got < due for got, due, _ in points),
         "without a result": sum(got in ("no result", "hangs") for got, _, _ in found),
+        "harm others": sum(got == "harms" for got, _, _ in found),
     }
 
 

@@ -76,7 +76,12 @@ class Workshop:
         environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
         self._log = open(os.path.join(self.scratch, "log"), "wb")  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "course.grade.zygote"],
+            [
+                sys.executable,
+                "-m",
+                "course.grade.zygote",
+                self.scratch,
+            ],  # tells in a process list whose it is
             stdin=theirs,
             stdout=self._log,
             stderr=self._log,
