@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         wrong = re.search(r"argument (\S+): invalid \w+ value: '(.*)'", text)
         if unknown:
             given = unknown[1] or unknown[2]
-            known = COMMANDS if unknown[2] else self._option_string_actions
+            known = COMMANDS if unknown[2] else self._option_string_actions.keys() - {"-h", "--help"}
             sentence = message("cli.unknown", given=given, hint=nearest(given, known), command=self.prog)
         elif together:
             sentence = message("cli.together", one=together[1], other=together[2])

@@ -38,7 +38,7 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
         (["biuld"], "“build”"),
         (["build", "--check", "--stamp"], "--stamp and --check cannot be given together"),
         (["build", "--lang"], "“course build --help”"),
-        (["check", "--stmp"], "“course check --help”"),
+        (["check", "--stmp"], "no “--stmp” here. See “course check --help”"),
         (["grade", "--workers", "x"], "“x”"),
         (["--lang", "es", "build", "--chekc"], "«--check»"),
         ([], "“course --help”"),
