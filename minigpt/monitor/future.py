@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ def future_gradient(
     if not len(early) or (split := max(T // 2, int(early[-1]) + 1)) >= T:
         return None
     devices = [call.ids.device] if call.ids.is_cuda else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), _left_as_it_is(model):
+    with torch.random.fork_rng(devices), torch.enable_grad(), _left_as_it_is(model), _not_compiled():
         model.eval()
         embedded, logits = _run(model, call, embeddings, head, logits_in)
         if logits is None or logits.shape[:2] != (min(len(mask), ROWS), T):
@@ -57,6 +58,11 @@ def future_gradient(
         gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
     later = [gradient[0, split:].abs().max().item() for gradient in gradients if gradient is not None]
     return max(later, default=None)
+
+
+def _not_compiled() -> AbstractContextManager:
+    """Return a context in which nothing is compiled anew for rows that are fewer than those of the run."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A hook that may sit on somebody's model: it never ends the run, and no copy of the model has it.
 
 People copy a model for a moving average and save it whole while it trains. A hook would drag the monitor and
-its open files along, so copied or unpickled it is a function of the standard library that does nothing.
+its open files along, so copied or unpickled it is a function of the standard library that does nothing. What
+`torch.compile` makes a graph of must not hold it either: there it is as if it were not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
+
+import torch
 
 
 class Hook:
@@ -18,6 +21,8 @@ class Hook:
         self._call, self._on_error = call, on_error
 
     def __call__(self, *arguments: Any) -> None:
+        if torch.compiler.is_dynamo_compiling():
+            return
         try:
             self._call(*arguments)
         except Exception as error:

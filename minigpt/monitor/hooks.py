@@ -61,7 +61,10 @@ class ModelHooks:
         heads = {name: module for name, module in heads.items() if id(module.weight) in tied} or heads
         ends = [*list(self._embeddings)[:1], *list(heads)[-1:]]
         whole = os.path.commonprefix([name.split(".") for name in ends])
+        while whole and whole[-1] == "_orig_mod":  # what torch.compile wraps is not called itself
+            whole.pop()
         self.language_model = modules[".".join(whole)] if len(ends) > 1 else model  # holds embedding and head
+        self._one_input = not getattr(getattr(model, "config", None), "is_encoder_decoder", False)
         self.knows_vocabulary = any(
             parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
         )
@@ -70,17 +73,24 @@ class ModelHooks:
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
+        compiled = _compiled(modules)  # hooks would do nothing there, but make it be compiled once more
         self._heads = {
-            module: module.register_forward_hook(self._hook(self._after_head)) for module in heads.values()
+            module: module.register_forward_hook(self._hook(self._after_head))
+            for name, module in heads.items()
+            if name not in compiled
         }
         self._handles = [
-            self.language_model.register_forward_pre_hook(self._hook(self._before_forward), with_kwargs=True),
-            self.language_model.register_forward_hook(self._hook(self._after_forward)),
-            *(
-                table.register_forward_hook(self._hook(self._after_embedding))
-                for table in self._embeddings.values()
-            ),
+            table.register_forward_hook(self._hook(self._after_embedding))
+            for name, table in self._embeddings.items()
+            if name not in compiled
         ]
+        self._hears_tokens = bool(self._handles)
+        if ".".join(whole) not in compiled:
+            before, after = self._hook(self._before_forward), self._hook(self._after_forward)
+            self._handles += [
+                self.language_model.register_forward_pre_hook(before, with_kwargs=True),
+                self.language_model.register_forward_hook(after),
+            ]
 
     def _hook(self, call: Callable[..., None]) -> Hook:
         return Hook(call, self._on_error)
@@ -138,9 +148,10 @@ class ModelHooks:
         if self._asleep or not torch.is_grad_enabled():
             return
         self._offered.clear()
-        if not self._embeddings:
-            self.ids = next(filter(_like_ids, (*arguments, *named.values())), None)
-            self._turn += 1
+        self._turn += 1
+        if self._one_input:  # the embedding will say the same, where it can be heard
+            given = (*arguments, named.get("input_ids"))
+            self.ids = next(filter(_like_ids, given), self.ids if self._hears_tokens else None)
         if self._looking:
             self._called = (arguments, named)
 
@@ -199,6 +210,21 @@ def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
     if bias is None or not len(targets) or targets.max() >= len(bias):
         return None
     return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()
+
+
+def _compiled(modules: dict[str, nn.Module]) -> set[str]:
+    """Return the names of modules that are called from within what torch.compile made."""
+    found: set[str] = set()
+    for name, module in modules.items():  # parents come before their children
+        parent = name.rpartition(".")[0]
+        inside = name and (parent in found or _wraps_compiled(modules.get(parent)))
+        if inside or getattr(module, "_compiled_call_impl", None) is not None:
+            found.add(name)
+    return found
+
+
+def _wraps_compiled(module: nn.Module | None) -> bool:
+    return type(module).__name__ == "OptimizedModule"  # to import it would take seconds
 
 
 def _like_ids(value: Any) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from minigpt.messages import MiniGPTError, message
+from minigpt.messages import message
 from minigpt.monitor.adam import AdamTwin
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.gradients import Gradients, Leftovers
@@ -74,12 +74,7 @@ class Monitor:
         self._schedule, self._warmup_steps = schedule, warmup_steps
         self._frozen, self._starts_from = tuple(frozen), starts_from
         self._multipliers = dict(multipliers or {})
-        # torch.compile puts a word of its own into every name
-        parts = self.model.named_parameters()
-        names = {id(parameter): name.replace("_orig_mod.", "") for name, parameter in parts}
-        if not any(id(parameter) in names for parameter in parameters_of(optimizer)):
-            raise MiniGPTError("monitor.other-optimizer")
-        self._optimizers = Optimizers(optimizer, names)
+        self._optimizers = Optimizers(optimizer, self.model, self._multipliers)
         self._sign = -1 if self._optimizers.climbs else 1
         self._twin = AdamTwin()
         self._reset_step()
@@ -88,7 +83,6 @@ class Monitor:
         self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation = 1
-        self._counted: float | None = None
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -246,6 +240,7 @@ class Monitor:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
+        self._optimizers.note_before(optimizer, self.steps <= STEPS)
         if optimizer is not self._optimizers.main:
             return
         if self.steps == 0 and self.scaler is None and (scaler := calling_scaler()):
@@ -262,26 +257,32 @@ class Monitor:
         if self._depth > 0:
             return
         self._stepping = None
-        self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
-        if optimizer is not self._optimizers.main:
-            return
+        main, steps = optimizer is self._optimizers.main, self.steps + 1
         if skipped(optimizer):
-            self._reset_step()
+            if main:
+                self._reset_step()
+            return
+        self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
+        self._optimizers.note_after(optimizer, steps <= STEPS, steps <= STEPS or steps % EVERY == 0)
+        if not main:
             return
         self._records.finish()
         if not self._twin.done:
             self._twin.after()
         now = time.perf_counter()
+        rates, other_rates = self._optimizers.rates()
         record = {
             "step": self.steps,
             "grad_norm": self._norm,
             "before_clip": self._before_clip,
             "after_clip": self._gradients.first_norm(),
             "micros": max(self._micros, 1),
-            "lr": self._optimizers.rates(),
+            "lr": rates,
             "seconds": round(now - self._last, 6),
             **self._more,
         }
+        if other_rates:
+            record["other_lr"] = other_rates
         if self._tokens:
             record["tokens"] = self._tokens
         self._last = now
@@ -292,8 +293,6 @@ class Monitor:
         elif self.steps == LOOKED_AT:
             self._leftovers.remove()
         self.steps += 1
-        if self.steps <= STEPS or self.steps % EVERY == 0:
-            self._counted = self._optimizers.counted(self.steps)
         self._reset_step()
         self._records.end_step(record)
         if self.steps == STEPS:
@@ -317,14 +316,14 @@ class Monitor:
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
-            "frozen": self._optimizers.frozen(self.model, self.steps >= STEPS),
+            "frozen": self._optimizers.frozen(self.steps >= STEPS),
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }
         if (carried := self._leftovers.largest()) is not None:
             record["carried_gradient"] = carried
-        if self._counted is not None:
-            record["steps_counted"] = self._counted
+        if (counted := self._optimizers.counted) is not None:
+            record["steps_counted"] = counted
         if self._twin.betas and any(self._twin.ratios):
             record |= {"first_updates": self._twin.ratios, "betas": self._twin.betas}
         if self._twin.downhill is not None:

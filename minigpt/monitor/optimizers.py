@@ -8,26 +8,46 @@ over its parameters takes its place: somebody has built it anew.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import nn
 
+from minigpt.messages import MiniGPTError
+
 AGAIN = 10  # steps after which parameters that have had no gradient yet are looked at again
 FRAMES = 16  # of the call stack that a gradient scaler is looked for in
 
 
 class Optimizers:
-    """The optimizers of one model, `names` being those of its parameters by id."""
+    """The optimizers of one model."""
 
-    def __init__(self, main: torch.optim.Optimizer, names: dict[int, str]):
-        self.main = main
-        self._names, self._others = names, []
+    def __init__(self, main: torch.optim.Optimizer, model: nn.Module, declared: Collection[str]):
+        """Prepare.
+
+        Args:
+            declared: groups of other optimizers than the main one that go by the schedule, too.
+
+        Raises:
+            MiniGPTError: the optimizer holds no parameter of the model.
+        """
+        self.main, self._others, self._model, self._declared = main, [], model, declared
+        # torch.compile puts a word of its own into every name
+        parts = model.named_parameters()
+        self._names = {id(parameter): name.replace("_orig_mod.", "") for name, parameter in parts}
+        if not any(id(parameter) in self._names for parameter in parameters_of(main)):
+            raise MiniGPTError("monitor.other-optimizer")
         self._foreign: WeakSet[torch.optim.Optimizer] = WeakSet()
         self._waiting: WeakKeyDictionary[torch.optim.Optimizer, list[nn.Parameter]] = WeakKeyDictionary()
         self._resumed = WeakSet([main] if main.state else [])
-        self._first_count: tuple[float, int] | None = None
+        # by what stays of an optimizer that is built anew
+        self._steps: dict[int, int] = {}
+        self._had: dict[int, bool] = {}
+        self._kept: dict[int, bool] = {}
+        self._first_count: dict[int, tuple[float, int]] = {}
+        self._counted: dict[int, float] = {}
 
     @property
     def all(self) -> list[torch.optim.Optimizer]:
@@ -51,17 +71,17 @@ class Optimizers:
             ] + [optimizer]
         return bool(ours)
 
-    def rates(self) -> dict[str, float]:
-        """Return the learning rate of every group that has one; a second optimizer's are “1.0”, “1.1”, …"""
-        rates = {}
-        for number, optimizer in enumerate((self.main, *self._others) if self._others else (self.main,)):
-            for index, group in enumerate(optimizer.param_groups):
-                rate = group.get("lr")
-                if rate is not None:
-                    name = str(group.get("name", index))
-                    name = f"{number}.{name}" if number else name
-                    rates[name if name not in rates else f"{name}.{index}"] = float(rate)
-        return rates
+    def rates(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the learning rate of every group that has one: those that go by the schedule, and others.
+
+        Groups of a second optimizer are “1.0”, “1.1”, …, and go by the schedule if that was declared.
+        """
+        judged, others = _rates(self.main), {}
+        for number, optimizer in enumerate(self._others, start=1):
+            for name, rate in _rates(optimizer).items():
+                name = f"{number}.{name}"
+                (judged if name in self._declared else others)[name] = rate
+        return judged, others
 
     # ------------------------------------------------------------------ who learns
 
@@ -74,7 +94,7 @@ class Optimizers:
             return
         self._waiting[optimizer] = [parameter for parameter in looked_at if parameter.grad is None]
 
-    def frozen(self, model: nn.Module, sure: bool) -> list[str]:
+    def frozen(self, sure: bool) -> list[str]:
         """Return the names of parameters that do not learn; those without a gradient only when `sure`."""
         held = {id(parameter) for optimizer in self.all for parameter in parameters_of(optimizer)}
         waiting = {
@@ -85,7 +105,7 @@ class Optimizers:
         }
         return [
             self._names[id(parameter)]
-            for parameter in model.parameters()
+            for parameter in self._model.parameters()
             if id(parameter) in self._names
             and not _is_table_of_sines(parameter)
             and (
@@ -124,20 +144,50 @@ class Optimizers:
         """Whether the loss is maximised."""
         return any(group.get("maximize") for group in self.main.param_groups)
 
-    def counted(self, steps: int) -> float | None:
-        """Return how many steps the main optimizer has counted, for each of `steps` that were seen.
+    # ------------------------------------------------------------------ what they remember
 
-        None where it keeps no count, and at first, when there is none yet to compare with: an optimizer may
-        let its first step pass.
-        """
-        states = [state for state in self.main.state.values() if isinstance(state, dict) and "step" in state]
-        if not states:
-            return None
-        count = max(float(state["step"]) for state in states[:8])
-        if self._first_count is None:
-            self._first_count = (count, steps)
-        first, at = self._first_count
-        return (count - first) / (steps - at) if steps > at else None
+    def note_before(self, optimizer: torch.optim.Optimizer, closely: bool) -> None:
+        """Note, before a step, whether what an optimizer knew after its last step is still there."""
+        if closely and self._steps.get(key := _key(optimizer)):
+            self._kept[key] = self._kept.get(key, True) and (bool(optimizer.state) or not self._had[key])
+
+    def note_after(self, optimizer: torch.optim.Optimizer, closely: bool, look: bool) -> None:
+        """Note, after a step, how many an optimizer has counted of those that were seen."""
+        key = _key(optimizer)
+        self._steps[key] = seen = self._steps.get(key, 0) + 1
+        if closely:
+            states = optimizer.state.values()
+            self._had[key] = any(isinstance(state, torch.Tensor) or bool(state) for state in states)
+        if look or seen == 1:
+            states = [state for state in optimizer.state.values() if isinstance(state, dict)]
+            states = [state for state in states if "step" in state]
+            if states:
+                count = max(float(state["step"]) for state in states[:8])
+                # an optimizer may let its first step pass, so what it counts is compared with that
+                first, at = self._first_count.setdefault(key, (count, seen))
+                if seen > at:
+                    self._counted[key] = (count - first) / (seen - at)
+
+    @property
+    def counted(self) -> float | None:
+        """Steps that an optimizer has counted for each that was seen, of the worst; None if unknown."""
+        found = [float(kept) for key, kept in self._kept.items() if self._had.get(key) or not kept]
+        return min([*self._counted.values(), *found], default=None)
+
+
+def _key(optimizer: torch.optim.Optimizer) -> int:
+    """Return what stays the same when an optimizer is built anew."""
+    return next((id(p) for group in optimizer.param_groups for p in group["params"]), 0)
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    rates: dict[str, float] = {}
+    for index, group in enumerate(optimizer.param_groups):
+        rate = group.get("lr")
+        if rate is not None:
+            name = str(group.get("name", index))
+            rates[name if name not in rates else f"{name}.{index}"] = float(rate)
+    return rates
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
