@@ -164,7 +164,12 @@ predict("rates", at_step_14=..., at_step_59=..., behind_half_way=..., behind_at_
 healthy = train(recipe, runs / "healthy", callbacks=[LivePlot()], overwrite=True)
 
 # %% id="train-broken"
-broken = train(broken_recipe, runs / "broken", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True)
+broken = train(
+    broken_recipe,
+    runs / "broken",
+    callbacks=[LivePlot(before=healthy.metrics)],
+    overwrite=True,
+)
 
 
 # %% id="compare-prediction"
@@ -448,7 +453,7 @@ suspects = [
     "warmup-off-by-one",
 ]
 for name in suspects:
-    print(f"{name:24} {FAULTS[name].text('breaks')}")
+    print(textwrap.fill(f"{name:24} {FAULTS[name].text('breaks')}", 88, subsequent_indent=" " * 25))
 
 # %% id="ward"
 brief = Recipe(config.replace(steps=32, warmup_steps=8, batch_size=4, eval_batches=1))
@@ -456,10 +461,10 @@ patients = dict(zip("ABCDEF", random.Random(18).sample(suspects, 6), strict=True
 sick = {letter: brief.with_fault(fault) for letter, fault in patients.items()}
 charts = {}
 
-print(f"{'':8} {t('first-loss'):>16} {t('last-loss'):>16}")
+print(f"{'':8} {t('first-loss'):>18} {t('last-loss'):>18}")
 for name, ward_recipe in {t("healthy"): brief, **sick}.items():
     charts[name] = run = train(ward_recipe, runs / f"ward-{len(charts)}", overwrite=True)
-    print(f"{name:8} {run.metrics[0]['loss']:16.2f} {loss_around(run, 31):16.2f}")
+    print(f"{name:8} {run.metrics[0]['loss']:18.2f} {loss_around(run, 31):18.2f}")
 reference = charts.pop(t("healthy"))
 
 # %% [markdown] id="ward-by-loss" lang="en"

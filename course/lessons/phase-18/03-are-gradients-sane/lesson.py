@@ -146,7 +146,12 @@ predict("always", clipped=..., final=...)
 # En gris, el run sano.
 
 # %% id="train-always"
-always = train(always_recipe, runs / "always", callbacks=[LivePlot(before=healthy.metrics)], overwrite=True)
+always = train(
+    always_recipe,
+    runs / "always",
+    callbacks=[LivePlot(before=healthy.metrics)],
+    overwrite=True,
+)
 
 # %% id="compare-prediction"
 compare("always", clipped=float(clipped_share(always)), final=float(last_loss(always)))
@@ -814,8 +819,8 @@ for step in find_spikes(norms_of(damaged)):
 # With that mended, the same run again; in grey, the one with the damaged batch.
 
 # %% [markdown] id="mend" lang="es" of="f94a660b7d8a"
-# Un batch de nada. La cura está en el loader: si una lectura falla, se avisa; no se rellena con ceros. Con eso
-# arreglado, el mismo run otra vez; en gris, el del batch dañado.
+# Un batch lleno de nada. La cura está en el loader: si una lectura falla, se avisa; no se rellena con
+# ceros. Con eso arreglado, el mismo run otra vez; en gris, el del batch dañado.
 
 # %% id="train-repaired"
 repaired_recipe = dataclasses.replace(damaged_recipe, get_batch=recipe.get_batch)
