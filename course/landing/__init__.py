@@ -88,6 +88,6 @@ def _lesson_row(lesson: Lesson, languages: list[str], standing: tuple[int, int],
     links = [f"[{lesson.title[code]}]({path})" for code, path in paths.items()]
     difficulty = "●" * lesson.difficulty + "○" * (HARDEST - lesson.difficulty)
     done, checks = standing
-    passed = f"{done}/{checks}" + (" ✓" if done == checks else "")
+    passed = f"{done}/{checks}" + ("&nbsp;✓" if done == checks else "")
     needs = lesson.prerequisites[languages[0]]
     return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty, needs, passed]

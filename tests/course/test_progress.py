@@ -42,7 +42,7 @@ def test_the_page_says_how_far_the_learner_is_and_what_comes_next(built: Path, l
         assert "| 1/3 |" in shown() and message("learn.next", code, lesson=title) in shown()
         for name in NAMES:
             progress.record("18-90", name, built)
-        assert "| 3/3 ✓ |" in shown() and message("learn.all-passed", code) in shown()
+        assert "| 3/3&nbsp;✓ |" in shown() and message("learn.all-passed", code) in shown()
     finally:
         (built / progress.FILE).unlink()
 

@@ -203,18 +203,18 @@ Picture().show(figure, t("anatomy-alt"))
 # %% [markdown] id="read-the-curve" lang="en"
 # A healthy curve, in three parts. First it falls steeply: within a few steps the model finds out which tokens
 # are frequent. Then it drops below the line of those frequencies, which it can only do by looking at what
-# came *before*. And then it falls ever more slowly. The dots lie on the curve, so what the model learns holds for text that it has
-# never seen. The lowest line, a simple count of what follows four tokens, is still ahead: 240 steps are not
-# much.
+# came *before*. And then it falls ever more slowly. The dots lie on the curve, so what the model learns holds
+# for text that it has never seen. The lowest line, a simple count of what follows four tokens, is still ahead:
+# 240 steps are not much.
 #
 # What does a model with such a loss write? Look:
 
-# %% [markdown] id="read-the-curve" lang="es" of="657dd5b7a4ed"
+# %% [markdown] id="read-the-curve" lang="es" of="b822dc1f6136"
 # Una curva sana, en tres partes. Primero cae de golpe: en pocos pasos el modelo averigua qué tokens son
 # frecuentes. Después baja de la línea de esas frecuencias, y eso solo lo puede lograr mirando lo que vino
-# *antes*. Y luego baja cada vez más despacio. Los puntos caen sobre la curva: lo que el modelo aprende vale para texto que nunca ha
-# visto. La línea de más abajo, que solo cuenta qué sigue a cuatro tokens, todavía queda lejos: 240 pasos no
-# son muchos.
+# *antes*. Y luego baja cada vez más despacio. Los puntos caen sobre la curva: lo que el modelo aprende vale
+# para texto que nunca ha visto. La línea de más abajo, que solo cuenta qué sigue a cuatro tokens, todavía queda
+# lejos: 240 pasos no son muchos.
 #
 # ¿Qué escribe un modelo con ese loss? Mira:
 

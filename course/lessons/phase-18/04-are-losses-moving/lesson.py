@@ -162,7 +162,7 @@ show(walk_section_4(cured), Console(width=88))
 
 # %% [markdown] id="predict" lang="en"
 # The same text, the same model, the same number of steps. Validation now follows training much more
-# closely, the tree lets the run pass, and no line stands on both sides.
+# closely, the tree lets the run pass, with a warning, and no line is on both sides.
 #
 # ## 2 · Predict
 #
@@ -170,9 +170,9 @@ show(walk_section_4(cured), Console(width=88))
 # the two models have on them?** The right picture ends near 2, the left one near 3. Put a number in place
 # of each `...`; nobody grades it.
 
-# %% [markdown] id="predict" lang="es" of="50dd5c18209c"
+# %% [markdown] id="predict" lang="es" of="d0d7aea41405"
 # El mismo texto, el mismo modelo, el mismo número de pasos. Ahora la validación sigue al entrenamiento
-# mucho más de cerca, el árbol deja pasar el run y ninguna línea está en los dos lados.
+# mucho más de cerca, el árbol deja pasar el run, con una advertencia, y ninguna línea está en los dos lados.
 #
 # ## 2 · Predice
 #
