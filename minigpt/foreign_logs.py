@@ -13,6 +13,7 @@ import csv
 import math
 import re
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +42,10 @@ LONGEST = 1 << 24  # characters in a line: what is longer is no log of one recor
 
 class ForeignLogError(MiniGPTError):
     """A log that cannot be read, or has not what it needs."""
+
+    def __str__(self) -> str:
+        # what a damaged log holds must not break the line or steer the terminal
+        return "".join(character if character.isprintable() else "\ufffd" for character in super().__str__())
 
 
 def is_foreign(path: str | Path) -> bool:
@@ -172,7 +177,7 @@ class _Collector:
             if name not in {resolved[0] for resolved in self._ours.values() if resolved}:
                 hint = nearest(given, self._ours)
                 raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
-        names = ", ".join(list(self._ours)[:12]) or "–"
+        names = ", ".join(name[:40] for name in list(self._ours)[:12]) or "–"
         if not self._steps:
             raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
         if not self._values:
@@ -199,7 +204,7 @@ def _kind(path: Path) -> str | None:
     if path.suffix == ".wandb":
         return "wandb"
     with path.open("rb") as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = file.read(4096).removeprefix(BOM_UTF8).lstrip()
     return "jsonl" if start.startswith((b"{", b"[")) else "csv"
 
 
@@ -225,6 +230,8 @@ def _lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]:
 def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open("rb") as file:
         for number, line in _lines(file, path):
+            if number == 1:
+                line = line.removeprefix(BOM_UTF8)
             if not line.strip():
                 continue
             try:
@@ -233,7 +240,7 @@ def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 if not line.endswith(b"\n"):
                     return  # torn by a kill
                 raise ForeignLogError("foreign.bad-line", path=path, line=number) from error
-            yield number, dict(_flat(row))
+            yield number, _flat(row)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -247,12 +254,16 @@ def _object(line: bytes) -> dict[str, Any]:
     return row
 
 
-def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in row.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif not isinstance(value, list):
-            yield prefix + name, value
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat, left = {}, [("", row)]  # no recursion: a log may nest as deep as it likes
+    while left:
+        prefix, values = left.pop()
+        for name, value in values.items():
+            if isinstance(value, dict):
+                left.append((f"{prefix}{name}.", value))
+            elif not isinstance(value, list):
+                flat[prefix + name] = value
+    return flat
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -260,17 +271,22 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         head = file.readline(LONGEST)
         file.seek(0)
         delimiter = max(",;\t", key=head.count)
-        reader = csv.reader((line for _, line in _lines(file, path)), delimiter=delimiter)
+        lines = (line for _, line in _lines(file, path))
+        reader, done = csv.reader(lines, delimiter=delimiter, strict=True), 0
         try:
             header = [name.strip() for name in next(reader, [])]
+            done = reader.line_num
             for fields in reader:
                 if len(fields) > len(header):
                     raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num)
                 if delimiter == ";":  # where a comma is the decimal point
                     fields = [field.replace(",", ".") if field.count(",") == 1 else field for field in fields]
-                yield reader.line_num, dict(zip(header, fields, strict=False))
+                done = reader.line_num
+                yield done, dict(zip(header, fields, strict=False))
         except csv.Error as error:
-            raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num) from error
+            if reader.line_num == done + 1 and next(lines, None) is None:
+                return  # the last line, torn by a kill
+            raise ForeignLogError("foreign.bad-line", path=path, line=done + 1) from error
 
 
 def _tensorboard(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from minigpt.logs import Columns
 
+STRETCH = 10  # rows that show that a log goes on
+
 
 def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Columns:
     """Return one column for each name, its steps in order, the last value of every step.
@@ -38,15 +40,20 @@ def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Colum
 
 
 def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
-    """Return row and step of every place where the loss of an earlier step is logged once more."""
-    # only where the log turns back; what follows is forward again
+    """Return row and step of every place where the log turns back to an earlier step and goes on from there.
+
+    A few rows that turn back and leave more behind are rows out of place: a last record that names the best
+    step, a damaged digit, or a log in no order must not take back the end of a run.
+    """
     turns = np.flatnonzero(steps[1:] < steps[:-1]) + 1
     if not len(turns):
         return []
     which = np.flatnonzero(np.isin(steps, steps[turns]))
     _, first, inverse = np.unique(steps[which], return_index=True, return_inverse=True)
-    again = which[first[inverse] < np.arange(len(which))]
-    at = turns[np.isin(turns, again)]
+    begun = which[first[inverse]][np.searchsorted(which, turns)]  # where such a step was logged first
+    ordered = (begun == 0) | (np.maximum.accumulate(steps)[begun - 1] < steps[turns])  # up to there
+    follow = np.diff(turns, append=len(steps))  # rows in order, up to where the log turns again
+    at = turns[ordered & (begun < turns) & (follow >= np.minimum(STRETCH, turns - begun - follow))]
     return list(zip(rows[at].tolist(), steps[at].tolist(), strict=True))
 
 

@@ -19,9 +19,11 @@ from minigpt.foreign_logs import ForeignLogError, foreign_evidence, is_foreign, 
 from minigpt.messages import message
 from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
 from minigpt.stability.comparison import compare, comparison_as_data, show_comparison
+from minigpt.stability.losses import LATER
 from minigpt.stability.report import as_data, show
 
-LOSS_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
+START_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
+LATER_QUESTIONS = ("1.1b", "4.1")  # nor one of none of these that is long enough to show a falling loss,
 END_QUESTIONS = ("4.1b",)  # nor does one that ends in doubt
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
 
@@ -62,7 +64,9 @@ def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return walk(evidence, QUESTIONS, whole, LOSS_QUESTIONS, END_QUESTIONS)
+        short = evidence.metrics.column("loss")[0].max(initial=0) < LATER
+        needs = START_QUESTIONS if short else LATER_QUESTIONS
+        return walk(evidence, QUESTIONS, whole, needs, END_QUESTIONS)
     for option in ("columns", "vocab_size", "from_checkpoint"):
         if arguments[option]:
             raise ForeignLogError(

@@ -50,14 +50,14 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     if len(losses) < 2 * FEWEST:
         return question.not_measured()
     width = int(np.clip(len(losses) // 4, FEWEST, EMA_STEPS))
-    sums = np.cumsum(np.concatenate([[0.0], losses]))
-    means = (sums[width:] - sums[:-width]) / width
-    first, best, last = float(losses[:FEWEST].mean()), float(means.min()), float(means[-1])
+    means = np.convolve(losses, np.full(width, 1 / width), "valid")  # a running sum never forgets a huge loss
+    # the median, for one loss out of line at the start would make all that is lost later look small
+    first, best, last = float(np.median(losses[:FEWEST])), float(means.min()), float(means[-1])
     learnt = max(first - best, limits["nats"])  # what is less may come and go with the batches
     values = {"best": best, "last": last, "lost": (last - best) / learnt}
     if last - best > max(limits["fail"] * learnt, limits["nats"]):
         return question.failed("diverging", **values)
-    return question.warned(**values) if values["lost"] > limits["odd"] else question.passed(**values)
+    return question.passed(**values) if values["lost"] <= limits["odd"] else question.warned(**values)
 
 
 def _downhill(question: Question, evidence: Evidence) -> Finding:
@@ -69,16 +69,32 @@ def _downhill(question: Question, evidence: Evidence) -> Finding:
     return question.passed(share=share)
 
 
+def _gaps(evidence: Evidence, until: int) -> dict[int, float] | None:
+    """Return validation − training loss by step, or None where a validation loss is no number.
+
+    A NaN among numbers only stands for a step without validation, as some loggers write it.
+    """
+    steps, losses = evidence.metrics.column("loss")
+    looks, val_losses = evidence.metrics.column("val_loss")
+    missing = np.isnan(val_losses)
+    if np.isinf(val_losses).any() or (len(looks) and missing.all()):
+        return None
+    steps, losses = steps[steps <= until], losses[steps <= until]
+    gaps = {}
+    for step, val_loss in zip(looks[~missing], val_losses[~missing], strict=True):
+        before = steps <= step
+        if EARLY <= step <= until and before.any():
+            since = min(step - RECENT, steps[before][-1] - 1)  # the last one, where losses are sparse
+            gaps[int(step)] = float(val_loss - losses[before & (steps > since)].mean())
+    return gaps
+
+
 def _together(question: Question, evidence: Evidence) -> Finding:
     limits, start = question.thresholds, evidence.start
     lines, ngrams = start.get("shared_lines"), start.get("shared_ngrams")
-    steps, losses = evidence.metrics.column("loss")
-    looks, val_losses = evidence.metrics.column("val_loss")
-    gaps = {
-        int(step): float(val_loss - losses[(steps > step - RECENT) & (steps <= step)].mean())
-        for step, val_loss in zip(looks, val_losses, strict=True)
-        if EARLY <= step <= limits["step"] and len(losses)
-    }
+    gaps = _gaps(evidence, int(limits["step"]))
+    if gaps is None:
+        return question.unknown(gap=math.nan, step=None, overlap=lines, ngrams=ngrams)
     if not gaps and lines is None and ngrams is None:
         return question.not_measured()
     step = max(gaps, key=lambda step: abs(gaps[step]), default=None)
