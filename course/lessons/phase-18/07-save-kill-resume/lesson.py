@@ -39,6 +39,7 @@
 # %% id="setup" setup=true
 import copy
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -240,6 +241,14 @@ predict("size", update=...)
 
 
 # %% id="memory"
+LOSSES = ("optimizer", "schedule", "scaler", "randomness")
+
+
+def gaps(records):
+    pairs = zip(records, log[-len(records) :], strict=True)
+    return [record["loss"] - other["loss"] for record, other in pairs]
+
+
 def everything(training):
     return copy.deepcopy(
         {
@@ -275,15 +284,7 @@ def resume_without(lost, memory, seed=1):
 again = begin()
 advance(again, KILL)
 memory = everything(again)
-LOSSES = ("optimizer", "schedule", "scaler", "randomness")
 resumed = {lost: advance(resume_without((lost,), memory), config.steps - KILL) for lost in LOSSES}
-
-
-def gaps(records):
-    return [
-        record["loss"] - other["loss"] for record, other in zip(records, log[-len(records) :], strict=True)
-    ]
-
 
 bumps = {lost: max(gaps(records)) for lost, records in resumed.items()}
 compare("losses", **bumps)
@@ -345,12 +346,12 @@ for label, record in (lines | {t(lost): records[0] for lost, records in resumed.
 # * **The schedule** shows in `lr`: it is not what the schedule asks for at this step.
 # * **The scaler** shows in `scale`: it starts again where scalers start, overflows, and the first steps are
 #   skipped. Their batches are lost.
-# * **The randomness** shows nowhere. Every column looks right. It is a batch that was due later, or was had
-#   before, and a dropout mask that was not due at all. Only a comparison with the uninterrupted run tells.
+# * **The randomness** shows nowhere. Every column looks right. It is a batch that was due later, or had its
+#   turn before, and a dropout mask that was not due at all. Only a comparison with the uninterrupted run tells.
 #
 # Here is the first of these again, step by step. (Where it dips to 0, the scaler skipped a step in either run.)
 
-# %% [markdown] id="two-lines-read" lang="es" of="ceff418d6d27"
+# %% [markdown] id="two-lines-read" lang="es" of="cdd91a02fdac"
 # Léelo columna por columna.
 #
 # * **El optimizador** se nota en `update`. Adam mueve un peso m̂/√v̂ veces el learning rate. A mitad de un run,
@@ -423,16 +424,17 @@ for name, patient in patients.items():
 #
 # ### Kill it wherever you like
 #
-# Choose a moment and what is lost; the rest of the run is trained on the spot. Drag the slider, or click it and
-# use the arrow keys. Things to find:
+# Choose a moment and what is lost; the rest of the run is trained on the spot, which takes about a second. On the
+# left is the loss, in the middle its distance from the run that was never killed, on the right the loss scale. Drag
+# the slider, or click it and use the arrow keys. Things to find:
 #
 # 1. Lose the **optimizer**, and move the kill from early to late. When does it hurt more?
 # 2. Lose the **schedule** at step 60. Does the run end above or below the grey curve? Is that good news?
-# 3. Lose the **scaler**. How many steps does it take to find its level again?
+# 3. Lose the **scaler**. How many steps does the scale take to find its level again?
 # 4. Lose the **randomness**. Is there any moment at which the left picture would give it away?
 # 5. Lose **nothing**. Where is the orange curve?
 
-# %% [markdown] id="tree-read" lang="es" of="9c477824e7a4"
+# %% [markdown] id="tree-read" lang="es" of="c67e2fdb495c"
 # Al schedule lo atrapa, porque el árbol compara cada learning rate con el que se pidió. Al optimizador que
 # olvida en cada paso también, porque la revisión ensaya unos pasos antes de que empiece el run. El que olvidó
 # **una sola vez, al reanudar**, sale con el certificado limpio: para entonces el ensayo ya había terminado. El
@@ -440,13 +442,14 @@ for name, patient in patients.items():
 #
 # ### Mátalo cuando quieras
 #
-# Elige un momento y lo que se pierde; el resto del run se entrena ahí mismo. Arrastra el control, o haz clic en
-# él y usa las flechas del teclado. Cosas por descubrir:
+# Elige un momento y lo que se pierde; el resto del run se entrena ahí mismo, en cosa de un segundo. A la izquierda
+# está el loss; en el centro, su distancia al run que nadie mató; a la derecha, la escala del loss. Arrastra el
+# control, o haz clic en él y usa las flechas del teclado. Cosas por descubrir:
 #
 # 1. Pierde el **optimizador** y mueve la muerte de temprano a tarde. ¿Cuándo duele más?
 # 2. Pierde el **schedule** en el paso 60. ¿El run termina por encima o por debajo de la curva gris? ¿Es una
 #    buena noticia?
-# 3. Pierde el **scaler**. ¿Cuántos pasos tarda en volver a encontrar su nivel?
+# 3. Pierde el **scaler**. ¿Cuántos pasos tarda la escala en volver a su nivel?
 # 4. Pierde el **azar**. ¿Hay algún momento en que lo delate el dibujo de la izquierda?
 # 5. No pierdas **nada**. ¿Dónde está la curva naranja?
 
@@ -458,30 +461,33 @@ for at in range(0, config.steps, 5):
     advance(again, 5)
 
 
+@functools.cache
+def killed_and_resumed(step, lost):
+    return advance(resume_without(lost, album[step]), config.steps - step)
+
+
 def draw(figure, step, lost):
-    nearest = step - step % 5
-    training = resume_without((), album[nearest])
-    advance(training, step - nearest)
-    records = advance(resume_without(lost, everything(training)), config.steps - step)
-    top, bottom = figure.subplots(1, 2)
-    steps = [record["step"] for record in records]
-    top.plot(
-        [record["step"] for record in log], [record["loss"] for record in log], color="0.65", linewidth=1
-    )
-    top.plot(steps, [record["loss"] for record in records], color="#0072b2", linewidth=1.2)
-    top.set(xlabel=t("step"), title=t("loss"), xlim=(0, config.steps), ylim=(3, 6.5))
-    bottom.plot(steps, [max(abs(gap), 1e-8) for gap in gaps(records)], color="#d55e00", linewidth=1.2)
-    bottom.set(yscale="log", ylim=(1e-8, 10), xlim=(0, config.steps), xlabel=t("step"), title=t("gap"))
-    for axes in (top, bottom):
+    records = killed_and_resumed(step, lost)
+    steps, whole_steps = ([record["step"] for record in each] for each in (records, log))
+    left, middle, right = figure.subplots(1, 3)
+    left.set_ylim(3, 6.5)
+    middle.set(yscale="log", ylim=(5e-9, 10))
+    right.set_yscale("log", base=2)
+    for axes, name in ((left, "loss"), (right, "scale")):
+        axes.plot(whole_steps, [record[name] for record in log], color="0.65", linewidth=1)
+        axes.plot(steps, [record[name] for record in records], color="#0072b2", linewidth=1.2)
+    middle.plot(steps, [max(abs(gap), 1e-8) for gap in gaps(records)], color="#d55e00", linewidth=1.2)
+    for axes, name in ((left, "loss"), (middle, "gap"), (right, "scale")):
         axes.axvline(step, color="black", linestyle=":", linewidth=1)
+        axes.set(xlim=(0, config.steps), xlabel=t("step"), title=t(name))
         axes.title.set_fontsize(9)
 
 
 choices = {t(lost): (lost,) for lost in LOSSES} | {t("everything-else"): LOSSES, t("nothing"): ()}
 playground(
     draw,
-    size=(8.4, 2.6),
-    step=Slider(t("kill-at"), 1, config.steps - 5, KILL),
+    size=(9.2, 2.6),
+    step=Slider(t("kill-at"), 5, config.steps - 5, KILL, step=5),
     lost=Choice(t("lost"), choices),
 )
 
@@ -491,14 +497,14 @@ playground(
 # 1. Soon after warm-up, where the learning rate is highest: the size of the first update *is* the learning
 #    rate. At step 15 it costs about a nat. Near the end the rate is low, and you would never notice.
 # 2. Below. The rate that should have died away warms up again, and so short a run still had things to learn.
-#    It is no good news: it is another experiment than the one you asked for, and you would not know.
+#    It is not good news: it is a different experiment from the one you asked for, and you would not know.
 # 3. About three: each overflow halves the scale, and each costs a batch.
-# 4. No. Other batches have other losses, now above, now below, as ever. The right picture shows it from the
-#    very first step.
-# 5. At the bottom, below everything: the distance is exactly 0. That is what you are going to build.
+# 4. No. Other batches have other losses, now above, now below, as ever. The middle picture shows it from
+#    the very first step.
+# 5. Flat on the bottom: the distance is exactly 0. That is what you are going to build.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="14a76c8caaea"
+# %% [markdown] id="play-answers" lang="es" of="b51419056eac"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Poco después del warm-up, donde el learning rate es más alto: el tamaño de la primera actualización *es* el
@@ -506,9 +512,9 @@ playground(
 # 2. Por debajo. El learning rate que debía apagarse vuelve a subir, y a un run tan corto aún le quedaba por
 #    aprender. No es una buena noticia: es otro experimento, no el que pediste, y no te enterarías.
 # 3. Unos tres: cada desbordamiento parte la escala por la mitad, y cada uno cuesta un batch.
-# 4. No. Otros batches tienen otros losses, unas veces más altos y otras más bajos, como siempre. El dibujo de la
-#    derecha lo muestra desde el primer paso.
-# 5. Abajo del todo, fuera de la vista: la distancia es exactamente 0. Eso es lo que vas a construir.
+# 4. No. Otros batches tienen otros losses, unas veces más altos y otras más bajos, como siempre. El dibujo
+#    del centro lo muestra desde el primer paso.
+# 5. Plana, abajo del todo: la distancia es exactamente 0. Eso es lo que vas a construir.
 # </details>
 
 # %% [markdown] id="fix" lang="en"
