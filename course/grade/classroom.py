@@ -26,7 +26,6 @@ from nbgrader.utils import parse_utc
 from course.build import to_text, write
 from course.grade.delivery import Delivery, deliver
 from course.grade.gradebook import Ledger, to_json
-from course.grade.judge import seed_of
 from course.grade.mishaps import told
 from course.grade.normalise import HandedIn, Unreadable, normalise, read_bytes
 from course.grade.sandbox import strongest
@@ -246,6 +245,3 @@ def needs_person(result: dict) -> list[str]:
         f"grade.{r}" for r in ("time", "ended", "flood", "frame")
     }
     return reasons + [message(key) for key in sorted(keys)] + result["notes"]
-
-
-__all__ = ["Report", "grade_assignment", "needs_person", "read_notebook", "seed_of", "submitted"]

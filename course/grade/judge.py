@@ -105,12 +105,11 @@ def _ask(
     ]
     outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
-    for index, case in enumerate(cases):
-        last = outcomes[-1] if outcomes and "failure" in outcomes[-1] else None
-        if index < len(outcomes):
-            by_check[case["check"]].append(outcomes[index])
-        elif last is not None and not by_check[case["check"]]:
-            by_check[case["check"]].append(last)  # the question ended before this check: say why
+    for case, outcome in zip(cases, outcomes, strict=False):
+        by_check[case["check"]].append(outcome)
+    if outcomes and "failure" in outcomes[-1]:
+        for found in by_check.values():
+            found += [] if found else outcomes[-1:]  # the question ended before this check: say why
     given = max((outcome.get("given", 0.0) for outcome in outcomes), default=0.0)
     return by_check, given, any(outcome.get("busy") for outcome in outcomes)
 
@@ -127,12 +126,8 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
             text = whole(explain(fault, check, case, lesson.texts, code))
             return {"passed": False, "key": fault.key, "text": text, "printed": printed}
     if len(outcomes) != len(cases):
-        return {
-            "passed": False,
-            "key": "grade.ended",
-            "text": message("grade.ended", code),
-            "printed": printed,
-        }
+        text = message("grade.ended", code)
+        return {"passed": False, "key": "grade.ended", "text": text, "printed": printed}
     text = message("check.passed", code, title=lesson.texts.text(check.name, code))
     tie = tie_of(check, outcomes[-1])
     return {"passed": True, "key": None, "text": text, "printed": printed} | ({"tie": tie} if tie else {})
