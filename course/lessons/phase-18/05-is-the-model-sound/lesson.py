@@ -97,6 +97,7 @@ config = Config(
 )
 recipe = Recipe(config)
 open_recipe = recipe.with_fault("future-leak")
+data = recipe.load_data(config)
 
 for name in ("n_layer", "n_embd", "context", "steps"):
     print(f"{name:10} {getattr(config, name)}")
@@ -187,7 +188,6 @@ for name, run in {"right": right, "open": opened}.items():
 
 # %% id="who-reads-whom" folded=true
 PLACES = 14
-data = recipe.load_data(config)
 sentence = get_batch(data.train, config, step=0).inputs[:1, :PLACES]
 
 
