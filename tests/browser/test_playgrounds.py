@@ -7,6 +7,7 @@ speaks the language that it carries, whatever the language of the JupyterLab aro
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -14,13 +15,22 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from course.lesson import find_lesson
+from course.messages import message
 from minigpt.messages import LANGUAGES
 
 NEEDED = {  # lesson: its language here, and the cells that its playground needs
     "18-00": ("es", ["setup"]),
+    "18-01": ("en", ["setup", "facts", "one-start"]),
     "18-02": ("en", ["setup", "facts", "small-run"]),
     "18-03": ("es", ["setup", "train-healthy", "short-run"]),
     "18-04": ("en", ["setup", "little-text", "short-run"]),
+    "18-05": ("es", ["setup", "facts"]),
+    "18-06": ("en", ["setup", "facts", "sixteen-micro-batches"]),
+    "18-07": ("es", ["setup", "facts", "the-loop", "advance", "memory"]),
+}
+TWO_PATIENTS = {
+    "my-name": 'MY_NAME = "Ada Lovelace"',
+    "train-the-ward": 'trained = {letter: ward(MY_NAME)[letter].train(runs / letter) for letter in "AB"}',
 }
 STOPS = 8  # of the Tab key in a playground, at most
 HAS_FOCUS = "element => element === document.activeElement"
@@ -30,6 +40,7 @@ CUT_OFF = "label => label.scrollWidth > label.clientWidth"
 @pytest.mark.parametrize("identity", NEEDED)
 def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity):
     language, cells = NEEDED[identity]
+    cells = [*cells, "playground"]
     playground = open_playground(page, address(LANGUAGES[0]), checkout, identity, language, cells)
     labels = playground.locator(".widget-label")
     assert [label.inner_text() for label in labels.all() if label.evaluate(CUT_OFF)] == []
@@ -51,17 +62,64 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
     page.keyboard.press("ArrowLeft")
     expect(picture).not_to_have_attribute("src", by_mouse)
 
+    for choice in playground.locator("select").all():
+        before = picture.get_attribute("src")
+        choice.focus()
+        page.keyboard.press("ArrowDown")
+        expect(picture).not_to_have_attribute("src", before)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, screenshot, language):
+    cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
+    bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
+    picture, asked = bedside.locator("img"), bedside.locator(".widget-html-content").first
+    fine, broken = (
+        bedside.get_by_role("button", name=message(f"bedside.{name}", language))
+        for name in ("fine", "broken")
+    )
+    expect(asked).to_contain_text("1.1")
+    fine.click()
+    expect(asked).to_contain_text("1.2")
+
+    drawn = picture.get_attribute("src")
+    bedside.get_by_role("button", name="A", exact=True).focus()
+    for key in ("ArrowRight", "Tab", "Enter"):  # the arrow is JupyterLab's way to another cell
+        page.keyboard.press(key)
+    expect(asked).to_contain_text("1.1")
+    expect(picture).not_to_have_attribute("src", drawn)
+    for _ in range(STOPS):
+        if not broken.evaluate(HAS_FOCUS):
+            page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    leaf = bedside.locator("select")
+    first = leaf.input_value()
+    leaf.focus()
+    page.keyboard.press("ArrowDown")
+    expect(leaf).not_to_have_value(first)
+    expect(bedside).to_contain_text(f"A: – · B: {leaf.input_value()}")
+    screenshot(f"bedside-{language}")
+
 
 def open_playground(
-    page: Page, address: str, checkout: Path, identity: str, language: str, cells: list[str]
+    page: Page,
+    address: str,
+    checkout: Path,
+    identity: str,
+    language: str,
+    cells: list[str],
+    code: Mapping[str, str] = {},
 ) -> Locator:
-    """Open the lesson with those cells and its playground alone, run them; return the playground's cell."""
+    """Open the lesson with those cells alone, some with other code; run them and return the last one."""
     file = find_lesson(identity).built(language, checkout)
     notebook = nbformat.read(file, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.id in (*cells, "playground")]
+    notebook.cells = [cell for cell in notebook.cells if cell.id in cells]
+    for cell in notebook.cells:
+        cell.source = code.get(cell.id, cell.source)
     file = file.with_name("playground.ipynb")
     nbformat.write(notebook, file)
     page.goto(re.sub(r"/tree/[^?]*", f"/tree/{file.relative_to(checkout).as_posix()}", address) + "&reset")
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")  # a restart would get lost before
     page.locator("[data-command='notebook:restart-run-all']:visible").click()
     page.locator(".jp-Dialog .jp-mod-accept").click()
     playground = page.locator(".jp-CodeCell").last
