@@ -33,6 +33,7 @@
 import dataclasses
 import math
 import random
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -460,6 +461,7 @@ for axes, (letter, run) in zip(figure.subplots(1, 5, sharey=True), charts.items(
     axes.set_title(letter, fontsize=10, weight="bold")
     axes.set_xlabel(t("step"), fontsize=8)
     axes.tick_params(labelsize=7)
+figure.axes[0].set_ylabel(t("loss"), fontsize=8)
 Picture().show(figure, t("curves-alt"))
 
 # %% [markdown] id="curves-said" lang="en"
@@ -499,8 +501,8 @@ for beta2 in (0.999, 0.99, 0.95):
 # list above in place of each `...`, in quotes, or `"healthy"`.
 
 # %% [markdown] id="commit" lang="es" of="be632ef137c2"
-# Con nuestro beta2 sale bien por casualidad. Mira más allá del primer movimiento y comprométete: un nombre de
-# la lista de arriba en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
+# Con nuestro beta2 sale bien por casualidad. Mira más allá del primer movimiento y decídete: un nombre de la
+# lista de arriba en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=...)
@@ -510,7 +512,8 @@ walks = {letter: walk_section_6(run) for letter, run in charts.items()}
 compare("diagnosis", **{letter: walk.leaf or "healthy" for letter, walk in walks.items()})
 print()
 for letter, walk in walks.items():
-    print(letter, f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found"))
+    line = f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found")
+    print(textwrap.fill(f"{letter} {line}", 92, subsequent_indent="  "))
 
 # %% [markdown] id="fix" lang="en"
 # Each fault had its own experiment, and no experiment found two. That is how you can be certain without a
