@@ -58,11 +58,15 @@ class Clock:
             return
         try:
             handle = os.pidfd_open(pid)
+        except OSError:  # a kernel before 5.3
+            return
+        try:
             facts = self._read(f"self/fdinfo/{handle}")  # its number in the machine's own table
-            os.close(handle)
             self._watched[pid] = re.search(r"^Pid:\s*(\d+)", facts, re.MULTILINE)[1]
         except (OSError, TypeError):
             pass
+        finally:
+            os.close(handle)
 
     def forget(self, pid: int) -> None:
         """Keep what a child has waited: it is about to be ended."""
