@@ -122,7 +122,8 @@ def mean_nats(scored: list[Scored]) -> float | None:
 def accumulation_ratio(micros: list[Scored]) -> dict[str, float | None]:
     """Return the gradient of two micro-batches ÷ that of the whole, with equal and unequal masks.
 
-    None where there is one micro-batch a step, or its weight is neither that of a mean nor of a sum of means.
+    None where there is one micro-batch a step, or its weight is neither that of a mean nor of a sum of means;
+    for unequal masks also where all count the same number of targets.
     """
     kind = _reduction(micros) if len(micros) > 1 else None
     if kind == "undivided":
@@ -132,7 +133,9 @@ def accumulation_ratio(micros: list[Scored]) -> dict[str, float | None]:
     counts = [micro.counted for micro in micros]
     weights = [micro.weight for micro in micros]
     spread, asked = max(weights) / min(weights), max(counts) / min(counts)
-    each_alike = asked > EQUAL_COUNTS and abs(spread / asked - 1) < 0.3 * (1 - 1 / asked)
+    if asked <= EQUAL_COUNTS:
+        return {"equal": 1.0, "unequal": None}
+    each_alike = abs(spread / asked - 1) < 0.3 * (1 - 1 / asked)
     return {"equal": 1.0, "unequal": spread if each_alike else 1.0}
 
 
