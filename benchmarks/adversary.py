@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -163,8 +163,8 @@ def running(*marks: str) -> list[str]:
     return found
 
 
-def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> dict[str, str]:
-    """What stock nbgrader makes of each submission: its points, or a word for what happened."""
+def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> Iterator[tuple[str, str]]:
+    """By name what stock nbgrader makes of each submission: its points, or a word for what happened."""
     cells = read_source(lesson.folder / "lesson.py")
     needed = {cell.grade_id for cell in cells if cell.setup or cell.role in ("solution", "check")}
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(workers) as pool:
@@ -182,19 +182,19 @@ def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> dict[str, str]
             hand_in(course, lesson, [attack], needed)
             return stock_outcome(course, lesson.assignment, lesson.slug, attack.name, MARK)
 
-        return dict(zip([attack.name for attack in attacks], pool.map(one, attacks), strict=True))
+        yield from zip([attack.name for attack in attacks], pool.map(one, attacks), strict=True)
 
 
-def _stock_bars(compared: dict[str, str], outcomes: list[Outcome], fair: Callable) -> dict[str, int]:
-    """How often stock nbgrader misses each bar."""
-    found = [(compared[o.attack.name], fair(o), o.attack) for o in outcomes if o.attack.name in compared]
-    points = [(float(got), due, attack) for got, due, attack in found if got[0].isdigit()]
+def _stock_bars(compared: dict[str, str], due: dict[str, float]) -> dict[str, int]:
+    """How often stock nbgrader misses each bar; `due` are the points of the honest part."""
+    points = [(float(got), due[name]) for name, got in compared.items() if got[0].isdigit()]
+    words = list(compared.values())
     return {
-        "score more than their honest part": sum(got > due for got, due, _ in points),
-        "leaks": sum(got == "leaks" for got, _, _ in found),
-        "score less than their honest part": sum(got < due for got, due, _ in points),
-        "without a result": sum(got in ("no result", "hangs") for got, _, _ in found),
-        "harm others": sum(got == "harms" for got, _, _ in found),
+        "score more than their honest part": sum(got > fair for got, fair in points),
+        "leaks": words.count("leaks"),
+        "score less than their honest part": sum(got < fair for got, fair in points),
+        "without a result": words.count("no result") + words.count("hangs"),
+        "harm others": words.count("harms"),
     }
 
 
@@ -232,14 +232,12 @@ def main() -> int:
         root = Path(folder)
         os.chmod(root, 0o755)  # nothing but the sandbox keeps a learner out
         outcomes, harm = run(root, lesson, attacks, options.workers)
-    compared = stock(lesson, attacks, options.workers) if options.stock else {}
     total = sum(points.values())
     for outcome in outcomes:
         sign = "ok  " if outcome.right else "FAIL"
         got, fair = total - _worth(outcome.lost, points), total - _worth(outcome.expected, points)
-        more = f"   stock {compared.get(outcome.attack.name, 'not tried')}" if compared else ""
         who = f"{outcome.attack.kind:9} {outcome.attack.name:34}"
-        print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}{more}")
+        print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}")
         if not outcome.right:
             print("     ", "leaked" if outcome.leaked else sorted(outcome.lost ^ outcome.expected))
     bars = {
@@ -252,8 +250,14 @@ def main() -> int:
     print(f"\n{len(outcomes)} submissions;", ", ".join(f"{name}: {count}" for name, count in bars.items()))
     for sentence in harm:
         print("  ", sentence)
-    if compared:
-        missed = _stock_bars(compared, outcomes, lambda o: total - _worth(o.expected, points))
+    if options.stock:
+        print("\nstock nbgrader")
+        due = {o.attack.name: total - _worth(o.expected, points) for o in outcomes}
+        compared = {}
+        for name, got in stock(lesson, attacks, options.workers):
+            compared[name] = got
+            print(f"     {name:44} {got:>9} of {total:g}, fair {due[name]:4g}", flush=True)
+        missed = _stock_bars(compared, due)
         counts = ", ".join(f"{name}: {count}" for name, count in missed.items())
         print(f"stock nbgrader on {len(compared)} of them; {counts}")
     return int(any(bars.values()))
