@@ -99,16 +99,14 @@ class Gradients:
 
     def norms(self) -> tuple[Tensor, Tensor | None]:
         """Return the norm of all gradients and that of the first, sparse ones left out; waits for no GPU."""
-        each = _norms(self._dense())
+        each = _norms([g for p in self._parameters if (g := p.grad) is not None and not g.is_sparse])
         return torch.linalg.vector_norm(each), each[0] if len(each) else None
 
     def first_norm(self) -> Tensor | None:
         """Return the norm of the first gradient."""
-        first = next(iter(self._dense()), None)
+        dense = (g for p in self._parameters if (g := p.grad) is not None and not g.is_sparse)
+        first = next(dense, None)
         return None if first is None else torch.linalg.vector_norm(first.detach().float())
-
-    def _dense(self) -> Iterable[Tensor]:
-        return (p.grad for p in self._parameters if p.grad is not None and not p.grad.is_sparse)
 
 
 class Leftovers:
@@ -170,10 +168,13 @@ class _Bound:
         self._hook(self._parameter, gradient)
 
 
-@torch.no_grad()
-def _norms(tensors: Iterable[Tensor]) -> Tensor:
-    """(n,) norms in float32, on the device of the first tensor."""
-    each = [torch.linalg.vector_norm(t if t.dtype == torch.float32 else t.float()) for t in tensors]
-    if len({norm.device for norm in each}) > 1:
-        each = [norm.to(each[0].device) for norm in each]
-    return torch.stack(each) if each else torch.zeros(0)
+def _norms(gradients: list[Tensor]) -> Tensor:
+    """(n,) norms in float32, on the device of the first gradient."""
+    norm = torch.linalg.vector_norm
+    each = [norm(g if g.dtype == torch.float32 else g.float()) for g in gradients]
+    if not each:
+        return torch.zeros(0)
+    try:
+        return torch.stack(each).detach()
+    except RuntimeError:  # a model on several devices
+        return torch.stack([one.detach().to(each[0].device) for one in each])

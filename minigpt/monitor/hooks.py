@@ -85,12 +85,11 @@ class ModelHooks:
             if name not in compiled
         ]
         self._hears_tokens = bool(self._handles)
+        self._before: Any = None  # the hook before a forward pass, which costs most
         if ".".join(whole) not in compiled:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
-            self._handles += [
-                self.language_model.register_forward_pre_hook(before, with_kwargs=True),
-                self.language_model.register_forward_hook(after),
-            ]
+            self._before = self.language_model.register_forward_pre_hook(before, with_kwargs=True)
+            self._handles += [self._before, self.language_model.register_forward_hook(after)]
 
     def _hook(self, call: Callable[..., None]) -> Hook:
         return Hook(call, self._on_error)
@@ -104,6 +103,8 @@ class ModelHooks:
         """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
         self._looking, self._called, self._call = False, None, None
         self._returned = source is self.language_model
+        if self._hears_tokens and self._before is not None:
+            self._before.remove()
         for module in [module for module in self._heads if module is not source]:
             self._heads.pop(module).remove()
 
@@ -157,6 +158,7 @@ class ModelHooks:
 
     def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
         if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
+            self._offered.clear()
             self.ids = arguments[0]
             self._turn += 1
 

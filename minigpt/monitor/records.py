@@ -39,7 +39,8 @@ class Records:
 
     def note_loss(self, loss: Tensor | float) -> None:
         """Note a loss of the step that waits, or else of the one that goes on."""
-        self._losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
+        waits = isinstance(loss, Tensor) and loss.device.type != "cpu"
+        self._losses.append(loss.detach().clone() if waits else float(loss))
 
     def note(self, figures: dict[str, float]) -> None:
         """Note figures of the step that waits, and let it go."""

@@ -130,7 +130,8 @@ def test_hugging_faces_own_schedule_and_loss_raise_no_alarm(tmp_path):
     ).train()
     verdicts = {finding.question: finding.verdict for finding in watch.check(whole=True).findings}
     assert watch.check().verdict is Verdict.PASS
-    assert verdicts["2.1"] is verdicts["6.2b"] is verdicts["6.3"] is Verdict.PASS
+    assert verdicts["2.1"] is verdicts["6.2b"] is Verdict.PASS
+    assert verdicts["6.3"] is Verdict.NOT_MEASURED  # all rows count alike, so their weights cannot be told
 
 
 @pytest.mark.parametrize("fault", LEAVES)
