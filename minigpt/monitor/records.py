@@ -39,8 +39,10 @@ class Records:
 
     def note_loss(self, loss: Tensor | float) -> None:
         """Note a loss of the step that waits, or else of the one that goes on."""
-        waits = isinstance(loss, Tensor) and loss.device.type != "cpu"
-        self._losses.append(loss.detach().clone() if waits else float(loss))
+        on_device = isinstance(loss, Tensor) and loss.device.type != "cpu"  # which is waited for later
+        if isinstance(loss, Tensor):
+            loss = loss.detach()
+        self._losses.append(loss.clone() if on_device else float(loss))
 
     def note(self, figures: dict[str, float]) -> None:
         """Note figures of the step that waits, and let it go."""
