@@ -170,10 +170,9 @@ class _Bound:
 
 def _norms(gradients: list[Tensor]) -> Tensor:
     """(n,) norms in float32, on the device of the first gradient."""
-    norm = torch.linalg.vector_norm
-    each = [norm(g if g.dtype == torch.float32 else g.float()) for g in gradients]
-    if not each:
+    if not gradients:
         return torch.zeros(0)
+    each = torch._foreach_norm([g if g.dtype == torch.float32 else g.float() for g in gradients])
     try:
         return torch.stack(each).detach()
     except RuntimeError:  # a model on several devices

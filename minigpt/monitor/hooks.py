@@ -85,11 +85,14 @@ class ModelHooks:
             if name not in compiled
         ]
         self._hears_tokens = bool(self._handles)
-        self._before: Any = None  # the hook before a forward pass, which costs most
+        self._around: list = []  # the hooks before and after a forward pass
         if ".".join(whole) not in compiled:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
-            self._before = self.language_model.register_forward_pre_hook(before, with_kwargs=True)
-            self._handles += [self._before, self.language_model.register_forward_hook(after)]
+            self._around = [
+                self.language_model.register_forward_pre_hook(before, with_kwargs=True),
+                self.language_model.register_forward_hook(after),
+            ]
+            self._handles += self._around
 
     def _hook(self, call: Callable[..., None]) -> Hook:
         return Hook(call, self._on_error)
@@ -103,8 +106,9 @@ class ModelHooks:
         """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
         self._looking, self._called, self._call = False, None, None
         self._returned = source is self.language_model
-        if self._hears_tokens and self._before is not None:
-            self._before.remove()
+        if self._hears_tokens and not self._returned and self.loss is None:
+            for handle in self._around:  # nothing comes by here that is not seen elsewhere
+                handle.remove()
         for module in [module for module in self._heads if module is not source]:
             self._heads.pop(module).remove()
 

@@ -25,6 +25,8 @@ from minigpt.stability import Walk, check
 from minigpt.stability.optimizer import STEPS
 
 LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
+CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
+SOMETIMES = 10  # one in so many, which tells the share as well
 EVERY = 100  # steps after which the optimizer's count is looked at again
 MOST_ASKED = 20_000  # steps of a schedule that are written down
 
@@ -274,8 +276,6 @@ class Monitor:
         record = {
             "step": self.steps,
             "grad_norm": self._norm,
-            "before_clip": self._before_clip,
-            "after_clip": self._gradients.first_norm(),
             "micros": max(self._micros, 1),
             "lr": rates,
             "seconds": round(now - self._last, 6),
@@ -283,6 +283,8 @@ class Monitor:
         }
         if other_rates:
             record["other_lr"] = other_rates
+        if self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0:
+            record["clip"] = self._before_clip, self._gradients.first_norm()
         if self._tokens:
             record["tokens"] = self._tokens
         self._last = now

@@ -78,13 +78,14 @@ class Records:
             record["loss"] = self._sign * sum(losses) * (1 if self._shares_add_up else 1 / len(losses))
             if self._shares_add_up:
                 record["loss"] *= micros / len(losses)
-        before, after = record.pop("before_clip"), record.pop("after_clip")
+        before, after = record.pop("clip", (None, None))
         if record["grad_norm"] is None:
             del record["grad_norm"]
         else:
             record["grad_norm"] = float(record["grad_norm"])
-            factor = float(after) / float(before) if before is not None and float(before) > 0 else 1.0
-            record["clipped"] = factor < CLIPPED
-            if record["clipped"]:
-                self._clip_norms.append(factor * record["grad_norm"])
+            if before is not None and after is not None:
+                factor = float(after) / float(before) if float(before) > 0 else 1.0
+                record["clipped"] = factor < CLIPPED
+                if record["clipped"]:
+                    self._clip_norms.append(factor * record["grad_norm"])
         return record
