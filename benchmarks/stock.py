@@ -81,15 +81,10 @@ def _build(root: str, course: Path) -> None:
     """The files of the container, and its own loopback: nbgrader talks to its kernel over TCP."""
     system.mount("tmpfs", root, "tmpfs", system.NOSUID | system.NODEV, ROOM)
     os.makedirs(f"{root}{course.parent}")
-    copy = [
-        "cp",
-        "-a",
-        "--sparse=always",
-        str(course),
-        f"{root}{course}",
-    ]  # holes, links and pipes as they are
-    subprocess.run(copy, check=True)
-    for path in dict.fromkeys((*SHOWN, sys.base_prefix, sys.prefix, os.path.realpath(sys.prefix), str(ROOT))):
+    # holes, links and pipes as they are
+    subprocess.run(["cp", "-a", "--sparse=always", str(course), f"{root}{course}"], check=True)
+    shown = {*SHOWN, sys.base_prefix, sys.prefix, os.path.realpath(sys.prefix), str(ROOT)}
+    for path in sorted(shown, key=len):  # a folder before what lies in it, which is then there already
         if os.path.islink(path):
             os.makedirs(os.path.dirname(root + path), exist_ok=True)
             os.symlink(os.readlink(path), root + path)
