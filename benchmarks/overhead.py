@@ -1,14 +1,18 @@
-"""What do telemetry and the monitor cost? Two runs, with and without, that take their steps in turns:
+"""What do telemetry and the monitor cost?
 
-    python benchmarks/overhead.py [--steps 2000] [--block 200]
+    python benchmarks/overhead.py [--blocks 10] [--block 200]
 
-The ratio of their times is taken over blocks of steps, which hold the default audits and summaries; what an
-evaluation and the start of a run cost is left out of it. Beside the ratio and its spread stands the share
-that is spent inside telemetry. All of it is CPU time on one thread, so other work on the machine does not
-count. Bar: 2 %.
+Each is measured within one run, in which it is on and off by turns, for some steps at a time: two runs beside
+each other differ by several per cent for where their memory happens to lie. A ratio is that of the times of
+two neighbouring blocks of steps. All times are CPU times on one thread, so other work on the machine counts
+little.
 
-The monitor is measured in a plain PyTorch loop at three shapes, the tiniest of them the preset `tiny`. Bars:
-2 % at 6×192, 5 % at the tiniest.
+The blocks of telemetry hold its default audits and summaries; what an evaluation and the start of a run cost
+is left out. Beside the ratio stands the share that is spent inside telemetry. Bar: 2 %.
+
+The monitor watches a plain PyTorch loop at three shapes, the tiniest of them the preset `tiny`. It is a new
+one each time, and its first steps, which it looks at more closely, are left out. Bars: 2 % at 6×192, 5 % at
+the tiniest.
 """
 
 from __future__ import annotations
@@ -16,10 +20,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,10 +36,14 @@ from minigpt.telemetry import Telemetry
 from minigpt.trainer import Trainer
 
 
-class Timed(Telemetry):
-    """Telemetry that knows how long it took."""
+class Sometimes(Telemetry):
+    """Telemetry that is off in every other block of steps, and knows how long it took."""
 
     start_seconds = seconds = 0.0
+
+    def __init__(self, block: int):
+        super().__init__()
+        self._block = block
 
     def on_start(self, trainer) -> None:
         started = time.thread_time()
@@ -45,105 +51,100 @@ class Timed(Telemetry):
         self.start_seconds = time.thread_time() - started
 
     def on_record(self, trainer, record) -> None:
+        if record["step"] // self._block % 2 == 0:
+            return
         started = time.thread_time()
         super().on_record(trainer, record)
         self.seconds += time.thread_time() - started
 
 
-class Turns:
-    """A callback that lets the other run take a step after each of this one's."""
+class StepTimer:
+    """A callback that notes the seconds of each step."""
 
-    def __init__(self, mine: threading.Semaphore, other: threading.Semaphore):
-        self.mine, self.other = mine, other
-        self.seconds: list[float] = []  # by step
+    def __init__(self):
+        self.seconds: list[float] = []
 
     def on_start(self, trainer) -> None:
         trainer.evaluate = lambda: 0.0  # so that summaries come without it
-        self.mine.acquire()
-        self.started = time.thread_time()
+        self._started = time.thread_time()
 
     def on_step(self, trainer, record) -> None:
-        self.seconds.append(time.thread_time() - self.started)
-        self.other.release()
-        self.mine.acquire()
-        self.started = time.thread_time()
-
-    def on_end(self, trainer) -> None:
-        self.other.release()
+        now = time.thread_time()
+        self.seconds.append(now - self._started)
+        self._started = now
 
 
-def plain_loop(config: Config, run_dir: Path | None) -> Iterator[float]:
-    """Train on one batch, in a loop as anybody writes it; yield the CPU seconds of each step."""
+def ratios(without: list[float], with_: list[float]) -> str:
+    """The median of with ÷ without, and its middle half."""
+    low, middle, high = statistics.quantiles([b / a for a, b in zip(without, with_, strict=True)])
+    return f"with ÷ without {middle:.4f} (middle half {low:.4f} to {high:.4f})"
+
+
+def measure_telemetry(blocks: int, block: int) -> None:
+    """Print what telemetry costs a run of the default config."""
+    config = Config(steps=2 * blocks * block, eval_every=100, checkpoint_every=0)
+    telemetry, timer = Sometimes(block), StepTimer()
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(Recipe(config), Path(folder) / "run", [telemetry, timer], telemetry=False).run()
+    sums = [sum(timer.seconds[start : start + block]) for start in range(0, config.steps, block)]
+    without, with_ = sums[::2], sums[1::2]
+    print(f"telemetry, step {sum(without) / blocks / block * 1e3:.2f} ms, {ratios(without, with_)}")
+    print(f"inside telemetry: {telemetry.seconds / sum(without):.2%} of the step time (bar: 2 %)")
+    print(f"once, at the start of a run: {telemetry.start_seconds:.2f} s")
+
+
+def plain_loop(config: Config) -> tuple[torch.nn.Module, torch.optim.Optimizer, Callable[..., float]]:
+    """Return a model, its optimizer and a loop over one batch, as anybody writes it."""
     torch.manual_seed(0)
     model = build_model(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     ids = torch.randint(config.vocab_size, (config.batch_size, config.context + 1))  # (B, T + 1)
-    watched = Monitor(model, optimizer, vocab_size=config.vocab_size, run_dir=run_dir) if run_dir else None
-    with watched or nullcontext():
-        while True:
-            started = time.thread_time()
+
+    def run(steps: int, monitor: Monitor | None) -> float:
+        """Train; return the CPU seconds."""
+        started = time.thread_time()
+        for _ in range(steps):
             optimizer.zero_grad()
             loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            if watched:
-                watched.step(loss)
-            yield time.thread_time() - started
+            if monitor:
+                monitor.step(loss)
+        return time.thread_time() - started
+
+    return model, optimizer, run
 
 
-def measure_monitor(folder: Path) -> None:
-    """Print what the monitor costs at three shapes, after the first steps, which it looks at more closely."""
-    for name, config, steps in (
-        ("tiny preset", Config(**load_preset("tiny")), 1500),
-        ("2×64", Config(), 400),
-        ("6×192", Config(n_layer=6, n_head=6, n_embd=192, context=128, batch_size=16), 100),
+def measure_monitor(blocks: int) -> None:
+    """Print what the monitor costs at three shapes."""
+    for name, config, first, block in (
+        ("tiny preset", Config(**load_preset("tiny")), 100, 200),
+        ("2×64", Config(), 100, 100),
+        ("6×192", Config(n_layer=6, n_head=6, n_embd=192, context=128, batch_size=16), 20, 20),
     ):
-        plain, watched = plain_loop(config, None), plain_loop(config, folder / f"monitor-{name}")
-        pairs = [(next(plain), next(watched)) for _ in range(steps)][20:]
-        low, middle, high = statistics.quantiles([with_ / without for without, with_ in pairs])
-        milliseconds = statistics.median(without for without, _ in pairs) * 1e3
-        print(
-            f"monitor, {name:11} step {milliseconds:7.2f} ms, with ÷ without {middle:.4f} "
-            f"(middle half {low:.4f} to {high:.4f})"
-        )
-        plain.close()
-        watched.close()
+        model, optimizer, run = plain_loop(config)
+        run(first, None)
+        without, with_ = [], []
+        for _ in range(blocks):
+            without.append(run(block, None))
+            with tempfile.TemporaryDirectory() as folder:
+                with Monitor(model, optimizer, vocab_size=config.vocab_size, run_dir=folder) as monitor:
+                    run(first, monitor)
+                    with_.append(run(block, monitor))
+        milliseconds = sum(without) / blocks / block * 1e3
+        print(f"monitor, {name:11} step {milliseconds:7.2f} ms, {ratios(without, with_)}", flush=True)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--block", type=int, default=200, help="steps that a ratio is taken over")
+    parser.add_argument("--blocks", type=int, default=10, help="blocks of steps with, and as many without")
+    parser.add_argument("--block", type=int, default=200, help="steps of a block of telemetry")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = Config(steps=arguments.steps, eval_every=100, checkpoint_every=0)
-    telemetry, first, second = Timed(), threading.Semaphore(1), threading.Semaphore(0)
-    watched, plain = Turns(first, second), Turns(second, first)
-    with tempfile.TemporaryDirectory() as folder:
-        trainers = [
-            Trainer(Recipe(config), Path(folder) / "with", [telemetry, watched], telemetry=False),
-            Trainer(Recipe(config), Path(folder) / "without", [plain], telemetry=False),
-        ]
-        threads = [threading.Thread(target=trainer.run) for trainer in trainers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    size, count = arguments.block, arguments.steps // arguments.block
-    blocks = [slice(block * size, (block + 1) * size) for block in range(count)]
-    ratios = sorted(sum(watched.seconds[block]) / sum(plain.seconds[block]) for block in blocks)
-    low, middle, high = ratios[count // 4], statistics.median(ratios), ratios[-1 - count // 4]
-    share = telemetry.seconds / sum(plain.seconds)
-    print(f"step without telemetry: {statistics.median(plain.seconds) * 1e3:.2f} ms")
-    print(
-        f"with ÷ without, {count} blocks of {size} steps: {middle:.4f} (middle half {low:.4f} to {high:.4f})"
-    )
-    print(f"inside telemetry: {share:.2%} of the step time (bar: 2 %)")
-    print(f"once, at the start of a run: {telemetry.start_seconds:.2f} s")
-    with tempfile.TemporaryDirectory() as folder:
-        measure_monitor(Path(folder))
+    measure_telemetry(arguments.blocks, arguments.block)
+    measure_monitor(arguments.blocks)
 
 
 if __name__ == "__main__":

@@ -27,15 +27,15 @@ from course.build import to_text, write
 from course.grade.delivery import Delivery, deliver
 from course.grade.gradebook import Ledger, to_json
 from course.grade.mishaps import told
-from course.grade.normalise import HandedIn, Unreadable, normalise, read_bytes
+from course.grade.normalise import HandedIn, Unreadable, in_words, normalise, read_bytes
 from course.grade.sandbox import strongest
 from course.grade.team import Cores, Job
 from course.grade.workshop import QUESTION_SECONDS
 from course.lesson import ROOT, Lesson
-from course.messages import CourseError, message
+from course.messages import CourseError
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 2  # of a result; another number grades everything anew
+FORMAT = 3  # of a result; another number grades everything anew
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
@@ -240,8 +240,8 @@ def _known(file: Path) -> dict | None:
 
 def needs_person(result: dict) -> list[str]:
     """Why a person should look at this submission, in the language in force: empty if nobody needs to."""
-    reasons = [result["problem"]] if result["problem"] else []
     keys = {v["key"] for v in result["checks"].values()} & {
         f"grade.{r}" for r in ("time", "ended", "flood", "frame")
     }
-    return reasons + [message(key) for key in sorted(keys)] + result["notes"]
+    problem = [result["problem"]] if result["problem"] else []
+    return [in_words(note) for note in (*problem, *((key, {}) for key in sorted(keys)), *result["notes"])]

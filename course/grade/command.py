@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from course.grade.classroom import Report, grade_assignment, needs_person, submitted
 from course.grade.gradebook import book_url
@@ -28,9 +28,16 @@ def add_grade(command: argparse.ArgumentParser) -> None:
         "--students", nargs="+", metavar=message("grade.student"), help=message("grade.students")
     )
     command.add_argument("--from", dest="source", metavar=message("grade.from"), help=message("grade.source"))
-    command.add_argument("--workers", type=int, metavar="N", help=message("grade.workers"))
+    command.add_argument("--workers", type=positive, metavar="N", help=message("grade.workers"))
     command.add_argument("--scheduler", metavar=message("grade.address"), help=message("grade.scheduler"))
     command.add_argument("--trust-submissions", action="store_true", help=message("grade.trust"))
+
+
+def positive(text: str) -> int:
+    """The number, if it is one that one can count to."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
 
 
 def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
@@ -47,8 +54,13 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        with bar:
-            task = bar.add_task("", total=None)
+        task = bar.add_task("")
+
+        def show(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+            bar.start()  # not before there is something to count
+            bar.update(task, completed=done, total=total)
+
+        try:
             report = grade_assignment(
                 lesson,
                 Path.cwd(),
@@ -57,10 +69,11 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
                 options.trust_submissions,
                 source=Path(options.source) if options.source else None,
                 scheduler=options.scheduler,
-                progress=lambda done, total, task=task, bar=bar: bar.update(
-                    task, completed=done, total=total
-                ),
+                progress=show,
             )
+        finally:
+            if bar.live.is_started:
+                bar.stop()
         _print(lesson, report)
     return 0
 

@@ -38,6 +38,7 @@ MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
 MAX_DEPTH = 8
 MAX_NAME = 60  # characters of a student's id made from a file name
+UTF8 = 0x800  # the flag of a zip's member whose name says that it is UTF-8
 
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?")
 _CANVAS = re.compile(r"(?P<name>[^_]+?)(?:_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
@@ -232,7 +233,7 @@ def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Itera
     if len(members) > MAX_ENTRIES or size > MAX_TOTAL:
         raise CourseError("grade.from-too-much", file=source)
     for member in members:
-        name = unicodedata.normalize("NFC", member.filename)
+        name = unicodedata.normalize("NFC", _name_of(member))
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if set(parts) & set(_IGNORED) or parts[-1:] and parts[-1].startswith("."):
             continue
@@ -253,6 +254,16 @@ def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Itera
                 delivery.note("damaged", file=_shown(name), what=type(error).__name__)
                 content = None
             yield name, content
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """A file's name; Info-ZIP writes UTF-8 without saying so, which zipfile takes for DOS letters."""
+    if not member.flag_bits & UTF8:
+        try:
+            return member.filename.encode("cp437").decode()
+        except UnicodeError:
+            pass
+    return member.filename
 
 
 def _of_folder(source: Path, delivery: Delivery) -> Iterator:

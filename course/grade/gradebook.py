@@ -28,7 +28,7 @@ from sqlalchemy.exc import SAWarning
 
 from course.build import nbgrader_config, to_text, write
 from course.grade.delivery import Student
-from course.grade.normalise import HandedIn, answers, rebuild
+from course.grade.normalise import HandedIn, answers, in_words, rebuild
 from course.lesson import Lesson
 from course.messages import CourseError, message
 
@@ -183,7 +183,7 @@ class Ledger:
                 cell.outputs = [*printed, v4.new_output("stream", name=stream, text=verdict["text"] + "\n")]
             elif name in result["cells"] and cell.cell_type == "markdown":
                 cell.source = harmless(cell.source)
-        lines = [line for line in (result["problem"], *result["notes"]) if line]
+        lines = [in_words(note, code) for note in (result["problem"], *result["notes"]) if note]
         if lines:
             text = (
                 message("grade.remarks", code) + "\n\n" + "\n".join(f"* {harmless(line)}" for line in lines)

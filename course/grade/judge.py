@@ -32,16 +32,16 @@ def seed_of(assignment: str, student: str, revision: str) -> int:
 def grade(
     student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, modes: dict[str, str]
 ) -> dict:
-    """Grade what was handed in; return points, texts and notes as plain data."""
+    """Grade what was handed in; return points, verdicts and notes (message key, values) as plain data."""
     lesson = workshop.lesson
     code = handed_in.language or "en"
     seed = seed_of(lesson.assignment, student, lesson.revision)
     result = {"student": student, "language": code, "seed": seed, "level": workshop.level, "checks": {}}
     result["beside"] = sorted(name for name, mode in modes.items() if mode == "beside")
-    result["problem"] = _text(handed_in.problem, code)
+    result["problem"] = handed_in.problem
     result["retry"] = handed_in.problem is not None and handed_in.problem[0] == "grade.failed"
     result["timestamp"] = handed_in.timestamp
-    result["notes"] = [_text(note, code) for note in handed_in.notes]
+    result["notes"] = list(handed_in.notes)
     result["cells"] = handed_in.cells
     result["waited"] = {}
     sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
@@ -57,7 +57,7 @@ def grade(
             if given:
                 result["waited"][exercise] = given
             if busy:  # no verdict stands on that: the next run grades it anew
-                result["notes"].append(message("grade.busy", code, exercise=exercise))
+                result["notes"].append(("grade.busy", {"exercise": exercise}))
                 result["retry"] = True
         for check in checks:
             result["checks"][check.name] = _verdict(check, outcome[check.name], seed, lesson, code)
@@ -138,7 +138,7 @@ def _hold_together(result: dict, lesson: Lesson, code: str) -> None:
     ties = {name: verdict["tie"] for name, verdict in result["checks"].items() if "tie" in verdict}
     first = next(iter(ties.values()), None)
     if first is not None:
-        result["notes"].append(message("grade.tie", code, tie=first))
+        result["notes"].append(("grade.tie", {"tie": first}))
     for name, tie in ties.items():
         if tie != first:
             fault = untied(lesson.checks[name], tie, first)
@@ -149,7 +149,3 @@ def _hold_together(result: dict, lesson: Lesson, code: str) -> None:
 def _is_check(cell: NotebookNode) -> bool:
     facts = cell.metadata.get("nbgrader", {})
     return bool(facts.get("grade")) and not facts.get("solution")
-
-
-def _text(note: tuple[str, dict] | None, code: str) -> str | None:
-    return None if note is None else message(note[0], code, **note[1])

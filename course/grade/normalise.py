@@ -22,6 +22,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.messages import message
 from minigpt.messages import LANGUAGES
 
 MAX_FILE = 20_000_000  # bytes; outputs with pictures included
@@ -46,6 +47,12 @@ class HandedIn:
     def note(self, key: str, **values: object) -> None:
         """Record something that changes nothing."""
         self.notes.append((f"grade.{key}", values))
+
+
+def in_words(note: tuple[str, dict], code: str | None = None) -> str:
+    """What a note or a problem says, in language `code` (default: the one in force)."""
+    key, values = note
+    return message(key, code, **values)
 
 
 def normalise(file: Path, release: NotebookNode) -> HandedIn:

@@ -85,6 +85,9 @@ class Monitor:
         self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation = 1
+        self._positions: dict[nn.Module, int] = {}  # scored in the first step, by where the logits are made
+        self._tokens_each = 1.0  # tokens for a position that is scored
+        self._heard = False  # whether a backward pass was noticed since the last step
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -200,25 +203,33 @@ class Monitor:
     def _on_gradient(
         self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
     ) -> None:
-        """A backward pass has come to some logits."""
-        if self._records.waiting:
-            self._records.finish()
+        """In the first step, a backward pass has come to some logits."""
+        if self.steps:
+            return
         self._gradients.call_at_the_end()
         if ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
             self._new_tokens += ids.numel()
             self._turn = turn
         self._logits_seen = True
-        if self.steps == 0:
-            scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
-            self._first_step.read(ids, logits, gradient, source, scale)
+        self._positions[source] = self._positions.get(source, 0) + gradient.numel() // gradient.shape[-1]
+        scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
+        self._first_step.read(ids, logits, gradient, source, scale)
 
     def _after_backward(self, filled: bool, afresh: bool) -> None:
         """A backward pass is over, and nobody has clipped yet."""
+        self._heard = True
         if self.steps == 0:
             self._first_step.end_backward(filled, afresh)
+        else:
+            if self._records.waiting:
+                self._records.finish()
+            if not self._gradients.settled:
+                self._gradients.settle()
+            scored = self._hooks.take_scored()
+            self._logits_seen, self._new_tokens = scored > 0, round(scored * self._tokens_each)
         if filled:
-            norm, self._before_clip = self._gradients.norms()
-            self._norm = norm if self._before_clip is not None else None
+            self._norm = self._gradients.norm()
+            self._before_clip = self._gradients.first_norm() if self._asks_clipped else None
             if self.scaler:
                 self._unscale(self.scaler.get_scale())
             if afresh:
@@ -229,9 +240,15 @@ class Monitor:
             self._turn = 0
         self._new_tokens, self._logits_seen = 0, False
 
+    @property
+    def _asks_clipped(self) -> bool:
+        return self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0
+
     def _unscale(self, scale: float) -> None:
+        if self._norm is not None:
+            self._norm = self._norm / scale
         if self._before_clip is not None:
-            self._norm, self._before_clip = self._norm / scale, self._before_clip / scale
+            self._before_clip = self._before_clip / scale
 
     # ------------------------------------------------------------------ optimizer
 
@@ -269,6 +286,9 @@ class Monitor:
         if not main:
             return
         self._records.finish()
+        if not self._heard and self._gradients.settled:  # the witness learns no more: look for another
+            self._gradients.watch_each()
+        self._heard = False
         if not self._twin.done:
             self._twin.after()
         now = time.perf_counter()
@@ -283,7 +303,7 @@ class Monitor:
         }
         if other_rates:
             record["other_lr"] = other_rates
-        if self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0:
+        if self._before_clip is not None:
             record["clip"] = self._before_clip, self._gradients.first_norm()
         if self._tokens:
             record["tokens"] = self._tokens
@@ -304,10 +324,10 @@ class Monitor:
         first = self._first_step
         self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
         self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
-        self._gradients.closely = False
+        self._gradients.settle()
+        self._hooks.settle(first.source)
         if first.source is not None:
-            self._gradients.remove()  # the gradient of the logits tells of every backward pass
-            self._hooks.settle(first.source)
+            self._tokens_each = self._tokens / max(self._positions[first.source], 1)
 
     # ------------------------------------------------------------------ writing
 

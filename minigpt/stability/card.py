@@ -34,6 +34,9 @@ tr.section th { background: #e8eef5; font-size: 7.4pt; padding-top: .6mm }
 td:first-child { width: 16% } td:nth-child(2) { width: 21% } td:nth-child(3) { width: 18% }
 .leaf { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 6.4pt }
 @media screen { body { padding: 6mm; font-size: 9pt } .leaf { font-size: 8.5pt } }
+@media screen and (max-width: 45em) { thead { display: none } table, tbody, tr, th, td { display: block }
+  td:nth-child(n) { width: auto; overflow-wrap: anywhere }
+  td:first-child { font-weight: bold; padding-top: 2mm } td:not(:last-child) { border: 0 } }
 """.strip()
 
 

@@ -40,6 +40,7 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
         (["build", "--lang"], "“course build --help”"),
         (["check", "--stmp"], "no “--stmp” here. See “course check --help”"),
         (["grade", "--workers", "x"], "“x”"),
+        (["grade", "--workers", "0"], "“0”"),
         (["--lang", "es", "build", "--chekc"], "«--check»"),
         ([], "“course --help”"),
     ],

@@ -36,6 +36,12 @@ def take(source, root, lesson, roster=()):
     return delivery, {f.parent.name: {file.name: file.read_bytes() for file in f.iterdir()} for f in folders}
 
 
+def test_a_name_in_utf_8_is_read_where_the_zip_does_not_say_that_it_is(tmp_path, small, zipped):
+    file = zipped({"Ana GarcXYa_4711_assignsubmission_file_/small-model.ipynb": ONE})
+    file.write_bytes(file.read_bytes().replace(b"GarcXYa", "García".encode()))  # as Info-ZIP writes it
+    assert take(file, tmp_path / "a", small)[1] == {"Ana-García": {"small-model.ipynb": ONE}}
+
+
 @pytest.mark.parametrize(
     "name, student",
     [

@@ -20,7 +20,7 @@ from course.grade.normalise import normalise
 from course.grade.sandbox import strongest
 from course.lesson import ROOT
 from course.messages import CourseError
-from minigpt.messages import LANGUAGES
+from minigpt.messages import LANGUAGES, use_language
 
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
 
@@ -44,9 +44,12 @@ class Benchless:
         result = {"student": name, "language": handed_in.language or "en", "seed": 1, "level": "none"}
         passed = {"passed": True, "key": None, "text": "✓", "printed": "", "points": 1.0}
         result |= {"checks": dict.fromkeys(self.job.lesson.checks, passed), "beside": [], "retry": False}
-        result |= {"problem": handed_in.problem and handed_in.problem[0]}
-        result |= {"notes": [note for note, _ in handed_in.notes], "timestamp": handed_in.timestamp}
+        result |= {"problem": handed_in.problem, "notes": handed_in.notes, "timestamp": handed_in.timestamp}
         return result | {"cells": handed_in.cells, "points": 3.0, "maximum": 5.0}
+
+
+def notes_of(result):
+    return [key for key, _ in result["notes"]]
 
 
 @pytest.fixture
@@ -161,7 +164,7 @@ def test_a_release_with_new_points_is_followed_and_one_with_other_cells_changes_
 def test_a_submission_of_another_edition_is_graded_and_said_to_be(root, small, grade):
     file = root / "submitted" / "ana" / small.assignment / "small-model.ipynb"
     file.write_text(file.read_text().replace(small.revision, "0123456789ab"))
-    assert grade(root).results["ana"]["notes"] == ["grade.other-revision"]
+    assert notes_of(grade(root).results["ana"]) == ["grade.other-revision"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_a_clock_that_is_wrong_is_said_and_not_recorded(root, small, grade, text
     ahead = (datetime.now(UTC) + timedelta(days=400)).isoformat()
     (root / "submitted" / "ana" / small.assignment / "timestamp.txt").write_text(text or ahead)
     (root / "submitted" / "eva" / small.assignment / "timestamp.txt").write_text("2020-02-02 10:00:00 UTC")
-    assert grade(root).results["ana"]["notes"] == [note]
+    assert notes_of(grade(root).results["ana"]) == [note]
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
         assert book.find_submission(small.assignment, "ana").timestamp is None
         assert book.find_submission(small.assignment, "eva").timestamp == datetime(2020, 2, 2, 10)
@@ -181,7 +184,12 @@ def test_several_notebooks_and_none_of_the_right_name_get_a_result_that_says_so(
     folder = root / "submitted" / "ana" / small.assignment
     shutil.copy(folder / "small-model.ipynb", folder / "a.ipynb")
     (folder / "small-model.ipynb").rename(folder / "b.ipynb")
-    assert needs_person(grade(root).results["ana"]) == ["grade.several-notebooks"]
+    result = grade(root).results["ana"]
+    assert result["problem"][0] == "grade.several-notebooks"
+    in_english = needs_person(result)
+    use_language("es")  # that of who grades, whatever the submission's
+    assert "varios cuadernos" in needs_person(result)[0] and "several notebooks" in in_english[0]
+    use_language(None)
 
 
 def test_a_zip_of_an_lms_is_laid_out_by_the_class_list_and_graded(root, small, built, tmp_path, monkeypatch):

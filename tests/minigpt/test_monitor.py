@@ -97,6 +97,54 @@ def test_norms_are_those_before_clipping_and_losses_those_of_the_step(monitor):
     assert records[0]["tokens"] == 2 * loops.B * loops.T
 
 
+def steps_of(model, optimizer, watching, step, micros):
+    """Take one step, its gradient from `micros` batches."""
+    for micro in range(micros):
+        inputs, targets, _ = loops.batch_at(loops.tokens(), 2 * step + micro)
+        loss = F.cross_entropy(loops.logits_of(model, inputs).flatten(0, 1), targets.flatten())
+        (loss / micros).backward()
+        watching.step(loss)
+    norm = torch.linalg.vector_norm(
+        torch.stack([p.grad.norm() for p in model.parameters() if p.requires_grad])
+    )
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm.item()
+
+
+def test_after_the_first_step_norms_and_tokens_are_still_those_of_the_whole_step(monitor):
+    model = loops.make_model()
+    optimizer = torch.optim.AdamW(loops.groups(model), lr=1e-3)
+    with monitor(schedule=None, warmup_steps=0)(model, optimizer) as watching:
+        norms = []
+        for step in range(6):
+            if step == 4:  # a gradient that is thrown away is none of the step's
+                loops.logits_of(model, loops.batch_at(loops.tokens(), 99)[0]).sum().backward()
+                optimizer.zero_grad()
+            norms.append(steps_of(model, optimizer, watching, step, micros=2))
+    records = Run(watching.run_dir).metrics
+    assert [record["grad_norm"] for record in records] == pytest.approx(norms, rel=1e-5)
+    assert [record["tokens"] for record in records] == [2 * loops.B * loops.T] * 6
+
+
+def test_norms_go_on_when_what_was_listened_to_is_frozen(monitor):
+    model = loops.make_model()
+    optimizer = torch.optim.AdamW(loops.groups(model), lr=1e-3)
+    with monitor(schedule=None, warmup_steps=0)(model, optimizer) as watching:
+        norms = []
+        for step in range(8):
+            if step == 3:  # from the embedding up to the last block
+                for parameter in list(model.parameters())[:-4]:
+                    parameter.requires_grad_(False)
+            if step == 6:
+                model.requires_grad_(True)
+            norms.append(steps_of(model, optimizer, watching, step, micros=1))
+    found = [record.get("grad_norm") for record in Run(watching.run_dir).metrics]
+    assert found.count(None) <= 2 and None not in (found[4:6])
+    for seen, there in zip(found, norms, strict=True):
+        assert seen is None or seen == pytest.approx(there, rel=1e-5)
+
+
 @pytest.mark.parametrize("order", ["before", "after", "after-zero-grad"])
 @pytest.mark.parametrize("divided", [False, True])
 def test_the_loss_may_be_given_anywhere_in_the_loop(order, divided, monitor):
