@@ -36,7 +36,8 @@ td:first-child { width: 16% } td:nth-child(2) { width: 21% } td:nth-child(3) { w
 @media screen { body { padding: 6mm; font-size: 9pt } .leaf { font-size: 8.5pt } }
 @media screen and (max-width: 45em) { thead { display: none } table, tbody, tr, th, td { display: block }
   td:nth-child(n) { width: auto; overflow-wrap: anywhere }
-  td:first-child { font-weight: bold; padding-top: 2mm } td:not(:last-child) { border: 0 } }
+  td:first-child { font-weight: bold; padding-top: 2mm } td:not(:last-child) { border: 0 }
+  td:nth-child(2)::before, td:nth-child(3)::before { content: attr(data-column) ": "; color: #555 } }
 """.strip()
 
 
@@ -102,7 +103,8 @@ def as_html(language: str | None = None) -> str:
     """Return the card as one HTML file that needs nothing else: a sheet of A4, printed on both sides."""
     language = language or language_in_force()
     title = escape(message("card.title", language))
-    heads = "".join(f"<th>{escape(message(f'card.column-{name}', language))}</th>" for name in COLUMNS)
+    columns = [escape(message(f"card.column-{name}", language)) for name in COLUMNS]
+    heads = "".join(f"<th>{column}</th>" for column in columns)
     body = []
     for number, (name, section) in enumerate(rows(language), start=1):
         turn = " turn" if number == TURN else ""
@@ -112,7 +114,8 @@ def as_html(language: str | None = None) -> str:
             above = ", ".join(f'<b class="leaf">{leaf}</b>' for leaf in row.above)
             last = "<br>".join([*actions, *[above] * bool(above)])
             cells = [f"<b>{row.id}</b> {escape(row.asked)}", escape(row.healthy), escape(row.broken), last]
-            body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+            pairs = zip(columns, cells, strict=True)
+            body.append("<tr>" + "".join(f'<td data-column="{c}">{cell}</td>' for c, cell in pairs) + "</tr>")
     intro, between, legend = (
         escape(message(f"card.{key}", language)) for key in ("intro", "between", "legend")
     )
