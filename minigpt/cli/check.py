@@ -10,6 +10,7 @@ Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
 from __future__ import annotations
 
 import json
+import os
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -25,6 +26,8 @@ from minigpt.stability.report import as_data, show
 START_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
 LATER_QUESTIONS = ("1.1b", "4.1")  # nor one of none of these that is long enough to show a falling loss,
 END_QUESTIONS = ("4.1b",)  # nor does one that ends in doubt
+FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs that are not ours
+OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
 
 
@@ -61,15 +64,16 @@ def run(arguments: Namespace) -> int:
 
 
 def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
+    given = [option for option in FOREIGN if arguments[option]]
+    folder, name = os.path.split(path)
+    if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
+        path = folder or "."  # the whole run says more
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
         short = evidence.metrics.column("loss")[0].max(initial=0) < LATER
         needs = START_QUESTIONS if short else LATER_QUESTIONS
         return walk(evidence, QUESTIONS, whole, needs, END_QUESTIONS)
-    for option in ("columns", "vocab_size", "from_checkpoint"):
-        if arguments[option]:
-            raise ForeignLogError(
-                "foreign.only-for-foreign", option=f"--{option.replace('_', '-')}", path=path
-            )
+    if given:
+        raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
     return check(path, whole)

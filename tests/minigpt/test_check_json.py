@@ -61,6 +61,14 @@ def test_a_walk_fits_it(name, arguments, verdict, code, language, runs, command)
     assert answer.code == code
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.jsonl", "probes.jsonl"])
+def test_a_file_of_a_run_stands_for_the_run(name, runs, command):
+    whole = command("check", runs / "broken", "--json", "--all")
+    assert command("check", runs / "broken" / name, "--json", "--all") == whole
+    options = command("check", runs / "broken" / "metrics.jsonl", "--vocab-size", 64, "--json")
+    assert options.code == 3  # read as a log like any other, it cannot tell the bias from the scale
+
+
 def test_a_comparison_fits_it(runs, command):
     answer = command("check", runs / "healthy", "--before", runs / "broken", "--json")
     assert valid(json.loads(answer.out))["mended"] == ["head-bias"]
