@@ -6,7 +6,6 @@ and one callback of the autograd engine stands in for a hook on each of them.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 
 import torch
@@ -23,8 +22,7 @@ class Gradients:
 
     `on_ended(filled, afresh)` is told whether it left gradients, which `torch.autograd.grad` does not, and
     whether there was none when it began. One parameter is the witness of both: the last that a backward pass
-    comes to, so that it has come to none when it comes to the logits. Once `settle` was called, the witness
-    is also the only one that is listened to.
+    comes to, so that it has come to none when it comes to the logits.
     """
 
     def __init__(
@@ -37,13 +35,13 @@ class Gradients:
         few = sum(parameter.numel() for parameter in self._parameters) <= COPIED
         self._copied = few and all(map(_plain, self._parameters))
         self._on_ended, self._on_error = on_ended, on_error
-        self._queued = self._filled = self._from_logits = self._afresh = self._settled = False
+        self._queued = self._filled = self._from_logits = False
         self._witness: nn.Parameter | None = None
         self._before: tuple[Tensor | None, int] = (None, 0)  # the witness's gradient and its version
-        self._seen: Callable[[], Tensor | None] = lambda: None  # its gradient as it was last, once settled
         # twice, so that what reduces gradients among processes, and is queued in between, is done
         self._again = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._handles: list = []
+        self.closely = True  # a gradient of zeros counts as none; to see it may mean to wait for a GPU
 
     def call_at_the_end(self) -> None:
         """Ask for the call when the backward pass that is going on, and has filled nothing yet, has ended."""
@@ -51,31 +49,15 @@ class Gradients:
             self._from_logits = True
             left = self._witness.grad if self._witness is not None else None
             self._before = (left, left._version if left is not None else 0)
-            self._afresh = left is None or not left.any()  # zeros count as none; a GPU is waited for
+            self._afresh = left is None or self.closely and not left.any()
         if not self._queued:
             self._queue()
 
     def watch_each(self) -> None:
-        """Ask at every gradient that comes: nobody knows yet which comes last."""
-        self.remove()
-        self._settled, self._witness = False, None
+        """Ask at every gradient that comes, for a model whose logits nobody has seen yet."""
         hook = Hook(self._note_filled, self._on_error)
         learning = [parameter for parameter in self._parameters if parameter.requires_grad]
         self._handles = [parameter.register_post_accumulate_grad_hook(hook) for parameter in learning]
-
-    def settle(self) -> None:
-        """Ask from now on at the gradient that comes last alone."""
-        if self._witness is None:
-            return
-        self.remove()
-        self._before, self._seen, self._settled = (None, 0), lambda: None, True
-        hook = Hook(self._note_witness, self._on_error)
-        self._handles = [self._witness.register_post_accumulate_grad_hook(hook)]
-
-    @property
-    def settled(self) -> bool:
-        """Whether the witness alone is listened to."""
-        return self._settled
 
     def remove(self) -> None:
         """Take every hook away."""
@@ -93,14 +75,6 @@ class Gradients:
         self._filled = True
         self._last = parameter
 
-    def _note_witness(self, parameter: nn.Parameter) -> None:
-        if not self._queued:
-            self._queue()
-        self._filled = True
-        gradient = parameter.grad
-        if gradient is not None and gradient is not self._seen():  # made anew: there was none
-            self._afresh, self._seen = True, weakref.ref(gradient)
-
     def _queue(self, again: bool = False) -> None:
         self._queued = True
         ended = self._end if again or not self._again else lambda: self._queue(again=True)
@@ -109,14 +83,10 @@ class Gradients:
     def _end(self) -> None:
         self._queued = False
         try:
-            if self._settled:
-                filled, afresh = self._filled, self._afresh
-            else:
-                filled = self._filled or self._witness_changed()
-                afresh = self._from_logits and self._afresh
-                if self._filled and (self._from_logits or self._witness is None):
-                    self._witness = self._last
-            self._filled = self._from_logits = self._afresh = False
+            filled, self._filled = self._filled or self._witness_changed(), False
+            if filled and self._from_logits and self.closely:
+                self._witness = self._last
+            afresh, self._from_logits = self._from_logits and self._afresh, False
             self._on_ended(filled, afresh)
         except Exception as error:
             self._on_error(error)

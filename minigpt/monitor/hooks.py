@@ -12,6 +12,7 @@ from __future__ import annotations
 import os.path
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ class ModelHooks:
     """Watches one model: `on_gradient(ids, logits, gradient, source, turn)` is called for what a loss read.
 
     A source is the layer that made the logits, or the model that returned them; a turn is the number of the
-    forward pass. Tokens are None where nobody saw them. After `settle` only scored positions are counted.
+    forward pass. Tokens are None where nobody saw them, logits after the first step.
     """
 
     def __init__(
@@ -68,8 +69,8 @@ class ModelHooks:
         self.knows_vocabulary = any(
             parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
         )
-        self._training = True  # whether the layer that makes them is in training mode when it is learnt from
-        self._scored = 0  # positions since somebody asked
+        self._looking = True  # until the first step has shown where the logits are made,
+        self._returned = True  # and whether they are taken from what the model returns
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
@@ -101,22 +102,16 @@ class ModelHooks:
         """Take every hook away."""
         for handle in (*self._handles, *self._heads.values()):
             handle.remove()
-        self._handles = []
 
-    def settle(self, source: nn.Module | None) -> None:
-        """From now on only count what is scored, in the layer that makes the logits, if there is one."""
-        self.remove()
-        self._called, self._call = None, None
-        if source is not None:
-            self._training = source.training
-            self._handles.append(source.register_forward_hook(self._hook(self._count)))
-        if self.loss is not None:
-            self._handles.append(self.language_model.register_forward_hook(self._hook(self._note_loss)))
-
-    def take_scored(self) -> int:
-        """Return how many positions have been scored since the last call."""
-        scored, self._scored = self._scored, 0
-        return scored
+    def settle(self, source: nn.Module) -> None:
+        """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
+        self._looking, self._called, self._call = False, None, None
+        self._returned = source is self.language_model
+        if self._hears_tokens and not self._returned and self.loss is None:
+            for handle in self._around:  # nothing comes by here that is not seen elsewhere
+                handle.remove()
+        for module in [module for module in self._heads if module is not source]:
+            self._heads.pop(module).remove()
 
     def bias_of(self, source: nn.Module | None) -> Tensor | None:
         """Return the bias of the layer that makes the logits, (V,), or None where it has none."""
@@ -163,7 +158,8 @@ class ModelHooks:
         if self._one_input:  # the embedding will say the same, where it can be heard
             given = (*arguments, named.get("input_ids"))
             self.ids = next(filter(_like_ids, given), self.ids if self._hears_tokens else None)
-        self._called = (arguments, named)
+        if self._looking:
+            self._called = (arguments, named)
 
     def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
         if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
@@ -179,6 +175,8 @@ class ModelHooks:
         if self._asleep or not torch.is_grad_enabled():
             return
         self.loss = getattr(output, "loss", None)
+        if not self._returned:
+            return
         logits = self._logits_in(output)
         known = any(made is logits for made, _ in self._offered)
         if logits is not None and logits.requires_grad and not known:
@@ -186,16 +184,6 @@ class ModelHooks:
                 handle.remove()
             self._offer(module, logits)
         self._offered.clear()
-
-    def _count(self, module: nn.Module, _arguments: tuple, output: Any) -> None:
-        """Count the positions that a settled forward pass scores, if it is one to learn from."""
-        logits = output if isinstance(output, Tensor) else self._logits_in(output)
-        if logits is not None and logits.requires_grad and module.training is self._training:
-            self._scored += logits.numel() // logits.shape[-1]
-
-    def _note_loss(self, _module: nn.Module, _arguments: tuple, output: Any) -> None:
-        if torch.is_grad_enabled():
-            self.loss = getattr(output, "loss", None)
 
     def _logits_in(self, output: Any) -> Tensor | None:
         """Return the logits among what a model returned, by their size; by their name alone if need be."""
@@ -208,6 +196,9 @@ class ModelHooks:
         return next(iter(fits or (tensors if not self._heads else ())), None)
 
     def _offer(self, source: nn.Module, logits: Tensor) -> None:
+        if not self._looking:  # in every step, so as little as possible
+            logits.register_hook(partial(self._arrive_again, self.ids, source, self._turn))
+            return
         ids, seen, turn = self.ids, logits.detach(), self._turn
         arrive = self._hook(lambda gradient: self._arrive(ids, seen, gradient, source, turn))
         self._offered.append((logits, logits.register_hook(arrive)))
@@ -218,9 +209,15 @@ class ModelHooks:
         if self._asleep:
             return
         self._offered.clear()
-        if self._called and ids is not None and ids is self.ids:
+        if self._looking and self._called and ids is not None and ids is self.ids:
             self._call = Call(*self._called, ids)
         self._on_gradient(ids, logits, gradient, source, turn)
+
+    def _arrive_again(self, ids: Tensor | None, source: nn.Module, turn: int, gradient: Tensor) -> None:
+        try:
+            self._on_gradient(ids, None, gradient, source, turn)
+        except Exception as error:
+            self._on_error(error)
 
 
 def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:

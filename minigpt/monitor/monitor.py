@@ -85,9 +85,6 @@ class Monitor:
         self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation = 1
-        self._positions: dict[nn.Module, int] = {}  # scored in the first step, by where the logits are made
-        self._tokens_each = 1.0  # tokens for a position that is scored
-        self._heard = False  # whether a backward pass was noticed since the last step
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -203,33 +200,26 @@ class Monitor:
     def _on_gradient(
         self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
     ) -> None:
-        """In the first step, a backward pass has come to some logits."""
-        if self.steps:
-            return
+        """A backward pass has come to some logits."""
+        if self._records.waiting:
+            self._records.finish()
         self._gradients.call_at_the_end()
         if ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
             self._new_tokens += ids.numel()
             self._turn = turn
         self._logits_seen = True
-        self._positions[source] = self._positions.get(source, 0) + gradient.numel() // gradient.shape[-1]
-        scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
-        self._first_step.read(ids, logits, gradient, source, scale)
+        if self.steps == 0:
+            scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
+            self._first_step.read(ids, logits, gradient, source, scale)
 
     def _after_backward(self, filled: bool, afresh: bool) -> None:
         """A backward pass is over, and nobody has clipped yet."""
-        self._heard = True
         if self.steps == 0:
             self._first_step.end_backward(filled, afresh)
-        else:
-            if self._records.waiting:
-                self._records.finish()
-            if not self._gradients.settled:
-                self._gradients.settle()
-            scored = self._hooks.take_scored()
-            self._logits_seen, self._new_tokens = scored > 0, round(scored * self._tokens_each)
         if filled:
+            asked = self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0
             self._norm = self._gradients.norm()
-            self._before_clip = self._gradients.first_norm() if self._asks_clipped else None
+            self._before_clip = self._gradients.first_norm() if asked else None
             if self.scaler:
                 self._unscale(self.scaler.get_scale())
             if afresh:
@@ -239,10 +229,6 @@ class Monitor:
         else:
             self._turn = 0
         self._new_tokens, self._logits_seen = 0, False
-
-    @property
-    def _asks_clipped(self) -> bool:
-        return self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0
 
     def _unscale(self, scale: float) -> None:
         if self._norm is not None:
@@ -286,9 +272,6 @@ class Monitor:
         if not main:
             return
         self._records.finish()
-        if not self._heard and self._gradients.settled:  # the witness learns no more: look for another
-            self._gradients.watch_each()
-        self._heard = False
         if not self._twin.done:
             self._twin.after()
         now = time.perf_counter()
@@ -324,10 +307,10 @@ class Monitor:
         first = self._first_step
         self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
         self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
-        self._gradients.settle()
-        self._hooks.settle(first.source)
+        self._gradients.closely = False
         if first.source is not None:
-            self._tokens_each = self._tokens / max(self._positions[first.source], 1)
+            self._gradients.remove()  # the gradient of the logits tells of every backward pass
+            self._hooks.settle(first.source)
 
     # ------------------------------------------------------------------ writing
 
