@@ -17,7 +17,7 @@ import numpy as np
 
 from course.check import Check, Wrong
 from course.messages import WIDTH, CourseError, LessonTexts, message
-from course.plain import NotPlain, require_plain
+from course.plain import NotPlain, require_plain, whole
 from course.probing import run_probe
 
 
@@ -61,6 +61,8 @@ def judge(check: Check, case: dict, outcome: dict) -> Wrong | None:
         if failure is None:
             return _verdict(check, case, outcome["output"])
         values = {"name": check.answer} | failure["values"]
+        if values.keys() & {"key", "code", "self"}:  # `message` takes these for its own
+            raise ValueError("values")
         message(failure["key"], **values)  # the judge's own text, with every value that it asks for
         return Wrong(failure["key"], values.pop("expected", None), values.pop("actual", None), values)
     except CourseError:
@@ -93,7 +95,7 @@ def run_check(check: Check, answer: object, seed: int | None = None) -> Result:
 def tie_of(check: Check, outcome: dict) -> str | None:
     """What a passed check says has to be the same all over the submission: cut to a line, and only text."""
     tie = check.tie(outcome["output"])
-    return " ".join(tie.split())[:200] if type(tie) is str else None
+    return " ".join(whole(tie).split())[:200] if type(tie) is str else None
 
 
 def untied(check: Check, tie: str, first: str) -> Wrong:

@@ -32,6 +32,16 @@ def require_plain(value: object) -> object:
     return value
 
 
+def whole(text: str) -> str:
+    """The text with halves of characters replaced: no file can hold those."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def printable(text: str) -> str:
+    """The text, so that a terminal obeys none of it."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def all_finite(value: object) -> bool:
     """Whether no number in the plain `value` is NaN or infinite."""
     if type(value) is float:

@@ -33,6 +33,7 @@ from course.grade.team import Cores, Job
 from course.grade.workshop import QUESTION_SECONDS
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
+from course.plain import whole
 from minigpt.messages import LANGUAGES, nearest
 
 FORMAT = 3  # of a result; another number grades everything anew
@@ -129,7 +130,7 @@ def _known_and_waiting(root, lesson, names, releases, ledger, report) -> dict[st
         except Exception as error:
             handed_in = HandedIn(problem=("grade.failed", {"what": type(error).__name__}))
         made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
-        key = hashlib.sha256(made_of.encode()).hexdigest()
+        key = hashlib.sha256(made_of.encode("utf-8", "surrogatepass")).hexdigest()
         known = _known(_result_file(root, lesson, name))
         if known and known.get("made_of") == key and not known.get("retry"):
             report.results[name] = known
@@ -185,7 +186,7 @@ def _hand_in(root: Path, lesson: Lesson, student: str, release: NotebookNode) ->
     folder = root / "submitted" / student / lesson.assignment
     for part in (folder.parent, folder):
         if part.is_symlink() or not part.is_dir():
-            return HandedIn(problem=("grade.a-link", {"file": part.name}), digest="link")
+            return HandedIn(problem=("grade.a-link", {"file": whole(part.name)}), digest="link")
     handed_in = _notebook(folder, lesson, release)
     _note_time(handed_in, folder / "timestamp.txt")
     return handed_in
@@ -193,14 +194,14 @@ def _hand_in(root: Path, lesson: Lesson, student: str, release: NotebookNode) ->
 
 def _notebook(folder: Path, lesson: Lesson, release: NotebookNode) -> HandedIn:
     file = folder / f"{lesson.slug}.ipynb"
-    others = sorted(folder.glob("*.ipynb"))
+    others = sorted(other for other in folder.glob("*.ipynb") if not other.name.startswith("."))
     if os.path.lexists(file) or not others:
         return normalise(file, release)
     if len(others) == 1:
         handed_in = normalise(others[0], release)
-        handed_in.note("renamed", file=others[0].name)
+        handed_in.note("renamed", file=whole(others[0].name))
         return handed_in
-    names = ", ".join(other.name for other in others)
+    names = whole(", ".join(other.name for other in others))
     return HandedIn(problem=("grade.several-notebooks", {"files": names}), digest=f"several {names}")
 
 

@@ -31,6 +31,7 @@ from course.grade.delivery import Student
 from course.grade.normalise import HandedIn, answers, in_words, rebuild
 from course.lesson import Lesson
 from course.messages import CourseError, message
+from course.plain import whole
 
 COURSE_ID = "break-and-fix"
 LOCK_SECONDS = 30  # how long to wait for formgrader, or anybody else who writes, to finish
@@ -221,4 +222,4 @@ def harmless(markdown: str) -> str:
 
 def to_json(result: dict) -> str:
     """A result as the file keeps it."""
-    return json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True)
+    return whole(json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True))

@@ -14,11 +14,12 @@ from nbformat import NotebookNode
 
 from course.check import Check
 from course.grade.cells import needed, plain_python
-from course.grade.normalise import HandedIn, answers, whole
+from course.grade.normalise import HandedIn, answers
 from course.grade.workshop import PATIENCE, Workshop
 from course.judging import draw_cases, explain, judge, tie_of, untied
 from course.lesson import Lesson
 from course.messages import CourseError, message
+from course.plain import whole
 
 MODES = ("function", "value", "beside")
 

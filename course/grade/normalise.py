@@ -23,6 +23,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course.messages import message
+from course.plain import whole
 from minigpt.messages import LANGUAGES
 
 MAX_FILE = 20_000_000  # bytes; outputs with pictures included
@@ -61,14 +62,14 @@ def normalise(file: Path, release: NotebookNode) -> HandedIn:
     try:
         content = read_bytes(file)
     except Unreadable as error:
-        found.problem = (f"grade.{error.args[0]}", {"file": file.name})
+        found.problem = (f"grade.{error.args[0]}", {"file": whole(file.name)})
         found.digest = hashlib.sha256(error.args[0].encode()).hexdigest()
         return found
     found.digest = hashlib.sha256(content).hexdigest()
     try:
         cells, metadata = _parse(content)
     except Unreadable as error:
-        found.problem = (f"grade.{error.args[0]}", {"file": file.name})
+        found.problem = (f"grade.{error.args[0]}", {"file": whole(file.name)})
         return found
     lesson = metadata.get("lesson")
     lesson = lesson if isinstance(lesson, dict) else {}
@@ -172,7 +173,7 @@ def _depth(text: str) -> int:
 
 def _take(found: HandedIn, cells: list[dict], release: NotebookNode) -> None:
     wanted = answers(release)
-    known = {cell.id: cell for cell in release.cells}
+    known = [cell.id for cell in release.cells]
     graded = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
     seen: set[str] = set()
     for cell in cells:
@@ -215,11 +216,6 @@ def _source(cell: dict) -> str | None:
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     return whole(source) if isinstance(source, str) else None
-
-
-def whole(text: str) -> str:
-    """The text with halves of characters replaced: no file can hold those."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _tags(cell: dict) -> bool:

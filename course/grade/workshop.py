@@ -28,6 +28,7 @@ from course.grade.sandbox import strongest
 from course.grade.scratch import claim, release
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
+from course.plain import MAX_TEXT
 
 QUESTION_SECONDS = 30
 PATIENCE = 90.0  # seconds that all questions of one submission may wait for a busy machine, on top of theirs
@@ -143,7 +144,8 @@ class Workshop:
             os.close(asked)
             os.close(tell)
         try:
-            order = {"cells": cells, "cases": cases, "seconds": self.seconds, "patience": patience}
+            cut = [[n, *(s[i : i + MAX_TEXT] for i in range(0, len(s), MAX_TEXT))] for n, s in cells]
+            order = {"cells": cut, "cases": cases, "seconds": self.seconds, "patience": patience}
             wire.send(ask, order, clock)
             while len(outcomes) < len(cases):
                 frame = wire.receive(heard, clock)

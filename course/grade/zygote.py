@@ -154,7 +154,8 @@ class Question:
     def _run_cells(self, check: Check) -> dict | None:
         """Run the learner's cells; return the failure of the exercise's own."""
         failure = None
-        for name, source in self.order["cells"]:
+        for name, *parts in self.order["cells"]:
+            source = "".join(parts)
             file = f"<{name}>"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
             try:

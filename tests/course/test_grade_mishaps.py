@@ -1,5 +1,6 @@
 """Disks, gradebooks, releases and clocks that are not as they should be: a sentence each, nothing lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -16,10 +17,12 @@ from nbgrader.api import Gradebook
 from course.grade import gradebook, workshop
 from course.grade.classroom import grade_assignment, needs_person
 from course.grade.gradebook import Ledger
-from course.grade.normalise import normalise
+from course.grade.judge import grade as grade_one
+from course.grade.normalise import HandedIn, normalise
 from course.grade.sandbox import strongest
 from course.lesson import ROOT
 from course.messages import CourseError
+from course.plain import MAX_TEXT
 from minigpt.messages import LANGUAGES, use_language
 
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
@@ -190,6 +193,44 @@ def test_several_notebooks_and_none_of_the_right_name_get_a_result_that_says_so(
     use_language("es")  # that of who grades, whatever the submission's
     assert "varios cuadernos" in needs_person(result)[0] and "several notebooks" in in_english[0]
     use_language(None)
+
+
+def test_a_name_that_is_not_utf_8_stops_nobody(root, small, grade):
+    folder = root / "submitted" / "ana" / small.assignment
+    (folder / "small-model.ipynb").rename(folder / "tarea\udcf1.ipynb")
+    other = root / "submitted" / "eva" / small.assignment
+    shutil.copy(other / "small-model.ipynb", other / "a\udcf1.ipynb")
+    (other / "small-model.ipynb").rename(other / "b.ipynb")
+    results = grade(root).results
+    assert results["ana"]["notes"][-1] == ("grade.renamed", {"file": "tarea?.ipynb"})
+    assert results["eva"]["problem"] == ("grade.several-notebooks", {"files": "a?.ipynb, b.ipynb"})
+
+
+def test_what_macos_writes_beside_a_renamed_notebook_is_not_a_second_one(root, small, grade):
+    folder = root / "submitted" / "ana" / small.assignment
+    (folder / "small-model.ipynb").rename(folder / "mine.ipynb")
+    (folder / "._mine.ipynb").write_bytes(b"\0")
+    result = grade(root).results["ana"]
+    assert result["problem"] is None and notes_of(result) == ["grade.renamed"]
+
+
+@pytest.mark.parametrize("identity", [["a"], {"a": 1}])
+def test_a_cell_whose_id_is_no_text_costs_nothing(small, built, tmp_path, identity):
+    release = nbformat.read(small.built("en", built), as_version=4)
+    content = json.loads(small.built("en", built).read_text())
+    content["cells"].append({"cell_type": "code", "id": identity, "source": "x = 1", "metadata": {}})
+    (tmp_path / "small-model.ipynb").write_text(json.dumps(content))
+    notes = normalise(tmp_path / "small-model.ipynb", release).notes
+    assert notes == [("grade.cell-extra", {"line": "x = 1"})]
+
+
+def test_an_answer_longer_than_one_text_of_a_frame_is_graded(small, built):
+    release = nbformat.read(small.built("en", built), as_version=4)
+    source = "def expected_loss(vocab_size):\n    return math.log(vocab_size)\n" + "#" * (2 * MAX_TEXT)
+    with workshop.Workshop(small, release) as bench:
+        modes = dict.fromkeys(small.checks, "function")
+        result = grade_one("ana", HandedIn(cells={"expected-loss": source}), release, bench, modes)
+    assert result["checks"]["expected-loss/value"]["passed"], result["checks"]
 
 
 def test_a_zip_of_an_lms_is_laid_out_by_the_class_list_and_graded(root, small, built, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from course import notebook
 from course.grade.judge import _hold_together
-from course.judging import run_check
+from course.judging import explain, judge, run_check
 from course.lesson import find_lesson
 from course.patients import ward
 
@@ -46,3 +46,15 @@ def test_the_grader_takes_the_points_of_a_chart_of_somebody_else_s_ward(capstone
     assert [verdict["passed"] for verdict in verdicts.values()] == [True, True, False]
     assert "katherine johnson" in verdicts[healthy_chart(OTHER)[0]]["text"]
     assert result["notes"] == [("grade.tie", {"tie": "ada lovelace"})]
+
+
+def test_a_name_with_half_a_character_is_told_whole(capstone):
+    assert run_check(capstone.checks["my-name/given"], NAME + "\ud800").tie == "ada lovelace?"
+
+
+@pytest.mark.parametrize("word", ["code", "key", "self"])
+def test_a_forged_failure_that_names_what_a_message_takes_for_its_own_costs_its_check_alone(capstone, word):
+    check = capstone.checks["my-name/given"]
+    forged = {"failure": {"key": "check.raised", "values": {word: "en", "what": "x"}}, "printed": ""}
+    fault = judge(check, {}, forged)
+    assert fault.key == "check.unreadable" and explain(fault, check, {}, capstone.texts, "es")
