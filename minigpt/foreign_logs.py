@@ -13,7 +13,7 @@ import csv
 import math
 import re
 from array import array
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +28,7 @@ from minigpt.messages import MiniGPTError, nearest
 from minigpt.stability.evidence import Evidence
 
 NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
-    "step": ("step", "steps", "global_step", "trainer_global_step", "train_global_step", "iter", "iteration")
+    "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
     + ("iterations", "it", "iter_num", "update", "num_updates"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total"),
@@ -38,6 +38,8 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
 MISSING = {"", "na", "n/a", "none", "null", "-"}
 FAR = 2**53  # beyond this a step is no exact number
 LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
+DOCUMENT = 1 << 28  # bytes of a file that is one JSON value, read at once
+GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+")  # thousands, or a number with three decimals: who knows
 
 
 class ForeignLogError(MiniGPTError):
@@ -76,7 +78,7 @@ def foreign_evidence(
             hint = nearest(name, NAMES)
             raise ForeignLogError("foreign.unknown-name", name=name, known=", ".join(NAMES), hint=hint)
     collector = _Collector(path, asked)
-    for place, row in _rows(path):
+    for place, row in _rows(path, asked):
         collector.add(place, row)
     return Evidence(
         vocab_size=vocab_size, starts_from_checkpoint=from_checkpoint, metrics=collector.columns()
@@ -100,6 +102,14 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
+def _same(column: str, given: str) -> bool:
+    return column == given or column == given.replace("/", ".")  # as the W&B reader writes it
+
+
+def _counts_steps(column: str, asked: Mapping[str, str]) -> bool:
+    return _same(column, asked["step"]) if "step" in asked else _plain(column) in NAMES["step"]
+
+
 class _Collector:
     """Keeps the numbers of the columns that matter, in the order written."""
 
@@ -111,7 +121,7 @@ class _Collector:
 
     def _resolve(self, column: str) -> tuple[str, int] | None:
         for name, given in self._asked.items():
-            if column == given or column == given.replace("/", "."):  # as the W&B reader writes it
+            if _same(column, given):
                 return name, -1
         plain = _plain(column)
         for name, known in NAMES.items():
@@ -208,13 +218,13 @@ def _kind(path: Path) -> str | None:
     return "jsonl" if start.startswith((b"{", b"[")) else "csv"
 
 
-def _rows(path: Path) -> Iterator[tuple[object, Mapping[str, Any]]]:
+def _rows(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[object, Mapping[str, Any]]]:
     try:
         kind = _kind(path)
         if kind is None or not path.exists():
             raise ForeignLogError("foreign.unknown-kind", path=path)
         readers = {"jsonl": _jsonl, "csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
-        yield from readers[kind](path)
+        yield from readers[kind](path, asked)
     except OSError as error:
         raise ForeignLogError("foreign.cannot-read", path=path, detail=error.strerror or error) from error
 
@@ -227,7 +237,7 @@ def _lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]:
         yield number, line
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _jsonl(path: Path, _asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open("rb") as file:
         for number, line in _lines(file, path):
             if number == 1:
@@ -237,10 +247,28 @@ def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             try:
                 row = _object(line)
             except ValueError as error:
+                if number == 1 and (document := _document(path)) is not None:
+                    yield from enumerate(map(_flat, document), start=1)
+                    return
                 if not line.endswith(b"\n"):
                     return  # torn by a kill
                 raise ForeignLogError("foreign.bad-line", path=path, line=number) from error
+            if number == 1 and isinstance(row.get("log_history"), list):  # all of it in one line
+                yield from enumerate(map(_flat, _document(path) or []), start=1)
+                return
             yield number, _flat(row)
+
+
+def _document(path: Path) -> list[dict[str, Any]] | None:
+    """Return the records of a file that is one JSON value: a list, or what Hugging Face's Trainer keeps."""
+    if path.stat().st_size > DOCUMENT:
+        return None
+    try:
+        found = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
+    except ValueError:
+        return None
+    rows = found.get("log_history") if isinstance(found, dict) else found
+    return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -266,8 +294,10 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+def _csv(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open("rb") as file:
+        wide = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # as Excel's “Unicode text”
+    with path.open(encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline="") as file:
         head = file.readline(LONGEST)
         file.seek(0)
         delimiter = max(",;\t", key=head.count)
@@ -276,10 +306,15 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             header = [name.strip() for name in next(reader, [])]
             done = reader.line_num
+            for name in header:
+                if name and header.count(name) > 1:
+                    raise ForeignLogError("foreign.twice", path=path, column=name)
+            counters = [place for place, name in enumerate(header) if _counts_steps(name, asked)]
             for fields in reader:
                 if len(fields) > len(header):
                     raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num)
                 if delimiter == ";":  # where a comma is the decimal point
+                    _refuse_grouped(path, reader.line_num, header, fields, counters)
                     fields = [field.replace(",", ".") if field.count(",") == 1 else field for field in fields]
                 done = reader.line_num
                 yield done, dict(zip(header, fields, strict=False))
@@ -289,7 +324,14 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise ForeignLogError("foreign.bad-line", path=path, line=done + 1) from error
 
 
-def _tensorboard(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _refuse_grouped(path: Path, line: int, header: list[str], fields: list[str], counters: list[int]) -> None:
+    for place in counters:
+        if place < len(fields) and GROUPED.fullmatch(fields[place].strip()):
+            values = {"column": header[place], "value": fields[place].strip()}
+            raise ForeignLogError("foreign.bad-step", path=path, place=line, **values)
+
+
+def _tensorboard(path: Path, _asked: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if find_spec("tensorboard") is None:
         raise ForeignLogError("loggers.not-installed", name="tensorboard")
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -313,11 +355,18 @@ def _tensorboard(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             raise ForeignLogError("foreign.cannot-read", path=file, detail=detail) from error
 
 
-def _wandb(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+def _wandb(path: Path, asked: Mapping[str, str]) -> Iterable[tuple[int, Mapping[str, Any]]]:
     from minigpt.dashboard.wandb_run import read_wandb
 
     columns = read_wandb(path).columns
-    for name in columns.names():
-        if name != "step":
-            for step, value in zip(*columns.column(name), strict=True):
-                yield int(step), {"step": int(step), name: float(value)}
+    names = [name for name in columns.names() if name != "step"]
+    # W&B counts calls of `log`; where a trainer logs its own count beside, that is the one that says more
+    counters = {
+        name: dict(zip(*(side.tolist() for side in columns.column(name)), strict=True))
+        for name in names
+        if _counts_steps(name, asked)
+    }
+    for name in names:
+        for step, value in zip(*columns.column(name), strict=True):
+            own = {counter: count[step] for counter, count in counters.items() if step in count}
+            yield int(step), {"step": int(step), **own, name: float(value)}

@@ -13,7 +13,8 @@ import numpy as np
 
 from minigpt.logs import Columns
 
-STRETCH = 10  # rows that show that a log goes on
+STRETCH = 10  # rows that show that a log goes on,
+ANEW = 3  # and that it begins anew, for no stray row comes back to the very first step
 
 
 def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Columns:
@@ -53,7 +54,8 @@ def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
     begun = which[first[inverse]][np.searchsorted(which, turns)]  # where such a step was logged first
     ordered = (begun == 0) | (np.maximum.accumulate(steps)[begun - 1] < steps[turns])  # up to there
     follow = np.diff(turns, append=len(steps))  # rows in order, up to where the log turns again
-    at = turns[ordered & (begun < turns) & (follow >= np.minimum(STRETCH, turns - begun - follow))]
+    enough = np.where(begun == 0, ANEW, STRETCH)
+    at = turns[ordered & (begun < turns) & (follow >= np.minimum(enough, turns - begun - follow))]
     return list(zip(rows[at].tolist(), steps[at].tolist(), strict=True))
 
 
@@ -61,6 +63,10 @@ def _settled(
     rows: np.ndarray, steps: np.ndarray, values: np.ndarray, restarts: list[tuple[int, int]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Drop what a later restart took back, sort by step, and keep the last value of every step."""
+    gaps = np.isnan(values)
+    if gaps.any():  # a NaN beside a number of the same step is a logger's word for a gap
+        keep = ~gaps | ~np.isin(steps, steps[~gaps])
+        rows, steps, values = rows[keep], steps[keep], values[keep]
     if restarts:
         at, to = (np.array(side) for side in zip(*restarts, strict=True))
         lowest = np.concatenate([np.minimum.accumulate(to[::-1])[::-1], [np.iinfo(np.int64).max]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,8 @@ def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 
 def _usual_size(question: Question, evidence: Evidence) -> Finding:
     limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
+    if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
+        return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
     norms = norms[np.isfinite(norms)]
     calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms

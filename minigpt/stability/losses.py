@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -16,13 +17,13 @@ RECENT = 10  # steps that the training loss is averaged over, beside a validatio
 
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
-    steps, losses = evidence.metrics.column("loss")
-    if not np.isfinite(losses).all():
+    steps, logged = evidence.metrics.column("loss")
+    if not _cross_entropies(logged):
         return question.unknown(early=math.nan, later=math.nan, slope=math.nan, fall=math.nan)
     at = steps <= LATER
     if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
-    losses = np.interp(np.arange(LATER + 1), steps, losses)  # a step that was not logged lies between others
+    losses = np.interp(np.arange(LATER + 1), steps, logged)  # a step that was not logged lies between others
     decay, mean, means = 2 / (EMA_STEPS + 1), losses[0], []
     for loss in losses:
         mean += decay * (loss - mean)
@@ -36,7 +37,13 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     # batches differ by more than the least slope, so a run that has hardly left its start may show one
     if slope >= limits["slope"] and (fall >= limits["fall"] or evidence.starts_from_checkpoint):
         return question.passed(**values)
-    warming_up = evidence.config is not None and evidence.config.warmup_steps > LATER
+    if evidence.config is not None:
+        warming_up = evidence.config.warmup_steps > LATER
+    else:
+        rates = evidence.metrics.column("lr.all")
+        warming_up = len(rates[0]) > 0 and np.interp(LATER, *rates) < limits["rate"] * rates[1].max()
+        if not warming_up and logged[-FEWEST:].mean() < limits["learnt"] * logged[:FEWEST].mean():
+            return question.unknown(**values)  # it learnt later: the log does not say what it waited for
     if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
         return question.warned(**values)  # little was left to learn, or the rate is still to come
     return question.failed("lr-too-low", **values)
@@ -45,7 +52,7 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
 def _stays_down(question: Question, evidence: Evidence) -> Finding:
     """Ask whether the run kept what it had learnt, however late it is."""
     limits, losses = question.thresholds, evidence.metrics.column("loss")[1]
-    if not np.isfinite(losses).all():
+    if not _cross_entropies(losses):
         return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
     if len(losses) < 2 * FEWEST:
         return question.not_measured()
@@ -60,6 +67,10 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     return question.passed(**values) if values["lost"] <= limits["odd"] else question.warned(**values)
 
 
+def _cross_entropies(losses: np.ndarray) -> bool:
+    return bool(np.isfinite(losses).all() and (losses >= 0).all())
+
+
 def _downhill(question: Question, evidence: Evidence) -> Finding:
     share = evidence.rehearsal.get("downhill")
     if share is None:
@@ -72,12 +83,16 @@ def _downhill(question: Question, evidence: Evidence) -> Finding:
 def _gaps(evidence: Evidence, until: int) -> dict[int, float] | None:
     """Return validation − training loss by step, or None where a validation loss is no number.
 
-    A NaN among numbers only stands for a step without validation, as some loggers write it.
+    A NaN among numbers only stands for a step without validation, as some loggers write it; where there was
+    none before the last number, those after it do not.
     """
     steps, losses = evidence.metrics.column("loss")
     looks, val_losses = evidence.metrics.column("val_loss")
     missing = np.isnan(val_losses)
-    if np.isinf(val_losses).any() or (len(looks) and missing.all()):
+    numbers = np.flatnonzero(~missing)
+    if np.isinf(val_losses).any() or (len(looks) and not len(numbers)):
+        return None
+    if len(numbers) and numbers[-1] + 1 == len(numbers) < len(looks):  # numbers first, then none any more
         return None
     steps, losses = steps[steps <= until], losses[steps <= until]
     gaps = {}
@@ -93,6 +108,11 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     limits, start = question.thresholds, evidence.start
     lines, ngrams = start.get("shared_lines"), start.get("shared_ngrams")
     gaps = _gaps(evidence, int(limits["step"]))
+    if not gaps and gaps is not None:  # looked at later only, where the limits are too narrow for a verdict
+        late = _gaps(evidence, sys.maxsize) or {}
+        apart = [step for step, gap in late.items() if not limits["low"] <= gap <= limits["high"]]
+        if apart:
+            return question.unknown(gap=late[apart[-1]], step=apart[-1], overlap=lines, ngrams=ngrams)
     if gaps is None:
         return question.unknown(gap=math.nan, step=None, overlap=lines, ngrams=ngrams)
     if not gaps and lines is None and ngrams is None:
@@ -131,7 +151,9 @@ STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  
 LOSS_QUESTIONS = (
     Question(
         "4.1",
-        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05},  # nats per 100 steps, twice; share; nats
+        # nats per 100 steps, twice; share; nats; and of a log without a config, shares of the largest rate
+        # and of the first losses
+        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "rate": 0.5, "learnt": 0.9},
         ("diverging", "lr-too-low"),
         _moves,
         symptom=True,

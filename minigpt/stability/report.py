@@ -93,4 +93,5 @@ def show(walk: Walk, console: Console) -> None:
         ]
         console.print(Panel(Group(*rows), title=walk.leaf, title_align="left", border_style="red"))
     else:
-        console.print(message(f"stability.verdict-{walk.verdict.value}"))
+        unproven = walk.verdict is Verdict.UNKNOWN and walk.end is None
+        console.print(message(f"stability.verdict-{'unproven' if unproven else walk.verdict.value}"))

@@ -4,12 +4,15 @@ import json
 import math
 import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigpt.cli import main
+from minigpt.dashboard.wandb_run import WandbRun
 from minigpt.foreign_logs import ForeignLogError, foreign_evidence
+from minigpt.logs import Columns
 
 V = 64
 LN_V = math.log(V)
@@ -204,6 +207,95 @@ def test_an_offline_wandb_run(shape, code, tmp_path, command):
     assert command("check", folder, "--vocab-size", V).code == code
     mapped = command("check", folder, "--vocab-size", V, "--columns", "loss=train/loss")
     assert mapped.code == code
+
+
+@pytest.mark.parametrize("arguments", [(), ("--columns", "step=train/global_step")])
+def test_wandb_s_count_of_calls_is_no_count_of_steps(arguments, tmp_path, command, monkeypatch):
+    calls, steps = np.arange(40.0), np.arange(50.0, 2050.0, 50)
+    found = Columns.of(
+        {"step": (calls, calls)}
+        | {
+            name: (calls, values)
+            for name, values in (
+                ("train.global_step", steps),
+                ("train.loss", LN_V * 0.99**steps),
+                ("train.grad_norm", steps * 0 + 1),
+            )
+        }
+    )
+    monkeypatch.setattr("minigpt.dashboard.wandb_run.read_wandb", lambda path: WandbRun(columns=found))
+    (tmp_path / "run-1.wandb").write_bytes(b"read by the stand-in")
+    answer = command("check", tmp_path, "--vocab-size", V, "--json", "--all", *arguments)
+    assert answer.code == 3  # nobody saw the first steps
+    told = {f["question"]: f["verdict"] for f in json.loads(answer.out)["findings"]}
+    assert (told["1.1"], told["1.2"], told["4.1"]) == ("not-measured",) * 3
+
+
+def grid(rows, header="step,loss"):
+    """Write lines of numbers below a header."""
+    return "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+HEALTHY = list(enumerate(losses(1200)))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        # validation that is far off, or no number any more, after the step that the thresholds are for
+        (grid(((s, x, 8.0 if s % 600 == 599 else "") for s, x in HEALTHY), "step,loss,val_loss"), 3),
+        (grid(((s, x, -2.0 if s % 600 == 599 else "") for s, x in HEALTHY), "step,loss,val_loss"), 3),
+        (grid(((s, x, x if s < 900 else "NaN") for s, x in HEALTHY), "step,loss,val_loss"), 3),
+        # a gradient that is no number any more
+        (grid(((s, x, 1.0 if s < 500 else "nan") for s, x in HEALTHY), "step,loss,grad_norm"), 3),
+        # a NaN is a gap where the same step has a number
+        (grid((r for s, x in HEALTHY for r in ((s, x, "NaN"), (s, "NaN", 1.0))), "step,loss,grad_norm"), 0),
+        # a loss that hardly moves at first, since the rate does not yet, or nobody knows why
+        (grid(((s, LN_V * 0.998 ** max(s - 400, 0), s / 1200) for s, _ in HEALTHY), "step,loss,lr"), 0),
+        (grid((s, LN_V * 0.998 ** max(s - 400, 0)) for s, _ in HEALTHY), 3),
+        # no cross-entropy
+        (grid((s, 5 - s / 100) for s, _ in HEALTHY), 3),
+        # a run that begins anew in the same file
+        (grid([*((s, LN_V) for s in range(300)), *HEALTHY[:9]]), 3),
+    ],
+)  # fmt: skip
+def test_what_a_log_does_not_prove_is_neither_healthy_nor_named(text, code, tmp_path, command):
+    (tmp_path / "log.csv").write_text(text)
+    answer = command("check", tmp_path / "log.csv", "--vocab-size", V, "--json")
+    assert (answer.code, json.loads(answer.out)["leaf"]) == (code, None)
+
+
+@pytest.mark.parametrize("first, second", [("1.000", "2.000"), ("1,000", "2,000")])
+def test_thousands_among_the_steps_are_refused(first, second, tmp_path, command):
+    (tmp_path / "log.csv").write_text(f"Step;Loss\n0;4,1\n{first};3,5\n{second};3,2\n")
+    assert first in command("check", tmp_path / "log.csv").sentence
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path, command):
+    (tmp_path / "log.csv").write_text("step,loss,loss\n0,4.1,1.0\n")
+    assert "loss" in command("check", tmp_path / "log.csv").sentence
+
+
+@pytest.mark.parametrize("whole", [list, lambda rows: {"global_step": 9, "log_history": rows}])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_file_that_is_one_json_value_is_read(whole, indent, tmp_path, command):
+    rows = [{"step": step, "loss": loss, "epoch": 1.0} for step, loss in HEALTHY]
+    (tmp_path / "trainer_state.json").write_text(json.dumps(whole(rows), indent=indent))
+    assert command("check", tmp_path / "trainer_state.json", "--vocab-size", V).code == 0
+
+
+def test_what_excel_calls_unicode_text_is_read(tmp_path, command):
+    (tmp_path / "log.txt").write_text(grid(HEALTHY).replace(",", "\t"), encoding="utf-16")
+    assert command("check", tmp_path / "log.txt", "--vocab-size", V).code == 0
+
+
+@pytest.mark.parametrize(
+    "language, said", [("en", "no fault was found"), ("es", "no se encontró ningún fallo")]
+)
+def test_too_little_is_not_said_to_be_a_fault(language, said, tmp_path, command):
+    log = write_csv(tmp_path / "log.csv", losses(), steps=range(50, 2000, 50))
+    answer = command("check", log, "--lang", language)
+    assert answer.code == 3 and said in " ".join(answer.out.split())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
