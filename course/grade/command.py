@@ -18,8 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from course.grade.classroom import Report, grade_assignment, needs_person, submitted
 from course.grade.gradebook import book_url
+from course.grade.mishaps import told
 from course.lesson import Lesson
 from course.messages import CourseError, message
+from course.plain import printable
 
 
 def add_grade(command: argparse.ArgumentParser) -> None:
@@ -80,7 +82,7 @@ def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
 
 def _print(lesson: Lesson, report: Report) -> None:
     for student, result in sorted(report.results.items()):
-        print(f"{student:24} {result['points']:6g} / {result['maximum']:g}")
+        print(f"{printable(student):24} {result['points']:6g} / {result['maximum']:g}")
     people = {name: needs_person(result) for name, result in sorted(report.results.items())}
     people = {name: reasons for name, reasons in people.items() if reasons}
     if report.delivery.notes:
@@ -89,7 +91,7 @@ def _print(lesson: Lesson, report: Report) -> None:
     if people:
         print("\n" + message("grade.needs-person"))
         for name, reasons in people.items():
-            print("\n    ".join([f"  {name}", *reasons]))
+            print("\n    ".join([f"  {printable(name)}", *map(printable, reasons)]))
     print()
     count, seconds = len(report.results), f"{report.seconds:.0f}"
     name = lesson.assignment
@@ -110,10 +112,8 @@ def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
     book_file = Path.cwd() / "gradebook.db"
     if not book_file.is_file():
         raise CourseError("grade.no-gradebook", folder=Path.cwd())
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
     names = {lesson.assignment for lesson in lessons}
-    with Gradebook(book_url(book_file)) as book:
+    with told(Path.cwd()), Gradebook(book_url(book_file)) as book:
         rows = [
             (
                 entry.assignment.name,
@@ -126,6 +126,8 @@ def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
             if assignment.name in names
             for entry in assignment.submissions
         ]
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
     writer.writerows((a, safe_cell(s), *rest) for a, s, *rest in sorted(rows))
     return 0
 

@@ -33,6 +33,7 @@ from pathlib import Path, PurePosixPath
 from course.grade.normalise import MAX_FILE, Unreadable, read_bytes
 from course.lesson import Lesson
 from course.messages import CourseError, message
+from course.plain import printable
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
@@ -130,27 +131,29 @@ class _Index:
     def __init__(self, roster: list[Student]):
         self.is_class_list = any(s.first_name or s.last_name or s.lms for s in roster)
         self._numbers = {student.lms: student.id for student in roster if student.lms}
-        self._ids = {_folded(student.id): student.id for student in roster}
-        self._names: dict[str, set[str]] = {}
+        self._ids = {student.id for student in roster}
+        self._folded: dict[str, set[str]] = {}
         for s in roster:
-            for name in {_folded(s.first_name + s.last_name), _folded(s.last_name + s.first_name)} - {""}:
-                self._names.setdefault(name, set()).add(s.id)
+            for name in {s.id, s.first_name + s.last_name, s.last_name + s.first_name}:
+                self._folded.setdefault(_folded(name), set()).add(s.id)
 
     def find(self, sender: _Sender) -> str | None:
         """The id, where that is certain: of two people of one name, neither."""
-        name = _folded(sender.name)
         if sender.lms in self._numbers:
             return self._numbers[sender.lms]
-        namesakes = self._names.get(name, ())
-        return self._ids.get(name) or (next(iter(namesakes)) if len(namesakes) == 1 else None)
+        if sender.name in self._ids:
+            return sender.name
+        name = _folded(sender.name)
+        namesakes = self._folded.get(name, ()) if name else ()
+        return next(iter(namesakes)) if len(namesakes) == 1 else None
 
 
 def _lay_out(student: str, files: list, root: Path, lesson: Lesson, delivery: Delivery) -> None:
     folder = root / "submitted" / student
     target = folder / lesson.assignment
     contents = _chosen(student, files, lesson, delivery)
-    if folder.is_symlink() or target.is_symlink():
-        delivery.note("link", file=_shown(target.name))
+    if folder.is_symlink() or target.is_symlink() or (folder.exists() and not folder.is_dir()):
+        delivery.note("link", file=_shown(f"{student}/{target.name}"))
         return
     if target.exists():
         if _same(target, contents):
@@ -193,6 +196,8 @@ def _chosen(student: str, files: list, lesson: Lesson, delivery: Delivery) -> di
 
 
 def _same(target: Path, contents: dict[str, bytes]) -> bool:
+    if not target.is_dir():
+        return False
     present = {file.name for file in target.iterdir()} - {"timestamp.txt"}
     try:
         return present == contents.keys() and all(
@@ -214,20 +219,24 @@ def _put_aside(target: Path, root: Path) -> Path:
 
 def _entries(source: Path, delivery: Delivery) -> Iterator[tuple[str, bytes | None]]:
     """Each file's path, with slashes, and its bytes; None for one that is no notebook or cannot be read."""
-    if source.is_dir():
-        yield from _of_folder(source, delivery)
-        return
-    if not source.is_file():
-        raise CourseError("grade.from-missing", file=source)
     try:
+        if source.is_dir():
+            yield from _of_folder(source, delivery)
+            return
+        if not source.is_file():
+            raise CourseError("grade.from-missing", file=source)
         with zipfile.ZipFile(source) as archive:
             yield from _of_zip(archive, delivery, source)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, NotImplementedError):
         raise CourseError("grade.from-not-a-zip", file=source) from None
+    except OSError as error:
+        raise CourseError(
+            "grade.from-not-readable", file=source, what=error.strerror or type(error).__name__
+        ) from None
 
 
 def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Iterator:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if member.filename and not member.is_dir()]
     notebooks = [member for member in members if _is_notebook(member.filename)]
     size = sum(min(member.file_size, MAX_FILE) for member in notebooks)
     if len(members) > MAX_ENTRIES or size > MAX_TOTAL:
@@ -235,7 +244,7 @@ def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Itera
     for member in members:
         name = unicodedata.normalize("NFC", _name_of(member))
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        if set(parts) & set(_IGNORED) or parts[-1:] and parts[-1].startswith("."):
+        if not parts or set(parts) & set(_IGNORED) or parts[-1].startswith("."):
             continue
         if ".." in parts or name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or "\0" in name:
             delivery.note("outside", file=_shown(name))
@@ -326,5 +335,5 @@ def _id(name: str) -> str:
 
 
 def _shown(name: object) -> str:
-    """A name from outside, so that a terminal obeys none of it."""
-    return "".join(c if c.isprintable() else "?" for c in str(name))[:120]
+    """A name from outside, briefly and so that a terminal obeys none of it."""
+    return printable(str(name))[:120]

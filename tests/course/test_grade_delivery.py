@@ -206,3 +206,44 @@ def test_an_earlier_submission_is_moved_aside_and_the_same_again_changes_nothing
 def test_a_name_cannot_write_to_the_terminal(tmp_path, small, zipped):
     delivery, _ = take(zipped({"a/\x1b[2Jbad.ipynb": ONE, "a/worse\x07.ipynb": OTHER}), tmp_path, small)
     assert delivery.notes and not any("\x1b" in note or "\x07" in note for note in delivery.notes)
+
+
+@pytest.mark.parametrize("one, other", [("ana-1", "ana1"), ("josé", "jose"), ("a.b", "ab")])
+def test_ids_that_differ_in_a_mark_alone_are_two_people(tmp_path, small, zipped, one, other):
+    source = zipped({f"{one}/small-model.ipynb": ONE, f"{other}/small-model.ipynb": OTHER})
+    _, found = take(source, tmp_path, small, [Student(one), Student(other)])
+    assert found == {one: {"small-model.ipynb": ONE}, other: {"small-model.ipynb": OTHER}}
+
+
+def test_a_name_that_two_ids_could_mean_is_nobody_s(tmp_path, small, zipped):
+    roster = [Student("ana-1", "Ana", "Gil"), Student("ana1", "Ana", "Roca")]
+    delivery, found = take(zipped({"Ana_1.ipynb": ONE}), tmp_path, small, roster)
+    assert found == {} and "Ana_1" in delivery.notes[0]
+
+
+@pytest.mark.parametrize("name", [".", "XX"])
+def test_a_zip_member_without_a_name_costs_nobody_anything(tmp_path, small, zipped, name):
+    source = zipped({name: b"", "ana/small-model.ipynb": ONE})
+    source.write_bytes(source.read_bytes().replace(b"XX", b"\0X"))  # zipfile reads names up to a zero
+    assert take(source, tmp_path, small)[1] == {"ana": {"small-model.ipynb": ONE}}
+
+
+def test_files_where_folders_should_be_are_moved_aside_or_left_and_named(tmp_path, small, zipped):
+    (tmp_path / "submitted" / "bob").mkdir(parents=True)
+    (tmp_path / "submitted" / "bob" / small.assignment).write_text("a file")
+    (tmp_path / "submitted" / "carl").write_text("a file")
+    delivery, found = take(zipped({"bob.ipynb": ONE, "carl.ipynb": ONE}), tmp_path, small)
+    assert found == {"bob": {"small-model.ipynb": ONE}} and delivery.students == ["bob"]
+    assert ".earlier" in delivery.notes[0] and "carl" in delivery.notes[1]
+    assert "a link or not a folder" in delivery.notes[1]
+    assert (tmp_path / "submitted" / "carl").read_text() == "a file"
+
+
+def test_a_zip_that_nobody_may_read_is_named(tmp_path, small, zipped, monkeypatch):
+    def refused(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    source = zipped({"ana.ipynb": ONE})
+    monkeypatch.setattr(zipfile, "ZipFile", refused)  # root may read everything
+    with pytest.raises(CourseError, match="cannot be read"):
+        deliver(source, tmp_path, small, [])

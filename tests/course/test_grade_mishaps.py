@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from course.grade import gradebook, workshop
+from course.grade import command, gradebook, workshop
 from course.grade.classroom import grade_assignment, needs_person
 from course.grade.gradebook import Ledger
 from course.grade.judge import grade as grade_one
@@ -231,6 +231,37 @@ def test_an_answer_longer_than_one_text_of_a_frame_is_graded(small, built):
         modes = dict.fromkeys(small.checks, "function")
         result = grade_one("ana", HandedIn(cells={"expected-loss": source}), release, bench, modes)
     assert result["checks"]["expected-loss/value"]["passed"], result["checks"]
+
+
+def test_nothing_that_a_learner_wrote_moves_the_teacher_s_cursor(root, small, grade, capsys):
+    for name in ("ana", "eva"):
+        file = root / "submitted" / name / small.assignment / "small-model.ipynb"
+        content = json.loads(file.read_text())
+        source = "\x1b[1A\x1b[2Kluis 10 / 10"
+        content["cells"].append({"cell_type": "code", "id": "mine", "source": source, "metadata": {}})
+        file.write_text(json.dumps(content))
+    file.rename(file.with_name("\x1b[2Ka.ipynb"))
+    command._print(small, grade(root))
+    out = capsys.readouterr().out
+    assert "?[1A?[2Kluis 10 / 10" in out and "?[2Ka.ipynb" in out and "\x1b" not in out
+
+
+@pytest.mark.parametrize("kind, sentence", [("damaged", "not a gradebook"), ("locked", "Somebody else is")])
+def test_export_names_a_gradebook_that_it_cannot_read(
+    root, small, grade, monkeypatch, capsys, kind, sentence
+):
+    monkeypatch.setattr(gradebook, "LOCK_SECONDS", 0.1)
+    monkeypatch.chdir(root)
+    grade(root)
+    if kind == "damaged":
+        (root / "gradebook.db").write_bytes(b"not a database" * 100)
+    other = sqlite3.connect(root / "gradebook.db", isolation_level=None)
+    if kind == "locked":
+        other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(CourseError, match=sentence):
+        command.run_export(None, [small])
+    other.close()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_zip_of_an_lms_is_laid_out_by_the_class_list_and_graded(root, small, built, tmp_path, monkeypatch):
