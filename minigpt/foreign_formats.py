@@ -1,6 +1,6 @@
 """The rows of logs that are not ours, file by file: JSON, CSV, TensorBoard, W&B.
 
-    rows_of(Path("train.csv"), {"step": "iter"})   # place and row, one after the other
+for place, row in rows_of(Path("train.csv"), {"step": "iter"}): ...
 """
 
 from __future__ import annotations
