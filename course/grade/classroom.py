@@ -33,7 +33,7 @@ from course.grade.team import Cores, Job
 from course.grade.workshop import QUESTION_SECONDS
 from course.lesson import ROOT, Lesson
 from course.messages import CourseError
-from course.plain import whole
+from course.plain import printable, whole
 from minigpt.messages import LANGUAGES, nearest
 
 FORMAT = 3  # of a result; another number grades everything anew
@@ -179,7 +179,11 @@ def _students(root: Path, lesson: Lesson, asked: list[str] | None) -> list[str]:
     for name in asked or ():
         if name not in names:
             raise CourseError("grade.unknown-student", given=name, hint=nearest(name, names))
-    return [name for name in names if not asked or name in asked]
+    names = [name for name in names if not asked or name in asked]
+    for name in names:
+        if whole(name) != name:
+            raise CourseError("grade.folder-name", folder=printable(name))
+    return names
 
 
 def _hand_in(root: Path, lesson: Lesson, student: str, release: NotebookNode) -> HandedIn:

@@ -206,6 +206,12 @@ def test_a_name_that_is_not_utf_8_stops_nobody(root, small, grade):
     assert results["eva"]["problem"] == ("grade.several-notebooks", {"files": "a?.ipynb, b.ipynb"})
 
 
+def test_a_student_s_folder_whose_name_is_not_utf_8_is_named_before_anything_is_graded(root, grade):
+    (root / "submitted" / "eva").rename(root / "submitted" / "mu\udcf1oz")
+    with pytest.raises(CourseError, match=r"submitted/mu\?oz is not UTF-8"):
+        grade(root)
+
+
 def test_what_macos_writes_beside_a_renamed_notebook_is_not_a_second_one(root, small, grade):
     folder = root / "submitted" / "ana" / small.assignment
     (folder / "small-model.ipynb").rename(folder / "mine.ipynb")
