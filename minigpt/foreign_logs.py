@@ -2,9 +2,10 @@
 
     evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
 
-A JSONL or CSV file, a TensorBoard folder, or a W&B run recorded offline. Only the columns that are needed are
-kept, so a log of some gigabytes is read as a stream. Gaps stay gaps; of a step logged twice the last wins; a
-log that went back (a restart from a checkpoint) continues from there; whatever is no number is refused.
+A JSONL or CSV file, the trainer_state.json of Hugging Face, a TensorBoard folder, or a W&B run recorded
+offline. Only the columns that are needed are kept, so a log of some gigabytes is read as a stream. Gaps stay
+gaps; of a step logged twice the last wins; a log that went back (a restart from a checkpoint) continues from
+there; whatever is no number is refused.
 """
 
 from __future__ import annotations
