@@ -2,17 +2,16 @@
 
     python benchmarks/overhead.py [--blocks 10] [--block 200]
 
-Each is measured within one run, in which it is on and off by turns, for some steps at a time: two runs beside
-each other differ by several per cent for where their memory happens to lie. A ratio is that of the times of
-two neighbouring blocks of steps. All times are CPU times on one thread, so other work on the machine counts
-little.
+All times are CPU times on one thread, and what is compared is measured within one process: two processes
+differ by several per cent for where their memory happens to lie.
 
-The blocks of telemetry hold its default audits and summaries; what an evaluation and the start of a run cost
-is left out. Beside the ratio stands the share that is spent inside telemetry. Bar: 2 %.
+Telemetry is on and off by turns in one run, for a block of steps at a time, and a ratio is that of two
+neighbouring blocks. They hold the default audits and summaries; what an evaluation and the start of a run
+cost is left out. Beside the ratio stands the share that is spent inside telemetry. Bar: 2 %.
 
-The monitor watches a plain PyTorch loop at three shapes, the tiniest of them the preset `tiny`. It is a new
-one each time, and its first steps, which it looks at more closely, are left out. Bars: 2 % at 6×192, 5 % at
-the tiniest.
+The monitor watches one of two plain PyTorch loops that take their steps in turns, at three shapes, the
+tiniest of them the preset `tiny`; a ratio is that of the same steps of both. The first steps, which it looks
+at more closely, are left out. Bars: 2 % at 6×192, 5 % at the tiniest.
 """
 
 from __future__ import annotations
@@ -21,11 +20,13 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from minigpt.config import Config
 from minigpt.model import build_model
@@ -34,6 +35,8 @@ from minigpt.presets import load_preset
 from minigpt.recipe import Recipe
 from minigpt.telemetry import Telemetry
 from minigpt.trainer import Trainer
+
+BLOCKS = 50  # of the steps of a watched loop; each holds its share of what is written now and then
 
 
 class Sometimes(Telemetry):
@@ -74,7 +77,7 @@ class StepTimer:
         self._started = now
 
 
-def ratios(without: list[float], with_: list[float]) -> str:
+def ratios(without: Sequence[float], with_: Sequence[float]) -> str:
     """The median of with ÷ without, and its middle half."""
     low, middle, high = statistics.quantiles([b / a for a, b in zip(without, with_, strict=True)])
     return f"with ÷ without {middle:.4f} (middle half {low:.4f} to {high:.4f})"
@@ -93,46 +96,56 @@ def measure_telemetry(blocks: int, block: int) -> None:
     print(f"once, at the start of a run: {telemetry.start_seconds:.2f} s")
 
 
-def plain_loop(config: Config) -> tuple[torch.nn.Module, torch.optim.Optimizer, Callable[..., float]]:
-    """Return a model, its optimizer and a loop over one batch, as anybody writes it."""
+def plain_loop(config: Config, run_dir: Path | None) -> Iterator[float]:
+    """Train on one batch, in a loop as anybody writes it; yield the CPU seconds of each step."""
     torch.manual_seed(0)
     model = build_model(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     ids = torch.randint(config.vocab_size, (config.batch_size, config.context + 1))  # (B, T + 1)
+    monitor = Monitor(model, optimizer, vocab_size=config.vocab_size, run_dir=run_dir) if run_dir else None
+    with monitor or nullcontext():
+        while True:
+            with nullcontext() if monitor else unheard():
+                started = time.thread_time()
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                if monitor:
+                    monitor.step(loss)
+                seconds = time.thread_time() - started
+            yield seconds
 
-    def run(steps: int, monitor: Monitor | None) -> float:
-        """Train; return the CPU seconds."""
-        started = time.thread_time()
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            if monitor:
-                monitor.step(loss)
-        return time.thread_time() - started
 
-    return model, optimizer, run
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep from the other loop's monitor that an optimizer steps, which PyTorch tells of every optimizer."""
+    hooks = _global_optimizer_pre_hooks, _global_optimizer_post_hooks
+    kept = [dict(each) for each in hooks]
+    for each in hooks:
+        each.clear()
+    try:
+        yield
+    finally:
+        for each, before in zip(hooks, kept, strict=True):
+            each.update(before)
 
 
-def measure_monitor(blocks: int) -> None:
+def measure_monitor(folder: Path) -> None:
     """Print what the monitor costs at three shapes."""
-    for name, config, first, block in (
-        ("tiny preset", Config(**load_preset("tiny")), 100, 200),
-        ("2×64", Config(), 100, 100),
-        ("6×192", Config(n_layer=6, n_head=6, n_embd=192, context=128, batch_size=16), 20, 20),
+    for name, config, first, steps in (
+        ("tiny preset", Config(**load_preset("tiny")), 100, 5000),
+        ("2×64", Config(), 100, 500),
+        ("6×192", Config(n_layer=6, n_head=6, n_embd=192, context=128, batch_size=16), 20, 100),
     ):
-        model, optimizer, run = plain_loop(config)
-        run(first, None)
-        without, with_ = [], []
-        for _ in range(blocks):
-            without.append(run(block, None))
-            with tempfile.TemporaryDirectory() as folder:
-                with Monitor(model, optimizer, vocab_size=config.vocab_size, run_dir=folder) as monitor:
-                    run(first, monitor)
-                    with_.append(run(block, monitor))
-        milliseconds = sum(without) / blocks / block * 1e3
+        loops = plain_loop(config, None), plain_loop(config, folder / name)
+        pairs = [tuple(next(loop) for loop in loops) for _ in range(first + steps)][first:]
+        for loop in loops:
+            loop.close()
+        blocks = [pairs[start : start + steps // BLOCKS] for start in range(0, steps, steps // BLOCKS)]
+        without, with_ = zip(*(map(sum, zip(*block, strict=True)) for block in blocks), strict=True)
+        milliseconds = sum(without) / steps * 1e3
         print(f"monitor, {name:11} step {milliseconds:7.2f} ms, {ratios(without, with_)}", flush=True)
 
 
@@ -144,7 +157,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     measure_telemetry(arguments.blocks, arguments.block)
-    measure_monitor(arguments.blocks)
+    with tempfile.TemporaryDirectory() as folder:
+        measure_monitor(Path(folder))
 
 
 if __name__ == "__main__":
