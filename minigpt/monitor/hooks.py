@@ -80,12 +80,13 @@ class ModelHooks:
             for name, module in heads.items()
             if name not in compiled
         }
-        self._handles = [
+        self._tables = [
             table.register_forward_hook(self._hook(self._after_embedding))
             for name, table in self._embeddings.items()
             if name not in compiled
         ]
-        self._hears_tokens = bool(self._handles)
+        self._handles = [*self._tables]
+        self._hears_tokens = bool(self._tables)
         self._around: list = []  # the hooks before and after a forward pass
         if ".".join(whole) not in compiled:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
@@ -103,13 +104,19 @@ class ModelHooks:
         for handle in (*self._handles, *self._heads.values()):
             handle.remove()
 
-    def settle(self, source: nn.Module) -> None:
-        """Watch from now on only the layer that turned out to make the logits, beside what is returned."""
+    def settle(self, source: nn.Module, hears_tokens: bool) -> None:
+        """Watch from now on only the layer that turned out to make the logits, beside what is returned.
+
+        Args:
+            hears_tokens: whether it still matters which tokens are given.
+        """
         self._looking, self._called, self._call = False, None, None
         self._returned = source is self.language_model
-        if self._hears_tokens and not self._returned and self.loss is None:
-            for handle in self._around:  # nothing comes by here that is not seen elsewhere
-                handle.remove()
+        unheard = self._tables if not hears_tokens else []
+        if (self._hears_tokens or not hears_tokens) and not self._returned and self.loss is None:
+            unheard = [*unheard, *self._around]  # nothing comes by here that is not seen elsewhere
+        for handle in unheard:
+            handle.remove()
         for module in [module for module in self._heads if module is not source]:
             self._heads.pop(module).remove()
 

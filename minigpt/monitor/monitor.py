@@ -85,6 +85,7 @@ class Monitor:
         self._first_step = FirstStep()
         self._accumulated: dict[str, float | None] = {"equal": None, "unequal": None}
         self._accumulation = 1
+        self._one_each = False  # whether a token is scored for each that was given
         self._written: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -190,7 +191,7 @@ class Monitor:
         return check(self.run_dir, whole)
 
     def _reset_step(self) -> None:
-        self._micros = self._tokens = self._new_tokens = 0
+        self._micros = self._tokens = self._new_tokens = self._positions = self._new_positions = 0
         self._norm, self._before_clip = None, None
         self._turn, self._logits_seen = 0, False
         self._more: dict[str, float] = {}
@@ -204,7 +205,11 @@ class Monitor:
         if self._records.waiting:
             self._records.finish()
         self._gradients.call_at_the_end()
-        if ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
+        positions = gradient.numel() // gradient.shape[-1]
+        self._new_positions += positions
+        if self._one_each:
+            self._new_tokens += positions
+        elif ids is not None and turn != self._turn:  # logits may come in pieces, and be scored twice
             self._new_tokens += ids.numel()
             self._turn = turn
         self._logits_seen = True
@@ -223,12 +228,14 @@ class Monitor:
             if self.scaler:
                 self._unscale(self.scaler.get_scale())
             if afresh:
-                self._micros = self._tokens = 0
+                self._micros = self._tokens = self._positions = 0
             self._micros += self._logits_seen
             self._tokens += self._new_tokens
+            self._positions += self._new_positions
         else:
             self._turn = 0
-        self._new_tokens, self._logits_seen = 0, False
+        self._new_tokens = self._new_positions = 0
+        self._logits_seen = False
 
     def _unscale(self, scale: float) -> None:
         if self._norm is not None:
@@ -310,7 +317,8 @@ class Monitor:
         self._gradients.closely = False
         if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass
-            self._hooks.settle(first.source)
+            self._one_each = self._positions == self._tokens  # as in a language model that scores every token
+            self._hooks.settle(first.source, hears_tokens=not self._one_each)
 
     # ------------------------------------------------------------------ writing
 

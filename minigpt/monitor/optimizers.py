@@ -177,7 +177,10 @@ class Optimizers:
 
 def _key(optimizer: torch.optim.Optimizer) -> int:
     """Return what stays the same when an optimizer is built anew."""
-    return next((id(p) for group in optimizer.param_groups for p in group["params"]), 0)
+    for group in optimizer.param_groups:  # asked in every step, so without a generator
+        if group["params"]:
+            return id(group["params"][0])
+    return 0
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:

@@ -57,9 +57,10 @@ class Records:
 
     def finish(self) -> None:
         """Take the losses given so far for those of the step that waits for some."""
-        if self._pending is not None:
-            self._finished.append((self._pending, self._losses))
-            self._pending, self._losses = None, []
+        if self._pending is None:
+            return
+        self._finished.append((self._pending, self._losses))
+        self._pending, self._losses = None, []
         if time.perf_counter() - self._written_at > WAIT:
             self.write()
 
