@@ -52,6 +52,11 @@ def _counts_steps(column: str, asked: Mapping[str, str]) -> bool:
     return same(column, asked["step"]) if "step" in asked else plain(column) in NAMES["step"]
 
 
+def _matters(column: str, asked: Mapping[str, str]) -> bool:
+    names = any(plain(column) in known for known in NAMES.values())
+    return names or any(same(column, given) for given in asked.values())
+
+
 def kind_of(path: Path) -> str | None:
     """Return which of the readers a file or folder is for; None if none."""
     if path.is_dir():
@@ -164,7 +169,7 @@ def _csv(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[st
             header = [name.strip() for name in next(reader, [])]
             done = reader.line_num
             for name in header:
-                if name and header.count(name) > 1:
+                if header.count(name) > 1 and _matters(name, asked):
                     raise ForeignLogError("foreign.twice", path=path, column=name)
             counters = [place for place, name in enumerate(header) if _counts_steps(name, asked)]
             for fields in reader:

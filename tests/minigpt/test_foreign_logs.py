@@ -274,6 +274,9 @@ def test_thousands_among_the_steps_are_refused(first, second, tmp_path, command)
 def test_two_columns_of_one_name_are_refused(tmp_path, command):
     (tmp_path / "log.csv").write_text("step,loss,loss\n0,4.1,1.0\n")
     assert "loss" in command("check", tmp_path / "log.csv").sentence
+    rows = ((step, loss, 1, 2) for step, loss in HEALTHY)
+    (tmp_path / "log.csv").write_text(grid(rows, "step,loss,note,note"))  # what nobody reads may be twice
+    assert command("check", tmp_path / "log.csv", "--vocab-size", V).code == 0
 
 
 @pytest.mark.parametrize("whole", [list, lambda rows: {"global_step": 9, "log_history": rows}])
