@@ -32,6 +32,7 @@ import torch
 import minigpt
 from minigpt.logs import Columns
 from minigpt.stability import QUESTIONS, Evidence, Verdict, evidence_of, walk
+from minigpt.stability.losses import gaps_until
 from minigpt.trainer import train
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -169,10 +170,9 @@ def first_evidence(case: Case, evidence: Evidence) -> int:
     if case.leaf == "shuffled-targets":
         return 199
     if case.leaf == "overfitting":
-        looks, values = (side[1:] for side in evidence.metrics.column("val_loss"))  # the first is early
-        losses = dict(zip(*evidence.metrics.column("loss"), strict=True))
-        recent = [np.mean([losses[step - i] for i in range(10)]) for step in looks]
-        return int(looks[values - recent > 1][0])
+        limits = next(question.thresholds for question in QUESTIONS if question.id == "4.2")
+        gaps = gaps_until(evidence, int(limits["step"]))
+        return next(gap.step for gap in gaps if gap.nats - limits["errors"] * gap.error > limits["high"])
     return 0
 
 

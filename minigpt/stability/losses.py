@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,8 +81,16 @@ def _downhill(question: Question, evidence: Evidence) -> Finding:
     return question.passed(share=share)
 
 
-def _gaps(evidence: Evidence, until: int) -> dict[int, float] | None:
-    """Return validation − training loss by step, or None where a validation loss is no number.
+class Gap(NamedTuple):
+    """How far a validation loss lies above the training losses before it, in nats per token."""
+
+    step: int
+    nats: float
+    error: float  # standard error of the mean of those training losses
+
+
+def gaps_until(evidence: Evidence, until: int) -> list[Gap] | None:
+    """Return validation − training loss at each look, or None where a validation loss is no number.
 
     A NaN among numbers only stands for a step without validation, as some loggers write it; where there was
     none before the last number, those after it do not.
@@ -95,38 +104,42 @@ def _gaps(evidence: Evidence, until: int) -> dict[int, float] | None:
     if len(numbers) and numbers[-1] + 1 == len(numbers) < len(looks):  # numbers first, then none any more
         return None
     steps, losses = steps[steps <= until], losses[steps <= until]
-    gaps = {}
+    gaps = []
     for step, val_loss in zip(looks[~missing], val_losses[~missing], strict=True):
         before = steps <= step
         if EARLY <= step <= until and before.any():
             since = min(step - RECENT, steps[before][-1] - 1)  # the last one, where losses are sparse
-            gaps[int(step)] = float(val_loss - losses[before & (steps > since)].mean())
+            recent = losses[before & (steps > since)]
+            with np.errstate(invalid="ignore"):  # an infinite loss is what 4.1 speaks of
+                error = recent.std(ddof=1) / math.sqrt(len(recent)) if len(recent) > 1 else 0.0
+            gaps.append(Gap(int(step), float(val_loss - recent.mean()), float(error)))
     return gaps
 
 
 def _together(question: Question, evidence: Evidence) -> Finding:
     limits, start = question.thresholds, evidence.start
-    lines, ngrams = start.get("shared_lines"), start.get("shared_ngrams")
-    gaps = _gaps(evidence, int(limits["step"]))
-    if not gaps and gaps is not None:  # looked at later only, where the limits are too narrow for a verdict
-        late = _gaps(evidence, sys.maxsize) or {}
-        apart = [step for step, gap in late.items() if not limits["low"] <= gap <= limits["high"]]
-        if apart:
-            return question.unknown(gap=late[apart[-1]], step=apart[-1], overlap=lines, ngrams=ngrams)
+    overlaps = {"overlap": start.get("shared_lines"), "ngrams": start.get("shared_ngrams")}
+    lines, ngrams = (share or 0 for share in overlaps.values())
+    gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
-        return question.unknown(gap=math.nan, step=None, overlap=lines, ngrams=ngrams)
-    if not gaps and lines is None and ngrams is None:
-        return question.not_measured()
-    step = max(gaps, key=lambda step: abs(gaps[step]), default=None)
-    gap = gaps.get(step, 0.0)
-    values = {"gap": gaps.get(step), "step": step, "overlap": lines, "ngrams": ngrams}
-    too_good = gap < limits["low"]
+        return question.unknown(gap=math.nan, step=None, **overlaps)
+    if not gaps:  # looked at later only, where the limits are too narrow for a verdict
+        late = gaps_until(evidence, sys.maxsize)
+        apart = [gap for gap in late if not limits["low"] <= gap.nats <= limits["high"]]
+        if apart:
+            return question.unknown(gap=apart[-1].nats, step=apart[-1].step, **overlaps)
+        if set(overlaps.values()) == {None}:
+            return question.not_measured()
+    sure = [gap for gap in gaps if gap.nats - limits["errors"] * gap.error > limits["high"]]
+    widest = max(sure or gaps, key=lambda gap: abs(gap.nats), default=Gap(0, 0.0, 0.0))
+    values = {"gap": widest.nats if gaps else None, "step": widest.step if gaps else None, **overlaps}
+    too_good = widest.nats < limits["low"]
     # any two texts of a kind share some pieces, so pieces alone prove no leak
-    if (lines or 0) > limits["overlap"] or (too_good and (ngrams or 0) > limits["overlap"]):
+    if lines > limits["overlap"] or (too_good and ngrams > limits["overlap"]):
         return question.failed("data-leak", **values)
-    if gap > limits["high"]:
+    if sure:
         return question.failed("overfitting", **values)
-    if gap > limits["odd"] or too_good:
+    if widest.nats > limits["odd"] or too_good:
         return question.warned(**values)
     return question.passed(**values)
 
@@ -171,9 +184,10 @@ LOSS_QUESTIONS = (
             "low": -0.3,
             "odd": 0.5,
             "high": 1.0,
+            "errors": 2.0,
             "step": 500,
             "overlap": 0.1,
-        },  # nats; by this step; share of lines, or of pieces
+        },  # nats, thrice; standard errors above it; by this step; share of lines, or of pieces
         ("overfitting", "data-leak"),
         _together,
         symptom=True,

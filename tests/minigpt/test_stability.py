@@ -42,6 +42,14 @@ def test_what_is_learnt_must_not_be_lost_again_however_late(stretches, leaf):
     assert found.verdict is (Verdict.FAIL if leaf else Verdict.PASS)
 
 
+@pytest.mark.parametrize(("scatter", "verdict"), [(0.02, Verdict.FAIL), (1.0, Verdict.WARN)])
+def test_a_gap_is_overfitting_only_where_noise_does_not_explain_it(scatter, verdict):
+    records = [{"step": step, "loss": 2.0 + scatter * (-1) ** step} for step in range(101)]
+    metrics = Columns([*records[:-1], records[-1] | {"val_loss": 3.2}])  # 1.2 above the mean of ten
+    whole = walk(Evidence(vocab_size=403, metrics=metrics), QUESTIONS, whole=True)
+    assert next(finding.verdict for finding in whole.findings if finding.question == "4.2") is verdict
+
+
 def test_a_symptom_waits_for_its_cause_and_stands_without_one():
     norms = Columns([{"step": step, "grad_norm": 50.0} for step in range(30)])
     alone = walk(Evidence(config=SHORT, metrics=norms), QUESTIONS)
