@@ -32,7 +32,7 @@ def seen(finding: Finding, language: str | None = None) -> str:
     limits = THRESHOLDS[finding.question]
     if not finding.values:
         return message(f"stability.not-measured-{finding.question}", language)
-    own = f"stability.seen-{finding.question}-{finding.leaf}"  # where a leaf has more to tell
+    own = f"stability.seen-{finding.question}-{finding.leaf or finding.verdict}"  # tells more
     key = own if CATALOGUE.has(own) else f"stability.seen-{finding.question}"
     values = {name: _Unknown(language) if value is None else value for name, value in finding.values.items()}
     return message(key, language, limits=limits, **values)

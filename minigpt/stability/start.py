@@ -31,6 +31,8 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     if delta < limits["low"]:
         if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:
             return question.passed(**values)  # the bias holds how frequent each token is
+        if evidence.config is None and "cross_entropy" not in evidence.start:
+            return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
         return question.failed("not-untrained", **values)
     if delta <= limits["high"]:
         return question.passed(**values)
