@@ -1,12 +1,13 @@
 """Does the stability check find every fault, by name, and none where there is none? One command:
 
-    python benchmarks/diagnosis.py [--set held-out|tuning] [--quick] [--workers 1] [--show]
+    python benchmarks/diagnosis.py [--set held-out|seen|tuning] [--quick] [--workers 1] [--show]
 
 Trains every fault at every severity on four configurations with five seeds each, and more than a hundred
 clean runs, most of them awkward ones; walks the check over each; prints precision, recall and F1 of
 detection, the share of faults named right, false alarms per clean run and how many steps after the first
 evidence a fault is named, and draws the confusion matrix. What is done is kept in build/, so a run that was
-cut off goes on; `--show` trains nothing. Thresholds are tuned on the set `tuning` and judged on `held-out`.
+cut off goes on; `--show` trains nothing. Thresholds are tuned on `tuning` and `seen`, and judged on
+`held-out`.
 
 Detected means named: a verdict of “unknown” is a miss on a broken run, and a false alarm on a clean one.
 """
