@@ -34,6 +34,10 @@ def run(arguments: Namespace) -> int:
         *(message(f"faults.column-{name}") for name in ("id", "breaks", "symptom")), box=None, pad_edge=False
     )
     for fault in FAULTS.values():
-        table.add_row(fault.id, fault.text("breaks"), fault.text("symptom"))
+        breaks = fault.text("breaks")
+        if fault.severity is not None:
+            default = f"{fault.severity:g}"
+            breaks += " " + message("faults.severity", meaning=fault.text("severity"), default=default)
+        table.add_row(fault.id, breaks, fault.text("symptom"))
     Console(highlight=False).print(table)
     return 0

@@ -18,6 +18,7 @@ from jsonargparse import Namespace
 
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.config import Config, setting_types
+from minigpt.faults import refuse_idle
 from minigpt.interrupt import Interrupted
 from minigpt.loggers import logger
 from minigpt.messages import message, nearest
@@ -80,9 +81,14 @@ def config_given(arguments: Namespace) -> Config:
 
 
 def recipe_given(arguments: Namespace) -> Recipe:
-    """Return the recipe that the command line asks for, its faults included."""
+    """Return the recipe that the command line asks for, its faults included.
+
+    Raises:
+        FaultError: a fault is not known, or would break nothing.
+    """
     recipe = Recipe(config_given(arguments))
     for fault in _listed(arguments.fault):
+        refuse_idle(recipe.faults, fault, recipe.config)
         recipe = recipe.with_fault(fault)
     return recipe
 

@@ -8,6 +8,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+from minigpt.config import Config
 from minigpt.faults.fault import Fault, FaultError
 from minigpt.faults.learning import LEARNING_FAULTS
 from minigpt.faults.loop import LOOP_FAULTS
@@ -23,11 +27,11 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
     """Return the fault that `name` ("id" or "id:severity") asks for, with the severity to apply it at.
 
     Raises:
-        FaultError: no fault has that id, or the severity is not a number or not one of this fault's settings.
+        FaultError: no fault has that id, or the severity is no number, breaks nothing or cannot be set.
     """
     id, _, suffix = name.partition(":")
     if id not in FAULTS:
-        raise FaultError("faults.unknown", given=id, hint=nearest(id, FAULTS))
+        raise FaultError("faults.unknown", given=id, hint=nearest(id.lower(), FAULTS))
     fault = FAULTS[id]
     if suffix:
         try:
@@ -38,7 +42,29 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
         return fault, fault.severity
     if fault.severity is None:
         raise FaultError("faults.no-severity", id=id)
+    if not math.isfinite(severity) or not fault.breaks_at(severity):
+        raise FaultError("faults.bad-severity", id=id, given=f"{severity:g}", meaning=fault.text("severity"))
     return fault, severity
 
 
-__all__ = ["FAULTS", "Fault", "FaultError", "find_fault"]
+def refuse_idle(asked: Sequence[str], name: str, config: Config) -> None:
+    """Refuse the fault `name` where a run with `config` and the faults `asked` would not be broken by it.
+
+    Raises:
+        FaultError: it is asked for already, the config leaves it nothing to break, or it would undo another.
+    """
+    fault, severity = find_fault(name)
+    earlier = [find_fault(other)[0] for other in asked]
+    if fault in earlier:
+        raise FaultError("faults.twice", id=fault.id)
+    if setting := fault.idle(config, severity):
+        value = getattr(config, setting)
+        raise FaultError(
+            "faults.idle", id=fault.id, name=setting, given=value, option=setting.replace("_", "-")
+        )
+    hidden = [other.id for other in earlier if other.part == fault.part]
+    if fault.replaces and hidden:
+        raise FaultError("faults.hides", id=fault.id, other=hidden[0])
+
+
+__all__ = ["FAULTS", "Fault", "FaultError", "find_fault", "refuse_idle"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from minigpt.config import Config
 from minigpt.messages import MiniGPTError, message
 
 
@@ -21,7 +22,11 @@ class Fault:
     leaf: str  # the leaf of the stability check that must find it
     patch: Callable  # (part, recipe, severity) -> broken part
     severity: float | None = None  # how strong it is by default; None where there is nothing to turn
+    breaks_at: Callable[[float], bool] = lambda severity: severity > 0  # whether that breaks anything
+    # (config, severity) -> the setting that leaves it nothing to break, or None
+    idle: Callable[[Config, float | None], str | None] = lambda config, severity: None
+    replaces: bool = False  # whether it leaves nothing of its part, and so of a fault before it
 
     def text(self, name: str, language: str | None = None) -> str:
-        """Return one of its texts: "title", "breaks", "symptom" or "fix"."""
+        """Return one of its texts: "title", "breaks", "symptom", "fix"; with a severity, "severity" too."""
         return message(f"faults.{self.id}.{name}", language)

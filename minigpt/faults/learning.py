@@ -8,7 +8,8 @@ import math
 import torch
 from torch import nn
 
-from minigpt.faults.fault import Fault
+from minigpt.faults.fault import Fault, FaultError
+from minigpt.faults.start import declared_start
 
 
 def _diverging(build_optimizer, recipe, severity):
@@ -28,6 +29,15 @@ def _lr_too_low(config, recipe, severity):
 def _overfitting(load_data, recipe, severity):
     def a_few_lines(config):
         data = load_data(config)
+        if not config.context < int(severity) < len(data.train):
+            raise FaultError(
+                "faults.too-few-tokens",
+                id="overfitting",
+                given=int(severity),
+                context=config.context,
+                there=len(data.train),
+                example=min(8 * config.context, len(data.train) // 2),
+            )
         return dataclasses.replace(data, train=data.train[: int(severity)].clone())
 
     return a_few_lines
@@ -85,11 +95,26 @@ def _missing_norm(build_model, recipe, severity):
 
 LEARNING_FAULTS = (
     Fault("diverging", "build_optimizer", "diverging", _diverging),
-    Fault("lr-too-low", "config", "lr-too-low", _lr_too_low, severity=1e-7),  # lr_max
+    Fault(
+        "lr-too-low",
+        "config",
+        "lr-too-low",
+        _lr_too_low,
+        severity=1e-7,  # lr_max
+        idle=lambda config, severity: "lr_max" if severity >= config.lr_max else None,
+    ),
     Fault("overfitting", "load_data", "overfitting", _overfitting, severity=2000.0),  # training tokens left
     Fault("data-leak", "load_data", "data-leak", _data_leak),
     Fault("shuffled-targets", "get_batch", "shuffled-targets", _shuffled_targets),
-    Fault("weight-mean", "init_weights", "weight-mean", _weight_mean, severity=0.01),  # added to c_fc
-    Fault("residual-scale", "init_weights", "residual-scale", _residual_scale),
+    Fault(
+        "weight-mean",
+        "init_weights",
+        "weight-mean",
+        _weight_mean,
+        severity=0.01,  # added to c_fc
+        breaks_at=lambda severity: severity != 0,
+        idle=declared_start,
+    ),
+    Fault("residual-scale", "init_weights", "residual-scale", _residual_scale, idle=declared_start),
     Fault("missing-norm", "build_model", "missing-norm", _missing_norm),
 )

@@ -107,19 +107,45 @@ def _gradient_spikes(clip, recipe, severity):
     return clip_after_a_damaged_batch
 
 
+def _one_micro_batch(config, severity):
+    return "accumulation" if config.accumulation == 1 else None
+
+
 LOOP_FAULTS = (
-    Fault("always-clipping", "config", "always-clipping", _always_clipping, severity=0.02),  # clip_norm
+    Fault(
+        "always-clipping",
+        "config",
+        "always-clipping",
+        _always_clipping,
+        severity=0.02,  # clip_norm
+        idle=lambda config, severity: "clip_norm" if severity >= config.clip_norm else None,
+    ),
     Fault("frozen-parameters", "init_weights", "frozen-parameters", _frozen_parameters),
     Fault("missing-zero-grad", "step", "missing-zero-grad", _missing_zero_grad),
-    Fault("decay-groups", "build_optimizer", "decay-groups", _decay_groups),
+    Fault(
+        "decay-groups",
+        "build_optimizer",
+        "decay-groups",
+        _decay_groups,
+        idle=lambda config, severity: None if config.weight_decay else "weight_decay",
+    ),
     Fault("lost-optimizer-state", "step", "lost-optimizer-state", _lost_optimizer_state),
     Fault("no-bias-correction", "build_optimizer", "no-bias-correction", _no_bias_correction),
-    Fault("accumulation-sum", "accumulate", "accumulation-sum", _accumulation_sum),
+    Fault("accumulation-sum", "accumulate", "accumulation-sum", _accumulation_sum, idle=_one_micro_batch),
     Fault(
         "accumulation-token-weighting",
         "accumulate",
         "accumulation-token-weighting",
         _accumulation_token_weighting,
+        idle=_one_micro_batch,
     ),
-    Fault("gradient-spikes", "clip", "gradient-spikes", _gradient_spikes, severity=1e4),  # times too large
+    Fault(
+        "gradient-spikes",
+        "clip",
+        "gradient-spikes",
+        _gradient_spikes,
+        severity=1e4,  # times too large
+        breaks_at=lambda severity: severity > 1,
+        idle=lambda config, severity: "steps" if config.steps < SPIKE_EVERY else None,
+    ),
 )

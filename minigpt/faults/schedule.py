@@ -44,13 +44,49 @@ def _warmup_off_by_one(lr_at, recipe, severity):
     return starts_at_zero
 
 
+def _stands_still_anyway(config, severity):
+    return "schedule" if config.schedule == "constant" and config.warmup_steps <= 1 else None
+
+
 SCHEDULE_FAULTS = (
-    Fault("scheduler-never-stepped", "lr_at", "scheduler-never-stepped", _scheduler_never_stepped),
-    Fault("base-lr-zero", "lr_at", "base-lr-zero", _base_lr_zero),
-    Fault("lr-discontinuous", "lr_at", "lr-discontinuous", _lr_discontinuous),
     Fault(
-        "schedule-step-unit", "lr_at", "schedule-step-unit", _schedule_step_unit, severity=4.0
-    ),  # micro-batches
-    Fault("lr-group-scale", "build_optimizer", "lr-group-scale", _lr_group_scale, severity=0.1),  # multiplier
-    Fault("warmup-off-by-one", "lr_at", "warmup-off-by-one", _warmup_off_by_one),
+        "scheduler-never-stepped",
+        "lr_at",
+        "scheduler-never-stepped",
+        _scheduler_never_stepped,
+        idle=_stands_still_anyway,
+        replaces=True,
+    ),
+    Fault("base-lr-zero", "lr_at", "base-lr-zero", _base_lr_zero),
+    Fault(
+        "lr-discontinuous",
+        "lr_at",
+        "lr-discontinuous",
+        _lr_discontinuous,
+        idle=lambda config, severity: "schedule" if config.schedule == "step" else None,
+    ),
+    Fault(
+        "schedule-step-unit",
+        "lr_at",
+        "schedule-step-unit",
+        _schedule_step_unit,
+        severity=4.0,  # micro-batches
+        breaks_at=lambda severity: severity >= 2,
+        idle=_stands_still_anyway,
+    ),
+    Fault(
+        "lr-group-scale",
+        "build_optimizer",
+        "lr-group-scale",
+        _lr_group_scale,
+        severity=0.1,  # multiplier
+        breaks_at=lambda severity: severity > 0 and severity != 1,
+    ),
+    Fault(
+        "warmup-off-by-one",
+        "lr_at",
+        "warmup-off-by-one",
+        _warmup_off_by_one,
+        idle=lambda config, severity: None if config.warmup_steps else "warmup_steps",
+    ),
 )

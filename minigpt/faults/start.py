@@ -6,9 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from minigpt.config import Config
 from minigpt.distributed import World
 from minigpt.faults.fault import Fault
 from minigpt.precision import build_precision
+
+
+def declared_start(config: Config, severity: float | None) -> str | None:
+    """Return the setting that undoes what a fault does to fresh weights, where it is set."""
+    return "init_from" if config.init_from else None  # those weights take the place of the broken ones
 
 
 def _init_scale(init_weights, recipe, severity):
@@ -93,15 +99,32 @@ def _future_leak(build_model, recipe, severity):
 
 START_FAULTS = (
     Fault(
-        "init-scale", "init_weights", "init-scale", _init_scale, severity=100.0
-    ),  # factor on every weight matrix
+        "init-scale",
+        "init_weights",
+        "init-scale",
+        _init_scale,
+        severity=100.0,  # factor on every weight matrix
+        breaks_at=lambda severity: severity > 0 and severity != 1,
+        idle=declared_start,
+    ),
     Fault(
-        "head-bias", "init_weights", "head-bias", _head_bias, severity=3.0
-    ),  # standard deviation of the bias
+        "head-bias",
+        "init_weights",
+        "head-bias",
+        _head_bias,
+        severity=3.0,  # standard deviation of the bias
+        idle=declared_start,
+    ),
     Fault(
-        "not-untrained", "init_weights", "not-untrained", _not_untrained, severity=200.0
-    ),  # steps already trained
-    Fault("loss-reduction", "loss", "loss-reduction", _loss_reduction),
+        "not-untrained",
+        "init_weights",
+        "not-untrained",
+        _not_untrained,
+        severity=200.0,  # steps already trained
+        breaks_at=lambda severity: severity >= 1,
+        idle=declared_start,
+    ),
+    Fault("loss-reduction", "loss", "loss-reduction", _loss_reduction, replaces=True),
     Fault("degenerate-data", "get_batch", "degenerate-data", _degenerate_data),
     Fault("loss-mask-empty", "get_batch", "loss-mask-empty", _loss_mask_empty),
     Fault("target-shift", "loss", "target-shift", _target_shift),

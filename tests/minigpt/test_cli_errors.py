@@ -29,6 +29,7 @@ def write(folder, name, content: bytes):
         (["trian"], ["trian", "train"]),
         (["train", "--fault", "init-scal"], ["init-scal", "init-scale"]),
         (["train", "--fault", "target-shift:3"], ["target-shift"]),
+        (["train", "--fault", "accumulation-sum"], ["accumulation-sum", "--accumulation"]),
         (["train", "--batchsize", "3"], ["--batchsize", "--batch-size"]),
         (["train", "--batch_size=3"], ["--batch_size", "--batch-size"]),
         (["train", "extra"], ["extra"]),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from minigpt.faults import FAULTS, find_fault
+from minigpt.config import Config
+from minigpt.faults import FAULTS, FaultError, find_fault, refuse_idle
 from minigpt.messages import CATALOGUE, LANGUAGES
 from minigpt.recipe import Recipe
 from minigpt.trainer import Trainer
@@ -36,6 +37,56 @@ def test_a_run_with_it_writes_every_step(fault, minimal, tmp_path):
 @pytest.mark.parametrize("id", [fault.id for fault in FAULTS.values() if fault.severity is not None])
 def test_its_severity_can_be_set(id):
     assert find_fault(f"{id}:2.5") == (FAULTS[id], 2.5)
+
+
+@pytest.mark.parametrize("id", [fault.id for fault in FAULTS.values() if fault.severity is not None])
+def test_a_severity_that_breaks_nothing_is_refused_with_what_it_means(id):
+    harmless = {"init-scale": 1, "lr-group-scale": 1, "schedule-step-unit": 1, "gradient-spikes": 1}
+    for severity in ("nan", "inf", harmless.get(id, 0)):
+        with pytest.raises(FaultError, match=FAULTS[id].text("severity", "en")[:10]):
+            find_fault(f"{id}:{severity}")
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "named"),
+    [
+        ("accumulation-sum", {}, "accumulation = 1"),
+        ("accumulation-token-weighting", {}, "accumulation = 1"),
+        ("warmup-off-by-one", {"warmup_steps": 0}, "warmup_steps = 0"),
+        ("scheduler-never-stepped", {"schedule": "constant", "warmup_steps": 0}, "schedule = constant"),
+        ("schedule-step-unit", {"schedule": "constant", "warmup_steps": 1}, "schedule = constant"),
+        ("lr-discontinuous", {"schedule": "step"}, "schedule = step"),
+        ("decay-groups", {"weight_decay": 0.0}, "weight_decay = 0"),
+        ("always-clipping:2", {}, "clip_norm = 1"),
+        ("lr-too-low:0.02", {}, "lr_max = 0.01"),
+        ("gradient-spikes", {"steps": 24, "warmup_steps": 4}, "steps = 24"),
+        ("init-scale", {"init_from": "base"}, "init_from = base"),
+    ],
+)
+def test_one_that_the_settings_leave_nothing_to_break_is_refused(fault, settings, named):
+    with pytest.raises(FaultError, match=named):
+        refuse_idle((), fault, Config(**settings))
+    acting = {"accumulation": 2, "steps": 200, "warmup_steps": 10}
+    refuse_idle((), fault.split(":")[0], Config(**acting))
+
+
+def test_a_fault_is_given_once_and_undoes_no_other():
+    for asked, fault in (
+        (("init-scale:10",), "init-scale:0.1"),
+        (("base-lr-zero",), "scheduler-never-stepped"),
+        (("target-shift",), "loss-reduction"),
+    ):
+        with pytest.raises(FaultError, match=fault.split(":")[0]):
+            refuse_idle(asked, fault, Config())
+    refuse_idle(("scheduler-never-stepped",), "base-lr-zero", Config())
+    refuse_idle(("loss-reduction",), "target-shift", Config())
+
+
+@pytest.mark.parametrize("left", [5, 10**9])
+def test_overfitting_needs_a_window_and_less_than_the_whole_text(left, minimal):
+    recipe = Recipe(minimal).with_fault("overfitting", left)
+    with pytest.raises(FaultError, match=str(left)):
+        recipe.load_data(minimal)
 
 
 def test_ids_are_unique_and_no_text_is_left_over():
