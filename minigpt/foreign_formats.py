@@ -1,4 +1,4 @@
-"""The rows of logs that are not ours, file by file: JSON, CSV, TensorBoard, W&B.
+"""The rows of logs that are not ours, file by file: JSON, CSV, what was printed, TensorBoard, W&B, MLflow.
 
 for place, row in rows_of(Path("train.csv"), {"step": "iter"}): ...
 """
@@ -6,55 +6,29 @@ for place, row in rows_of(Path("train.csv"), {"step": "iter"}): ...
 from __future__ import annotations
 
 import csv
+import gzip
 import re
+import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, AnyStr
 
 import orjson
 
-from minigpt.messages import MiniGPTError
+from minigpt.foreign_console import console_rows
+from minigpt.foreign_names import ForeignLogError, counts_steps, matters
+from minigpt.foreign_tables import is_mlflow, mlflow_rows, spread
 
-NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
-    "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
-    + ("iterations", "it", "iter_num", "update", "num_updates"),
-    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter"),
-    "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total"),
-    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate"),
-    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval"),
-}
 LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
 DOCUMENT = 1 << 28  # bytes of a file that is one JSON value, read at once
+HEAD = 5000  # lines in which a printed log shows that it is one
+GZIP = b"\x1f\x8b"
+PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PAR1", b"SQLite format 3", b"\x89HDF")
 GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+")  # thousands, or a number with three decimals: who knows
-
-
-class ForeignLogError(MiniGPTError):
-    """A log that cannot be read, or has not what it needs."""
-
-    def __str__(self) -> str:
-        # what a damaged log holds must not break the line or steer the terminal
-        return "".join(character if character.isprintable() else "\ufffd" for character in super().__str__())
-
-
-def plain(name: str) -> str:
-    """Return the name in small letters, everything but letters and digits as "_"."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def same(column: str, given: str) -> bool:
-    """Return whether a column is the one that was named."""
-    return column == given or column == given.replace("/", ".")  # as the W&B reader writes it
-
-
-def _counts_steps(column: str, asked: Mapping[str, str]) -> bool:
-    return same(column, asked["step"]) if "step" in asked else plain(column) in NAMES["step"]
-
-
-def _matters(column: str, asked: Mapping[str, str]) -> bool:
-    names = any(plain(column) in known for known in NAMES.values())
-    return names or any(same(column, given) for given in asked.values())
 
 
 def kind_of(path: Path) -> str | None:
@@ -62,14 +36,12 @@ def kind_of(path: Path) -> str | None:
     if path.is_dir():
         if any(path.rglob("*tfevents*")):
             return "tensorboard"
-        return "wandb" if any(path.glob("*.wandb")) else None
+        if any(path.glob("*.wandb")):
+            return "wandb"
+        return "mlflow" if is_mlflow(path) else None
     if "tfevents" in path.name:
         return "tensorboard"
-    if path.suffix == ".wandb":
-        return "wandb"
-    with path.open("rb") as file:
-        start = file.read(4096).removeprefix(BOM_UTF8).lstrip()
-    return "jsonl" if start.startswith((b"{", b"[")) else "csv"
+    return "wandb" if path.suffix == ".wandb" else "text"
 
 
 def rows_of(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[object, Mapping[str, Any]]]:
@@ -82,13 +54,61 @@ def rows_of(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[object, Mapp
         ForeignLogError: the log cannot be read, or is of no kind that can.
     """
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise ForeignLogError("foreign.no-file", path=path)  # to open a pipe may wait for ever
         kind = kind_of(path)
         if kind is None or not path.exists():
             raise ForeignLogError("foreign.unknown-kind", path=path)
-        readers = {"jsonl": _jsonl, "csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb}
+        readers = {"text": _text, "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": mlflow_rows}
         yield from readers[kind](path, asked)
-    except OSError as error:
-        raise ForeignLogError("foreign.cannot-read", path=path, detail=error.strerror or error) from error
+    except (OSError, EOFError, zlib.error) as error:
+        detail = getattr(error, "strerror", None) or error
+        raise ForeignLogError("foreign.cannot-read", path=path, detail=detail) from error
+
+
+def _text(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with _open(path) as file:
+        start = file.read(4096)
+    if start.startswith(PACKED):
+        raise ForeignLogError("foreign.packed", path=path)
+    start = start.removeprefix(BOM_UTF8).lstrip()
+    if re.match(rb"\{\s*[\"}]|\[\s*[{\]]", start):
+        return spread(_jsonl(path, asked), path, asked)
+    if _is_printed(path, asked):
+        return _printed(path, asked)
+    return _jsonl(path, asked) if start.startswith((b"{", b"[")) else spread(_csv(path, asked), path, asked)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+    return gzip.open(path) if packed else path.open("rb")
+
+
+def _open_text(path: Path, newline: str) -> IO[str]:
+    with _open(path) as file:
+        wide = file.read(2) in (
+            BOM_UTF16_LE,
+            BOM_UTF16_BE,
+        )  # as Excel's “Unicode text”, and what PowerShell pipes
+    encoding = "utf-16" if wide else "utf-8-sig"
+    return TextIOWrapper(_open(path), encoding, errors="replace", newline=newline)
+
+
+def _is_printed(path: Path, asked: Mapping[str, str]) -> bool:
+    """Whether lines name their numbers, and no header does."""
+    with _open_text(path, "\n") as file:
+        head = file.readline(LONGEST)
+    if any(counts_steps(name.strip(' \r\n"'), asked) for name in re.split("[,;\t]", head)):
+        return False
+    return any(True for _ in islice(_printed(path, asked, HEAD), 1))
+
+
+def _printed(
+    path: Path, asked: Mapping[str, str], until: int | None = None
+) -> Iterator[tuple[int, Mapping[str, str]]]:
+    with _open_text(path, "\n") as file:  # a progress bar returns without a new line
+        yield from console_rows(islice(_lines(file, path), until), asked)
 
 
 def _lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]:
@@ -100,7 +120,7 @@ def _lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]:
 
 
 def _jsonl(path: Path, _asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open("rb") as file:
+    with _open(path) as file:
         for number, line in _lines(file, path):
             if number == 1:
                 line = line.removeprefix(BOM_UTF8)
@@ -123,10 +143,12 @@ def _jsonl(path: Path, _asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping
 
 def _document(path: Path) -> list[dict[str, Any]] | None:
     """Return the records of a file that is one JSON value: a list, or what Hugging Face's Trainer keeps."""
-    if path.stat().st_size > DOCUMENT:
+    with _open(path) as file:
+        content = file.read(DOCUMENT + 1)
+    if len(content) > DOCUMENT:
         return None
     try:
-        found = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
+        found = orjson.loads(content.removeprefix(BOM_UTF8))
     except ValueError:
         return None
     rows = found.get("log_history") if isinstance(found, dict) else found
@@ -157,9 +179,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _csv(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open("rb") as file:
-        wide = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # as Excel's “Unicode text”
-    with path.open(encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline="") as file:
+    with _open_text(path, newline="") as file:
         head = file.readline(LONGEST)
         file.seek(0)
         delimiter = max(",;\t", key=head.count)
@@ -169,9 +189,9 @@ def _csv(path: Path, asked: Mapping[str, str]) -> Iterator[tuple[int, Mapping[st
             header = [name.strip() for name in next(reader, [])]
             done = reader.line_num
             for name in header:
-                if header.count(name) > 1 and _matters(name, asked):
+                if header.count(name) > 1 and matters(name, asked):
                     raise ForeignLogError("foreign.twice", path=path, column=name)
-            counters = [place for place, name in enumerate(header) if _counts_steps(name, asked)]
+            counters = [place for place, name in enumerate(header) if counts_steps(name, asked)]
             for fields in reader:
                 if len(fields) > len(header):
                     raise ForeignLogError("foreign.bad-line", path=path, line=reader.line_num)
@@ -226,7 +246,7 @@ def _wandb(path: Path, asked: Mapping[str, str]) -> Iterable[tuple[int, Mapping[
     counters = {
         name: dict(zip(*(side.tolist() for side in columns.column(name)), strict=True))
         for name in names
-        if _counts_steps(name, asked)
+        if counts_steps(name, asked)
     }
     for name in names:
         for step, value in zip(*columns.column(name), strict=True):

@@ -2,16 +2,16 @@
 
     evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
 
-A JSONL or CSV file, the trainer_state.json of Hugging Face, a TensorBoard folder, or a W&B run recorded
-offline. Only the columns that are needed are kept, so a log of some gigabytes is read as a stream. Gaps stay
-gaps; of a step logged twice the last wins; a log that went back (a restart from a checkpoint) continues from
-there; whatever is no number is refused.
+A JSONL or CSV file, packed by gzip or not, the trainer_state.json of Hugging Face, what a trainer printed, a
+folder of TensorBoard or MLflow, or a W&B run recorded offline. Only the columns that are needed are kept, so
+a log of some gigabytes is read as a stream. Gaps stay gaps; of a step logged twice the last wins; a log that
+went back (a restart from a checkpoint) continues from there; whatever is no number, several runs in one file
+and steps that are counted in epochs or tokens are refused.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,20 +19,40 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.foreign_formats import NAMES, ForeignLogError, kind_of, plain, rows_of, same
+from minigpt.foreign_formats import kind_of, rows_of
+from minigpt.foreign_names import (
+    EPOCH,
+    GROUP_RATE,
+    NAMES,
+    RUNS,
+    ForeignLogError,
+    counts_something_else,
+    plain,
+    refuse_units,
+    same,
+)
 from minigpt.foreign_order import in_order
 from minigpt.logs import Columns
 from minigpt.messages import nearest
 from minigpt.stability.evidence import Evidence
 
 MISSING = {"", "na", "n/a", "none", "null", "-"}
+LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state.json")
 FAR = 2**53  # beyond this a step is no exact number
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Whether `path` is a log that this module reads, and not a run directory."""
+    """Whether `path` is a log for this module to read, or to refuse, and not a run directory."""
     path = Path(path)
-    return path.is_file() or path.is_dir() and not (path / "manifest.json").is_file() and bool(kind_of(path))
+    if path.is_dir():
+        return not (path / "manifest.json").is_file() and bool(kind_of(path))
+    return path.exists()
+
+
+def logs_in(folder: str | Path) -> list[str]:
+    """Return some files of a folder, and of the folders in it, that are logs by their name."""
+    found = (file for depth in ("*", "*/*") for file in sorted(Path(folder).glob(depth)))
+    return [str(file) for file in found if file.is_file() and file.name.endswith(LOGS)][:4]
 
 
 def foreign_evidence(
@@ -56,6 +76,9 @@ def foreign_evidence(
         if name not in NAMES:
             hint = nearest(name, NAMES)
             raise ForeignLogError("foreign.unknown-name", name=name, known=", ".join(NAMES), hint=hint)
+    if vocab_size is not None and vocab_size < 2:
+        raise ForeignLogError("foreign.bad-vocab-size", given=vocab_size)
+    refuse_units(path, asked)
     collector = _Collector(path, asked)
     for place, row in rows_of(path, asked):
         collector.add(place, row)
@@ -68,12 +91,16 @@ def parse_mapping(text: str) -> dict[str, str]:
     """Read "step=iter,loss=train/loss".
 
     Raises:
-        ForeignLogError: an entry is not of the form NAME=COLUMN.
+        ForeignLogError: an entry is not of the form NAME=COLUMN, or one says the same again.
     """
     pairs = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
     for name, equals, column in pairs:
         if not (name and equals and column):
             raise ForeignLogError("foreign.bad-mapping", given=name + equals + column)
+    for side in (0, 2):
+        given = [pair[side].strip() for pair in pairs]
+        if twice := next((entry for entry in given if given.count(entry) > 1), None):
+            raise ForeignLogError("foreign.mapped-twice", given=twice)
     return {name.strip(): column.strip() for name, _, column in pairs}
 
 
@@ -85,6 +112,8 @@ class _Collector:
         self._ours: dict[str, tuple[str, int] | None] = {}  # a log's column to our name and how sure that is
         self._steps = array("q")  # of every row
         self._values: dict[str, tuple[array, array]] = {}  # rows, values
+        self._run: object = None
+        self._last = 0, 0.0  # step and epoch
 
     def _resolve(self, column: str) -> tuple[str, int] | None:
         for name, given in self._asked.items():
@@ -94,14 +123,16 @@ class _Collector:
         for name, known in NAMES.items():
             if name not in self._asked and called in known:
                 return name, known.index(called)
-        if "lr" not in self._asked and re.match(r"(lr|learning_rate)_.+", called):
+        if "lr" not in self._asked and GROUP_RATE.fullmatch(called):
             return f"lr.{column}", 0
+        if called == EPOCH or called in RUNS:
+            return called, 0
         return None
 
     def add(self, place: object, row: Mapping[str, Any]) -> None:
         """Take one row; `place` is where it stands, for an error."""
         found: dict[str, Any] = {}
-        step, sure = None, math.inf
+        counter, count, sure, epoch = "", None, math.inf, None
         for column, value in row.items():
             if column not in self._ours:
                 self._ours[column] = self._resolve(column)
@@ -110,11 +141,18 @@ class _Collector:
                 continue
             if resolved[0] == "step":
                 if resolved[1] < sure and (number := self._number(place, column, value)) is not None:
-                    step, sure = self._whole(place, column, number), resolved[1]
+                    counter, count, sure = column, number, resolved[1]
+            elif resolved[0] == EPOCH:
+                epoch = value
+            elif resolved[0] in RUNS:
+                self._one_run(column, value)
             else:
                 found[column] = value
-        if step is None:
+        if count is None:
             return
+        step = self._whole(place, counter, count)
+        if epoch is not None:
+            self._goes_on(counter, step, epoch)
         for column, value in found.items():
             number = self._number(place, column, value)
             if number is not None:
@@ -141,6 +179,23 @@ class _Collector:
             "foreign.no-number", path=self._path, place=place, column=column, value=str(value)[:40]
         )
 
+    def _one_run(self, column: str, value: Any) -> None:
+        if value not in (None, "", self._run):
+            if self._run is not None:
+                raise ForeignLogError("foreign.runs-mixed", path=self._path, column=column)
+            self._run = value
+
+    def _goes_on(self, column: str, step: int, epoch: Any) -> None:
+        """Refuse steps that begin anew with each epoch, which a restart from a checkpoint does not."""
+        try:
+            epoch = float(epoch)
+        except (TypeError, ValueError):
+            return
+        last_step, last_epoch = self._last
+        if step < last_step and epoch >= last_epoch + 1:
+            raise ForeignLogError("foreign.steps-of-epoch", path=self._path, column=column)
+        self._last = step, epoch
+
     def _whole(self, place: object, column: str, number: float) -> int:
         if not (number.is_integer() and 0 <= number < FAR):
             raise ForeignLogError(
@@ -156,6 +211,8 @@ class _Collector:
                 raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
         names = ", ".join(name[:40] for name in list(self._ours)[:12]) or "–"
         if not self._steps:
+            if counted := next(filter(counts_something_else, self._ours), None):
+                raise ForeignLogError("foreign.not-steps", path=self._path, column=counted)
             raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
         if not self._values:
             raise ForeignLogError("foreign.no-metrics", path=self._path, names=names)

@@ -16,7 +16,8 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from minigpt.cli.parser import Parser
-from minigpt.foreign_logs import ForeignLogError, foreign_evidence, is_foreign, parse_mapping
+from minigpt.foreign_logs import foreign_evidence, is_foreign, logs_in, parse_mapping
+from minigpt.foreign_names import ForeignLogError
 from minigpt.messages import message
 from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
 from minigpt.stability.comparison import compare, comparison_as_data, show_comparison
@@ -74,6 +75,10 @@ def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
         short = evidence.metrics.column("loss")[0].max(initial=0) < LATER
         needs = START_QUESTIONS if short else LATER_QUESTIONS
         return walk(evidence, QUESTIONS, whole, needs, END_QUESTIONS)
-    if given:
+    if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
+        if inside := logs_in(path):
+            raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))
+        raise ForeignLogError("foreign.unknown-kind", path=path)
+    if given and os.path.exists(path):
         raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
     return check(path, whole)

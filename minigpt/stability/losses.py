@@ -42,10 +42,12 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     if evidence.config is not None:
         warming_up = evidence.config.warmup_steps > LATER
     else:
-        rates = evidence.metrics.column("lr.all")
+        group = next((name for name in evidence.metrics.names() if name.startswith("lr.")), "")
+        rates = evidence.metrics.column(group)
         warming_up = len(rates[0]) > 0 and np.interp(LATER, *rates) < limits["rate"] * rates[1].max()
-        if not warming_up and logged[-FEWEST:].mean() < limits["learnt"] * logged[:FEWEST].mean():
-            return question.unknown(**values)  # it learnt later: the log does not say what it waited for
+        learnt = logged[-FEWEST:].mean() < limits["learnt"] * logged[:FEWEST].mean()
+        if learnt and not warming_up or warming_up and not (learnt or evidence.starts_from_checkpoint):
+            return question.unknown(**values)  # what it waited for is not in the log, or it waits still
     if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
         return question.warned(**values)  # little was left to learn, or the rate is still to come
     return question.failed("lr-too-low", **values)

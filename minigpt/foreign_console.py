@@ -1,0 +1,46 @@
+"""The rows of what a trainer prints while it trains, where each line names its numbers.
+
+    for number, row in console_rows(lines): ...     # "iter 10: loss 3.2, lr 1e-3" is {"iter": "10", …}
+
+So print nanoGPT, Megatron-LM, torchtitan, llm.c, fairseq and most loops of one's own. A line without a number
+that the check looks at is no row, and neither is a progress bar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from minigpt.foreign_names import matters
+
+LLM_C = {"s": "step", "trl": "loss", "tel": "val_loss", "norm": "grad_norm"}  # short names of its main.log
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+WORD = r"(?i:nan|inf|infinity)(?=\s*(?:[,;|(){}\]\"']|$))"  # and not “nan iterations: 0”
+NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
+NAMED = re.compile(  # a name is all the words before its number, so that “aux loss” is not “loss”
+    rf"""(?P<quote>["']?)(?P<name>[A-Za-z_][\w./ -]*?)(?P=quote)(?:\s*[:=]\s*["']?|\s+)(?P<number>{NUMBER})"""
+)
+
+
+def named_numbers(line: str) -> dict[str, str]:
+    """Return the numbers of a line by the name before each, both as text."""
+    found = {}
+    for match in NAMED.finditer(COLOUR.sub("", line)):
+        name = match["name"].rpartition(" - ")[2].strip()  # after the date, source and level of a logger
+        found.setdefault(name, match["number"].rstrip(".-+"))
+    return found
+
+
+def console_rows(
+    lines: Iterable[tuple[int, str]], asked: Mapping[str, str]
+) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Yield the rows among lines, each with the number of its line; `asked` as in `rows_of`."""
+    for number, line in lines:
+        if not line.endswith("\n"):
+            return  # torn by a kill
+        for part in line.split("\r"):
+            row = named_numbers(part)
+            if "s" in row and ("trl" in row or "tel" in row):
+                row = {LLM_C.get(name, name): value for name, value in row.items()}
+            if any(matters(name, asked) for name in row):
+                yield number, row

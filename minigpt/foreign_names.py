@@ -1,0 +1,84 @@
+"""What loggers call the columns that the check looks at, and which columns are something else.
+
+NAMES["loss"]; plain("train/loss") == "train_loss"; refuse_units(path, {"step": "epoch"})
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from minigpt.messages import MiniGPTError
+
+NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
+    "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
+    + ("iterations", "it", "iter_num", "num_updates", "train_num_updates", "valid_num_updates")
+    + ("time_batch", "update"),
+    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
+    + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
+    + ("loss_metrics_global_avg_loss", "train_crossentropyloss", "train_ce_loss")  # torchtitan, OLMo
+    + ("metrics_train_languagecrossentropy", "loss_train_total"),  # Composer
+    "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
+    + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
+    + ("l2_norm_grad_global",),
+    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate"),
+    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval")
+    + ("lm_loss_validation", "lm_loss_validation_lm_loss_validation", "validation_metrics_loss")
+    + ("metrics_eval_languagecrossentropy",),
+}
+GROUP_RATE = re.compile(r"(optim_)?(lr|learning_rate)_(?!vs_).+")  # Megatron-LM repeats all “vs samples”
+EPOCH = "epoch"
+RUNS = {"run", "run_id", "run_hash", "run_uuid", "run_name"}
+COUNTED = {"step", "steps", "iter", "iteration", "iterations", "update", "updates", "batch", "batches"}
+OTHER_COUNTS = {"epoch", "epochs", "token", "tokens", "sample", "samples", "example", "examples", "sequences"}
+TIMES = {"time", "seconds", "timestamp", "hours"}
+OTHER_LOSSES = {"ppl", "perplexity", "bpb", "bpc", "bits"}
+
+
+class ForeignLogError(MiniGPTError):
+    """A log that cannot be read, or has not what it needs."""
+
+    def __str__(self) -> str:
+        # what a damaged log holds must not break the line or steer the terminal
+        return "".join(character if character.isprintable() else "\ufffd" for character in super().__str__())
+
+
+def plain(name: str) -> str:
+    """Return the name in small letters, everything but letters and digits as "_"."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def same(column: str, given: str) -> bool:
+    """Return whether a column is the one that was named."""
+    return column == given or column == given.replace("/", ".")  # as the W&B reader writes it
+
+
+def counts_steps(column: str, asked: Mapping[str, str]) -> bool:
+    """Return whether a column counts the steps."""
+    return same(column, asked["step"]) if "step" in asked else plain(column) in NAMES["step"]
+
+
+def matters(column: str, asked: Mapping[str, str]) -> bool:
+    """Return whether the check looks at a column."""
+    names = any(plain(column) in known for known in NAMES.values())
+    return names or any(same(column, given) for given in asked.values())
+
+
+def counts_something_else(column: str) -> bool:
+    """Return whether a column counts epochs, tokens, samples or time by its name."""
+    words = set(plain(column).split("_"))
+    return bool(words & (OTHER_COUNTS | TIMES)) and not words & COUNTED
+
+
+def refuse_units(path: Path, asked: Mapping[str, str]) -> None:
+    """Refuse a mapping to columns that are by their name no steps, or no loss in nats per token.
+
+    Raises:
+        ForeignLogError: one of them is.
+    """
+    if counts_something_else(asked.get("step", "")):
+        raise ForeignLogError("foreign.not-steps", path=path, column=asked["step"])
+    for name in ("loss", "val_loss"):
+        if set(plain(asked.get(name, "")).split("_")) & OTHER_LOSSES:
+            raise ForeignLogError("foreign.not-nats", path=path, column=asked[name])
