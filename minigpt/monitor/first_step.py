@@ -8,7 +8,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from minigpt.monitor.hooks import ModelHooks, bias_loss
-from minigpt.monitor.targets import Scored, accumulation_ratio, mean_nats, read_gradient, start_evidence
+from minigpt.monitor.targets import (
+    Scored,
+    accumulation_ratio,
+    is_negated,
+    mean_nats,
+    read_gradient,
+    start_evidence,
+)
 
 NEXT_TOKENS = 0.9  # share of the targets that are tokens to come, for which a model must not look ahead
 
@@ -18,6 +25,7 @@ class FirstStep:
 
     def __init__(self) -> None:
         self.micros: list[Scored | None] = []  # None where more than one gradient came, or no cross-entropy's
+        self.negated: bool | None = None  # whether all that came was of cross-entropies that are made to grow
         self._arrived: list[tuple[nn.Module, Scored | None]] = []  # in the backward pass that goes on
         self._read: list[tuple[nn.Module, Scored | None]] = []  # in those before it
 
@@ -27,6 +35,8 @@ class FirstStep:
         """Read the gradient of some logits."""
         scored = None if logits is None else read_gradient(ids, logits, gradient, scale)
         self._arrived.append((source, scored))
+        negated = logits is not None and scored is None and is_negated(logits, gradient, scale)
+        self.negated = negated and self.negated is not False
 
     def end_backward(self, filled: bool, afresh: bool) -> None:
         """A backward pass is over.

@@ -41,6 +41,7 @@ class Gradients:
         # twice, so that what reduces gradients among processes, and is queued in between, is done
         self._again = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._handles: list = []
+        self._steps: list[tuple[Tensor, Tensor]] = []  # norms after backward and at the step
         self.closely = True  # a gradient of zeros counts as none; to see it may mean to wait for a GPU
 
     def call_at_the_end(self) -> None:
@@ -107,6 +108,16 @@ class Gradients:
             return None
         values = torch._C._nn.flatten_dense_tensors(dense) if self._copied else _norms(dense)
         return torch.linalg.vector_norm(values).detach()
+
+    def note_step(self, before: Tensor | None) -> None:
+        """Note what an optimizer finds as it steps, where the norm was `before` after the backward pass."""
+        if before is not None and (now := self.norm()) is not None:
+            self._steps.append((before, now))
+
+    @property
+    def emptied(self) -> bool:
+        """Whether nothing was ever left of the gradients when the optimizer stepped."""
+        return bool(self._steps) and all(before > 0 and now == 0 for before, now in self._steps)
 
     def first_norm(self) -> Tensor | None:
         """Return the norm of the first gradient."""

@@ -261,6 +261,8 @@ class Monitor:
             self._first_step.rescale(scaler.get_scale())
         if not self._twin.done:
             self._twin.before(optimizer)
+        if self.steps < STEPS:
+            self._gradients.note_step(self._norm)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:
@@ -329,7 +331,7 @@ class Monitor:
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
-            "frozen": self._optimizers.frozen(self.steps >= STEPS),
+            "frozen": self._optimizers.frozen(self.steps >= STEPS, self._gradients.emptied),
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }
@@ -339,8 +341,11 @@ class Monitor:
             record["steps_counted"] = counted
         if self._twin.betas and any(self._twin.ratios):
             record |= {"first_updates": self._twin.ratios, "betas": self._twin.betas}
-        if self._twin.downhill is not None:
-            record["downhill"] = self._twin.downhill
+        downhill = self._twin.downhill
+        if self._first_step.negated and not self._starts_from:  # to unlearn, people negate on purpose
+            downhill = 1 - (1.0 if downhill is None else downhill)
+        if downhill is not None:
+            record["downhill"] = downhill
         if (clip_norm := self._records.clip_norm) is not None:
             record["clip_norm"] = clip_norm
         if self._schedule:

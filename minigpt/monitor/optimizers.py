@@ -64,12 +64,23 @@ class Optimizers:
         if not ours:
             self._foreign.add(optimizer)
         elif not ours.isdisjoint(map(id, parameters_of(self.main))):
+            if self._starts_anew(optimizer):
+                self._kept[_key(optimizer)] = False
             self.main = optimizer
         else:
             self._others = [
                 other for other in self._others if ours.isdisjoint(map(id, parameters_of(other)))
             ] + [optimizer]
         return bool(ours)
+
+    def _starts_anew(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Return whether it does what the main one did, and has nothing of what that one had learnt.
+
+        Another rule, or another choice of parameters, is another stage of the training.
+        """
+        same = type(optimizer) is type(self.main)
+        same = same and set(map(id, parameters_of(optimizer))) == set(map(id, parameters_of(self.main)))
+        return same and _remembers(self.main) and not _remembers(optimizer)
 
     def rates(self) -> tuple[dict[str, float], dict[str, float]]:
         """Return the learning rate of every group that has one: those that go by the schedule, and others.
@@ -94,8 +105,13 @@ class Optimizers:
             return
         self._waiting[optimizer] = [parameter for parameter in looked_at if parameter.grad is None]
 
-    def frozen(self, sure: bool) -> list[str]:
-        """Return the names of parameters that do not learn; those without a gradient only when `sure`."""
+    def frozen(self, sure: bool, emptied: bool = False) -> list[str]:
+        """Return the names of parameters that do not learn.
+
+        Args:
+            sure: name those without a gradient, too.
+            emptied: no gradient was left when the optimizer stepped, so none learns.
+        """
         held = {id(parameter) for optimizer in self.all for parameter in parameters_of(optimizer)}
         waiting = {
             id(parameter)
@@ -109,7 +125,8 @@ class Optimizers:
             if id(parameter) in self._names
             and not _is_table_of_sines(parameter)
             and (
-                not parameter.requires_grad
+                emptied
+                or not parameter.requires_grad
                 or id(parameter) not in held
                 or (sure and id(parameter) in waiting)
             )
@@ -156,8 +173,7 @@ class Optimizers:
         key = _key(optimizer)
         self._steps[key] = seen = self._steps.get(key, 0) + 1
         if closely:
-            states = optimizer.state.values()
-            self._had[key] = any(isinstance(state, torch.Tensor) or bool(state) for state in states)
+            self._had[key] = _remembers(optimizer)
         if look or seen == 1:
             states = [state for state in optimizer.state.values() if isinstance(state, dict)]
             states = [state for state in states if "step" in state]
@@ -173,6 +189,10 @@ class Optimizers:
         """Steps that an optimizer has counted for each that was seen, of the worst; None if unknown."""
         found = [float(kept) for key, kept in self._kept.items() if self._had.get(key) or not kept]
         return min([*self._counted.values(), *found], default=None)
+
+
+def _remembers(optimizer: torch.optim.Optimizer) -> bool:
+    return any(isinstance(state, torch.Tensor) or bool(state) for state in optimizer.state.values())
 
 
 def _key(optimizer: torch.optim.Optimizer) -> int:

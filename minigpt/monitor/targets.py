@@ -88,9 +88,33 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
 
 def _is_cross_entropy(log_p: Tensor, gradient: Tensor, targets: Tensor) -> bool:
     """Return whether gradients, (n, V), follow p beside their targets."""
+    return _follows(log_p, gradient, targets).median().item() > FOLLOWS
+
+
+def _follows(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor:
+    """Return the cosine of each gradient, (n, V), and p beside its target."""
     beside = torch.ones_like(log_p).scatter_(-1, targets[:, None], 0.0)
-    cosine = torch.cosine_similarity(log_p.exp() * beside, gradient.float() * beside, dim=-1, eps=1e-30)
-    return cosine.median().item() > FOLLOWS
+    return torch.cosine_similarity(log_p.exp() * beside, gradient.float() * beside, dim=-1, eps=1e-30)
+
+
+@torch.no_grad()
+def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
+    """Return whether the loss is a cross-entropy with the wrong sign, which an update makes larger.
+
+    Every position must say so, and weigh the same: preferences and rewards push some tokens down on purpose.
+    Arguments as in `read_gradient`.
+    """
+    V = logits.shape[-1]
+    logits, gradient = logits.detach().reshape(-1, V), gradient.detach().reshape(-1, V) / -scale  # (N, V)
+    at = gradient.any(-1).nonzero()[:, 0]  # (n,)
+    at = at[:: max(len(at) // SAMPLED, 1)][:SAMPLED]
+    if not len(at):
+        return False
+    log_p, gradient = logits[at].float().log_softmax(-1), gradient[at].float()  # (n, V) each
+    lowest, targets = gradient.min(-1)
+    weights = -lowest / (1 - log_p.gather(-1, targets[:, None])[:, 0].exp())
+    alike = weights.min() > 0 and _near(weights.max().item(), weights.min().item())
+    return alike and _follows(log_p, gradient, targets).min().item() > FOLLOWS
 
 
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:

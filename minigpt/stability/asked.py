@@ -44,7 +44,7 @@ class Asked:
         yield self.rates((steps + 1) / unit - 1)  # the end of a step stands for it
         yield self.rates(steps / unit)
         yield self.rates(steps // unit)
-        for offset in (0, unit - 1):
+        for offset in (0, unit - 1, unit):  # first or last one counted, or all of them already
             yield self.rates(steps * unit + offset)
 
     def multipliers(self) -> dict[str, float]:

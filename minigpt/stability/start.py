@@ -31,6 +31,9 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     if delta < limits["low"]:
         if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:
             return question.passed(**values)  # the bias holds how frequent each token is
+        shares, share = evidence.start.get("target_offset_share", {}), ALIGNED["share"]
+        if shares.get("0", 0.0) >= share > shares["1"]:
+            return question.unknown(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
         if evidence.config is None and "cross_entropy" not in evidence.start:
             return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
         return question.failed("not-untrained", **values)
@@ -125,6 +128,7 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
 
 
 LOSS_REDUCTION = {"ratio": 1.5}  # half way between a mean (1) and a sum (2)
+ALIGNED = {"share": 0.9}  # of the scored positions
 
 START_QUESTIONS = (
     Question(
@@ -146,7 +150,7 @@ START_QUESTIONS = (
         _first_gradient,
     ),
     Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
-    Question("1.4", {"share": 0.9}, ("target-shift",), _targets_shifted_by_one),  # of the scored positions
+    Question("1.4", ALIGNED, ("target-shift",), _targets_shifted_by_one),
     Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
     Question("1.6", {"unmasked": 0.1}, ("loss-mask-empty", "degenerate-data"), _varied_targets),
 )
