@@ -18,15 +18,17 @@ COLOUR = re.compile(r"\x1b\[[\d;]*m")
 WORD = r"(?i:nan|inf|infinity)(?=\s*(?:[,;|(){}\]\"']|$))"  # and not “nan iterations: 0”
 NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
 NAMED = re.compile(  # a name is all the words before its number, so that “aux loss” is not “loss”
-    rf"""(?P<quote>["']?)(?P<name>[A-Za-z_][\w./ -]*?)(?P=quote)(?:\s*[:=]\s*["']?|\s+)(?P<number>{NUMBER})"""
+    r"""(?<![\w.])(?P<quote>["']?)(?P<name>[A-Za-z_](?:[\w./ -]|:(?=[A-Za-z])){0,80}?)(?P=quote)"""
+    rf"""(?:\s{{0,80}}[:=]\s{{0,80}}["']?|\s{{1,80}})(?P<number>{NUMBER})"""
 )
+SOURCE = re.compile(r"(.* - |[A-Z]+:[\w.]+:)")  # date, name and level, as loggers write them before a message
 
 
 def named_numbers(line: str) -> dict[str, str]:
     """Return the numbers of a line by the name before each, both as text."""
     found = {}
     for match in NAMED.finditer(COLOUR.sub("", line)):
-        name = match["name"].rpartition(" - ")[2].strip()  # after the date, source and level of a logger
+        name = SOURCE.sub("", match["name"], count=1).strip()
         found.setdefault(name, match["number"].rstrip(".-+"))
     return found
 

@@ -95,6 +95,15 @@ def as_csv(log):
     return file.getvalue()
 
 
+def as_printed(log):
+    """Return a log as a trainer prints it, without what has no number."""
+    return "".join(
+        ", ".join(f"{name}: {value}" for name, value in row.items() if isinstance(value, int | float | str))
+        + "\n"
+        for row in log
+    )
+
+
 @pytest.fixture
 def check(tmp_path, capsys):
     """Return a function that checks bytes as a log, and holds every answer to what is promised of all."""
@@ -120,7 +129,7 @@ def check(tmp_path, capsys):
 @examples
 @given(
     damages=st.lists(st.sampled_from(sorted(DAMAGES)), max_size=3),
-    write=st.sampled_from([as_jsonl, as_csv]),
+    write=st.sampled_from([as_jsonl, as_csv, as_printed]),
     line_end=st.sampled_from(["\n", "\r\n"]),
     mark=st.sampled_from([b"", BOM_UTF8]),
     seed=st.integers(0, 2**32),
@@ -135,7 +144,7 @@ def test_no_damage_makes_a_divergence_healthy(damages, write, line_end, mark, se
 
 @examples
 @given(
-    write=st.sampled_from([as_jsonl, as_csv]),
+    write=st.sampled_from([as_jsonl, as_csv, as_printed]),
     changes=st.lists(
         st.tuples(
             st.floats(0, 1, exclude_max=True), st.sampled_from(["set", "cut", "add"]), st.integers(0, 255)

@@ -108,7 +108,9 @@ PRINTED = {
     "modded-nanogpt": "step:{step}/1200 train_loss:{loss:.4f} train_time:1000ms step_avg:10.00ms",
     "nanochat": "step {step:05d}/01200 (0.83%) | loss: {loss:.6f} | grad norm: 1.2 | tok/sec: 1,000,000",
     "a progress bar": "\r 10%|#   | 1/12 [00:01<00:10]\r 20%|##  | 2/12 [step={step}, loss={loss:.3f}]",
-    "parts": "step {step} | aux loss: 0.1 | loss: {loss:.3f} | z_loss=9",
+    "parts": "step {step} | aux loss: 0.1 | moe:loss 9 | head2_loss=9 | loss: {loss:.3f} | z_loss=9",
+    "a logger": "INFO:root:step {step} loss {loss:.3f}",
+    "another": "2024-01-01 10:00:00,123 - INFO - trainer - global_step: {step} - loss: {loss:.3f}",
     "a dict": "{{'step': {step}, 'loss': {loss:.3f}, 'grad_norm': 1.0}}",
 }
 
@@ -187,9 +189,9 @@ def test_what_gzip_packed_is_read(name, tmp_path, command):
 @pytest.mark.parametrize(
     "header, rows, arguments, said",
     [
-        ("epoch,loss", [(0, 4.0), (1, 3.0)], [], "no optimizer steps"),
-        ("epoch,loss", [(0, 4.0), (1, 3.0)], ["--columns", "step=epoch"], "no optimizer steps"),
-        ("consumed_samples,loss", [(0, 4.0)], ["--columns", "step=consumed_samples"], "no optimizer steps"),
+        ("epoch,loss", [(0, 4.0), (1, 3.0)], [], "does not count"),
+        ("epoch,loss", [(0, 4.0), (1, 3.0)], ["--columns", "step=epoch"], "does not count"),
+        ("consumed_samples,loss", [(0, 4.0)], ["--columns", "step=consumed_samples"], "does not count"),
         ("step,ppl", [(0, 60.0)], ["--columns", "loss=ppl"], "nats per token"),
         ("step,loss,val/bpb", [(0, 4.0, 1.0)], ["--columns", "val_loss=val/bpb"], "nats per token"),
         ("epoch,step,loss", [(0, 0, 4.0), (0, 9, 3.0), (1, 0, 2.9)], [], "begin anew with each epoch"),
@@ -209,6 +211,12 @@ def test_a_restart_in_an_earlier_epoch_is_no_count_within_epochs(tmp_path):
     rows = [(0.0, 0, 4.0), (0.5, 5, 3.0), (1.0, 10, 2.5), (0.6, 6, 2.9), (1.0, 10, 2.4)]
     log = table(tmp_path / "log.csv", rows, "epoch,step,loss")
     assert foreign_evidence(log).metrics.column("loss")[1].tolist()[-1] == 2.4
+
+
+@pytest.mark.parametrize("filling", ["word ", "a", "loss ", " ", "1", "a:", "a" + " " * 70, "loss=", '"'])
+def test_long_lines_of_anything_are_answered(filling, tmp_path, command):
+    (tmp_path / "out.log").write_text("step 1 loss 2\n" + filling * (200_000 // len(filling)) + "\n")
+    assert command("check", tmp_path / "out.log").code in (2, 3)
 
 
 def test_printed_thousands_are_refused(tmp_path, command):
