@@ -17,7 +17,7 @@ from rich.table import Table
 
 from minigpt.messages import message
 from minigpt.run_directory import strict
-from minigpt.stability.report import STYLES, as_data, seen
+from minigpt.stability.report import STYLES, as_data, seen, verdict
 from minigpt.stability.tree import Finding, Verdict
 from minigpt.stability.walker import ENDS_THE_WALK, Walk
 
@@ -75,7 +75,7 @@ class Comparison:
             finding = compared.after if change is Change.NEW else compared.before
             if compared.change is change and finding.leaf:
                 found.append(finding.leaf)
-        if change is Change.MENDED:  # one that another question still finds is not mended
+        if change in (Change.MENDED, Change.LOST):  # one that another question still finds is not mended
             found = [leaf for leaf in found if leaf not in self.after.leaves]
         return list(dict.fromkeys(found))
 
@@ -120,12 +120,12 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     for compared in comparison.questions:
         table.add_row(compared.question, *_told(compared))
     console.print(table)
-    for change in (Change.MENDED, Change.STILL, Change.NEW):
+    for change in (Change.MENDED, Change.LOST, Change.STILL, Change.NEW):
         leaves = comparison.leaves(change)
         if leaves:
             console.print(message(f"stability.change-{change.value}", leaves=", ".join(leaves)))
-    if comparison.after.end is None:
-        console.print(message(f"stability.verdict-{comparison.after.verdict.value}"))
+    if comparison.after.leaf is None:
+        console.print(verdict(comparison.after))
 
 
 def _told(compared: Compared) -> Iterator[str]:

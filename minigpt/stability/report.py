@@ -93,5 +93,10 @@ def show(walk: Walk, console: Console) -> None:
         ]
         console.print(Panel(Group(*rows), title=walk.leaf, title_align="left", border_style="red"))
     else:
-        unproven = walk.verdict is Verdict.UNKNOWN and walk.end is None
-        console.print(message(f"stability.verdict-{'unproven' if unproven else walk.verdict.value}"))
+        console.print(verdict(walk))
+
+
+def verdict(walk: Walk) -> str:
+    """Return in a sentence what is said of a run in which no fault is named."""
+    unproven = walk.verdict is Verdict.UNKNOWN and walk.end is None
+    return message(f"stability.verdict-{'unproven' if unproven else walk.verdict.value}")

@@ -56,6 +56,15 @@ def test_the_command_compares_in_two_languages_and_as_data(runs, command):
     assert {"question": "1.5", "before": "fail", "after": "pass", "change": "mended"} in data["changes"]
 
 
+def test_what_is_no_longer_measured_is_not_called_mended(runs, command, tmp_path):
+    short = tmp_path / "short.csv"
+    short.write_text("step,loss\n0,6.2\n1,6.1\n")
+    told = command("check", short, "--before", runs["one"])
+    assert told.code == 3
+    assert "not known to be mended: decay-groups." in told.out and "Mended" not in told.out
+    assert "too little was recorded" in " ".join(told.out.split())  # nothing is off: nothing is known
+
+
 def test_a_run_to_compare_with_that_is_not_there_is_said_in_a_sentence(runs, command):
     assert "There is no run" in command("check", runs["one"], "--before", runs["one"] / "nothing").sentence
 

@@ -13,8 +13,8 @@ from minigpt.faults import FAULTS
 from minigpt.logs import Columns
 from minigpt.messages import LANGUAGES
 from minigpt.recipe import Recipe
-from minigpt.stability import QUESTIONS, Evidence, Verdict, check, walk
-from minigpt.stability.report import as_data
+from minigpt.stability import QUESTIONS, Evidence, Finding, Verdict, check, walk
+from minigpt.stability.report import as_data, seen
 from minigpt.trainer import train
 
 
@@ -171,3 +171,11 @@ def test_a_torn_last_line_is_dropped(tmp_path):
         file.write('{"step": 2, "loss": 6.')
     assert len(run.metrics) == 2
     assert check(run.path).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("leaf", "told"), [("residual-scale", "√(2·n_layer)"), ("weight-mean", "5 standard")]
+)
+def test_a_ratio_in_the_healthy_range_is_not_what_convicts_a_matrix(leaf, told):
+    finding = Finding("5.1", Verdict.FAIL, {"name": "h.0.c", "ratio": 1.41, "mean": 0.01}, leaf)
+    assert told in seen(finding, "en") and "0.5 to 2" not in seen(finding, "en")
