@@ -219,7 +219,7 @@ def _tensorboard(path: Path, _asked: Mapping[str, str]) -> Iterator[tuple[str, M
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.util import tensor_util
 
-    files = [path] if path.is_file() else sorted(path.rglob("*tfevents*"))
+    files = [path] if path.is_file() else sorted(path.glob("*tfevents*")) or sorted(path.rglob("*tfevents*"))
     if len({file.parent for file in files}) > 1:
         folders = ", ".join(sorted({str(file.parent) for file in files})[:4])
         raise ForeignLogError("foreign.several-runs", path=path, folders=folders)

@@ -113,7 +113,7 @@ class _Collector:
         self._steps = array("q")  # of every row
         self._values: dict[str, tuple[array, array]] = {}  # rows, values
         self._run: object = None
-        self._last = 0, 0.0  # step and epoch
+        self._last: tuple[int, Any] = 0, None  # step and epoch
 
     def _resolve(self, column: str) -> tuple[str, int] | None:
         for name, given in self._asked.items():
@@ -152,7 +152,9 @@ class _Collector:
             return
         step = self._whole(place, counter, count)
         if epoch is not None:
-            self._goes_on(counter, step, epoch)
+            if step < self._last[0]:
+                self._goes_on(counter, epoch)
+            self._last = step, epoch
         for column, value in found.items():
             number = self._number(place, column, value)
             if number is not None:
@@ -185,16 +187,14 @@ class _Collector:
                 raise ForeignLogError("foreign.runs-mixed", path=self._path, column=column)
             self._run = value
 
-    def _goes_on(self, column: str, step: int, epoch: Any) -> None:
+    def _goes_on(self, column: str, epoch: Any) -> None:
         """Refuse steps that begin anew with each epoch, which a restart from a checkpoint does not."""
         try:
-            epoch = float(epoch)
+            later = float(epoch) >= float(self._last[1]) + 1
         except (TypeError, ValueError):
             return
-        last_step, last_epoch = self._last
-        if step < last_step and epoch >= last_epoch + 1:
+        if later:
             raise ForeignLogError("foreign.steps-of-epoch", path=self._path, column=column)
-        self._last = step, epoch
 
     def _whole(self, place: object, column: str, number: float) -> int:
         if not (number.is_integer() and 0 <= number < FAR):

@@ -24,30 +24,33 @@ Rows = Iterator[tuple[object, Mapping[str, Any]]]
 
 
 def spread(rows: Rows, path: Path, asked: Mapping[str, str]) -> Rows:
-    """Yield rows with a column for each metric, where the first row shows that there is one for their names.
+    """Return rows with a column for each metric, where the first row shows that there is one for their names.
 
     Raises:
         ForeignLogError: what holds the values of all metrics was named as one of them.
     """
     first = next(rows, None)
     if first is None:
-        return
+        return iter(())
     rows = chain([first], rows)
     columns = {plain(column): column for column in first[1]}
     metric, value, context = (
         next((columns[name] for name in known if name in columns), None) for known in (METRIC, VALUE, CONTEXT)
     )
     if metric is None or value is None:
-        yield from rows
-        return
+        return rows
     for name, given in asked.items():
         if name != "step" and given == value:
             raise ForeignLogError(
                 "foreign.one-metric", path=path, column=given, name=name, metric=first[1][metric]
             )
+    return _spread(rows, metric, value, context)
+
+
+def _spread(rows: Rows, metric: str, value: str, context: str | None) -> Rows:
     for place, row in rows:
         called = str(row.get(metric))
-        if context and VALIDATION.search(str(row.get(context))):
+        if context and VALIDATION.search(str(row.get(context))) and not VALIDATION.search(called):
             called = f"val_{called}"
         others = {column: entry for column, entry in row.items() if column not in (metric, value)}
         yield place, {**others, called: row.get(value)}

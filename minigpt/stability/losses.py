@@ -147,6 +147,10 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     # any two texts of a kind share some pieces, so pieces alone prove no leak
     if lines > limits["overlap"] or (too_good and ngrams > limits["overlap"]):
         return question.failed("data-leak", **values)
+    if sure and evidence.config is None and evidence.chance is not None:
+        best = np.nanmin(evidence.metrics.column("val_loss")[1])
+        if best > evidence.chance - limits["odd"]:  # nothing was learnt that could be lost again
+            return question.unknown(**values)
     if sure:
         return question.failed("overfitting", **values)
     if evidence.config is None:  # a log that is not ours: nobody compared the texts, and the end counts too

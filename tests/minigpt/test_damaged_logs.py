@@ -190,7 +190,7 @@ def test_what_is_unusual_and_no_damage_is_healthy(write, check):
 
 
 def test_a_validation_loss_is_compared_with_the_last_loss_where_losses_are_sparse(check):
-    log = rows(falling(1000))[::15] + [{"step": step, "val_loss": 9.0} for step in range(70, 500, 100)]
+    log = rows(falling(1000))[::15] + [{"step": step, "val_loss": 3.5} for step in range(70, 500, 100)]
     assert check(as_jsonl(log), "--vocab-size", V) == 1
 
 

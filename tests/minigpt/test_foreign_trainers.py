@@ -39,6 +39,7 @@ def verdict(answer):
         (lambda step: max(0.0, (step - 500) / 400), 3, None),  # only after the step that the limits are for
         (lambda step: -0.8 * falling()[step], 3, None),  # too good, and nobody compared the texts
         (lambda step: -1.5 if step > 600 else 0.0, 3, None),
+        (lambda step: math.log(V * 20) - falling()[step] - 3, 3, None),  # never learnt, so nothing was lost
     ],
 )
 def test_a_validation_loss_far_from_training_is_never_healthy(gap, code, leaf, tmp_path, command):
@@ -153,10 +154,30 @@ def test_a_table_with_a_column_of_metric_names_is_read(header, tmp_path, command
 
 
 def test_a_table_by_metric_keeps_training_and_validation_apart(tmp_path):
-    rows = [(0, "loss", "{'subset': 'train'}", 4.0), (0, "loss", "{'subset': 'val'}", 4.5)]
-    log = table(tmp_path / "log.csv", rows, "step,metric.name,metric.context,value")
-    metrics = foreign_evidence(log).metrics
-    assert [metrics.column(name)[1].tolist() for name in ("loss", "val_loss")] == [[4.0], [4.5]]
+    for validation in ("loss", "val_loss"):
+        rows = [(0, "loss", "{'subset': 'train'}", 4.0), (0, validation, "{'subset': 'val'}", 4.5)]
+        log = table(tmp_path / "log.csv", rows, "step,metric.name,metric.context,value")
+        metrics = foreign_evidence(log).metrics
+        assert [metrics.column(name)[1].tolist() for name in ("loss", "val_loss")] == [[4.0], [4.5]]
+
+
+def test_a_resumed_tensorboard_run_with_a_folder_for_its_settings(tmp_path, command):
+    pytest.importorskip("tensorboard", reason="the extra “tensorboard” is not installed")
+    from torch.utils.tensorboard import SummaryWriter
+
+    values = falling()
+    for part, (start, end) in enumerate([(0, 500), (400, 1200)]):
+        with SummaryWriter(tmp_path, filename_suffix=f".{part}") as writer:
+            for step in range(start, end):
+                writer.add_scalar("lm loss", values[step], step)
+                writer.add_scalar("lm loss vs samples", values[step], step * 256)
+    with SummaryWriter(tmp_path / "1700000000.0") as writer:
+        writer.add_scalar("hp_metric", 1.0, 0)
+    assert command("check", tmp_path, "--vocab-size", V).code == 0
+    (tmp_path / "other").mkdir()
+    for file in tmp_path.glob("events*"):
+        file.rename(tmp_path / "other" / file.name)
+    assert "more than one TensorBoard run" in command("check", tmp_path).sentence
 
 
 def test_a_run_that_mlflow_keeps_in_files(tmp_path, command):
