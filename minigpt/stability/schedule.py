@@ -18,6 +18,7 @@ Rates = NDArray[np.float64]
 
 LOOKED_AT = 1000  # steps of a long run that are compared, evenly spread, besides the first ones
 FIRST = 200
+LEAST = 10  # steps without a learning rate that are no slow beginning
 SAME = 1e-3  # rates that differ by less, relatively, are the same
 UNITS = range(2, 17)  # micro-batches that a schedule may have been counted in
 ORDER = (  # which group's fault is named when groups differ: the one that explains most
@@ -33,8 +34,10 @@ ORDER = (  # which group's fault is named when groups differ: the one that expla
 def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     config = evidence.config
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
-    if config is None or config.schedule is None or not groups:
+    if config is None or not groups:
         return question.not_measured()
+    if config.schedule is None:
+        return _anything_at_all(question, evidence)
     curves = [GroupCurve.of(group, evidence, config, question.thresholds["tolerance"]) for group in groups]
     wrong = [curve for curve in curves if not curve.as_asked]
     if not wrong:
@@ -49,6 +52,15 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     if leaf is None or starts_again:  # together with an optimizer that was built anew, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])
+
+
+def _anything_at_all(question: Question, evidence: Evidence) -> Finding:
+    """Ask of a loop that declares no schedule whether any group ever had a learning rate above 0."""
+    groups = [name for name in evidence.metrics.names() if name.startswith(("lr.", "other_lr."))]
+    if len(evidence.metrics) < LEAST or any(evidence.metrics.column(name)[1].any() for name in groups):
+        return question.not_measured()
+    values = {"group": groups[0].partition(".")[2], "step": 0, "realised": 0.0, "asked": None}
+    return question.failed("base-lr-zero", **values)
 
 
 def _groups_keep_together(question: Question, evidence: Evidence) -> Finding:

@@ -124,6 +124,14 @@ def test_a_loss_that_is_made_to_grow_is_found_whatever_is_logged(sign, maximize,
     assert watch.monitor.check().leaf == "diverging"
 
 
+@pytest.mark.parametrize(
+    ("lr", "steps", "leaf"), [(0.0, 12, "base-lr-zero"), (0.0, 6, None), (1e-3, 12, None)]
+)
+def test_a_rate_that_is_always_0_is_found_without_a_schedule(lr, steps, leaf, watch):
+    train(watch, Little(), optimizer=lambda model: adamw(model, lr=lr), steps=steps)
+    assert watch.monitor.check().leaf == leaf
+
+
 def test_to_unlearn_is_no_fault_of_weights_that_have_learnt(watch):
     train(watch, Little(), lambda *batch: -plain(*batch), starts_from="a run")
     assert "diverging" not in watch.monitor.check(whole=True).leaves
