@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from minigpt.foreign_names import matters
 
 LLM_C = {"s": "step", "trl": "loss", "tel": "val_loss", "norm": "grad_norm"}  # short names of its main.log
+MEGATRON = {"validation loss at iteration": "step", "lm loss value": "val_loss"}
+DIALECTS = {"trl": LLM_C, "tel": LLM_C, "lm loss value": MEGATRON}  # by a name that nobody else uses
+NOT_TRAINING = re.compile(r"(?i)\b(val|valid|validation|eval|evaluation|test)\b")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 WORD = r"(?i:nan|inf|infinity)(?=\s*(?:[,;|(){}\]\"']|$))"  # and not “nan iterations: 0”
 NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
@@ -42,7 +45,10 @@ def console_rows(
             return  # torn by a kill
         for part in line.split("\r"):
             row = named_numbers(part)
-            if "s" in row and ("trl" in row or "tel" in row):
-                row = {LLM_C.get(name, name): value for name, value in row.items()}
+            names = next((DIALECTS[name] for name in row if name in DIALECTS), {})
+            looked = NOT_TRAINING.search(part)
+            if looked and not any(NOT_TRAINING.search(name.replace("_", " ")) for name in row):
+                names = {"loss": f"{looked[1]} loss"}  # “[eval] step 10 loss 3.2”
+            row = {names.get(name.lower(), name): value for name, value in row.items()}
             if any(matters(name, asked) for name in row):
                 yield number, row

@@ -36,7 +36,7 @@ from minigpt.logs import Columns
 from minigpt.messages import nearest
 from minigpt.stability.evidence import Evidence
 
-MISSING = {"", "na", "n/a", "none", "null", "-"}
+MISSING = {"", "na", "n/a", "none", "null", "-", "no log"}
 LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state.json")
 FAR = 2**53  # beyond this a step is no exact number
 

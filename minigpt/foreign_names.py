@@ -14,7 +14,7 @@ from minigpt.messages import MiniGPTError
 NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
     "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
     + ("iterations", "it", "iter_num", "num_updates", "train_num_updates", "valid_num_updates")
-    + ("time_batch", "update"),
+    + ("current_steps", "time_batch", "update"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
     + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
     + ("loss_metrics_global_avg_loss", "train_crossentropyloss", "train_ce_loss")  # torchtitan, OLMo

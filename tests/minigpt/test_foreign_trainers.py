@@ -75,6 +75,7 @@ NAMED_BY = {  # loss, gradient norm, learning rate and validation loss in the wo
     "OLMo-core": ("_step", "train/CE loss", "optim/total grad norm", "optim/LR (group 0)", "x"),
     "Composer": ("time/batch", "metrics/train/LanguageCrossEntropy", "l2_norm/grad/global")
     + ("lr-DecoupledAdamW/group0", "metrics/eval/LanguageCrossEntropy"),
+    "LLaMA-Factory": ("current_steps", "loss", "grad_norm", "lr", "eval_loss"),
     "fairseq": ("num_updates", "loss", "gnorm", "lr", "valid_loss"),
 }
 
@@ -126,6 +127,36 @@ def test_what_a_trainer_prints_is_read(trainer, encoding, tmp_path, command):
         text = "\n".join(["Using 8 processes", "loss = 0.0", *lines, lines[-1][: len(lines[-1]) // 2]])
         log.write_bytes(text.encode(encoding))
         assert verdict(command("check", log, "--vocab-size", V, "--json")) == expected
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "step {step}: train loss 3.0000, val loss {loss}",
+        "[eval] step {step} loss {loss}",
+        "Validation: step={step}, loss={loss}",
+        " validation loss at iteration {step} | lm loss value: {loss:.6E} | lm loss PPL: 3.0E+01 | ",
+        "s:{step} tel:{loss}",
+    ],
+)
+def test_a_printed_validation_loss_is_no_training_loss(look, tmp_path):
+    lines = [f"step {step} loss 3.0\n" + look.format(step=step, loss=9.0) for step in range(9)]
+    (tmp_path / "out.log").write_text("\n".join(lines) + "\n")
+    metrics = foreign_evidence(tmp_path / "out.log").metrics
+    assert [set(metrics.column(name)[1].tolist()) for name in ("loss", "val_loss")] == [{3.0}, {9.0}]
+
+
+def test_a_printed_test_loss_is_neither(tmp_path):
+    (tmp_path / "out.log").write_text("step 1 loss 3\nstep 1 test loss 9\n[test] step 1 loss 9\n")
+    metrics = foreign_evidence(tmp_path / "out.log").metrics
+    assert metrics.names() == ["step", "loss"] and metrics.column("loss")[1].tolist() == [3.0]
+
+
+def test_the_table_that_a_notebook_shows_has_no_log_yet(tmp_path):
+    log = table(
+        tmp_path / "log.csv", [(10, 4.0, "No log"), (20, 3.0, 3.1)], "Step,Training Loss,Validation Loss"
+    )
+    assert foreign_evidence(log).metrics.column("val_loss")[1].tolist() == [3.1]
 
 
 @pytest.mark.parametrize("nan", ["nan", "inf", "NaN,"])
