@@ -13,6 +13,7 @@ from minigpt.faults import FAULTS
 from minigpt.logs import Columns
 from minigpt.messages import LANGUAGES
 from minigpt.recipe import Recipe
+from minigpt.run_writer import RunWriter, describe_run
 from minigpt.stability import QUESTIONS, Evidence, Finding, Verdict, check, walk
 from minigpt.stability.report import as_data, seen
 from minigpt.trainer import train
@@ -179,3 +180,13 @@ def test_a_torn_last_line_is_dropped(tmp_path):
 def test_a_ratio_in_the_healthy_range_is_not_what_convicts_a_matrix(leaf, told):
     finding = Finding("5.1", Verdict.FAIL, {"name": "h.0.c", "ratio": 1.41, "mean": 0.01}, leaf)
     assert told in seen(finding, "en") and "0.5 to 2" not in seen(finding, "en")
+
+
+def test_a_watched_run_whose_losses_were_never_noted_is_not_called_healthy(tmp_path):
+    writer = RunWriter(tmp_path / "run")
+    writer.manifest(describe_run(None, asked={"vocab_size": 256}))
+    for step in range(30):
+        writer.metric({"step": step, "grad_norm": 1.0, "lr": {"0": 0.001}})
+    writer.close()
+    found = check(tmp_path / "run")
+    assert (found.verdict, found.leaves) == (Verdict.UNKNOWN, [])
