@@ -2,7 +2,8 @@
 
     watch = StabilityCallback("runs/mine")
     Trainer(model, arguments, train_dataset=data, callbacks=[watch]).train()
-    print(watch.check().leaf or "healthy")
+    walk = watch.check()
+    print(walk.leaf or walk.verdict)
 
 The schedule asked for is built from the trainer's own arguments, so a scheduler that somebody steps too often
 or never is found. A schedule of one's own is given as `schedule`.

@@ -2,7 +2,8 @@
 
 watch = StabilityCallback("runs/mine", vocab_size=50257)
 Trainer(callbacks=[watch]).fit(module, batches)
-print(watch.check().leaf or "healthy")
+walk = watch.check()
+print(walk.leaf or walk.verdict)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stability check: a decision tree over the evidence of a run.
 
 walk = check("experiments/first")
-print(walk.leaf or "healthy")
+print(walk.leaf or walk.verdict)
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from minigpt.messages import message
 from minigpt.run_directory import strict
-from minigpt.stability.report import STYLES, as_data, seen, verdict
+from minigpt.stability.report import STYLES, as_data, conclude, seen
 from minigpt.stability.tree import Finding, Verdict
 from minigpt.stability.walker import ENDS_THE_WALK, Walk
 
@@ -111,7 +111,7 @@ def comparison_as_data(comparison: Comparison, language: str | None = None) -> d
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Print both answers to every question, the figures where they changed, and what came of it."""
+    """Print both answers to every question, figures where they changed, what came of it, and what is next."""
     table = Table(
         *("", "", message("stability.label-before"), message("stability.label-after")),
         box=None,
@@ -124,8 +124,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
         leaves = comparison.leaves(change)
         if leaves:
             console.print(message(f"stability.change-{change.value}", leaves=", ".join(leaves)))
-    if comparison.after.leaf is None:
-        console.print(verdict(comparison.after))
+    conclude(comparison.after, console)
 
 
 def _told(compared: Compared) -> Iterator[str]:

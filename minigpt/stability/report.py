@@ -86,6 +86,13 @@ def show(walk: Walk, console: Console) -> None:
             f"[{style}]{mark}[/]", finding.question, f"{escape(asked)}\n[dim]{escape(seen(finding))}[/]"
         )
     console.print(table)
+    conclude(walk, console)
+
+
+def conclude(walk: Walk, console: Console) -> None:
+    """Print the leaf: what it means, what to change, which lesson teaches it; or what is said without one."""
+    if walk.verdict is Verdict.PHASE_19:
+        console.print(message("stability.verdict-phase-19"))
     if walk.leaf:
         rows = [
             f"[bold]{message(f'stability.label-{name}')}[/] {message(f'leaves.{walk.leaf}-{name}')}"
@@ -93,10 +100,5 @@ def show(walk: Walk, console: Console) -> None:
         ]
         console.print(Panel(Group(*rows), title=walk.leaf, title_align="left", border_style="red"))
     else:
-        console.print(verdict(walk))
-
-
-def verdict(walk: Walk) -> str:
-    """Return in a sentence what is said of a run in which no fault is named."""
-    unproven = walk.verdict is Verdict.UNKNOWN and walk.end is None
-    return message(f"stability.verdict-{'unproven' if unproven else walk.verdict.value}")
+        unproven = walk.verdict is Verdict.UNKNOWN and walk.end is None
+        console.print(message(f"stability.verdict-{'unproven' if unproven else walk.verdict.value}"))

@@ -50,6 +50,7 @@ def test_the_command_compares_in_two_languages_and_as_data(runs, command):
     assert english.code == 1  # of the later run, which has one fault left
     assert "Mended: future-leak." in english.out and "Still there: decay-groups." in english.out
     assert "Arreglado: future-leak." in command(*asked, "--lang", "es").out
+    assert "Two groups:" in english.out  # what is to be changed next
     data = json.loads(command(*asked, "--json").out)
     assert (data["mended"], data["still"], data["new"]) == (["future-leak"], ["decay-groups"], [])
     assert data["before"]["leaf"] == "future-leak" and data["after"]["leaf"] == "decay-groups"
