@@ -16,8 +16,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from minigpt.cli.parser import Parser
-from minigpt.foreign_logs import foreign_evidence, is_foreign, logs_in, parse_mapping
-from minigpt.foreign_names import ForeignLogError
+from minigpt.foreign import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
 from minigpt.messages import message
 from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
 from minigpt.stability.comparison import compare, comparison_as_data, show_comparison

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minigpt.cli import main
 from minigpt.dashboard.wandb_run import WandbRun
-from minigpt.foreign_logs import ForeignLogError, foreign_evidence
+from minigpt.foreign import ForeignLogError, foreign_evidence
 from minigpt.logs import Columns
 
 V = 64
@@ -77,7 +77,7 @@ def test_a_log_that_ends_in_doubt_is_unknown(tmp_path, command):
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, command, monkeypatch):
-    monkeypatch.setattr("minigpt.foreign_formats.LONGEST", 1000)
+    monkeypatch.setattr("minigpt.foreign.formats.LONGEST", 1000)
     for name, start in (("log.jsonl", "[1, "), ("log.csv", "step,loss\n0,1")):
         (tmp_path / name).write_text(start + "1" * 2000)
         assert "cannot be read" in command("check", tmp_path / name).sentence

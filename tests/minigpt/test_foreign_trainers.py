@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from minigpt.foreign_logs import foreign_evidence
+from minigpt.foreign import foreign_evidence
 
 V = 64
 LN_V = math.log(V)

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from minigpt.foreign_names import ForeignLogError, plain
+from minigpt.foreign.names import ForeignLogError, plain
 
 METRIC = ("metric", "metric_name", "metricname", "key", "tag", "name")
 VALUE = ("value", "metric_value", "metricvalue")

@@ -19,9 +19,9 @@ from typing import IO, Any, AnyStr
 
 import orjson
 
-from minigpt.foreign_console import console_rows
-from minigpt.foreign_names import ForeignLogError, counts_steps, matters
-from minigpt.foreign_tables import is_mlflow, mlflow_rows, spread
+from minigpt.foreign.console import console_rows
+from minigpt.foreign.names import ForeignLogError, counts_steps, matters
+from minigpt.foreign.tables import is_mlflow, mlflow_rows, spread
 
 LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
 DOCUMENT = 1 << 28  # bytes of a file that is one JSON value, read at once

@@ -1,13 +1,4 @@
-"""Reading logs that are not ours, as evidence for the stability check.
-
-    evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
-
-A JSONL or CSV file, packed by gzip or not, the trainer_state.json of Hugging Face, what a trainer printed, a
-folder of TensorBoard or MLflow, or a W&B run recorded offline. Only the columns that are needed are kept, so
-a log of some gigabytes is read as a stream. Gaps stay gaps; of a step logged twice the last wins; a log that
-went back (a restart from a checkpoint) continues from there; whatever is no number, several runs in one file
-and steps that are counted in epochs or tokens are refused.
-"""
+"""From the rows of a log to evidence: which columns are ours, and what is refused."""
 
 from __future__ import annotations
 
@@ -19,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.foreign_formats import kind_of, rows_of
-from minigpt.foreign_names import (
+from minigpt.foreign.formats import kind_of, rows_of
+from minigpt.foreign.names import (
     EPOCH,
     GROUP_RATE,
     NAMES,
@@ -31,7 +22,7 @@ from minigpt.foreign_names import (
     refuse_units,
     same,
 )
-from minigpt.foreign_order import in_order
+from minigpt.foreign.order import in_order
 from minigpt.logs import Columns
 from minigpt.messages import nearest
 from minigpt.stability.evidence import Evidence

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from minigpt.foreign_names import matters
+from minigpt.foreign.names import matters
 
 LLM_C = {"s": "step", "trl": "loss", "tel": "val_loss", "norm": "grad_norm"}  # short names of its main.log
 MEGATRON = {"validation loss at iteration": "step", "lm loss value": "val_loss"}
