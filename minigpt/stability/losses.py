@@ -134,12 +134,6 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
         return question.unknown(gap=math.nan, step=None, **overlaps)
-    if not gaps:  # looked at later only, where the limits are too narrow for a verdict
-        apart = _apart(evidence, limits["low"], limits["high"], limits["errors"])
-        if apart:
-            return question.unknown(gap=apart[-1].nats, step=apart[-1].step, **overlaps)
-        if set(overlaps.values()) == {None}:
-            return question.not_measured()
     sure = [gap for gap in gaps if gap.nats - limits["errors"] * gap.error > limits["high"]]
     widest = max(sure or gaps, key=lambda gap: abs(gap.nats), default=Gap(0, 0.0, 0.0))
     values = {"gap": widest.nats if gaps else None, "step": widest.step if gaps else None, **overlaps}
@@ -153,10 +147,12 @@ def _together(question: Question, evidence: Evidence) -> Finding:
             return question.unknown(**values)
     if sure:
         return question.failed("overfitting", **values)
-    if evidence.config is None:  # a log that is not ours: nobody compared the texts, and the end counts too
-        apart = _apart(evidence, -limits["high"], limits["high"], limits["errors"])
-        if apart:
+    if not gaps or evidence.config is None:  # later on a gap may be wide and right: no leaf, and no health
+        low = -limits["high"] if gaps else limits["low"]
+        if apart := _apart(evidence, low, limits["high"], limits["errors"]):
             return question.unknown(**values | {"gap": apart[-1].nats, "step": apart[-1].step})
+    if not gaps and set(overlaps.values()) == {None}:
+        return question.not_measured()
     if widest.nats > limits["odd"] or too_good:
         return question.warned(**values)
     return question.passed(**values)

@@ -33,7 +33,7 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
             return question.passed(**values)  # the bias holds how frequent each token is
         shares, share = evidence.start.get("target_offset_share", {}), ALIGNED["share"]
         if shares.get("0", 0.0) >= share > shares["1"]:
-            return question.unknown(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
+            return question.warned(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
         if evidence.config is None and "cross_entropy" not in evidence.start:
             return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
         return question.failed("not-untrained", **values)
