@@ -25,7 +25,9 @@ def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
     if counted is None:
         return question.not_measured()
     values = {"counted": round(counted * STEPS), "steps": STEPS}
-    return question.failed("lost-optimizer-state", **values) if counted < 1 else question.passed(**values)
+    if counted < 1:
+        return question.failed("lost-optimizer-state", **values, kept=float(counted))
+    return question.passed(**values)
 
 
 def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
