@@ -102,10 +102,12 @@ class FirstStep:
             return evidence
         evidence |= start_evidence(self.micros)
         shares = evidence.get("target_offset_share", {"1": 0.0})
-        # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
-        if max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS:
+        to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS
+        if to_come or max(shares.values()) < NEXT_TOKENS:
             gradient = hooks.future_gradient(self.micros[-1].mask)
-            evidence |= {} if gradient is None else {"future_gradient": gradient}
+            # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
+            if gradient is not None and (to_come or gradient == 0):
+                evidence["future_gradient"] = gradient
         return evidence
 
     @property

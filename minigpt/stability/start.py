@@ -101,7 +101,14 @@ def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
     values = {"offset": int(offset), "share": share, "right": shares["1"]}
     if shares["1"] >= limit:
         return question.passed(**values)
-    return question.failed("target-shift", **values) if share >= limit else question.warned(**values)
+    if share >= limit:
+        return question.failed("target-shift", **values)
+    # a model that reads a sequence as a whole, or answers at its end, may be asked for anything
+    causal = evidence.start.get("future_gradient") == 0
+    dense = evidence.start.get("unmasked_share", 0.0) >= question.thresholds["dense"]
+    if causal and dense and share < question.thresholds["any"]:
+        return question.unknown(**values)
+    return question.warned(**values)
 
 
 def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
@@ -128,7 +135,7 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
 
 
 LOSS_REDUCTION = {"ratio": 1.5}  # half way between a mean (1) and a sum (2)
-ALIGNED = {"share": 0.9}  # of the scored positions
+ALIGNED = {"share": 0.9, "any": 0.5, "dense": 0.5}  # of the scored positions, twice; of all
 
 START_QUESTIONS = (
     Question(

@@ -36,6 +36,13 @@ def scheduler(optimizer):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: asked(step) / 3e-3)
 
 
+def answer_at_the_end(targets):
+    """Score one position, whose target is no token of the sequence, as in arithmetic."""
+    scored = torch.full_like(targets, -100)
+    scored[:, -1] = targets.sum(-1) % V
+    return scored
+
+
 @pytest.mark.parametrize("first", ["schedule", "optimizer"])
 def test_a_schedule_stepped_at_each_micro_batch_is_named_wherever_it_is_stepped(first, watch):
     model = Little()
@@ -154,3 +161,21 @@ def test_a_tied_head_that_repeats_its_input_has_learnt_nothing_before(watch):
     found = watch.monitor.check(whole=True)
     assert found.findings[0].values["delta"] < -0.5
     assert found.leaves == ["target-shift"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict"),
+    [
+        (lambda targets: targets.roll(1, dims=0), Verdict.UNKNOWN),  # the rows of another batch
+        (lambda targets: targets.T, Verdict.UNKNOWN),  # flattened in another order than the logits
+        (lambda targets: (targets * 7 + 3) % V, Verdict.UNKNOWN),  # ids of another tokenizer
+        (answer_at_the_end, Verdict.PASS),
+    ],
+)
+def test_targets_that_do_not_follow_from_what_a_causal_model_reads_are_not_called_healthy(
+    spoil, verdict, watch
+):
+    train(watch, Little(), lambda model, inputs, targets: plain(model, inputs, spoil(targets)))
+    walk = watch.monitor.check(whole=True)
+    assert walk.leaf is None
+    assert walk.verdict is verdict
