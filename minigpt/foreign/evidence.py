@@ -200,7 +200,9 @@ class _Collector:
             if name not in {resolved[0] for resolved in self._ours.values() if resolved}:
                 hint = nearest(given, self._ours)
                 raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
-        names = ", ".join(name[:40] for name in list(self._ours)[:12]) or "–"
+        if not self._ours:
+            raise ForeignLogError("foreign.no-rows", path=self._path)
+        names = ", ".join(name[:40] for name in list(self._ours)[:12])
         if not self._steps:
             if counted := next(filter(counts_something_else, self._ours), None):
                 raise ForeignLogError("foreign.not-steps", path=self._path, column=counted)

@@ -88,8 +88,10 @@ class FirstStep:
     def evidence(self, hooks: ModelHooks) -> dict[str, Any]:
         """Return the evidence of the tree's section 1."""
         evidence: dict[str, Any] = {}
-        if self._read or not hooks.knows_vocabulary:
+        if self._read:
             evidence["cross_entropy"] = self.nats
+        elif not hooks.knows_vocabulary:
+            evidence["vocabulary_found"] = False
         scored = [scored for source, scored in self._read if source is self.source and scored]
         bias = hooks.bias_of(self.source)
         if hooks.head_found:
@@ -101,10 +103,11 @@ class FirstStep:
         if not self.complete:
             return evidence
         evidence |= start_evidence(self.micros)
-        shares = evidence.get("target_offset_share", {"1": 0.0})
-        to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS
-        if to_come or max(shares.values()) < NEXT_TOKENS:
-            gradient = hooks.future_gradient(self.micros[-1].mask)
+        if shares := evidence.get("target_offset_share"):
+            to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS
+            gradient = None
+            if to_come or max(shares.values()) < NEXT_TOKENS:
+                gradient = hooks.future_gradient(self.micros[-1].mask)
             # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
             if gradient is not None and (to_come or gradient == 0):
                 evidence["future_gradient"] = gradient

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from minigpt.messages import message
+from minigpt.messages import MiniGPTError, message
 from minigpt.monitor.adam import AdamTwin
+from minigpt.monitor.arguments import rates_asked, refuse_impossible
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.gradients import Gradients, Leftovers
 from minigpt.monitor.hook import Hook
@@ -28,7 +29,6 @@ LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or mi
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
 EVERY = 100  # steps after which the optimizer's count is looked at again
-MOST_ASKED = 20_000  # steps of a schedule that are written down
 
 
 class Monitor:
@@ -66,17 +66,26 @@ class Monitor:
             multipliers: by name or number of a parameter group, what it learns at ÷ `schedule`, where not 1.
 
         Raises:
-            MiniGPTError: the optimizer holds no parameter of the model.
+            MiniGPTError: the optimizer holds no parameter of the model, or an argument cannot be.
         """
         parallel = (nn.parallel.DistributedDataParallel, nn.DataParallel)
         self.model = model.module if isinstance(model, parallel) else model
         self.scaler = scaler
         self.vocab_size, self.run_dir = vocab_size, Path(run_dir)
+        self.writer: RunWriter | None = None  # until the context is entered
         self.steps = 0  # optimizer steps seen
         self._schedule, self._warmup_steps = schedule, warmup_steps
-        self._frozen, self._starts_from = tuple(frozen), starts_from
+        self._frozen, self._starts_from = (frozen,) if isinstance(frozen, str) else tuple(frozen), starts_from
         self._multipliers = dict(multipliers or {})
         self._optimizers = Optimizers(optimizer, self.model, self._multipliers)
+        refuse_impossible(
+            self._optimizers.names,
+            self._optimizers.rates()[0],
+            vocab_size=vocab_size,
+            schedule=schedule,
+            frozen=self._frozen,
+            multipliers=self._multipliers,
+        )
         self._sign = -1 if self._optimizers.climbs else 1
         self._twin = AdamTwin()
         self._reset_step()
@@ -143,6 +152,10 @@ class Monitor:
             self._stop()
             warnings.warn(message("monitor.gave-up", error=f"{type(error).__name__}: {error}"), stacklevel=2)
 
+    def _require_entered(self) -> None:
+        if self.writer is None:
+            raise MiniGPTError("monitor.not-entered")
+
     def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
             call(*arguments)
@@ -155,8 +168,12 @@ class Monitor:
         Args:
             loss: a scalar; None takes it from the model's output, where that has one.
             more: other figures of this step, such as `val_loss`.
+
+        Raises:
+            MiniGPTError: the context was not entered.
         """
         if not self._off:
+            self._require_entered()
             self._guarded(self._note_loss, loss, more)
 
     def _note_loss(self, loss: Tensor | float | None, more: dict[str, float]) -> None:
@@ -184,9 +201,11 @@ class Monitor:
         """Walk the stability check over what was seen so far.
 
         Raises:
+            MiniGPTError: the context was not entered.
             RunError: no optimizer step was seen yet; also in every process but the first.
         """
         if not self._off:
+            self._require_entered()
             self._write_all()
         return check(self.run_dir, whole)
 
@@ -349,18 +368,8 @@ class Monitor:
         if (clip_norm := self._records.clip_norm) is not None:
             record["clip_norm"] = clip_norm
         if self._schedule:
-            record["schedule"] = self._asked()
+            # as far as this run would come if it counted micro-batches
+            record["schedule"] = rates_asked(self._schedule, self.steps * max(self._accumulation, 16) + 1)
         if record != self._written:
             self._written = record
             self.writer.probe({"step": self.steps - 1, "kind": "rehearsal"} | record)
-
-    def _asked(self) -> tuple[list[int], list[float]]:
-        """Return the schedule asked for, as far as this run would come if it counted micro-batches."""
-        far = self.steps * max(self._accumulation, 16) + 1
-        steps, rates = range(0, far, max(far // MOST_ASKED, 1)), []
-        for step in steps:
-            try:
-                rates.append(float(self._schedule(step)))
-            except Exception:  # whatever a function that is not ours raises where the run ends
-                break
-        return list(steps)[: len(rates)], rates

@@ -50,6 +50,11 @@ class Optimizers:
         self._counted: dict[int, float] = {}
 
     @property
+    def names(self) -> list[str]:
+        """The names of the model's parameters."""
+        return list(self._names.values())
+
+    @property
     def all(self) -> list[torch.optim.Optimizer]:
         """All that have been seen, the main one first."""
         return [self.main, *self._others]

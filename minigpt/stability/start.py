@@ -27,6 +27,8 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     values = {"loss": loss, "chance": chance, "vocab_size": evidence.vocab_size, "delta": delta}
     if not math.isfinite(loss):
         return question.unknown(**values)
+    if not evidence.start.get("vocabulary_found", True) and abs(delta) > limits["high"]:
+        return question.unknown(**values)  # no part of the model is as large as the vocabulary that was given
     of_bias = evidence.start.get("head_bias_loss", loss)  # the loss if logits were nothing but the bias
     if delta < limits["low"]:
         if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:

@@ -147,8 +147,8 @@ def test_a_torn_last_line_is_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [
-        ("", [], "no column of steps"),
-        ("step,loss\n", [], "no column of steps"),
+        ("", [], "no row with numbers"),
+        ("step,loss\n", [], "no row with numbers"),
         ("a,b\n1,2\n", [], "no column of steps"),
         ("step,b\n1,2\n", [], "neither loss"),
         ("step,loss\n1,2\n", ["--columns", "loss=lss"], "no column “lss”"),

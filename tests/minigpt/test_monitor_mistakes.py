@@ -3,9 +3,10 @@
 import pytest
 import torch
 from loops import V
-from wild_loops import Little, adamw, cross_entropy, plain, train
+from wild_loops import Little, adamw, cross_entropy, inside, plain, train
 from wild_loops_written_out import steps_of
 
+from minigpt.messages import MiniGPTError
 from minigpt.monitor import Monitor
 from minigpt.stability import Verdict
 
@@ -20,7 +21,8 @@ def watch(tmp_path):
     """Return what watches a model and an optimizer; the last monitor is its attribute `monitor`."""
 
     def watched(model, optimizer, **settings):
-        watched.monitor = Monitor(model, optimizer, vocab_size=V, run_dir=tmp_path / "run", **settings)
+        settings = {"vocab_size": V, "run_dir": tmp_path / "run"} | settings
+        watched.monitor = Monitor(model, optimizer, **settings)
         return watched.monitor
 
     return watched
@@ -179,3 +181,43 @@ def test_targets_that_do_not_follow_from_what_a_causal_model_reads_are_not_calle
     walk = watch.monitor.check(whole=True)
     assert walk.leaf is None
     assert walk.verdict is verdict
+
+
+def test_a_vocabulary_that_the_model_does_not_have_is_not_called_healthy(watch):
+    train(watch, Little(returns="loss"), inside, vocab_size=50257)
+    walk = watch.monitor.check(whole=True)
+    assert (walk.leaf, walk.verdict) == (None, Verdict.UNKNOWN)
+    assert walk.findings[0].verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"vocab_size": "256"}, "vocab_size = '256' is no vocabulary"),
+        ({"vocab_size": 0}, "vocab_size = 0 is no vocabulary"),
+        ({"frozen": ["tokenz"]}, "begins with “tokenz”.* Did you mean “tokens.weight”"),
+        ({"multipliers": {"head": 0.5}}, "no such parameter group: it has 0, 1"),
+        ({"schedule": 3e-4}, r"schedule\(0\) gives no learning rate \(TypeError"),
+        ({"schedule": lambda step: [1.0]}, r"schedule\(0\) gives no learning rate"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_the_run(given, said, tmp_path):
+    model = Little()
+    with pytest.raises(MiniGPTError, match=said):
+        Monitor(model, adamw(model), **{"vocab_size": V, "run_dir": tmp_path / "run"} | given)
+
+
+def test_one_prefix_may_be_given_as_it_is(tmp_path):
+    model = Little()
+    model.tokens.requires_grad_(False)
+    monitor = Monitor(model, adamw(model), vocab_size=V, run_dir=tmp_path / "run", frozen="tokens")
+    train(lambda *_: monitor, model)
+    assert monitor.check().leaf is None
+
+
+def test_a_monitor_that_was_not_opened_says_so(watch):
+    model = Little()
+    monitor = watch(model, adamw(model))
+    for call in (monitor.step, monitor.check):
+        with pytest.raises(MiniGPTError, match="open it around the loop"):
+            call()

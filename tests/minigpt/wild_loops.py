@@ -123,13 +123,6 @@ sound("scaled logits inside", lambda: Little(scale=float(B), returns="loss"), "1
 sound("padded vocabulary", lambda: Little(rows=1024))
 sound("loss in chunks", lambda: Little(chunks=4), *LOGITS, loss_of=inside)
 sound("vocabulary given wrong", Little, "1.5", vocab_size=50257)
-sound(
-    "vocabulary given wrong, loss inside",
-    lambda: Little(returns="loss"),
-    "1.1",
-    loss_of=inside,
-    vocab_size=50257,
-)
 
 
 def unigram_bias():
