@@ -1,4 +1,4 @@
-"""The records of the steps, each with the losses that belong to it, written a few times a second."""
+"""The records of the steps, each with the losses that belong to it, written four times a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minigpt.monitor.first_step import FirstStep
 from minigpt.run_writer import RunWriter
 
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
-WAIT = 0.1  # seconds that finished steps may wait to be written together, and for a GPU to know their figures
+WAIT = 0.25  # seconds that finished steps may wait to be written together, and for a GPU to know their figures
 
 
 class Records:
@@ -39,10 +39,11 @@ class Records:
 
     def note_loss(self, loss: Tensor | float) -> None:
         """Note a loss of the step that waits, or else of the one that goes on."""
-        on_device = isinstance(loss, Tensor) and loss.device.type != "cpu"  # which is waited for later
-        if isinstance(loss, Tensor):
-            loss = loss.detach()
-        self._losses.append(loss.clone() if on_device else float(loss))
+        if isinstance(loss, Tensor) and loss.device.type != "cpu":  # which is waited for later
+            loss = loss.detach().clone()
+        elif isinstance(loss, Tensor):
+            loss = loss.item()
+        self._losses.append(loss if isinstance(loss, Tensor) else float(loss))
 
     def note(self, figures: dict[str, float]) -> None:
         """Note figures of the step that waits, and let it go."""
