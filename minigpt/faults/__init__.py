@@ -27,7 +27,7 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
     """Return the fault that `name` ("id" or "id:severity") asks for, with the severity to apply it at.
 
     Raises:
-        FaultError: no fault has that id, or the severity is no number, breaks nothing or cannot be set.
+        FaultError: no fault has that id, or the severity is no number or cannot be set.
     """
     id, _, suffix = name.partition(":")
     if id not in FAULTS:
@@ -42,18 +42,26 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
         return fault, fault.severity
     if fault.severity is None:
         raise FaultError("faults.no-severity", id=id)
-    if not math.isfinite(severity) or not fault.breaks_at(severity):
-        raise FaultError("faults.bad-severity", id=id, given=f"{severity:g}", meaning=fault.text("severity"))
+    if not math.isfinite(severity):
+        raise _harmless(fault, severity)
     return fault, severity
+
+
+def _harmless(fault: Fault, severity: float) -> FaultError:
+    given, meaning = f"{severity:g}", fault.text("severity")
+    return FaultError("faults.bad-severity", id=fault.id, given=given, meaning=meaning)
 
 
 def refuse_idle(asked: Sequence[str], name: str, config: Config) -> None:
     """Refuse the fault `name` where a run with `config` and the faults `asked` would not be broken by it.
 
     Raises:
-        FaultError: it is asked for already, the config leaves it nothing to break, or it would undo another.
+        FaultError: it is asked for already, breaks nothing at this severity or with this config, or undoes
+            another.
     """
     fault, severity = find_fault(name)
+    if severity is not None and not fault.breaks_at(severity):
+        raise _harmless(fault, severity)
     earlier = [find_fault(other)[0] for other in asked]
     if fault in earlier:
         raise FaultError("faults.twice", id=fault.id)

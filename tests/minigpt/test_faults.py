@@ -44,7 +44,13 @@ def test_a_severity_that_breaks_nothing_is_refused_with_what_it_means(id):
     harmless = {"init-scale": 1, "lr-group-scale": 1, "schedule-step-unit": 1, "gradient-spikes": 1}
     for severity in ("nan", "inf", harmless.get(id, 0)):
         with pytest.raises(FaultError, match=FAULTS[id].text("severity", "en")[:10]):
-            find_fault(f"{id}:{severity}")
+            refuse_idle((), f"{id}:{severity}", Config())
+
+
+def test_a_recipe_takes_a_severity_that_breaks_nothing_so_that_one_can_turn_it_down():
+    assert Recipe(Config()).with_fault("head-bias", 0.0).faults == ("head-bias:0",)
+    with pytest.raises(FaultError, match="standard deviation"):
+        find_fault("head-bias", float("nan"))
 
 
 @pytest.mark.parametrize(
