@@ -4,7 +4,8 @@
         for batch in batches:
             ...                    # forward, backward, clip, optimizer.step(), zero_grad
             monitor.step(loss)
-        print(monitor.check().leaf or monitor.check().verdict)
+        walk = monitor.check()
+        print(walk.leaf or walk.verdict)
 
 Everything is seen through hooks: neither the model nor what it computes changes. The run directory is like
 that of a run of ours, so `minigpt check` and `minigpt dashboard` work on it.
