@@ -24,6 +24,7 @@ from minigpt.runs.schema import (
     Rehearsal,
     Source,
     Start,
+    WeightStatistics,
     unknown_fields,
 )
 from minigpt.training.callbacks.telemetry import Telemetry
@@ -145,14 +146,16 @@ def anything(hint):
         return st.integers(0, 50)
     if hint in (str, bool):
         return st.from_type(hint)
+    if hint is WeightStatistics:  # of a real matrix
+        size = {"size": st.integers(1, 50), "expected_std": st.floats(0.01, 1), "std": st.floats(min_value=0)}
+        return st.fixed_dictionaries({"mean": st.floats()} | size)
     if typing.is_typeddict(hint):
         return st.fixed_dictionaries({k: anything(v) for k, v in typing.get_type_hints(hint).items()})
     if origin is list:
         return st.lists(anything(arguments[0]), max_size=4)
     if origin is Mapping:
-        return st.dictionaries(
-            st.sampled_from(["a", "h.0.c_proj.weight"]), anything(arguments[1]), max_size=2
-        )
+        names = st.sampled_from(["wte.weight", "h.0.c_proj.weight"])
+        return st.dictionaries(names, anything(arguments[1]), max_size=2)
     return st.one_of(*map(anything, arguments))
 
 
