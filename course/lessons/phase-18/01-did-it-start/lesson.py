@@ -239,7 +239,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
-# | **1.1** ¿Arrancó en el azar? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? ‖g‖ | de 0.1 a 10 | de 10 a 100, o de 0.001 a 0.1 | más de 100, o menos de 0.001 |
 #
 # Busca la fila y la columna de los dos runs.
