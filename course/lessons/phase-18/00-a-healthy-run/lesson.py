@@ -824,8 +824,8 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parameters | what you counted from the config | `manifest.json` |
 # | tokens a step | batch size × accumulation × context | `tokens` in every line |
 #
-# The verdict of all questions: `minigpt check experiments/18-00/healthy`, in a terminal in the folder of this
-# notebook. In the next lesson, 18-01, something breaks.
+# The verdict of all questions: `!minigpt check experiments/18-00/healthy`, in a new cell of this notebook (the
+# `!` hands the line to the shell). In the next lesson, 18-01, something breaks.
 
 # %% [markdown] id="card" lang="es" of="3ff6e9fb6ecc"
 # ## 9 · Una tarjeta para guardar
@@ -841,5 +841,5 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parámetros | los que contaste a partir de la configuración | `manifest.json` |
 # | tokens por paso | tamaño del batch × acumulación × contexto | `tokens`, en todas las líneas |
 #
-# El veredicto de todas las preguntas: `minigpt check experiments/18-00/healthy`, en una terminal, en la carpeta
-# de este cuaderno. En la próxima lección, 18-01, algo se rompe.
+# El veredicto de todas las preguntas: `!minigpt check experiments/18-00/healthy`, en una celda nueva de este
+# cuaderno (el `!` le pasa la línea a la terminal). En la próxima lección, 18-01, algo se rompe.

@@ -254,11 +254,11 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 
 # %% [markdown] id="walker" lang="en"
 # You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the
-# first failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
+# first failing answer, as you did. (In a new cell: `!minigpt check experiments/18-01/broken`.)
 
 # %% [markdown] id="walker" lang="es" of="96561601c81c"
 # Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la
-# primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
+# primera respuesta que falla, igual que tú. (En una celda nueva: `!minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
 show(walk_section_1(broken), Console(width=88))
