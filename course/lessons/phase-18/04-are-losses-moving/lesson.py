@@ -255,7 +255,7 @@ compare("exam", **exam)
 #
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. Cuatro cosas por descubrir:
 #
-# 1. Deja el learning rate y mueve β de 0 a 0.99. ¿Qué ganas y qué pagas?
+# 1. Sin tocar el learning rate, mueve β de 0 a 0.99. ¿Qué ganas y qué pagas?
 # 2. ¿Desde qué learning rate se *ve* que el run aprende? Lee la pendiente del título con 1e-6 y con 1e-5.
 # 3. Busca el mejor learning rate, y después los dos, uno muy bajo y otro muy alto, que terminan en un loss
 #    de cerca de 5.
@@ -437,7 +437,7 @@ for letter, walk in walks.items():
 #   is yours to write.
 
 # %% [markdown] id="lessons-of-the-ward" lang="es" of="04071df4fd0e"
-# Tres cosas que llevarse de esta sala.
+# Tres cosas para llevarte de esta sala.
 #
 # * **Una fuga se ve como la salud.** Con un texto grande, cuando todavía no se ha aprendido nada de
 #   memoria, ni siquiera la delata la distancia entre las curvas. Solo la delata comparar los textos.
@@ -533,7 +533,7 @@ check("smooth/past", smooth)
 # %% [markdown] id="task-slope" lang="es" of="cbaecaeee5fc"
 # **1b.** Escribe `slope(losses, beta=0.98, early=50, later=200)`: cuánto cambia el loss *suavizado* entre
 # los pasos `early` y `later`, en nats por cada 100 pasos. Negativo cuando el loss baja. Un run que todavía
-# no tiene el paso `later` recibe `math.nan`: «no se sabe» es una respuesta honrada. (Los pasos se cuentan
+# no tiene el paso `later` recibe `math.nan`: «no se sabe» es una respuesta honesta. (Los pasos se cuentan
 # desde 0. Puedes usar tu `smooth`.)
 #
 # <details><summary>Pista</summary>
