@@ -10,6 +10,7 @@ from torch import nn
 
 from minigpt.faults.fault import Fault, FaultError
 from minigpt.faults.start import declared_start
+from minigpt.model.roles import Role, roles_of
 
 
 def _diverging(build_optimizer, recipe, severity):
@@ -75,9 +76,10 @@ def _weight_mean(init_weights, recipe, severity):
 def _residual_scale(init_weights, recipe, severity):
     def init_without_residual_scale(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if name.endswith("c_proj.weight"):
+                if roles[name] is Role.RESIDUAL:
                     parameter.mul_(math.sqrt(2 * config.n_layer))
 
     return init_without_residual_scale

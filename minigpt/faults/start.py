@@ -8,6 +8,7 @@ from torch import nn
 
 from minigpt.config import Config
 from minigpt.faults.fault import Fault
+from minigpt.model.roles import RULES, roles_of
 from minigpt.training.distributed import World
 from minigpt.training.precision import build_precision
 
@@ -20,9 +21,10 @@ def declared_start(config: Config, severity: float | None) -> str | None:
 def _init_scale(init_weights, recipe, severity):
     def scaled_init(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.ndim >= 2:
+            for name, parameter in model.named_parameters():
+                if RULES[roles[name]].std:
                     parameter.mul_(severity)
 
     return scaled_init
