@@ -1,4 +1,4 @@
-"""AdamW without the division by 1 − β^t, for the fault `no-bias-correction`: the one fault that needs a class."""
+"""AdamW without the division by 1 − β^t, for the fault `no-bias-correction`; here, for it needs torch."""
 
 from __future__ import annotations
 
