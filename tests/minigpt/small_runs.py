@@ -27,8 +27,8 @@ def flags(config: Config) -> list[str]:
 
 
 def spawn(*argv: object, **settings) -> subprocess.Popen:
-    """Start `python …` with one thread; whoever calls must wait for it."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings.pop("env", {})}
+    """Start `python …` as a user would; whoever calls must wait for it."""
+    environment = {**os.environ, **settings.pop("env", {})}
     return subprocess.Popen(
         [sys.executable, *map(str, argv)],
         stdout=subprocess.PIPE,
