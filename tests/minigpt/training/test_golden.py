@@ -7,7 +7,7 @@ each weight and each gradient is moved by about one rounding error at every step
 the most that this moved a loss, in five presets and ten draws. Real choices stay far below: plain, AVX2 and
 AVX-512 kernels, in PyTorch, oneDNN and MKL, one thread or two, differ by 3 × 2⁻²¹ at most.
 
-    python tests/minigpt/test_golden.py --rounding   # measure that again
+    python tests/minigpt/training/test_golden.py --rounding   # measure that again
 
 After a change that is meant to move the loss, write the traces again and look at the difference:
 
