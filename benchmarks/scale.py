@@ -58,7 +58,7 @@ def long_run(path: Path, steps: int) -> None:
 def measured(*arguments: str) -> float:
     """Run a `minigpt` command, print what it took, and return its seconds by the clock."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "minigpt.cli", *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "minigpt", *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     peak = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

@@ -1,4 +1,4 @@
-"""Training on several processes: `torchrun --nproc-per-node 2 -m minigpt.cli train`.
+"""Training on several processes: `torchrun --nproc-per-node 2 -m minigpt train`.
 
 Each process takes its rows of every batch, so the same config gives the same result on one process or many.
 The first one (rank 0) writes and reports. Without `torchrun` there is one process and nothing here does

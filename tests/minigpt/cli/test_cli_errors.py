@@ -77,7 +77,7 @@ def test_an_output_that_cannot_be_written_ends_a_real_process_with_a_sentence(ar
         pytest.skip("no device that is always full")
     with open("/dev/full", "w") as full:
         process = subprocess.run(
-            [sys.executable, "-m", "minigpt.cli", *argv, "--lang", language],
+            [sys.executable, "-m", "minigpt", *argv, "--lang", language],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

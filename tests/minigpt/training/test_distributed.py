@@ -88,7 +88,7 @@ def test_when_the_first_process_fails_the_other_stops_and_says_so(folder):
 
 def test_the_command_works_under_torchrun_and_speaks_once(tmp_path):
     config = MINIMAL.replace(steps=6, checkpoint_every=3)
-    code, out, err = torchrun("-m", "minigpt.cli", "train", *flags(config), "--run-dir", tmp_path / "run")
+    code, out, err = torchrun("-m", "minigpt", "train", *flags(config), "--run-dir", tmp_path / "run")
     assert code == 0, err
     assert out.count("Run written to") == 1 and err.count("step 6: validation loss") == 1
     assert len(Run(tmp_path / "run").metrics) == 6

@@ -55,7 +55,7 @@ def test_a_second_signal_stops_at_once_unless_told_to_be_patient():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_ends_with_130_and_says_how_to_go_on(number, tmp_path):
     endless = MINIMAL.replace(steps=1_000_000, eval_every=5, checkpoint_every=0)
-    process = spawn("-m", "minigpt.cli", "train", *flags(endless), "--run-dir", tmp_path / "run")
+    process = spawn("-m", "minigpt", "train", *flags(endless), "--run-dir", tmp_path / "run")
     try:
         process.stderr.readline()  # the first validation is reported, so the loop is running
         process.send_signal(number)

@@ -901,7 +901,7 @@ for folder in (killed, peaceful):
 command = [
     sys.executable,
     "-m",
-    "minigpt.cli",
+    "minigpt",
     "train",
     "--run-dir",
     str(killed),
