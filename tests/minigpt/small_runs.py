@@ -15,6 +15,8 @@ SMALL = Config(
     steps=40, warmup_steps=8, n_layer=1, n_head=2, n_embd=16, context=32, batch_size=4, eval_batches=1
 )
 
+HANGS = 600  # seconds after which a process that needs a few is taken to hang, on however busy a machine
+
 
 def flags(config: Config) -> list[str]:
     """Return the command-line flags that ask for `config`."""
