@@ -239,7 +239,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
-# | **1.1** ¿Arrancó en el azar? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? ‖g‖ | de 0.1 a 10 | de 10 a 100, o de 0.001 a 0.1 | más de 100, o menos de 0.001 |
 #
 # Busca la fila y la columna de los dos runs.
@@ -255,11 +255,11 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 
 # %% [markdown] id="walker" lang="en"
 # You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the
-# first failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
+# first failing answer, as you did. (In a new cell: `!minigpt check experiments/18-01/broken`.)
 
 # %% [markdown] id="walker" lang="es" of="96561601c81c"
 # Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la
-# primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
+# primera respuesta que falla, igual que tú. (En una celda nueva: `!minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
 show(walk_section_1(broken), Console(width=88))

@@ -266,7 +266,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Walk the tree by hand
 #
-# Section 2 of the stability check asks two questions. The first compares all rates with what was asked for;
+# Section 2 of the stability check begins with two questions you can answer by hand. The first compares all rates with what was asked for;
 # if they differ, the *way* they differ names the leaf.
 #
 # | question | evidence | healthy | broken |
@@ -281,7 +281,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Recorre el árbol a mano
 #
-# La sección 2 de la revisión de estabilidad hace dos preguntas. La primera compara todos los valores con lo
+# La sección 2 de la revisión de estabilidad empieza con dos preguntas que puedes responder a mano. La primera compara todos los valores con lo
 # que se pidió; si difieren, la *manera* en que difieren le da nombre a la hoja.
 #
 # | pregunta | evidencia | sano | roto |

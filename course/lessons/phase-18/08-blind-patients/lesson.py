@@ -621,7 +621,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="en"
 # Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
-# the wrong tensors, a first update of the wrong size, an accumulation that weighs micro-batches alike. Those runs
+# the wrong tensors, first updates of the wrong size, an accumulation that weighs micro-batches alike. Those runs
 # learn, and nobody would have looked at them twice. A model of a hundred layers trained for a month would have
 # paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
 # each part does what its name says.
@@ -636,7 +636,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="es" of="56c0ee811373"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
-# decay en los tensores equivocados, una primera actualización de otro tamaño, una acumulación que pesa igual todos
+# decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pesa igual todos
 # los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
 # durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el loss baja; pregunta
 # si cada parte hace lo que dice su nombre.
@@ -697,7 +697,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **3** are gradients sane? | usual ‖g‖ from 0.01 to 5; not every step clipped; nothing left over after a step | `clip_norm`, `step` |
 # | **4** do the losses move together? | falls; validation within 1 nat; no line of it in training | `load_data`, `lr_max` |
 # | **5** is the model sound? | std of each tensor ÷ what its role asks; norms in every block | `init_weights`, `build_model` |
-# | **6** is the optimizer coherent? | who decays; steps counted; first update ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
+# | **6** is the optimizer coherent? | who decays; steps counted; each of the first five updates ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
 # | resume | bit for bit the run that nobody killed | the checkpoint |
 #
 # One leaf at a time: repair, train again, walk again from the top. And the first rule of the ward: **a healthy run
@@ -716,7 +716,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
 # | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
 # | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; normas en cada bloque | `init_weights`, `build_model` |
-# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; primera actualización ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
+# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; cada una de las cinco primeras actualizaciones ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
 # | reanudar | bit por bit, el run que nadie mató | el checkpoint |
 #
 # Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y la primera regla de la sala: **existe
