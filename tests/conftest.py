@@ -6,10 +6,8 @@ import hypothesis
 import pytest
 import torch
 
-from minigpt.config import Config
+from minigpt import Config, Recipe, train
 from minigpt.messages import use_language
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import train
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
