@@ -18,7 +18,7 @@ from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
-from minigpt.training.recipe import register_faults
+from minigpt.training.catalogue import register_faults
 
 CATALOGUE = (*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS)
 FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}

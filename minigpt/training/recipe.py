@@ -14,15 +14,14 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Protocol
 
 from minigpt.config import Config
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
-from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import build_model, init_weights
 from minigpt.runs.run import Run
 from minigpt.training import parts
+from minigpt.training.catalogue import find_registered
 from minigpt.training.guards import Guard, refuse_contradictions
 from minigpt.training.loss import cross_entropy
 from minigpt.training.optim import build_optimizer
@@ -66,7 +65,7 @@ class Recipe:
             MiniGPTError: no fault has that id (the nearest is suggested), it has no severity to set, or
                 `minigpt.faults` was never imported.
         """
-        found, severity = _find_fault(fault, severity)
+        found, severity = find_registered(fault, severity)
         patched = found.patch(getattr(self, found.part), self, severity)
         label = found.id if severity in (None, found.severity) else f"{found.id}:{severity:g}"
         return dataclasses.replace(self, **{found.part: patched}, faults=(*self.faults, label))
@@ -74,33 +73,9 @@ class Recipe:
     @property
     def own_parts(self) -> list[str]:
         """Names of the parts that were exchanged by hand, which no run directory can tell."""
-        patched = {_find_fault(fault, None)[0].part for fault in self.faults}
+        patched = {find_registered(fault)[0].part for fault in self.faults}
         others = [part for part in fields(self) if part.name not in {"config", "faults"} | patched]
         return [part.name for part in others if _bare(getattr(self, part.name)) is not part.default]
-
-
-class Patch(Protocol):
-    """What a recipe asks of a fault; `minigpt.faults.Fault` is one."""
-
-    id: str
-    part: str  # the field of Recipe that it exchanges
-    severity: float | None  # the usual one; None where there is none to set
-    patch: Callable[[Any, Recipe, float | None], Any]
-
-
-FindFault = Callable[[str, float | None], tuple[Patch, float | None]]
-_catalogue: list[FindFault] = []
-
-
-def register_faults(find: FindFault) -> None:
-    """Let recipes find faults by id; `minigpt.faults` does so when it is imported."""
-    _catalogue[:] = [find]
-
-
-def _find_fault(fault: str, severity: float | None) -> tuple[Patch, float | None]:
-    if not _catalogue:
-        raise MiniGPTError("faults.not-loaded", id=fault)
-    return _catalogue[0](fault, severity)
 
 
 def _bare(part: Callable) -> Callable:
