@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
 from minigpt.model.roles import expected_std, roles_of
+from minigpt.runs.schema import OFFSETS
 
-OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t + 1
 SIZES = (1e3, 1e4)  # of the residual stream, far above a norm's epsilon
 ROWS = 4  # sequences that are enough to see what a part reads
 

@@ -15,15 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
-from minigpt.diagnosis.trees.configuration.optimizer import STEPS
 from minigpt.model.roles import RULES, roles_of
+from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
 from minigpt.training.precision import build_precision
 
 if TYPE_CHECKING:
     from minigpt.training.recipe import Recipe
 
-LEAST_GRADIENT = 1e-6  # below this AdamW's eps shows in the update
 ROWS = 4  # sequences of the batch that are enough to compare gradients
 
 
@@ -105,7 +104,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     precision = build_precision(config.replace(precision="fp32"), next(model.parameters()).device.type)
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     carried, sizes, downhill = 0.0, [], []
-    for _ in range(STEPS):
+    for _ in range(REHEARSAL_STEPS):
         before = [parameter.detach().clone() for parameter in learning]
         for parameter, grad in zip(learning, gradient, strict=True):
             parameter.grad = grad.clone()
@@ -120,7 +119,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     return {
         "first_updates": None if None in sizes else sizes,
         "downhill": downhill[0],
-        "steps_counted": float(max(counters, default=0.0)) / STEPS if kept else None,
+        "steps_counted": float(max(counters, default=0.0)) / REHEARSAL_STEPS if kept else None,
         "carried_gradient": carried,
     }
 
