@@ -6,8 +6,8 @@ A kill is SIGKILL at a random moment: any time, while a checkpoint is being writ
 line of the log. After each, every checkpoint that can be seen must be intact, none older than before may be
 the newest, and the run is resumed from it. When it reaches its end, weights, moments, metrics, events and
 probes must be those of the run that nobody killed, to the last byte (metrics by the clock apart). One kind of
-run has a guard that goes back twice; there a rollback may leave an older checkpoint as the newest. Then single
-bytes of finished checkpoints are flipped and files cut: none may be accepted.
+run has a guard that goes back twice; there a rollback may leave an older checkpoint as the newest. Then
+single bytes of finished checkpoints are flipped and files cut: none may be accepted.
 
 A child is forked from this process, which has read the text and imported torch but has computed nothing, so
 that starting one takes milliseconds and no thread pool is copied half.
@@ -263,7 +263,7 @@ def main() -> None:
     ways = ", ".join(f"{number} {way}" for way, number in killer.kills.most_common())
     line = (
         f"{sum(killer.kills.values())} kills ({ways}) over {len(runs)} runs of {len(KINDS)} kinds, "
-        "each resumed: weights, moments, metrics, events and probes are those of the uninterrupted run in all. "
+        "each resumed: weights, moments and all logs are those of the uninterrupted run in all. "
         f"{arguments.damages} checkpoints with a byte flipped or a file cut: all refused. "
         f"{time.perf_counter() - started:.0f} s."
     )
