@@ -17,9 +17,9 @@ import yaml
 
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
+from minigpt.config.presets import load_preset
 from minigpt.faults import refuse_idle
 from minigpt.messages import message, nearest
-from minigpt.presets import load_preset
 from minigpt.runs.run import Run
 from minigpt.training.callbacks.loggers import logger
 from minigpt.training.callbacks.progress import ProgressBar

@@ -1,7 +1,7 @@
 """Every sentence a person reads, by key and language.
 
 A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key
-`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. A file may also hold entries of other areas, each
+`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. A file may hold entries of other areas, each
 area a group of its own: so all texts of one fault fit in one file. Entries are `str.format` templates. Code
 holds keys, never prose.
 

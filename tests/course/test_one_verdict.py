@@ -1,4 +1,4 @@
-"""Fifty stored runs: check, dashboard, bedside and capstone say one verdict, by the thresholds of the card."""
+"""Fifty runs: check, dashboard, bedside and capstone say one verdict, by the thresholds of the card."""
 
 from __future__ import annotations
 
