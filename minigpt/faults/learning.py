@@ -76,11 +76,14 @@ def _weight_mean(init_weights, recipe, severity):
 def _residual_scale(init_weights, recipe, severity):
     import torch
 
+    from minigpt.model.roles import Role, roles_of
+
     def init_without_residual_scale(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if name.endswith("c_proj.weight"):
+                if roles[name] is Role.RESIDUAL:
                     parameter.mul_(math.sqrt(2 * config.n_layer))
 
     return init_without_residual_scale

@@ -54,7 +54,7 @@ def _no_bias_correction(build_optimizer, recipe, severity):
 
     def optimizer_without_bias_correction(model, config):
         optimizer = build_optimizer(model, config)
-        return UncorrectedAdamW(optimizer.param_groups, fused=True)
+        return UncorrectedAdamW(optimizer.param_groups)
 
     return optimizer_without_bias_correction
 

@@ -17,11 +17,14 @@ def declared_start(config: Config, severity: float | None) -> str | None:
 def _init_scale(init_weights, recipe, severity):
     import torch
 
+    from minigpt.model.roles import RULES, roles_of
+
     def scaled_init(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.ndim >= 2:
+            for name, parameter in model.named_parameters():
+                if RULES[roles[name]].std:
                     parameter.mul_(severity)
 
     return scaled_init
