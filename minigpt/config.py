@@ -59,7 +59,7 @@ class DataConfig:
 class OptimizerConfig:
     """AdamW (Loshchilov & Hutter, 2019)."""
 
-    weight_decay: float = 0.1  # on tensors with two or more dimensions only
+    weight_decay: float = 0.1  # on the parameters whose role decays: matrices and embeddings
     beta1: float = 0.9
     beta2: float = 0.99  # 0.999 remembers longer than these short runs last
     eps: float = 1e-8
@@ -80,6 +80,14 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardsConfig:
+    """How far a guard can roll back; without guards nothing is kept."""
+
+    snapshot_every: int = 10  # steps between two copies of the run in memory
+    snapshots: int = 4  # the newest ones, which a guard can go back to
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
     """Length of the run and what it leaves on disk."""
 
@@ -87,9 +95,9 @@ class TrainerConfig:
     clip_norm: float = 1.0  # the global gradient norm is cut down to this
     freeze: str = ""  # parameter prefixes that do not learn: "wte,h.0"
     init_from: str | None = None  # a run directory whose weights this run starts from (fine-tuning)
-    eval_every: int = 100  # steps between two looks at the validation loss; 0 looks at the end only
+    eval_every: int = 100  # steps between two evaluations; 0 evaluates at the end only
     eval_batches: int = 8
-    patience: int = 0  # stop after this many looks without a better one; 0 never stops early
+    patience: int = 0  # stop after this many evaluations without a better one; 0 never stops early
     checkpoint_every: int = 500  # steps between checkpoints; 0 writes only the last
     keep_checkpoints: int = 3  # the newest ones; 0 keeps all
     stop_on_non_finite: bool = True  # end the run at a loss or gradient that is not a number
@@ -102,7 +110,7 @@ class TrainerConfig:
 
 AT_LEAST_ONE = (
     *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
-    *("batch_size", "accumulation", "steps", "eval_batches"),
+    *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
 )
 NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
@@ -111,7 +119,7 @@ NOT_NEGATIVE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerConfig):
+class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsConfig, TrainerConfig):
     """Everything that decides what a run computes.
 
     Raises:
@@ -183,7 +191,7 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainerCo
             raise ConfigError(f"config.{key}", **values)
 
     def replace(self, **changes: Any) -> Config:
-        """Return a copy with some settings changed, validated anew."""
+        """Return a copy with some settings changed, validated again."""
         return type(self).from_dict(self.to_dict() | changes)
 
     def to_dict(self) -> dict[str, Any]:

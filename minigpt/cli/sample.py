@@ -24,6 +24,7 @@ def run(arguments: Arguments) -> int:
     """Print samples and, for the course's corpus, how much of it the model conjugates rightly."""
     if arguments.count < 1:
         raise UsageError("config.at-least-one", name="count", given=arguments.count)
+    import minigpt.faults  # noqa: F401  a run with a fault is rebuilt with it
     from minigpt.training.sampling import Sampler
 
     sampler = Sampler.load(arguments.run_dir)
