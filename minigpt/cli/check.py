@@ -13,10 +13,9 @@ import json
 import os
 from functools import partial
 
-from jsonargparse import Namespace
 from rich.console import Console
 
-from minigpt.cli.parser import Parser
+from minigpt.cli.parser import Arguments, Parser
 from minigpt.diagnosis import Verdict, Walk, check, walk
 from minigpt.diagnosis.comparison import compare, comparison_as_data, show_comparison
 from minigpt.diagnosis.report import as_data, show
@@ -41,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help=message("check.all-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the verdict, or two walks side by side, and return the exit code."""
     found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix, the others are told
     if arguments.before is not None:
@@ -59,7 +58,7 @@ def run(arguments: Namespace) -> int:
     return EXIT_CODES[found.verdict]
 
 
-def _walk(path: str, arguments: Namespace) -> Walk:
+def _walk(path: str, arguments: Arguments) -> Walk:
     given = [option for option in FOREIGN if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):

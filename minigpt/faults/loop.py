@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minigpt.faults.fault import Fault
 
 SPIKE_EVERY = 25  # steps
@@ -51,28 +49,12 @@ def _lost_optimizer_state(step, recipe, severity):
     return step_of_a_rebuilt_optimizer
 
 
-class _UncorrectedAdamW(torch.optim.AdamW):
-    """AdamW that divides by 1 − β^t as if t were already large."""
-
-    OFFSET = 10_000
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None and not self.state[parameter]:
-                    self.state[parameter] = {
-                        "step": torch.tensor(float(self.OFFSET), device=parameter.device),
-                        "exp_avg": torch.zeros_like(parameter),
-                        "exp_avg_sq": torch.zeros_like(parameter),
-                    }
-        return super().step(closure)
-
-
 def _no_bias_correction(build_optimizer, recipe, severity):
+    from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
+
     def optimizer_without_bias_correction(model, config):
         optimizer = build_optimizer(model, config)
-        return _UncorrectedAdamW(optimizer.param_groups, fused=True)
+        return UncorrectedAdamW(optimizer.param_groups)
 
     return optimizer_without_bias_correction
 
@@ -94,17 +76,29 @@ def _accumulation_token_weighting(accumulate, recipe, severity):
     return each_micro_batch_alike
 
 
-def _gradient_spikes(clip, recipe, severity):
-    def clip_after_a_damaged_batch(model, optimizer, precision, max_norm):
-        """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+class _ClipAfterADamagedBatch:
+    """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+
+    def __init__(self, clip, severity):
+        self._clip, self._severity = clip, severity
+
+    def __call__(self, model, optimizer, precision, max_norm):
         taken = max((float(state.get("step", 0)) for state in optimizer.state.values()), default=0.0)
         if taken % SPIKE_EVERY == SPIKE_EVERY - 1:
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(severity)
-        return clip(model, optimizer, precision, max_norm)
+                    parameter.grad.mul_(self._severity)
+        return self._clip(model, optimizer, precision, max_norm)
 
-    return clip_after_a_damaged_batch
+    def __getattr__(self, name):
+        """Offer the state of the clipper, where it keeps one."""
+        if name not in ("state_dict", "load_state_dict"):
+            raise AttributeError(name)
+        return getattr(self._clip, name)
+
+
+def _gradient_spikes(clip, recipe, severity):
+    return _ClipAfterADamagedBatch(clip, severity)
 
 
 def _one_micro_batch(config, severity):
