@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from small_runs import MINIMAL
 
 from minigpt.config import Config
+from minigpt.dashboard.page import _texts
+from minigpt.dashboard.panels import Drawing, gradients
 from minigpt.diagnosis import CONFIGURATION, DYNAMICS, TREES, Evidence, JudgeError, Tree, Verdict, check, walk
 from minigpt.diagnosis.report import as_data
+from minigpt.messages import LANGUAGES
+from minigpt.runs import thresholds
 from minigpt.runs.evidence import evidence_of
 from minigpt.runs.jsonl import Columns, RunError
 from minigpt.runs.run import Run
@@ -203,3 +207,16 @@ def test_evidence_of_the_right_types_breaks_no_judge_and_can_be_said(
 def test_every_kind_of_probe_has_a_strategy():
     for kind in PROBES.values():
         probes(kind)
+
+
+def test_panels_telemetry_and_questions_read_the_same_thresholds():
+    usual, spikes, first = (CONFIGURATION.question(id).thresholds for id in ("3.1", "3.2", "1.2"))
+    bands = {band["label"]["t"]: (band["from"], band["to"]) for band in gradients(Drawing([]))["bands"]}
+    assert bands["healthy"] == (usual["low"], usual["high"])
+    assert bands["high"] == (usual["high"], first["high"]) and bands["critical"] == (first["high"], None)
+    assert spikes["spike"] == first["fail_high"] == thresholds.SPIKE_NORM
+    detectors = Telemetry().loss_spikes, Telemetry().gradient_spikes
+    assert [detector.factor for detector in detectors] == [thresholds.LOSS_SPIKE, thresholds.GRADIENT_SPIKE]
+    for code in LANGUAGES:
+        caption = _texts(code)["about-gradients"]
+        assert f"{usual['low']:g}" in caption and f"{usual['high']:g}" in caption
