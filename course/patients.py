@@ -41,7 +41,7 @@ CONFIG = Config(
     lr_max=3e-3, lr_min=3e-4, eval_every=30, eval_batches=1, checkpoint_every=0, keep_checkpoints=1,
     device="cpu",
 )  # fmt: skip
-PARTS = tuple(part.name for part in fields(Recipe) if part.name not in ("config", "faults"))
+PARTS = tuple(part.name for part in fields(Recipe) if part.name not in ("config", "faults", "guards"))
 SETTINGS = ("clip_norm", "lr_max", "lr_min", "weight_decay", "beta1", "beta2", "warmup_steps")
 
 # Faults that the tree finds in so short a run, and at what severity.

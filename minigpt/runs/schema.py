@@ -122,6 +122,7 @@ class Start(Probe):
     stream_exponents: Mapping[str, float] | None = None  # by place: d log(what is read) ÷ d log(stream)
     shared_lines: float | None = None  # share of the validation lines that stand in training too
     shared_ngrams: float | None = None  # share of its pieces of 50 characters that do
+    places: Mapping[str, str] | None = None  # "file:line" of what a monitor saw: "step", "model"
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
