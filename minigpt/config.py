@@ -38,8 +38,12 @@ class ModelConfig:
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
     positions: Literal["learned", "rotary"] = "learned"
-    mixer: Literal["attention"] = "attention"  # how the tokens of a block read one another
-    activation: Literal["gelu", "gelu_tanh", "swiglu"] = "gelu"  # gelu_tanh is GPT-2's approximation
+    mixer: Literal["attention", "state_space"] = "attention"  # how the tokens of a block read one another
+    state_space_expand: int = 2  # channels of a state space ÷ n_embd
+    state_space_size: int = 16  # leaky sums in each of its channels
+    state_space_conv: int = 4  # tokens that its convolution sees
+    # gelu_tanh is GPT-2's approximation
+    activation: Literal["gelu", "gelu_tanh", "swiglu", "spiking", "liquid"] = "gelu"
     qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
     tied_head: bool = True  # the head shares its matrix with the token embedding
     init_std: float = 0.02  # GPT-2's; residual projections get init_std / sqrt(2 · n_layer)
@@ -102,6 +106,7 @@ class TrainerConfig:
 
 AT_LEAST_ONE = (
     *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
+    *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches"),
 )
 NOT_NEGATIVE = (
