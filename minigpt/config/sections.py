@@ -70,7 +70,17 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GuardsConfig:
-    """How far a guard can roll back; without guards nothing is kept."""
+    """What may change a run while it goes: nothing, unless a guard is switched on."""
+
+    guard_finite: bool = False  # drop a step whose loss or gradient is not finite
+    guard_spikes: bool = False  # drop a batch whose loss or gradient norm spikes; roll back if many do
+    guard_rate: bool = False  # hold a learning rate that jumps
+    spike_z: float = 6.0  # robust standard deviations above the median that are a spike
+    spike_window: int = 128  # ordinary steps that the median is of
+    rollbacks: int = 3  # the most that the spike guard may ask for
+    rate_jump: float = 3.0  # × the rate of the step before that is a jump
+    # how the limit of the gradient norm is found; `minigpt.training.guards.clipping` says what each does
+    clipper: Literal["fixed", "percentile", "zscore", "per_tensor", "spike"] = "fixed"
 
     snapshot_every: int = 10  # steps between two copies of the run in memory
     snapshots: int = 4  # the newest ones, which a guard can go back to
