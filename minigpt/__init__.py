@@ -37,12 +37,16 @@ _HOME = {
     "Monitor": "minigpt.monitor",
 }
 
+_FAULTS_TOO = ("Recipe", "train", "resume")  # a recipe finds faults by id once their catalogue is loaded
+
 __all__ = ["Config", "Monitor", "Recipe", "check", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'minigpt' has no attribute {name!r}")
+    if name in _FAULTS_TOO:
+        import_module("minigpt.faults")
     return getattr(import_module(_HOME[name]), name)
 
 

@@ -5,10 +5,8 @@ import os
 import hypothesis
 import pytest
 
-from minigpt.config import Config
+from minigpt import Config, Recipe, train
 from minigpt.messages import use_language
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import train
 
 # The threads that a user has, shared among the test processes of `pytest -n`: two processes that each take
 # every core would wait for each other. What a test starts as a process of its own keeps a user's settings.
