@@ -42,6 +42,7 @@ class StepRecord(TypedDict):
     step: int  # optimizer step, from 0
     attempt: NotRequired[int]  # how often a guard had undone something before; absent: 0
     data_step: NotRequired[int]  # number of the batch, where a guard has left out some
+    lr_scale: NotRequired[float]  # × the schedule, where a guard has scaled the rate
     dropped: NotRequired[bool]  # a guard undid the step before its update
     loss: NotRequired[float]  # nats per token
     val_loss: NotRequired[float]  # nats per token

@@ -328,6 +328,7 @@ def test_memory_goes_back_and_comes_through_a_kill_like_everything_else(tmp_path
         ((decide_at(9, Decision(drop=True)),), "already done"),
         ((decide_at(9, Decision(drop=True, roll_back_to=5), moments=("gradients",)),), "one of the two"),
         ((decide_at(9, Decision(scale_rate=math.nan)),), "nan"),
+        ((decide_at(9, Decision(skip=(12,))),), "skip batches"),
         ((decide_at(9, Decision(roll_back_to=11)),), "step 11"),
         ((decide_at(39, Decision(roll_back_to=3)),), "oldest snapshot is of step 20"),
     ],
