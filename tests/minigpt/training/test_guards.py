@@ -367,6 +367,8 @@ def test_readers_take_the_last_attempt_whatever_the_order_of_the_lines():
     for order in (lines, lines[::-1]):
         kept = last_attempts(order)
         assert sorted((record["step"], record.get("attempt", 0)) for record in kept) == wanted
+    odd = [{"note": 1}, {"step": None, "attempt": "x"}, {"step": 0}, {"step": 0, "attempt": 1}]
+    assert last_attempts(odd) == [odd[0], odd[1], odd[3]]
 
 
 def test_an_events_file_torn_at_its_end_is_read(whole, tmp_path):
