@@ -225,7 +225,8 @@ class Event(Probe):
     batches: list[int] | None = None  # data steps that the step trained on
     to: int | None = None  # the step that it went back to, at most
     skip: list[int] | None = None  # data steps that are left out from now on
-    scale_rate: float | None = None
+    scale_rate: float | None = None  # × the rate from now on
+    scale_step: float | None = None  # × the rate of this step alone
 
 
 def unknown_fields(record: Mapping[str, Any]) -> list[str]:

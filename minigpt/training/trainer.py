@@ -80,7 +80,7 @@ class Trainer:
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
         # copies, so that what they remember is this run's alone
-        self.clip, self.guards = copy.deepcopy(recipe.clip), copy.deepcopy(recipe.guards)
+        self.clip, self.guards = copy.deepcopy(recipe.clipper), copy.deepcopy(recipe.all_guards)
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
@@ -253,7 +253,8 @@ class Trainer:
             "clipped": norm > config.clip_norm,
             "tokens": config.accumulation * config.batch_size * config.context,
         } | self._after_a_decision()
-        decision = self.enforcer.decide("gradients", record)
+        rate = recipe.lr_at(step, config)
+        decision = self.enforcer.decide("gradients", record | {"rate": rate * self.state.lr_scale})
         if decision.undoes:
             drop(self.optimizer, self.precision)
             self.enforcer.forget_step()
@@ -266,7 +267,7 @@ class Trainer:
             raise NotFiniteError("train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.run_dir)
         if scaler.is_enabled():
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
-        recipe.step(self.optimizer, self.precision, recipe.lr_at(step, config) * self.state.lr_scale)
+        recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision

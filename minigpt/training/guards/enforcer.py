@@ -92,6 +92,7 @@ class Enforcer:
             skip = (record.get("data_step", record["step"]), *skip)
         else:
             self.snapshots.back_to(decision.roll_back_to).restore(self.model, self.optimizer, self.state)
+            self.state.rollbacks += 1
         self.state.try_again(skip)
         if self.state.tries > MOST_TRIES:
             raise GuardError("guards.stuck", step=self.state.furthest, tries=MOST_TRIES)
@@ -111,6 +112,7 @@ def event(name: str, decision: Decision, record: dict[str, Any], attempt: int) -
         found["to"] = decision.roll_back_to
     if decision.undoes:
         found["skip"] = list(decision.skip)
-    if decision.scale_rate != 1.0:
-        found["scale_rate"] = decision.scale_rate
+    for scale in ("scale_rate", "scale_step"):
+        if getattr(decision, scale) != 1.0:
+            found[scale] = getattr(decision, scale)
     return found
