@@ -11,6 +11,7 @@ never imports it.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from minigpt.monitor import Monitor
     from minigpt.training.recipe import Recipe
     from minigpt.training.trainer import resume, train
+
+# GNU OpenMP lets threads that wait for each other spin for about a millisecond, which on a busy machine keeps
+# the one that they wait for from its core: two threads then took 100 times as long as one. It reads its own,
+# shorter, limit for such a machine from here, provided that torch was not imported before; yours comes first.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOME = {
     "Config": "minigpt.config",

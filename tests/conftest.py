@@ -4,7 +4,6 @@ import os
 
 import hypothesis
 import pytest
-import torch
 
 from minigpt import Config, Recipe, train
 from minigpt.messages import use_language
@@ -12,7 +11,14 @@ from minigpt.messages import use_language
 # The threads that a user has, shared among the test processes of `pytest -n`: two processes that each take
 # every core would wait for each other. What a test starts as a process of its own keeps a user's settings.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+
+
+def pytest_configure(config):
+    import torch  # after minigpt, which says to it how to wait
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+
+
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no-clock")
 

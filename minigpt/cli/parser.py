@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
+from minigpt.config import flat
 from minigpt.messages import LANGUAGES, MiniGPTError, message, nearest
 
 
@@ -156,6 +157,7 @@ class Parser(argparse.ArgumentParser):
             raise UsageError("config.not-yaml", detail=" ".join(str(error).split())[:200]) from None
         if not isinstance(found, Mapping):
             raise UsageError("config.not-yaml", detail=type(found).__name__)
+        found = flat(found)
         for name in found:
             if name not in self._kinds:
                 raise UsageError("config.unknown-key", name=name, hint=nearest(str(name), self._kinds))

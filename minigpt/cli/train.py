@@ -17,9 +17,9 @@ import yaml
 
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
+from minigpt.config.presets import load_preset
 from minigpt.faults import find_fault, refuse_idle
 from minigpt.messages import message, nearest
-from minigpt.presets import load_preset
 
 if TYPE_CHECKING:  # what needs torch is imported when a run starts, so that --help and errors come at once
     from minigpt.runs.run import Run

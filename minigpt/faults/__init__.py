@@ -28,7 +28,7 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
     """Return the fault that `name` ("id" or "id:severity") asks for, with the severity to apply it at.
 
     Raises:
-        FaultError: no fault has that id, or the severity is no number or cannot be set.
+        FaultError: no fault has that id, the severity is not a number, or it cannot be set.
     """
     id, _, suffix = name.partition(":")
     if id not in FAULTS:

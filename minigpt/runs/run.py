@@ -6,7 +6,7 @@
                       probes.jsonl    what the active probes saw
                       tokenizer.json  checkpoints/
 
-The logs are append-only, flushed at every step, readable while the run goes on and after a kill: a torn last
+The logs are append-only, flushed at every step, readable during the run and after a kill: a torn last
 line is dropped.
 """
 
@@ -45,7 +45,7 @@ class Run:
                 (self.path / "manifest.json").read_text(encoding="utf-8")
             )
             settings = self.manifest["config"]
-            # a loop that is not ours was watched: it has no config
+            # an external loop was monitored: it has no config
             self.config = None if settings is None else Config.from_dict(settings)
         except (ValueError, KeyError, TypeError, OSError, ConfigError) as error:
             raise RunError("run.bad-manifest", path=self.path / "manifest.json", detail=error) from error

@@ -44,7 +44,7 @@ LOGS = ("metrics.jsonl", "probes.jsonl", "events.jsonl")
 
 
 class RunWriter:
-    """Writes a run directory while the run goes on."""
+    """Writes a run directory during the run."""
 
     def __init__(self, path: str | Path, resume: bool = False):
         """Make the folder, or reopen it to resume.
@@ -64,7 +64,7 @@ class RunWriter:
         self._lock = self._locked() if fcntl else None
 
     def _locked(self) -> int:
-        """Return a handle that holds the folder's lock; the system lets go of it when the process ends."""
+        """Return a handle that holds the folder's lock; the system releases it when the process ends."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +72,7 @@ class RunWriter:
             os.close(handle)
             raise RunError("run.in-use", path=self.path) from error
         except OSError:
-            pass  # a file system without locks: the run goes on unguarded
+            pass  # a file system without locks: the run continues without one
         return handle
 
     @contextmanager
@@ -139,7 +139,7 @@ class RunWriter:
                     os.truncate(self.path / name, length)
 
     def close(self) -> None:
-        """Close the logs and let go of the folder."""
+        """Close the logs and release the folder."""
         for log in self._logs.values():
             log.close()
         self._logs.clear()
@@ -176,7 +176,7 @@ def _kept(log: Path, step: int, most: int | None) -> tuple[int, int]:
 
 
 def describe_run(config: Config | None, **more: Any) -> dict[str, Any]:
-    """Return the manifest of a run that starts now; without a config for a loop that is not ours."""
+    """Return the manifest of a run that starts now; without a config for an external loop."""
     return {
         "format": 1,
         "started": now(),

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
 
-from minigpt.config import Config
+from minigpt.config import Config, ConfigError, GuardsConfig
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
 from minigpt.model.gpt import build_model, init_weights
@@ -69,6 +69,18 @@ class Recipe:
         patched = found.patch(getattr(self, found.part), self, severity)
         label = found.id if severity in (None, found.severity) else f"{found.id}:{severity:g}"
         return dataclasses.replace(self, **{found.part: patched}, faults=(*self.faults, label))
+
+    def refuse_idle(self) -> None:
+        """Refuse settings that were changed and have no effect in a run by this recipe.
+
+        Raises:
+            ConfigError: names the first one.
+        """
+        self.config.refuse_idle()
+        for setting in fields(GuardsConfig):
+            value = getattr(self.config, setting.name)
+            if value != setting.default and not self.guards:
+                raise ConfigError("config.idle-without-guards", name=setting.name, given=value)
 
     @property
     def own_parts(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Everything that changes while a run goes on, beside the weights and the optimizer's moments.
+"""Everything that changes during a run, beside the weights and the optimizer's moments.
 
     state.step         optimizer steps done: the clock of the schedule
     state.data_step    the batch that comes next: the clock of the data

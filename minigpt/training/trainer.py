@@ -72,6 +72,8 @@ class Trainer:
             MiniGPTError: the device, the data, the run directory or the checkpoint cannot be used.
         """
         self.recipe, self.config, self.resumed = recipe, recipe.config, resume
+        if not resume:
+            recipe.refuse_idle()
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))

@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from minigpt.runs.thresholds import GRADIENT_SPIKE, LOSS_SPIKE
+from minigpt.runs.thresholds import SPIKE_ENOUGH as ENOUGH
+from minigpt.runs.thresholds import SPIKE_RECOVERED as RECOVERED
+from minigpt.runs.thresholds import SPIKE_STEPS as WINDOW
 from minigpt.training.audits import Audits, baselines
 
 EARLY = (10, 20, 50)  # steps done at which the default audits look, too: much happens at the beginning
-WINDOW = 100  # steps that a running figure looks back on
-ENOUGH = 20  # steps before a running mean means something
-LOSS_SPIKE = 5.0  # × the running mean
-GRADIENT_SPIKE = 3.0  # × the running mean
-RECOVERED = 1.5  # × the running mean before the spike
 HORIZON = 20  # × the steps done: further ahead a fitted curve is a guess
 BY_THE_CLOCK = ("seconds", "tokens_per_second", "eta_seconds", "target_seconds")  # differ from run to run
 
@@ -39,8 +38,8 @@ BY_THE_CLOCK = ("seconds", "tokens_per_second", "eta_seconds", "target_seconds")
 class SpikeDetector:
     """Tells when a value leaves its running mean far behind, and when it is back.
 
-    A spike does not count towards the mean. One that lasts longer than the window is no spike but a new
-    level, and the mean starts anew.
+    A spike does not count towards the mean. One that lasts longer than the window is not a spike
+    but a new level, and the mean starts again.
     """
 
     def __init__(self, factor: float, window: int = WINDOW):
