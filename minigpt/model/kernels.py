@@ -32,7 +32,7 @@ OPERATOR = "_linear_pointwise"  # oneDNN's product as PyTorch offers it
 ROUNDS = 7  # of each product by each library, in turns; the fastest counts
 ENOUGH_SECONDS = 0.01  # no further round for one product after that
 LARGEST_PRODUCT = 2e8  # operations; a larger one is timed on fewer rows
-GAIN = 0.95  # oneDNN is taken if it needs less than this share of MKL's time
+GAIN = 0.9  # oneDNN is taken if it needs less than this share of MKL's time
 
 
 # Processor time of this thread, where the system counts it finely: other programs do not add to it.
