@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
 from minigpt.model.block import Block
-from minigpt.model.kernels import Linear
 from minigpt.model.norms import make_norm
 from minigpt.model.positions import rotations
 from minigpt.model.roles import RULES, roles_of
@@ -79,12 +78,8 @@ class GPT(nn.Module):
 
 
 def build_model(config: ModelConfig) -> GPT:
-    """Return an uninitialised GPT, its linear layers computed by the fastest library here (`kernels`)."""
-    model = GPT(config)
-    for layer in model.modules():
-        if type(layer) is nn.Linear:
-            layer.__class__ = Linear  # the same parameters under the same names
-    return model
+    """Return an uninitialised GPT."""
+    return GPT(config)
 
 
 def init_weights(model: nn.Module, config: ModelConfig) -> None:

@@ -26,6 +26,7 @@ from minigpt.config import Config
 from minigpt.data.batches import Batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
+from minigpt.model.kernels import Kernels, use_kernels
 from minigpt.model.state import load_memory, memory_of
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
@@ -38,6 +39,7 @@ from minigpt.training.fit import refuse_misfit
 from minigpt.training.guards.enforcer import Enforcer
 from minigpt.training.guards.guard import Decision
 from minigpt.training.interrupt import Interrupt, Interrupted
+from minigpt.training.kernel_cache import kernels_for
 from minigpt.training.optim import freeze
 from minigpt.training.precision import compiled
 from minigpt.training.probes import start_probes
@@ -84,6 +86,8 @@ class Trainer:
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
+        self.kernels = self._choose_kernels()
+        use_kernels(self.model, self.kernels)
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
         self.optimizer = recipe.build_optimizer(self.model, self.config)
         self.state = TrainerState(parts=self._stateful_parts())
@@ -133,6 +137,13 @@ class Trainer:
             raise MiniGPTError("train.nothing-to-train", freeze=self.config.freeze)
         return model.to(self.world.device)
 
+    def _choose_kernels(self) -> Kernels:
+        """Return the kernels of the model: a resumed run's own, else the same on every process."""
+        recorded = Run(self.run_dir).manifest.get("kernels") if self.resumed else None
+        return self.world.share(
+            self.world.on_main(lambda: kernels_for(self.config, self.model, self.world.device_type, recorded))
+        )
+
     def _resume(self) -> None:
         run = Run(self.run_dir)
         refuse_changes(run.config, self.config)
@@ -161,6 +172,7 @@ class Trainer:
             device=self.world.device,
             processes=self.world.size,
             starts_from=self.config.init_from,
+            kernels=self.kernels._asdict(),
         )
         if resume:
             again = {name: description[name] for name in CHANGED_BY_A_RESUME}
