@@ -31,6 +31,7 @@ from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.distributed import join_world
 from minigpt.training.guards import CONTINUE, Decision, GuardError, ask, together
@@ -43,7 +44,7 @@ from minigpt.training.recipe import Recipe, recipe_of
 from minigpt.training.rehearsal import rehearse
 from minigpt.training.snapshots import Snapshots
 from minigpt.training.state import Stateful, TrainerState, is_stateful
-from minigpt.training.step import drop
+from minigpt.training.step import drop, gradient_shares
 
 MOST_TRIES = 100  # attempts without getting further: guards that stop a run this often will not save it
 CHANGED_BY_A_RESUME = ("started", "versions", "git_sha", "hardware", "device", "processes", "argv")
@@ -76,6 +77,7 @@ class Trainer:
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
         watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
         # copies, so that what they remember is this run's alone
@@ -304,6 +306,8 @@ class Trainer:
                 "done": decision.done,
                 "batches": [record.get("data_step", record["step"])],
             }
+            if moment == "gradients":
+                event["modules"] = gradient_shares(self.model)
             if decision.roll_back_to is not None:
                 event |= {"to": decision.roll_back_to, "skip": list(decision.skip)}
             for scale in ("scale_rate", "scale_step"):
