@@ -93,7 +93,7 @@ def page(incidents: Sequence[Mapping[str, Any]]) -> str:
         lines += [
             f"## {message('post_mortem.heading', number=number, guard=found['guard'], step=found['onset'])}",
             "",
-            message("post_mortem.what", done="; ".join(found["done"]), times=found["decisions"]),
+            message("post_mortem.what", done=_done(found["done"]), times=found["decisions"]),
             "",
             "| | " + " | ".join(message(f"post_mortem.{name}") for name in ("usual", "peak")) + " |",
             "|---|---|---|",
@@ -107,6 +107,12 @@ def page(incidents: Sequence[Mapping[str, Any]]) -> str:
             lines.append(message("post_mortem.batch", batch=batch))
             lines += [f"> {row.splitlines()[0] if row.splitlines() else ''} …" for row in rows] + [""]
     return "\n".join(lines)
+
+
+def _done(decisions: Sequence[str]) -> str:
+    """Return what was done in the language in force; a decision may be several at once, with commas."""
+    kinds = dict.fromkeys(kind for decision in decisions for kind in decision.split(", "))
+    return "; ".join(message(f"post_mortem.done-{kind.replace(' ', '-')}") for kind in kinds)
 
 
 def _row(name: str, figures: Mapping[str, float | None]) -> str:

@@ -145,7 +145,7 @@ def test_damaged_weights_are_rolled_back(tmp_path, undisturbed):
 def test_what_was_usual_needs_enough_values_and_is_one_sided():
     usual = Usual(window=8, enough=4)
     assert usual.distance(1e9) is None
-    for value in (2.0, 2.1, 1.9, 2.0):
+    for value in (2.0, 2.0, 2.1, 1.9, 2.0):
         usual.add(value)
     assert usual.distance(0.0) < 0 < 6 < usual.distance(4.0)
     again = Usual(window=8, enough=4)
