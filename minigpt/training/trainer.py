@@ -32,6 +32,7 @@ from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.distributed import join_world
 from minigpt.training.evaluation import validation_loss
@@ -79,6 +80,7 @@ class Trainer:
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
         watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
         # copies, so that what they remember is this run's alone

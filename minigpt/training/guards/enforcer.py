@@ -14,6 +14,7 @@ from minigpt.training.distributed import World
 from minigpt.training.guards.guard import CONTINUE, Decision, Guard, GuardError, Moment, ask, together
 from minigpt.training.snapshots import Snapshots
 from minigpt.training.state import Stateful, TrainerState
+from minigpt.training.step import gradient_shares
 
 MOST_TRIES = 100  # attempts without getting further: guards that stop a run this often will not save it
 
@@ -72,7 +73,10 @@ class Enforcer:
             oldest = min(self.snapshots.steps(), default=self.state.step)
             raise GuardError("guards.no-snapshot", to=target, oldest=oldest)
         for name, decision in decisions.items():
-            self.write(event(name, decision, record, self.state.attempt))
+            found = event(name, decision, record, self.state.attempt)
+            if moment == "gradients":
+                found["modules"] = gradient_shares(self.model)
+            self.write(found)
         return decisions
 
     def forget_step(self) -> None:
