@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -21,13 +22,16 @@ from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.gradients import Gradients, Leftovers
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
+from minigpt.monitor.observers import Observers
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
+from minigpt.monitor.ranks import OtherRank
 from minigpt.monitor.records import Records
 from minigpt.runs.writer import RunWriter, describe_run
 
 LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
+RESUMES = re.compile(r"same run|resum|continu|^(step|epoch|iteration|checkpoint)[ -]?\d", re.IGNORECASE)
 EVERY = 100  # steps after which the optimizer's count is looked at again
 
 
@@ -99,14 +103,24 @@ class Monitor:
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._off = distributed and torch.distributed.get_rank() > 0
+        self._other_rank: OtherRank | None = None
         self._handles: list = []
 
     def __enter__(self) -> Monitor:
         if self._off:
+            self._guarded(self._watch_from_another_rank)
             return self
         self.writer = RunWriter(self.run_dir)
         self._records = Records(self.writer, self._first_step, self._sign)
-        self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient, self._give_up)
+        self._observers = Observers(self.model, self._optimizers, self.vocab_size, self._give_up)
+        self._hooks = ModelHooks(
+            self.model,
+            self.vocab_size,
+            self._on_gradient,
+            self._give_up,
+            self._observers.note_forward,
+            self._observers.ownership.note,
+        )
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._gradients = Gradients(self.model.parameters(), self._after_backward, self._give_up)
         self._gradients.watch_each()
@@ -115,6 +129,7 @@ class Monitor:
             self._hooks,
             self._gradients,
             self._leftovers,
+            self._observers.ownership,
             register_optimizer_step_pre_hook(Hook(self._before_step, self._give_up)),
             register_optimizer_step_post_hook(Hook(self._after_step, self._give_up)),
         ]
@@ -128,7 +143,14 @@ class Monitor:
         self.writer.manifest(describe_run(None, asked=asked, parameters=count, starts_from=self._starts_from))
         return self
 
+    def _watch_from_another_rank(self) -> None:
+        rank = torch.distributed.get_rank()
+        self._other_rank = OtherRank(self.model, self._optimizers.main, self.run_dir, rank)
+
     def __exit__(self, *_error: object) -> None:
+        if self._other_rank:
+            self._guarded(self._other_rank.write)
+            self._other_rank.remove()
         if not self._off:
             self._guarded(self._write_all)
         if not self._off:
@@ -137,6 +159,8 @@ class Monitor:
     def _write_all(self) -> None:
         self._records.finish()
         self._records.write()
+        if self.steps > 1 and not self._off:
+            self._observers.ask_again(self.steps - 1, self._hooks, self._first_step)
         self._write_rehearsal()
 
     def _stop(self) -> None:
@@ -182,6 +206,8 @@ class Monitor:
         loss = self._hooks.loss if loss is None else loss
         if loss is not None:
             self._records.note_loss(loss)
+        if "val_loss" in more:
+            self._observers.modes.note_evaluation()
         if self._records.waiting:
             self._records.note(more)
         else:
@@ -195,6 +221,8 @@ class Monitor:
     def _note_figures(self, figures: dict[str, float]) -> None:
         self._records.finish()
         self._records.write()
+        if "val_loss" in figures:
+            self._observers.modes.note_evaluation()
         self.writer.metric({"step": self.steps - 1} | figures)
 
     def check(self, whole: bool = False) -> Walk:
@@ -232,6 +260,7 @@ class Monitor:
             self._new_tokens += ids.numel()
             self._turn = turn
         self._logits_seen = True
+        self._observers.note_gradient(ids, gradient, self.steps, self._sign)
         if self.steps == 0:
             scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
             self._first_step.read(ids, logits, gradient, source, scale)
@@ -249,6 +278,7 @@ class Monitor:
             if afresh:
                 self._micros = self._tokens = self._positions = 0
             self._micros += self._logits_seen
+            self._observers.note_backward(afresh)
             self._tokens += self._new_tokens
             self._positions += self._new_positions
         else:
@@ -282,6 +312,9 @@ class Monitor:
             self._twin.before(optimizer)
         if self.steps < STEPS:
             self._gradients.note_step(self._norm)
+        look = self.steps < 3 and self.scaler is None
+        norms = (self._norm, self._gradients.norm()) if look else (None, None)
+        self._observers.before_step(self.steps, self.scaler, norms)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:
@@ -294,6 +327,7 @@ class Monitor:
         if skipped(optimizer):
             if main:
                 self._reset_step()
+                self._observers.skip_step()
             return
         self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
         self._optimizers.note_after(optimizer, steps <= STEPS, steps <= STEPS or steps % EVERY == 0)
@@ -319,8 +353,11 @@ class Monitor:
         if self._tokens:
             record["tokens"] = self._tokens
         self._last = now
+        self._observers.after_step(self.steps, self._hooks, self._first_step)
         if self.steps == 0:
             self._end_first_step()
+        if self.steps == STEPS:
+            self._gradients.closely = False
         if self.steps < LOOKED_AT:
             self._leftovers.end_step()
         elif self.steps == LOOKED_AT:
@@ -335,7 +372,6 @@ class Monitor:
         first = self._first_step
         self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
         self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
-        self._gradients.closely = False
         if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass
             self._one_each = self._positions == self._tokens  # as in a language model that scores every token
@@ -345,15 +381,23 @@ class Monitor:
 
     def _write_rehearsal(self) -> None:
         """Write what was learnt of the loop's parts, unless nothing is new."""
+        observed = self._observers.evidence(self.steps, self.run_dir)
         if self.steps == 0:
+            if self._observers.passes.total:  # nothing has stepped yet, which is a finding by itself
+                self.writer.probe({"step": 0, "kind": "rehearsal"} | observed)
             return
+        frozen = self._optimizers.frozen(self.steps >= STEPS, self._gradients.emptied)
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
-            "frozen": self._optimizers.frozen(self.steps >= STEPS, self._gradients.emptied),
+            "decay_split": self._optimizers.splits_decay,
+            "frozen": frozen,
+            "idle": self._observers.ownership.idle(frozen),
+            "resumes": bool(RESUMES.search(self._starts_from or "")),
+            "resumed_moments": self._optimizers.began_with_moments,
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
-        }
+        } | observed
         if (carried := self._leftovers.largest()) is not None:
             record["carried_gradient"] = carried
         if (counted := self._optimizers.counted) is not None:

@@ -1,0 +1,12 @@
+"""What a monitor observed of a loop, by name; None where nothing was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigpt.runs.evidence import Evidence
+
+
+def observed(evidence: Evidence, name: str) -> Any:
+    """Return what was observed under a name, None where nothing was."""
+    return evidence.rehearsal.get(name)

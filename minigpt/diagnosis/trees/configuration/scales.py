@@ -1,0 +1,32 @@
+"""Section 5, scales: tables that are added together are drawn alike, so none drowns the other."""
+
+from __future__ import annotations
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+POSITIONS = ("pos", "wpe", "place")  # in the name of a table of positions
+
+
+def _tables_alike(question: Question, evidence: Evidence) -> Finding:
+    tables = (observed(evidence, "scales") or {}).get("tables")
+    if not tables or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    tokens = {n: size for n, size in tables.items() if not any(part in n.lower() for part in POSITIONS)}
+    if not tokens or len(tokens) == len(tables):
+        return question.not_measured()
+    name = max(tables.keys() - tokens.keys(), key=lambda name: tables[name])
+    smallest = min(tokens.values())
+    if smallest <= 0:
+        return question.not_measured()
+    values = {"name": name, "ratio": tables[name] / smallest}
+    if values["ratio"] > question.thresholds["fail"]:
+        return question.failed("init-scale", **values)
+    high = values["ratio"] > question.thresholds["high"]
+    return question.warned(**values) if high else question.passed(**values)
+
+
+SCALE_QUESTIONS = (
+    Question("5.4", {"high": 5.0, "fail": 20.0}, ("init-scale",), _tables_alike),  # positions ÷ tokens
+)
