@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from minigpt.diagnosis import Walk, check
-from minigpt.diagnosis.trees.configuration.optimizer import STEPS
 from minigpt.messages import MiniGPTError, message
 from minigpt.monitor.adam import AdamTwin
 from minigpt.monitor.arguments import rates_asked, refuse_impossible
@@ -26,9 +25,10 @@ from minigpt.monitor.observers import Observers
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
 from minigpt.monitor.ranks import OtherRank
 from minigpt.monitor.records import Records
+from minigpt.runs.schema import REHEARSAL_STEPS
 from minigpt.runs.writer import RunWriter, describe_run
 
-LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
+LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
 RESUMES = re.compile(r"same run|resum|continu|^(step|epoch|iteration|checkpoint)[ -]?\d", re.IGNORECASE)
@@ -100,6 +100,7 @@ class Monitor:
         self._accumulation = 1
         self._one_each = False  # whether a token is scored for each that was given
         self._written: dict[str, Any] = {}
+        self._observed: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._off = distributed and torch.distributed.get_rank() > 0
@@ -111,6 +112,10 @@ class Monitor:
             self._guarded(self._watch_from_another_rank)
             return self
         self.writer = RunWriter(self.run_dir)
+        self._guarded(self._set_hooks)
+        return self
+
+    def _set_hooks(self) -> None:
         self._records = Records(self.writer, self._first_step, self._sign)
         self._observers = Observers(self.model, self._optimizers, self.vocab_size, self._give_up)
         self._hooks = ModelHooks(
@@ -141,7 +146,6 @@ class Monitor:
         }
         count = sum(parameter.numel() for parameter in learning)
         self.writer.manifest(describe_run(None, asked=asked, parameters=count, starts_from=self._starts_from))
-        return self
 
     def _watch_from_another_rank(self) -> None:
         rank = torch.distributed.get_rank()
@@ -228,14 +232,21 @@ class Monitor:
     def check(self, whole: bool = False) -> Walk:
         """Walk the stability check over what was seen so far.
 
+        What cannot be judged, as before the first step and in every process but the first, is an empty walk,
+        “unknown”, and a warning says why.
+
         Raises:
             MiniGPTError: the context was not entered.
-            RunError: no optimizer step was seen yet; also in every process but the first.
         """
         if not self._off:
             self._require_entered()
-            self._write_all()
-        return check(self.run_dir, whole)
+            self._guarded(self._write_all)
+        try:
+            return check(self.run_dir, whole)
+        except MiniGPTError as error:  # a judge's mistake among them: no fault of the loop
+            if self._other_rank is None:
+                warnings.warn(str(error), stacklevel=2)
+            return Walk(())
 
     def _reset_step(self) -> None:
         self._micros = self._tokens = self._new_tokens = self._positions = self._new_positions = 0
@@ -301,7 +312,7 @@ class Monitor:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
-        self._optimizers.note_before(optimizer, self.steps <= STEPS)
+        self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)
         if optimizer is not self._optimizers.main:
             return
         if self.steps == 0 and self.scaler is None and (scaler := calling_scaler()):
@@ -310,7 +321,7 @@ class Monitor:
             self._first_step.rescale(scaler.get_scale())
         if not self._twin.done:
             self._twin.before(optimizer)
-        if self.steps < STEPS:
+        if self.steps < REHEARSAL_STEPS:
             self._gradients.note_step(self._norm)
         look = self.steps < 3 and self.scaler is None
         norms = (self._norm, self._gradients.norm()) if look else (None, None)
@@ -330,7 +341,8 @@ class Monitor:
                 self._observers.skip_step()
             return
         self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
-        self._optimizers.note_after(optimizer, steps <= STEPS, steps <= STEPS or steps % EVERY == 0)
+        early = steps <= REHEARSAL_STEPS
+        self._optimizers.note_after(optimizer, early, early or steps % EVERY == 0)
         if not main:
             return
         self._records.finish()
@@ -356,7 +368,7 @@ class Monitor:
         self._observers.after_step(self.steps, self._hooks, self._first_step)
         if self.steps == 0:
             self._end_first_step()
-        if self.steps == STEPS:
+        if self.steps == REHEARSAL_STEPS:
             self._gradients.closely = False
         if self.steps < LOOKED_AT:
             self._leftovers.end_step()
@@ -365,7 +377,7 @@ class Monitor:
         self.steps += 1
         self._reset_step()
         self._records.end_step(record)
-        if self.steps == STEPS:
+        if self.steps == REHEARSAL_STEPS:
             self._write_rehearsal()
 
     def _end_first_step(self) -> None:
@@ -381,12 +393,15 @@ class Monitor:
 
     def _write_rehearsal(self) -> None:
         """Write what was learnt of the loop's parts, unless nothing is new."""
-        observed = self._observers.evidence(self.steps, self.run_dir)
+        if self.steps == 0 and not self._observers.passes.total:
+            return  # backward passes without any step are a finding by themselves
+        at = {"step": max(self.steps - 1, 0)}
+        if (observed := self._observers.evidence(self.steps, self.run_dir)) != self._observed:
+            self._observed = observed
+            self.writer.probe(at | {"kind": "observed"} | observed)
         if self.steps == 0:
-            if self._observers.passes.total:  # nothing has stepped yet, which is a finding by itself
-                self.writer.probe({"step": 0, "kind": "rehearsal"} | observed)
             return
-        frozen = self._optimizers.frozen(self.steps >= STEPS, self._gradients.emptied)
+        frozen = self._optimizers.frozen(self.steps >= REHEARSAL_STEPS, self._gradients.emptied)
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
@@ -397,7 +412,7 @@ class Monitor:
             "resumed_moments": self._optimizers.began_with_moments,
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
-        } | observed
+        }
         if (carried := self._leftovers.largest()) is not None:
             record["carried_gradient"] = carried
         if (counted := self._optimizers.counted) is not None:

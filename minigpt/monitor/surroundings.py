@@ -52,7 +52,11 @@ def find(fits: Callable[[Any], bool], start: int = 2) -> Any | None:
 
 def _plain_attribute(value: Any, name: str) -> Any:
     held = getattr(type(value), "__name__", "")
-    return vars(value).get(name) if held.startswith("Accelerated") else None
+    if not held.startswith("Accelerated"):
+        return None
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    # which steps the schedule of one process once for each of several
+    return None if distributed and torch.distributed.get_world_size() > 1 else vars(value).get(name)
 
 
 def scaler_at_hand() -> torch.amp.GradScaler | None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minigpt.data.corpus import load_corpus
-from minigpt.faults.loop import _UncorrectedAdamW
+from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
 
 V, T, B = 320, 32, 8
 LR = 3e-3
@@ -53,10 +53,10 @@ def batch_at(data, step):
 
 def groups(model, fault=""):
     """Return parameter groups: matrices decay, the others do not."""
-    if fault == "decay-groups":
-        return [{"params": list(model.parameters()), "weight_decay": 0.1}]
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
+    if fault == "decay-groups":
+        matrices, vectors = [*matrices, *vectors[:-2]], vectors[-2:]
     if fault == "missing-parameters":
         matrices = matrices[:-2]
     return [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
@@ -80,7 +80,7 @@ def train(fault="", monitor=None, steps=12, k=1, seed=0, model=None, mask=None):
             block.requires_grad_(False)
     if fault == "future-leak":
         see_the_future(model)
-    kind = _UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
+    kind = UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
     optimizer = kind(groups(model, fault), lr=LR)
     losses = []
     with monitor(model, optimizer) if monitor else nullcontext() as watching:

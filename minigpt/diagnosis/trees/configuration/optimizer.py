@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
-
-STEPS = 5  # of the rehearsal, which takes them from here: reading a run needs no torch
+from minigpt.runs.schema import REHEARSAL_STEPS
 
 
 def _decay_where_it_belongs(question: Question, evidence: Evidence) -> Finding:
-    decaying = evidence.rehearsal.get("decaying")
+    decaying = evidence.rehearsal.decaying
     if decaying is None:
         return question.not_measured()
     vectors, matrices = decaying["vectors"], decaying["matrices_without"]
     asked = evidence.config is None or evidence.config.weight_decay > 0
     values = {"vectors": len(vectors), "matrices": len(matrices)}
     # one group for all is how most loops begin: odd, but nobody's mistake of sorting
-    if vectors and evidence.rehearsal.get("decay_split", True):
+    if vectors and evidence.rehearsal.decay_split is not False:
         return question.failed("decay-groups", **values)
     if vectors:
         return question.warned(**values)
@@ -24,12 +23,12 @@ def _decay_where_it_belongs(question: Question, evidence: Evidence) -> Finding:
 
 
 def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
-    counted = evidence.rehearsal.get("steps_counted")
-    if evidence.rehearsal.get("resumes") and evidence.rehearsal.get("resumed_moments") is False:
-        return question.failed("lost-optimizer-state", counted=0, steps=STEPS, kept=0.0)
+    counted = evidence.rehearsal.steps_counted
+    if evidence.rehearsal.resumes and evidence.rehearsal.resumed_moments is False:
+        return question.failed("lost-optimizer-state", counted=0, steps=REHEARSAL_STEPS, kept=0.0)
     if counted is None:
         return question.not_measured()
-    values = {"counted": round(counted * STEPS), "steps": STEPS}
+    values = {"counted": round(counted * REHEARSAL_STEPS), "steps": REHEARSAL_STEPS}
     if counted < 1:
         return question.failed("lost-optimizer-state", **values, kept=float(counted))
     return question.passed(**values)
@@ -37,7 +36,7 @@ def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
 
 def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
     updates, config, near = (
-        evidence.rehearsal.get("first_updates"),
+        evidence.rehearsal.first_updates,
         evidence.config,
         question.thresholds["near"],
     )
@@ -56,8 +55,8 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
 
 
 def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
-    ratios, near = evidence.rehearsal.get("accumulation_ratio"), question.thresholds["near"]
-    if not ratios or ratios["equal"] is None or evidence.start.get("unmasked_share") == 0:
+    ratios, near = evidence.rehearsal.accumulation_ratio, question.thresholds["near"]
+    if not ratios or ratios["equal"] is None or evidence.start.unmasked_share == 0:
         return question.not_measured()
     values = {"equal": ratios["equal"], "unequal": ratios["unequal"]}
     if abs(values["equal"] - 1) > near:

@@ -46,7 +46,7 @@ def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
     steps, losses = evidence.metrics.column("loss")
     if entropy is None or update is None or len(losses) < FEWEST or not np.isfinite(losses).all():
         return question.not_measured()
-    if evidence.start.get("cross_entropy") is None or evidence.starts_from_checkpoint:
+    if evidence.start.cross_entropy is None or evidence.starts_from_checkpoint:
         return question.not_measured()
     means = np.convolve(losses, np.full(WIDTH, 1 / WIDTH), "valid")
     last, middle = float(means[-1]), float(means[len(means) // 2])

@@ -10,7 +10,7 @@ SOFTENED = ("probabilities", "squashed")  # as the monitor writes it
 
 
 def _takes_logits(question: Question, evidence: Evidence) -> Finding:
-    given = evidence.start.get("loss_given")
+    given = evidence.start.loss_given
     if given is None:
         return question.not_measured()
     if given in SOFTENED:
