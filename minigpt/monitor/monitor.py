@@ -31,7 +31,10 @@ from minigpt.runs.writer import RunWriter, describe_run
 LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
-RESUMES = re.compile(r"same run|resum|continu|^(step|epoch|iteration|checkpoint)[ -]?\d", re.IGNORECASE)
+RESUMES = re.compile(
+    r"same run|mism[oa] (run|entrenamiento)|resum|reanud|continu|^(step|epoch|iteration|checkpoint)[ -]?\d",
+    re.IGNORECASE,
+)
 EVERY = 100  # steps after which the optimizer's count is looked at again
 
 
@@ -43,7 +46,7 @@ class Monitor:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         *,
-        vocab_size: int,
+        vocab_size: int | None = None,
         run_dir: str | Path,
         schedule: Callable[[int], float] | None = None,
         warmup_steps: int = 0,
@@ -58,7 +61,8 @@ class Monitor:
 
         Args:
             optimizer: that of the model; of several, the one whose steps count.
-            vocab_size: tokens in the vocabulary; chance is a loss of ln(vocab_size) nats.
+            vocab_size: tokens in the vocabulary; chance is a loss of ln(vocab_size) nats. The default is that
+                of the model's config.
             run_dir: a folder that does not exist yet, or is empty.
             schedule: the learning rate asked for, by optimizer step counted from 0; without it the realised
                 one is written down and not judged.
@@ -74,6 +78,10 @@ class Monitor:
         """
         parallel = (nn.parallel.DistributedDataParallel, nn.DataParallel)
         self.model = model.module if isinstance(model, parallel) else model
+        if type(optimizer).__name__ == "AcceleratedOptimizer":  # what it wraps is what steps
+            scaler, optimizer = scaler or optimizer.scaler, optimizer.optimizer
+        if vocab_size is None:
+            vocab_size = getattr(getattr(self.model, "config", None), "vocab_size", None)
         self.scaler = scaler
         self.vocab_size, self.run_dir = vocab_size, Path(run_dir)
         self.writer: RunWriter | None = None  # until the context is entered
@@ -410,6 +418,7 @@ class Monitor:
             "idle": self._observers.ownership.idle(frozen),
             "resumes": bool(RESUMES.search(self._starts_from or "")),
             "resumed_moments": self._optimizers.began_with_moments,
+            "counter_stands": self._optimizers.counter_stands,
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }

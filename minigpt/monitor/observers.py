@@ -17,7 +17,7 @@ from minigpt.monitor.optimizers import Optimizers, parameters_of
 from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
-from minigpt.monitor.scales import embedding_scales
+from minigpt.monitor.scales import scales_of
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
@@ -51,7 +51,7 @@ class Observers:
         self.ownership = Ownership(model, on_error)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
-        self.scales = embedding_scales(model)
+        self.scales = scales_of(model)
         self._scaler: dict[str, Any] | None = None
         self._later: dict[str, Any] = {}
         self._updates: list[float] = []

@@ -202,10 +202,22 @@ class Optimizers:
                     self._counted[key] = (count - first) / (seen - at)
 
     @property
+    def counter_stands(self) -> bool:
+        """Whether the main optimizer keeps its moments, and its count of steps does not grow."""
+        key = _key(self.main)
+        kept = self._kept.get(key, False) and _has_moments_at_all(self.main)
+        return kept and self._counted.get(key) == 0
+
+    @property
     def counted(self) -> float | None:
         """Steps that an optimizer has counted for each that was seen, of the worst; None if unknown."""
         found = [float(kept) for key, kept in self._kept.items() if self._had.get(key) or not kept]
         return min([*self._counted.values(), *found], default=None)
+
+
+def _has_moments_at_all(optimizer: torch.optim.Optimizer) -> bool:
+    states = [state for state in optimizer.state.values() if isinstance(state, dict)]
+    return any("exp_avg" in state and bool(state["exp_avg"].any()) for state in states[:8])
 
 
 def _remembers(optimizer: torch.optim.Optimizer) -> bool:

@@ -68,7 +68,7 @@ class TargetKinds:
             end = self._hidden_end(padding)
             # how sure it is that a token that only fills rows is also meant to end them
             found["end_hidden"] = end
-            found["end_known"] = self._special.get("end") == padding
+            found["end_elsewhere"] = self._special.get("end", padding) != padding
         found["hidden_word"], found["hidden_count"] = self._hidden_word()
         return found
 

@@ -152,6 +152,7 @@ class Rehearsal(Probe):
     idle: list[str] | None = None  # those of them that belong to parts which are never called
     decay_split: bool | None = None  # whether the parameter groups differ in their decay
     resumes: bool | None = None  # whether the run was declared to resume another one of its kind
+    counter_stands: bool | None = None  # the moments live on, and the optimizer counts no step
     resumed_moments: bool | None = None  # whether the optimizer came with what it had learnt
     betas: list[float] | None = None
     weight_decay: float | None = None

@@ -29,9 +29,20 @@ def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
     if counted is None:
         return question.not_measured()
     values = {"counted": round(counted * REHEARSAL_STEPS), "steps": REHEARSAL_STEPS}
+    if counted < 1 and evidence.rehearsal.counter_stands:
+        return question.warned(**values)  # what that does to the updates is question 6.2b's
     if counted < 1:
         return question.failed("lost-optimizer-state", **values, kept=float(counted))
     return question.passed(**values)
+
+
+# an update ÷ the right one, by β1, β2 and the step, where a moment is not corrected, or as in the first step
+WRONG_LAWS = (
+    lambda one, two, t: (1 - one**t) / (1 - two**t) ** 0.5,  # neither
+    lambda one, two, t: 1 - one**t,  # not the first
+    lambda one, two, t: (1 - two**t) ** -0.5,  # not the second
+    lambda one, two, t: (1 - one**t) / (1 - one) * ((1 - two) / (1 - two**t)) ** 0.5,  # a count that stands
+)
 
 
 def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
@@ -48,8 +59,12 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
     values = {"first": sizes[first], "last": sizes[last], "steps": last}
     if all(abs(size - 1) < near for size in sizes.values()):
         return question.passed(**values)
-    raw = {step: (1 - config.beta1**step) / (1 - config.beta2**step) ** 0.5 for step in sizes}
-    if all(abs(size / raw[step] - 1) < near for step, size in sizes.items()):
+    one, two = config.beta1, config.beta2
+    for law in WRONG_LAWS:
+        wrong = {step: law(one, two, step) for step in sizes}
+        if all(abs(size / wrong[step] - 1) < near for step, size in sizes.items()):
+            return question.failed("no-bias-correction", **values)
+    if evidence.rehearsal.counter_stands:
         return question.failed("no-bias-correction", **values)
     return question.warned(**values)
 

@@ -33,9 +33,9 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
     if values["hidden"] is not None:
         return question.failed("targets-kind", **values, kind="hidden")
     if kinds.get("end_hidden"):
-        if kinds.get("end_known"):
-            return question.failed("targets-kind", **values, kind="end")
-        return question.warned(**values, kind="end")
+        if kinds.get("end_elsewhere"):  # another token ends a text, by the model's config
+            return question.warned(**values, kind="end")
+        return question.failed("targets-kind", **values, kind="end")
     if values["share"] > limits["odd"]:
         return question.warned(**values, kind="padding")
     return question.passed(**values, kind="–")
