@@ -125,6 +125,8 @@ class ModelHooks:
         """
         self._looking, self._call = False, None
         self._returned = source is self.language_model
+        if self._around and not self._returned and self.loss is None:
+            self._around[1].remove()  # nothing comes by there that is not seen elsewhere
         if self._around and self._given and not hears_tokens:  # the call itself tells the tokens
             for handle in self._tables:
                 handle.remove()

@@ -233,10 +233,10 @@ def _without_gradient(parameter: nn.Parameter) -> bool:
 def _has_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
     """Return whether an optimizer has learnt anything of a parameter."""
     state = optimizer.state.get(parameter)
-    if not isinstance(state, dict) or parameter.grad is None:
+    if not isinstance(state, dict):
         return parameter in optimizer.state
     kept = [value for name, value in state.items() if isinstance(value, torch.Tensor) and name != "step"]
-    return any(bool(value.any()) for value in kept) if kept else False
+    return any(bool(value.any()) for value in kept) if kept else bool(state)
 
 
 def _key(optimizer: torch.optim.Optimizer) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 BATCHES = 12  # that are looked at, the first ones and some later
 ROWS = 64  # of a batch
+MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
 LONG_RUN = 10  # times that a token follows itself before it can be padding
 
 
@@ -65,12 +66,20 @@ class TargetKinds:
                 for ids, mask, targets in self._batches
             )
             found["padding_share"] = both / scored
-            end = self._hidden_end(padding)
-            # how sure it is that a token that only fills rows is also meant to end them
-            found["end_hidden"] = end
-            found["end_elsewhere"] = self._special.get("end", padding) != padding
-        found["hidden_word"], found["hidden_count"] = self._hidden_word()
+            found["end_hidden"] = self._hidden_end(padding) if self._predicts() else ""
+            # only a config can tell that what fills rows up is also meant to end a text
+            found["end_is_padding"] = self._special.get("end") == padding
+        # only where a target follows from the tokens is it known what a hole would have asked for
+        found["hidden_word"], found["hidden_count"] = self._hidden_word() if self._predicts() else (None, 0)
         return found
+
+    def _predicts(self) -> bool:
+        """Return whether what is scored are the tokens to come."""
+        same = compared = 0
+        for ids, mask, targets in self._batches:
+            same += int(((targets[:, :-1] == ids[:, 1:]) & mask[:, :-1]).sum())
+            compared += int(mask[:, :-1].sum())
+        return same >= MOSTLY * compared
 
     def _padding(self) -> int | None:
         """Return the token that fills rows up, None where there is none."""
@@ -91,21 +100,25 @@ class TargetKinds:
                 return token
         return None
 
-    def _hidden_end(self, padding: int) -> bool:
-        """Return whether the first token of the padding, which ends a text, is never a target."""
-        ends = asked = 0
+    def _hidden_end(self, padding: int) -> str:
+        """Return which end of a text is never a target: "own" token, the "padding" itself, or "" for none."""
+        ends, asked, own = 0, 0, 0
         before: Counter = Counter()
-        for ids, mask, _ in self._batches:
-            first = (ids[:, :-1] != padding) & (ids[:, 1:] == padding)  # (B, T − 1)
-            was_scored = torch.zeros_like(first)
-            was_scored[:, 1:] = mask[:, :-2]  # the position before it counts, so this is no masked prompt
-            ends += int((first & was_scored).sum())
-            asked += int((first & was_scored & mask[:, :-1]).sum())
-            before.update(ids[:, :-1][first & was_scored].tolist())
-        if ends < LONG_RUN or asked:
-            return False
-        # where the same token always stands there, that one is the end
-        return before.most_common(1)[0][1] < 0.9 * ends
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            first = (ids[:, 1:-1] != padding) & (ids[:, 2:] == padding)  # (B, T − 2), the last word of a text
+            shown = first & mask[:, :-2]  # what comes before it counts, so this is no masked prompt
+            ends += int(shown.sum())
+            asked += int((shown & mask[:, 1:-1]).sum())
+            own += int(first.sum())
+            before.update(ids[:, 1:-1][first].tolist())
+            wanted.update(targets[mask].tolist())
+        if own < LONG_RUN:
+            return ""
+        token, count = before.most_common(1)[0]
+        if count >= 0.9 * own:  # a token of its own ends every text
+            return "own" if not wanted[token] else ""
+        return "padding" if ends >= LONG_RUN and not asked else ""
 
     def _hidden_word(self) -> tuple[int | None, int]:
         """Return the token that every hole in the mask has as its target, and how many holes there are."""

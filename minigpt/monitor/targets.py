@@ -26,6 +26,7 @@ EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less can
 SAMPLED = 1024  # positions that are looked at whole: all of them would take as much memory as the logits
 FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and scaled logits lie below
 LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
+ROUNDING = 1e-6  # nats below which a probability is 1
 CERTAIN = 0.9  # share of targets that fit an offset when it is the one
 EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
 SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
@@ -47,6 +48,7 @@ class Scored:
     mask: Tensor | None = None  # (B, T), the positions with a gradient
     targets: frozenset[int] = frozenset()
     aligned: dict[str, tuple[int, int]] | None = None  # by offset: targets that are the input there, compared
+    certain: int = 0  # positions without a gradient where the model is all but certain, right or not
     given: str = LOGITS  # what the loss took for logits
     time_first: bool = False  # rows are positions: (T, B)
 
@@ -103,6 +105,7 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         "classes": int((logits[0] > IMPOSSIBLE).sum()),
         "sample": sample,
         "given": given,
+        "certain": _certain(logits[~counted]) if given == LOGITS else 0,
     }
     if ids is None or ids.ndim != 2 or not ids.numel():
         return Scored(**scored)
@@ -145,6 +148,11 @@ def _aligned(ids: Tensor, mask: Tensor, targets: Tensor) -> dict[str, tuple[int,
     return aligned
 
 
+def _certain(logits: Tensor) -> int:
+    """Return at how many positions, (n, V), one token has all of the probability, so that nothing is left."""
+    return int((logits.float().log_softmax(-1).amax(-1) > -ROUNDING).sum()) if len(logits) else 0
+
+
 def _best(aligned: dict[str, tuple[int, int]]) -> float:
     return max(same / max(compared, 1) for same, compared in aligned.values())
 
@@ -172,8 +180,10 @@ def _squashed_weight(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor
     pull = p.log_softmax(-1).exp()
     pull.scatter_add_(-1, targets[:, None], -torch.ones_like(targets[:, None], dtype=pull.dtype))
     right = p * (pull - (p * pull).sum(-1, keepdim=True))  # (n, V)
-    alike = torch.cosine_similarity(right, gradient, dim=-1, eps=1e-30).median().item()
-    if alike < EXACT:
+    # beside the targets, for at them every loss of this kind pulls alike
+    beside = torch.ones_like(right).scatter_(-1, targets[:, None], 0.0)
+    alike = torch.cosine_similarity(right * beside, gradient * beside, dim=-1, eps=1e-30)
+    if alike.median().item() < EXACT:
         return None
     return (right * gradient).sum(-1) / right.square().sum(-1).clamp(min=1e-30)
 
@@ -259,7 +269,13 @@ def accumulation_ratio(micros: list[Scored]) -> dict[str, float | None]:
 
 def _reduction(micros: list[Scored]) -> str | None:
     """Return how the losses of a step are reduced: "mean", "undivided" (a mean each), "sum", or None."""
-    weights = [micro.counted * micro.weight for micro in micros if micro.weight and micro.weight > 0]
+    # what a model is certain of has no gradient, and counts in a mean all the same
+    counts = [micro.counted + micro.certain for micro in micros]
+    weights = [
+        count * micro.weight
+        for count, micro in zip(counts, micros, strict=True)
+        if micro.weight and micro.weight > 0
+    ]
     if len(weights) < len(micros):
         return None
     total, k = sum(weights), len(micros)

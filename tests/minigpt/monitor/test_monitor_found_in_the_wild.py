@@ -110,12 +110,22 @@ def the_end_is_masked_with_the_padding(watch, broken):
 
     def batches(step):
         inputs, targets = padded(step, pad=310)
-        hidden = targets == 310 if broken else inputs == 310
+        hidden = targets == 310 if broken else (inputs == 310) & (targets == 310)
         return inputs, targets.masked_fill(hidden, -100)
 
     model = Little()
     model.config = SimpleNamespace(pad_token_id=310, eos_token_id=310)
     train(watch, model, batches=batches)
+
+
+@kind("targets-kind")
+def the_token_that_ends_a_text_is_masked(watch, broken):
+    def batches(step):
+        inputs, targets = padded(step, pad=310, end=311)
+        hidden = (targets == 310) | (targets == 311) if broken else targets == 310
+        return inputs, targets.masked_fill(hidden, -100)
+
+    train(watch, Little(), batches=batches)
 
 
 @kind("targets-kind")

@@ -46,8 +46,11 @@ def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
     steps, losses = evidence.metrics.column("loss")
     if entropy is None or update is None or len(losses) < FEWEST or not np.isfinite(losses).all():
         return question.not_measured()
-    if evidence.start.cross_entropy is None or evidence.starts_from_checkpoint:
+    first, chance = evidence.start.cross_entropy, evidence.chance
+    if first is None or chance is None or evidence.starts_from_checkpoint:
         return question.not_measured()
+    if first > chance + limits["start"]:
+        return question.not_measured()  # it fell from a height, and the rate has no part in that
     means = np.convolve(losses, np.full(WIDTH, 1 / WIDTH), "valid")
     last, middle = float(means[-1]), float(means[len(means) // 2])
     values = {
@@ -79,8 +82,9 @@ UPDATE_QUESTIONS = (
     Question("6.5", {"compared": 3, "apart": 1e-3}, ("ranks-apart",), _copies_stay_equal),
     Question(
         "6.6",
-        # of the entropy of single tokens, twice; update ÷ weight; nats in the first 20 steps; fall, of that
-        {"share": 0.93, "stuck": 0.97, "update": 0.02, "jump": 0.5, "fall": 0.01},
+        # of the entropy of single tokens, twice; update ÷ weight; nats in the first 20 steps; fall, of the
+        # entropy; nats above ln V at the start
+        {"share": 0.93, "stuck": 0.97, "update": 0.02, "jump": 0.5, "fall": 0.01, "start": 1.76},
         ("lr-too-high",),
         _bearable_rate,
     ),

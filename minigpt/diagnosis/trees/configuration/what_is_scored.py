@@ -32,10 +32,10 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         return question.failed("targets-kind", **values, kind="padding")
     if values["hidden"] is not None:
         return question.failed("targets-kind", **values, kind="hidden")
-    if kinds.get("end_hidden"):
-        if kinds.get("end_elsewhere"):  # another token ends a text, by the model's config
-            return question.warned(**values, kind="end")
-        return question.failed("targets-kind", **values, kind="end")
+    if end := kinds.get("end_hidden"):
+        sure = end == "own" or kinds.get("end_is_padding")
+        values["kind"] = "end"
+        return question.failed("targets-kind", **values) if sure else question.warned(**values)
     if values["share"] > limits["odd"]:
         return question.warned(**values, kind="padding")
     return question.passed(**values, kind="–")
