@@ -87,21 +87,21 @@ class ModelHooks:
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
-        compiled = _compiled(modules)  # hooks would do nothing there, but make it be compiled once more
+        inside = compiled(modules)  # hooks would do nothing there, but make it be compiled once more
         self._heads = {
             module: module.register_forward_hook(self._hook(self._after_head))
             for name, module in heads.items()
-            if name not in compiled
+            if name not in inside
         }
         self._tables = [
             table.register_forward_hook(self._hook(self._after_embedding))
             for name, table in self._embeddings.items()
-            if name not in compiled
+            if name not in inside
         ]
         self._handles = [*self._tables]
         self._hears_tokens = bool(self._tables)
         self._around: list = []  # the hooks before and after a forward pass
-        if ".".join(whole) not in compiled:
+        if ".".join(whole) not in inside:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
             self._around = [
                 self.language_model.register_forward_pre_hook(before, with_kwargs=True),
@@ -144,11 +144,12 @@ class ModelHooks:
         """Whether there is a layer that makes the logits."""
         return bool(self._heads)
 
-    def later(self, masked: Tensor | None) -> dict[str, float]:
+    def later(self, masked: Tensor | None, by_rows: bool) -> dict[str, float]:
         """Ask the model as it is now: does a row depend on others, and does it look ahead?
 
         Args:
             masked: the positions that count, (B, T); None where it is no question whether it looks ahead.
+            by_rows: whether the tokens are known to be (B, T), and not (T, B).
         """
         if self._called is None or self.ids is None or self._sharded or not self._embeddings:
             return {}
@@ -156,7 +157,7 @@ class ModelHooks:
         self._asleep = True
         try:
             tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
-            change = mixing(self.language_model, call, tables, head, self._logits_in)
+            change = mixing(self.language_model, call, tables, head, self._logits_in) if by_rows else None
             if change is not None:
                 found |= {"mixing": change, "mixing_tolerance": tolerance(self.language_model)}
             if masked is not None and masked.shape == call.ids.shape:
@@ -280,7 +281,7 @@ def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
     return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()
 
 
-def _compiled(modules: dict[str, nn.Module]) -> set[str]:
+def compiled(modules: dict[str, nn.Module]) -> set[str]:
     """Return the names of modules that are called from within what torch.compile made."""
     found: set[str] = set()
     for name, module in modules.items():  # parents come before their children

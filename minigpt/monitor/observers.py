@@ -123,8 +123,10 @@ class Observers:
     def ask_again(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
         """Ask the model as it is now what it was asked at its start."""
         mask = first.micros[-1].mask if first.predicts and first.complete else None
+        if mask is not None and not (mask == mask[:1]).all():
+            mask = None  # what is scored differs by row, so that of the newest batch is not known
         with torch.enable_grad():
-            found = hooks.later(mask if mask is None else torch.ones_like(mask))
+            found = hooks.later(mask, first.by_rows)
         for name, value in found.items():
             if value > self._later.get(name, -1.0):
                 self._later |= {name: value, f"{name}_step": step}

@@ -163,9 +163,10 @@ class Optimizers:
 
     @property
     def splits_decay(self) -> bool:
-        """Whether somebody chose what decays: the groups differ in it."""
+        """Whether somebody chose which vectors decay: some do not."""
         groups = [group for optimizer in self.all for group in optimizer.param_groups]
-        return len({_number(group.get("weight_decay")) for group in groups}) > 1
+        spared = [group["params"] for group in groups if not _number(group.get("weight_decay"))]
+        return any(p.ndim < 2 and p.requires_grad for parameters in spared for p in parameters)
 
     @property
     def weight_decay(self) -> float:

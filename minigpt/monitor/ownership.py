@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from minigpt.monitor.hook import Hook
+from minigpt.monitor.hooks import compiled
 
 MOST = 200_000  # nodes of a graph that are visited
 
@@ -42,10 +43,13 @@ class Ownership:
         self._taking_part: dict[int, Tensor] = {}
         self._ran: set[int] = set()
         hook = Hook(self._after_forward, on_error)
+        modules = dict(model.named_modules())
+        inside = compiled(modules)  # hooks there would make it be compiled once more
         self._handles = [
             module.register_forward_hook(hook)
-            for module in model.modules()
-            if not any(True for _ in module.children())
+            for name, module in modules.items()
+            if name not in inside
+            and not any(True for _ in module.children())
             and any(True for _ in module.parameters(recurse=False))
         ]
 
