@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from minigpt.training.trainer import resume, train
 
 # GNU OpenMP lets threads that wait for each other spin for about a millisecond, which on a busy machine keeps
-# the one that they wait for from its core: two threads then took 100 times as long as one. It reads its own,
+# the one that they wait for from its core: two threads then took ten times as long as one. It reads its own,
 # shorter, limit for such a machine from here, provided that torch was not imported before; yours comes first.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-OUTLIVES_A_ROLLBACK = ("attempt", "skips", "lr_scale", "decisions", "furthest", "tries")
+OUTLIVES_A_ROLLBACK = ("attempt", "skips", "lr_scale", "decisions", "rollbacks", "furthest", "tries")
 
 
 class Stateful(Protocol):
@@ -47,6 +47,7 @@ class TrainerState:
     best_val_loss: float = math.inf
     evaluations_without_better: int = 0
     decisions: dict[str, int] = field(default_factory=dict)  # by guard, how often it has acted
+    rollbacks: int = 0  # how often the run has gone back
     furthest: int = 0  # the most steps that were ever done
     tries: int = 0  # attempts since the run last got further than ever
     parts: dict[str, Stateful] = field(default_factory=dict)  # the parts that remember something

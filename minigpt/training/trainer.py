@@ -79,7 +79,7 @@ class Trainer:
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
         # copies, so that what they remember is this run's alone
-        self.clip, self.guards = copy.deepcopy(recipe.clip), copy.deepcopy(recipe.guards)
+        self.clip, self.guards = copy.deepcopy(recipe.clipper), copy.deepcopy(recipe.all_guards)
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
@@ -253,7 +253,8 @@ class Trainer:
             "clipped": norm > config.clip_norm,
             "tokens": config.accumulation * config.batch_size * config.context,
         } | self._after_a_decision()
-        decision = self._decide("gradients", record)
+        rate = recipe.lr_at(step, config)
+        decision = self._decide("gradients", record | {"rate": rate * self.state.lr_scale})
         if decision.undoes:
             drop(self.optimizer, self.precision)
             load_memory(self.model, memory)
@@ -266,7 +267,7 @@ class Trainer:
             raise NotFiniteError("train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.run_dir)
         if scaler.is_enabled():
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
-        recipe.step(self.optimizer, self.precision, recipe.lr_at(step, config) * self.state.lr_scale)
+        recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision
@@ -305,14 +306,16 @@ class Trainer:
             }
             if decision.roll_back_to is not None:
                 event |= {"to": decision.roll_back_to, "skip": list(decision.skip)}
-            if decision.scale_rate != 1.0:
-                event["scale_rate"] = decision.scale_rate
+            for scale in ("scale_rate", "scale_step"):
+                if getattr(decision, scale) != 1.0:
+                    event[scale] = getattr(decision, scale)
             self.writer.event(event)
         return decisions
 
     def _roll_back(self, decision: Decision) -> None:
         """Put back the newest snapshot at or before the step that the guards name."""
         self.snapshots.back_to(decision.roll_back_to).restore(self.model, self.optimizer, self.state)
+        self.state.rollbacks += 1
         self._try_again(decision.skip)
 
     def _try_again(self, skip: Iterable[int]) -> None:
