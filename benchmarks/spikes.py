@@ -106,9 +106,8 @@ def bursts(folder: Path, seeds: int) -> None:
         held.append(mean_loss(guarded) / mean_loss(plain) - 1)
         free.append(mean_loss(bare) / mean_loss(plain) - 1)
     within = sum(abs(share) <= 0.02 for share in held)
-    print(
-        f"rate bursts: {within}/{len(held)} end within 2 % of the undisturbed loss (worst {max(held, key=abs):+.2%})"
-    )
+    worst = max(held, key=abs)
+    print(f"rate bursts: {within}/{len(held)} end within 2 % of the undisturbed loss (worst {worst:+.2%})")
     print(f"  without a guard: {min(free):+.0%} to {max(free):+.0%}")
 
 

@@ -113,6 +113,7 @@ class Start(Probe):
     vocab_size: int | None = None  # width of the logits, where a monitor counted them
     cross_entropy: float | None = None  # nats per token, read off the logits: a loss may hold other terms
     other_loss: bool | None = None  # the logits are scored, and by no cross-entropy
+    loss_given: str | None = None  # what the loss takes: logits, log-probabilities, probabilities, squashed
     vocabulary_found: bool | None = None  # False: no part of the model is as large as the declared vocabulary
     duplicate_batch_ratio: float | None = None  # loss of the batch fed twice ÷ once: a mean 1, a sum 2
     unmasked_share: float | None = None  # positions that are scored ÷ positions
@@ -154,11 +155,38 @@ class Rehearsal(Probe):
     carried_gradient: float | None = None  # norm of what is left of the gradient after a step
     decaying: Decaying | None = None
     frozen: list[str] | None = None  # parameters that do not learn
+    idle: list[str] | None = None  # those of them that belong to parts which are never called
+    decay_split: bool | None = None  # whether the parameter groups differ in their decay
+    resumes: bool | None = None  # whether the run was declared to resume another one of its kind
+    counter_stands: bool | None = None  # the moments live on, and the optimizer counts no step
+    resumed_moments: bool | None = None  # whether the optimizer came with what it had learnt
     betas: list[float] | None = None
     weight_decay: float | None = None
     accumulation: int | None = None  # micro-batches a step
     clip_norm: float | None = None  # usual norm of the gradients that were clipped
     schedule: list[list[float]] | None = None  # steps, and the rate asked for at each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(Probe):
+    """What a monitor saw a loop do, beside its figures; written again as the run goes on."""
+
+    kind = "observed"
+
+    kinds: Mapping[str, Any] | None = None  # of tokens that are scored: padding, a hidden word or end
+    batches: Mapping[str, Any] | None = None  # how many steps repeat earlier ones, and after how many
+    token_entropy: float | None = None  # of single tokens, in nats
+    modes: Mapping[str, Any] | None = None  # training or evaluation mode, where the two differ
+    rounding: Mapping[str, Any] | None = None  # updates of weights in half precision
+    ranks: Mapping[str, Any] | None = None  # the copies of the model in other processes
+    passes: Mapping[str, Any] | None = None  # backward passes, and what became of them
+    scheduler: Mapping[str, Any] | None = None  # its own count of steps
+    bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
+    later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
+    relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
+    scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
+    outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
+    moved: bool | None = None  # whether the weights moved without any step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +238,8 @@ class VerbClasses(Probe):
 
 
 PROBES: dict[str, type[Probe]] = {
-    probe.kind: probe for probe in (Start, Rehearsal, Baselines, Activations, Weights, Moments, VerbClasses)
+    probe.kind: probe
+    for probe in (Start, Rehearsal, Observed, Baselines, Activations, Weights, Moments, VerbClasses)
 }
 
 
