@@ -266,8 +266,8 @@ show(walk_the_model(opened), Console(width=88))
 #
 # Cada bloque lee el flujo residual y le suma algo. Así que pregunta dos cosas a cada bloque: qué tamaño tiene
 # el flujo después de él (la raíz de la media de los cuadrados de sus elementos) y **cuánto le sumó, en
-# relación con lo que recibió**. A la derecha está el tamaño de su gradiente. Modelos reales, un batch real,
-# nada de entrenamiento; en gris, pre-norm con la desviación estándar habitual.
+# relación con su entrada**. A la derecha está el tamaño de su gradiente. Modelos reales, un batch real, nada
+# de entrenamiento; en gris, pre-norm con la desviación estándar habitual.
 #
 # Las formas: *pre-norm* normaliza la entrada de cada subcapa, y las proyecciones al flujo empiezan con una
 # desviación estándar √(2L) veces menor; *sin escalar* omite ese factor; *post-norm* normaliza la suma
