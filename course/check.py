@@ -64,6 +64,7 @@ class Check:
     name: str  # "exercise/aspect"
     answer: str  # the name in the learner's notebook
     allow_nonfinite = False  # True where NaN or infinity may be a right answer
+    random_state = False  # True where what the answer leaves of torch's random state is part of it
 
     @property
     def exercise(self) -> str:

@@ -101,8 +101,8 @@ def _print(lesson: Lesson, report: Report) -> None:
         print(message("grade.waited", students=sum(map(bool, waited)), seconds=f"{sum(waited):.0f}"))
     for level in report.levels:
         print(message(f"grade.level-{level}"))
-    if report.beside:
-        print(message("grade.beside", checks=", ".join(report.beside)))
+    if not report.filtered:
+        print(message("grade.no-filter"))
 
 
 def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:

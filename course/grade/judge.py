@@ -1,18 +1,20 @@
 """Grade one submission: draw cases, ask the workshop, judge what comes back, give points.
 
-    result = grade(submission, release, workshop, modes)     # plain data, ready for a result file
+    result = grade(student, submission, release, workshop, secret)     # plain data, ready for a result file
 
 Points only for a complete record: every case of a check was answered and every judgement passed. The seed of
-a submission's cases follows from assignment, student and release, so a regrade draws the same.
+a submission's cases follows from the course's secret, assignment, student and release, so a regrade draws the
+same, and nobody can look them up.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 
 from nbformat import NotebookNode
 
 from course.check import Check
+from course.grade.calls import known
 from course.grade.cells import needed, plain_python
 from course.grade.normalise import HandedIn, answers
 from course.grade.workshop import PATIENCE, Workshop
@@ -21,24 +23,22 @@ from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import whole
 
-MODES = ("function", "value", "beside")
 
-
-def seed_of(assignment: str, student: str, revision: str) -> int:
-    """The seed of all the cases of one submission."""
+def seed_of(secret: bytes, assignment: str, student: str, revision: str) -> int:
+    """The seed of all the cases of one submission: nobody without the course's secret can compute it."""
     text = "\0".join((assignment, student, revision))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+    return int.from_bytes(hmac.digest(secret, text.encode(), "sha256")[:6], "big")
 
 
 def grade(
-    student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, modes: dict[str, str]
+    student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, secret: bytes = b""
 ) -> dict:
     """Grade what was handed in; return points, verdicts and notes (message key, values) as plain data."""
     lesson = workshop.lesson
     code = handed_in.language or "en"
-    seed = seed_of(lesson.assignment, student, lesson.revision)
+    seed = seed_of(secret, lesson.assignment, student, lesson.revision)
     result = {"student": student, "language": code, "seed": seed, "level": workshop.level, "checks": {}}
-    result["beside"] = sorted(name for name, mode in modes.items() if mode == "beside")
+    result["filtered"] = known()
     result["problem"] = handed_in.problem
     result["retry"] = handed_in.problem is not None and handed_in.problem[0] == "grade.failed"
     result["timestamp"] = handed_in.timestamp
@@ -54,7 +54,7 @@ def grade(
             outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
         else:
             patience = PATIENCE - sum(result["waited"].values())
-            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, modes, patience)
+            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, patience)
             if given:
                 result["waited"][exercise] = given
             if busy:  # no verdict stands on that: the next run grades it anew
@@ -71,39 +71,33 @@ def grade(
     return result
 
 
-def cases_of(check: Check, seed: int, workshop: Workshop, mode: str) -> list[dict]:
+def cases_of(check: Check, seed: int, workshop: Workshop) -> list[dict]:
     """The cases as a question gets them: only what the probe reads."""
     keys = workshop.keys(check)
     cases = []
     for index, case in enumerate(draw_cases(check, seed)):
         read = keys if keys is not None else case.keys() - {"expected"}
         sent = {name: value for name, value in case.items() if name in read}
-        cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63, "mode": mode})
+        cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63})
     return cases
 
 
-def mode_of(check: Check, solutions: dict[str, str], workshop: Workshop) -> str:
-    """How a check can be asked: the most separate way in which the reference solution passes.
+def require_reference(check: Check, solutions: dict[str, str], workshop: Workshop) -> None:
+    """Grade the reference solution by one check.
 
     Raises:
-        CourseError: the reference solution fails however it is asked.
+        CourseError: it fails, so the check says nothing about anybody's answer.
     """
     cells = needed(solutions, check.exercise, workshop.given)
-    for mode in MODES:
-        outcomes = workshop.ask(cells, cases_of(check, 1, workshop, mode))
-        verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
-        if verdict["passed"]:
-            return mode
-    raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
+    outcomes = workshop.ask(cells, cases_of(check, 1, workshop))
+    verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
+    if not verdict["passed"]:
+        raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
-def _ask(
-    checks, sources, exercise, seed, workshop, modes, patience
-) -> tuple[dict[str, list[dict]], float, bool]:
+def _ask(checks, sources, exercise, seed, workshop, patience) -> tuple[dict[str, list[dict]], float, bool]:
     """The outcomes by check, the seconds given on top, and whether those were too few."""
-    cases = [
-        case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
-    ]
+    cases = [case for check in checks for case in cases_of(check, seed, workshop)]
     outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for case, outcome in zip(cases, outcomes, strict=False):

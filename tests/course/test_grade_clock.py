@@ -70,8 +70,7 @@ def crowd(size):
 def graded(workshop, code, seconds):
     """The result of an answer whose question has so many seconds."""
     workshop.seconds = seconds
-    modes = dict.fromkeys(workshop.lesson.checks, "function")
-    return grade("ana", HandedIn(cells={"expected-loss": code}), workshop.release, workshop, modes)
+    return grade("ana", HandedIn(cells={"expected-loss": code}), workshop.release, workshop)
 
 
 def test_a_starved_question_gets_the_time_it_waited_and_a_sleeper_none(workshop):

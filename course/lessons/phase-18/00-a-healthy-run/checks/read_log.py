@@ -17,9 +17,8 @@ class _ReadLog(Check):
 
     def _plain(self, found):
         """The records as lists of step and loss; a text that says what is there, where it is none."""
-        if isinstance(given(found), (str, dict)) or not hasattr(found, "__iter__"):
+        if not isinstance(given(found), (list, tuple)):
             return type(found).__name__
-        found = list(found)
         for record in found:
             if not isinstance(record, dict):
                 return type(record).__name__
