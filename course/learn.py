@@ -20,7 +20,7 @@ import sys
 from course.cli import Parser, add_language
 from course.lesson import ROOT
 from course.messages import CourseError, message
-from minigpt.command_line import answer
+from minigpt.cli.command_line import answer
 from minigpt.messages import language
 
 DEFAULT_PORT = 8888  # JupyterLab's own

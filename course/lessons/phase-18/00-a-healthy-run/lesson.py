@@ -44,14 +44,11 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import dashboard, stability
-from minigpt.config import Config
-from minigpt.model import build_model
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.sampling import Sampler
-from minigpt.stability.report import show
-from minigpt.trainer import train
+from minigpt import Config, Recipe, dashboard, diagnosis, train
+from minigpt.diagnosis.report import show
+from minigpt.model.gpt import build_model
+from minigpt.runs.run import Run
+from minigpt.training.sampling import Sampler
 
 lesson("18-00")
 runs = Path("experiments") / "18-00"
@@ -361,7 +358,7 @@ predict("by-hand", q1_1=..., q1_2=..., q2_2=..., q4_2=...)
 # todas: cada sección tiene su propia lección. Busca las cuatro tuyas, y lo que no se pudo contestar.
 
 # %% id="walk"
-walk = stability.check(healthy.path)
+walk = diagnosis.check(healthy.path)
 show(walk, Console(width=88))
 
 # %% id="compare-verdicts" compare=true

@@ -52,14 +52,11 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import stability
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.start import START_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.model import parameter_count
-from minigpt.recipe import Recipe
-from minigpt.stability.report import seen, show
-from minigpt.stability.start import START_QUESTIONS
-from minigpt.trainer import train
+from minigpt.model.gpt import parameter_count
 
 lesson("18-01")
 runs = Path("experiments") / "18-01"
@@ -68,7 +65,7 @@ matplotlib.rcParams["font.size"] = 9
 
 
 def walk_section_1(run):
-    return stability.walk(stability.evidence_of(run.path), START_QUESTIONS)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), START_QUESTIONS)
 
 
 # %% [markdown] id="meet" lang="en"

@@ -45,24 +45,21 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import stability
-from minigpt.batches import get_batch
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import seen, show
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.sampling import Sampler
-from minigpt.stability.report import seen, show
-from minigpt.trainer import train
+from minigpt.training.sampling import Sampler
 
 lesson("18-05")
 runs = Path("experiments") / "18-05"
 torch.set_num_threads(1)
 matplotlib.rcParams["font.size"] = 9
-ASKED = [question for question in stability.QUESTIONS if question.id in ("1.5", "5.1", "5.2")]
+ASKED = [question for question in diagnosis.QUESTIONS if question.id in ("1.5", "5.1", "5.2")]
 
 
 def walk_the_model(run):
-    return stability.walk(stability.evidence_of(run.path), ASKED)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), ASKED)
 
 
 def fresh_model(some_recipe):

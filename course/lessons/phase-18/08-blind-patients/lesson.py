@@ -45,8 +45,8 @@ from course.notebook import check, lesson, t
 from course.patients import LETTERS, ward
 from course.picture import Picture
 from course.predictions import compare, predict
-from minigpt import stability
-from minigpt.stability.report import seen, show
+from minigpt import diagnosis
+from minigpt.diagnosis.report import seen, show
 
 lesson("18-08")
 globals().setdefault("MY_NAME", ...)
@@ -174,7 +174,7 @@ predict("first-look", healthy=...)
 # %% id="practice-walk"
 practice = ward("Florence Nightingale")["E"]
 untreated = practice.train(runs / "practice")
-first_walk = stability.check(untreated.path)
+first_walk = diagnosis.check(untreated.path)
 show(first_walk, Console(width=88))
 
 # %% [markdown] id="which-part" lang="en"
@@ -225,7 +225,7 @@ show(first_walk, Console(width=88))
 
 # %% id="practice-again" compare=true
 half_treated = practice.train(runs / "practice", parts=["init_weights"])
-second_walk = stability.check(half_treated.path)
+second_walk = diagnosis.check(half_treated.path)
 print(second_walk.end.question, second_walk.leaf)
 print(textwrap.fill(seen(second_walk.end), 92))
 print("clip_norm:", practice.config.clip_norm)
@@ -244,7 +244,7 @@ print("clip_norm:", practice.config.clip_norm)
 
 # %% id="practice-healthy" compare=true
 treated = practice.train(runs / "practice", parts=["init_weights"], settings={"clip_norm": 1.0})
-print(stability.check(treated.path).leaf or t("healthy"))
+print(diagnosis.check(treated.path).leaf or t("healthy"))
 
 # %% [markdown] id="a-chart" lang="en"
 # And this is its chart, in the form that yours will have:
@@ -294,10 +294,10 @@ print(example)
 # arrow keys choose in the list.
 #
 # Walk every patient to its end. Only then ask the machine, and only where you are not sure:
-# `show(stability.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
 # to trust a tool; the other way round you learn when not to.
 
-# %% [markdown] id="bedside" lang="es" of="3aeec31b4775"
+# %% [markdown] id="bedside" lang="es" of="2f10fb844d64"
 # ### Junto a la cama del paciente
 #
 # Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites («bien: …»), y nunca el
@@ -309,7 +309,7 @@ print(example)
 # en la lista.
 #
 # Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
-# `show(stability.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
 # fiarse de una herramienta; al revés se aprende cuándo no hacerlo.
 
 # %% id="at-the-bedside"
@@ -388,7 +388,7 @@ blank = {
 
 # %% id="scratch"
 trial = practice.train(runs / "trial", parts=["init_weights"], settings={})
-print(stability.check(trial.path).leaf or t("healthy"))
+print(diagnosis.check(trial.path).leaf or t("healthy"))
 
 # %% [markdown] id="chart-a" lang="en"
 # ### Patient A
@@ -593,7 +593,7 @@ for letter in LETTERS:
         continue
     repair = {"parts": chart.get("parts", []), "settings": chart.get("settings", {})}
     after[letter] = patients[letter].train(runs / f"{letter}-treated", **repair)
-    before_leaf, after_leaf = (stability.check(run.path).leaf for run in (trained[letter], after[letter]))
+    before_leaf, after_leaf = (diagnosis.check(run.path).leaf for run in (trained[letter], after[letter]))
     what = ", ".join([*repair["parts"], *repair["settings"]])
     print(f"{letter:4}{before_leaf or t('healthy'):30} {after_leaf or t('healthy'):14} {what}")
 

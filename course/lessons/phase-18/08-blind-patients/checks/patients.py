@@ -4,9 +4,9 @@ import math
 
 from course.check import Check, number, wrong
 from course.patients import PARTS, SETTINGS, ward
+from minigpt.diagnosis import Verdict
 from minigpt.faults import FAULTS
 from minigpt.messages import MiniGPTError, nearest
-from minigpt.stability import Verdict
 
 LEAVES = sorted({fault.leaf for fault in FAULTS.values()})
 
