@@ -123,7 +123,7 @@ class Apart:
         return session.call(args, kwargs)
 
     def interrupted(self, action: Callable[[], object], kill_at: int) -> bool:
-        """Run an action and kill the learner's process at the n-th change of a file; whether it came to it."""
+        """Run an action, kill the learner's process at the n-th change of a file; whether it came to that."""
         self.kill_at = kill_at
         try:
             action()

@@ -2,12 +2,13 @@
 
     serve(channel, namespace, hello)
 
-hello      {"cells", "exercise", "answer"}: what to run, and the name that is asked for; answered with its kind
+hello      {"cells", "exercise", "answer"}: what to run, the name that is asked for; answered with its kind
 call       call the answer, or a method of an object that an earlier call returned
 value      the answer itself, as plain data
 gradient   of a tensor that was returned, with respect to the tensors that were given
 
-Nothing that this process says is believed: it can be made to say anything. It knows its arguments and no more.
+Nothing that this process says is believed: it can be made to say anything. It knows its
+arguments and no more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 import torch
 
 from course.grade import wire
-from course.grade.flat import array_of, flatten, leaves, state_of, tensors_of
+from course.grade.flat import array_of, flatten, state_of, tensors_of
 from course.grade.parcel import set_random_states, unpacked
 from course.probing import NotWritten, run_probe
 

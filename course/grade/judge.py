@@ -15,10 +15,10 @@ from nbformat import NotebookNode
 
 from course.check import Check
 from course.grade.calls import known
-from course.grade.cells import needed, plain_python
+from course.grade.cells import delegates, needed, plain_python
 from course.grade.normalise import HandedIn, answers
 from course.grade.workshop import PATIENCE, Workshop
-from course.judging import draw_cases, explain, judge, tie_of, untied
+from course.judging import draw_cases, draw_contrasts, explain, judge, looks_at_nothing, tie_of, untied
 from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import whole
@@ -53,6 +53,9 @@ def grade(
             key = "check.not-written"
             outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
         else:
+            helper = delegates(sources[exercise])
+            if helper:
+                result["notes"].append(("grade.delegates", {"exercise": exercise, "what": helper}))
             patience = PATIENCE - sum(result["waited"].values())
             outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, patience)
             if given:
@@ -75,7 +78,8 @@ def cases_of(check: Check, seed: int, workshop: Workshop) -> list[dict]:
     """The cases as a question gets them: only what the probe reads."""
     keys = workshop.keys(check)
     cases = []
-    for index, case in enumerate(draw_cases(check, seed)):
+    drawn = draw_cases(check, seed)
+    for index, case in enumerate([*drawn, *draw_contrasts(check, seed, drawn)]):
         read = keys if keys is not None else case.keys() - {"expected"}
         sent = {name: value for name, value in case.items() if name in read}
         cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63})
@@ -112,6 +116,7 @@ def _ask(checks, sources, exercise, seed, workshop, patience) -> tuple[dict[str,
 def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:
     """Judge a check's record; without an outcome for every case there are no points."""
     cases = draw_cases(check, seed)
+    contrasts = draw_contrasts(check, seed, cases)
     printed = ""
     for case, outcome in zip(cases, outcomes, strict=False):
         if isinstance(outcome.get("printed"), str):
@@ -120,11 +125,15 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
         if fault is not None:
             text = whole(explain(fault, check, case, lesson.texts, code))
             return {"passed": False, "key": fault.key, "text": text, "printed": printed}
-    if len(outcomes) != len(cases):
+    if len(outcomes) != len(cases) + len(contrasts):
         text = message("grade.ended", code)
         return {"passed": False, "key": "grade.ended", "text": text, "printed": printed}
+    fault = looks_at_nothing(check, outcomes[: len(cases)], outcomes[len(cases) :])
+    if fault is not None:
+        text = whole(explain(fault, check, cases[-1], lesson.texts, code))
+        return {"passed": False, "key": fault.key, "text": text, "printed": printed}
     text = message("check.passed", code, title=lesson.texts.text(check.name, code))
-    tie = tie_of(check, outcomes[-1])
+    tie = tie_of(check, outcomes[len(cases) - 1])
     return {"passed": True, "key": None, "text": text, "printed": printed} | ({"tie": tie} if tie else {})
 
 

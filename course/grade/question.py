@@ -75,7 +75,7 @@ class Nursery:
 
 
 def _nurse(orders: socket.socket, room: Room, namespace: dict, memory: int) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: the prober knows when they are gone
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits: the prober knows when they are gone
     while True:
         order, descriptors, _, _ = socket.recv_fds(orders, 8, 1)
         if not order:
@@ -149,7 +149,7 @@ class Question:
 
     def _open(self, check: Check, kill_at: int) -> tuple[Session, str]:
         for pid in list(self.alive):
-            if kill_at or len(self.alive) > 1:  # what an earlier call returned may still be asked for something
+            if kill_at or len(self.alive) > 1:  # what an earlier call returned may still be asked
                 self._end(pid)
         try:
             pid, line = self.nursery.learner(self.order["processor"] + 1, bool(kill_at))

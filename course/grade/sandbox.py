@@ -146,7 +146,7 @@ class Room:
         tempfile.tempdir = self.scratch
 
     def spawn(self) -> int:
-        """Fork a learner's process: it takes all that it started with it, and shares no memory with another."""
+        """Fork a learner's process: all that it starts ends with it, and it shares memory with no other."""
         apart = self.level == "namespaces"
         if apart:
             do("unshare", NEWPID)

@@ -26,7 +26,7 @@ from course.messages import CourseError
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be graded, and how: `seconds` a question, `trust` to grade without a sandbox, `secret` of the course."""
+    """What is to be graded, and how: `seconds` a question, `trust`: no sandbox, the course's `secret`."""
 
     lesson: Lesson
     release: NotebookNode

@@ -52,7 +52,8 @@ class Watch:
         if self.armed and self.seen == self.kill_at:
             return False
         try:
-            fcntl.ioctl(self.listener, _SEND, struct.pack("QqiI", *struct.unpack_from("Q", call), 0, 0, _CONTINUE))
+            number = struct.unpack_from("Q", call)[0]
+            fcntl.ioctl(self.listener, _SEND, struct.pack("QqiI", number, 0, 0, _CONTINUE))
         except OSError:
             pass
         return True

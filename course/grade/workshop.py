@@ -23,8 +23,8 @@ from nbformat import NotebookNode
 from course.grade import wire
 from course.grade.cells import names_of
 from course.grade.clock import Clock
-from course.grade.probe_side import probe_sides
 from course.grade.kernels import as_here
+from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
 from course.grade.scratch import claim, release
 from course.lesson import ROOT, Lesson
@@ -37,6 +37,7 @@ PATIENCE = 90.0  # seconds that all questions of one submission may wait for a b
 START_SECONDS = 120
 GRACE = 2.0
 MAX_STARTS = 20  # of a zygote in one run
+MAX_ASKED = 3  # times, where the kernel kills the question for memory or somebody else does
 
 # A fork copies a table entry for each page: with every object in huge pages it costs a third.
 _FEW_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
@@ -155,21 +156,28 @@ class Workshop:
         Raises:
             SandboxGone: the zygote is no longer there.
         """
-        while True:
-            socket_then = self.socket
+        for again in itertools.count(1):  # a question leaves nothing behind, so it can be asked again
+            zygote = self.socket
             try:
-                return self._ask(cells, cases, patience)
-            except SandboxGone:  # what was answered so far is asked again: a question leaves nothing behind
-                self._restart(socket_then)
+                outcomes, ended = self._ask(zygote, cells, cases, patience)
+            except SandboxGone:
+                self._restart(zygote)
+                continue
+            if not ended or again >= MAX_ASKED:
+                return outcomes
 
-    def _ask(self, cells: list[list[str]], cases: list[dict], patience: float) -> list[dict]:
+    def _ask(
+        self, zygote: socket.socket, cells: list[list[str]], cases: list[dict], patience: float
+    ) -> tuple[list[dict], bool]:
+        """The outcomes, and whether the question ended by itself: no learner's code can end a prober."""
         number = next(self._numbers)
         asked, ask = os.pipe()
         heard, tell = os.pipe()
         clock = Clock(self.seconds + patience + GRACE)
         outcomes: list[dict] = []
+        reason = None
         try:
-            self._order({"number": number}, [asked, tell])
+            self._order(zygote, {"number": number}, [asked, tell])
         except SandboxGone:
             os.close(ask)
             os.close(heard)
@@ -191,15 +199,19 @@ class Workshop:
         finally:
             os.close(ask)
             os.close(heard)
-            self._order({"number": number, "stop": True})
-        return outcomes
+            self._order(zygote, {"number": number, "stop": True})
+        return outcomes, bool(outcomes) and reason == "ended"
 
-    def _order(self, order: dict, pipes: list[int] | None = None) -> None:
+    def _order(self, zygote: socket.socket, order: dict, pipes: list[int] | None = None) -> None:
         """Tell the zygote something and wait until it has done it."""
         with self._lock:
             try:
-                socket.send_fds(self.socket, [json.dumps(order).encode()], pipes or [])
-                done = "stop" not in order or self.socket.recv(1)
+                if (
+                    zygote is not self.socket
+                ):  # that one is gone, and another thread has started its successor
+                    raise SandboxGone("grade.sandbox-gone")
+                socket.send_fds(zygote, [json.dumps(order).encode()], pipes or [])
+                done = "stop" not in order or zygote.recv(1)
             except OSError:
                 done = False
         if not done:

@@ -92,3 +92,11 @@ def test_a_question_that_the_machine_never_let_finish_is_no_verdict(workshop, mo
 def test_whoever_crowds_the_machine_themselves_waits_for_nobody(workshop):
     result = graded(workshop, FORKS, 1.0)
     assert result["checks"]["expected-loss/value"]["key"] == "grade.time" and not result["retry"]
+
+
+def test_whoever_computes_without_end_is_stopped_by_processor_time_long_before_the_clock(
+    workshop, monkeypatch
+):
+    monkeypatch.setattr("course.grade.workshop.PROCESSOR_SECONDS", 1)
+    result = graded(workshop, "def expected_loss(vocab_size):\n    while True:\n        pass\n", 3_600.0)
+    assert result["checks"]["expected-loss/value"]["key"] == "grade.time" and not result["retry"]

@@ -40,8 +40,8 @@ class Benchless:
     def __exit__(self, *_):
         pass
 
-    def mode(self, name):
-        return "function"
+    def prove(self, name):
+        pass
 
     def grade(self, name, handed_in):
         result = {"student": name, "language": handed_in.language or "en", "seed": 1, "level": "none"}

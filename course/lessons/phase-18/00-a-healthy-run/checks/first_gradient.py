@@ -1,5 +1,7 @@
 """Checks of `first-gradient`: one question of the tree, put to a log."""
 
+import math
+
 import numpy as np
 
 from course.check import Check, given, wrong
@@ -19,6 +21,10 @@ class _FirstGradient(Check):
         for low, high in self.norms:
             norm = float(np.exp(rng.uniform(np.log(low), np.log(high))))
             yield self.log(rng, norm)
+
+    def contrasts(self, rng, cases):
+        for norm in (0.5, 1e4, 30.0):
+            yield self.log(rng, norm) | {"kind": "contrast"}
 
     def log(self, rng, norm, first=0):
         norms = [norm, *(self.later * rng.uniform(0.9, 1.1, 12))]
@@ -63,7 +69,16 @@ class Broken(_FirstGradient):
     expected = "fail"
     norms = ((110.0, 9_000.0), (1e-6, 9e-4))
 
+    def cases(self, rng):
+        yield from super().cases(rng)
+        yield self.log(rng, 0.0)
+        yield self.log(rng, math.nan)
+
     def slip(self, case, actual):
+        if math.isnan(case["norm"]):
+            return "nan-let-through"
+        if case["norm"] == 0.0 and actual == "not measured":
+            return "zero-not-measured"
         return "large-let-through" if case["norm"] > 1 else "small-let-through"
 
 

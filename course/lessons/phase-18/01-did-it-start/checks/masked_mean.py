@@ -77,12 +77,22 @@ class Empty(_MaskedMean):
 
     def cases(self, rng):
         losses, mask = _batch(rng)
-        yield {"losses": losses, "mask": np.zeros_like(mask)}
+        yield {"losses": losses, "mask": np.zeros_like(mask), "hidden": False}
+        for poison in (math.inf, math.nan):
+            losses, mask = _batch(rng)
+            losses[tuple(rng.integers(losses.shape))] = poison
+            yield {"losses": losses, "mask": np.zeros_like(mask), "hidden": True}
+
+    def contrasts(self, rng, cases):
+        losses = cases[0]["losses"]
+        yield {"losses": losses, "mask": np.ones(losses.shape, dtype=bool)}
 
     def judge(self, case, output):
         actual = output["value"]
         if close(actual, 0.0):
             return None
+        if case["hidden"] and not math.isfinite(actual):
+            return wrong("empty-leaks", 0.0, actual)
         return wrong("empty-not-zero" if math.isfinite(actual) else "empty-gives-nan", 0.0, actual)
 
 

@@ -56,6 +56,10 @@ class _Stream(Check):
                 "tokens": tokens,
             } | flags
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            yield case | {"seed": int(rng.integers(2**31))}
+
     def probe(self, answer, case):
         model, tokens = _deep(case)
         pairs = array(answer(model, tokens))

@@ -53,6 +53,12 @@ class _Weights(Check):
         case = {"n_layer": layers, "init_std": std, "factors": factors, "shifts": shifts or {}}
         return case | {"weights": _drawn(case, rng)}
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            drawn = {"n_layer": case["n_layer"], "init_std": case["init_std"], "shifts": {}}
+            for factors in ({}, {"wpe.weight": 0.001, "small.weight": 1000.0}):
+                yield case | {"weights": _drawn(drawn | {"factors": factors}, rng)}
+
     def probe(self, answer, case):
         model, config = _untouched(case["n_layer"], case["init_std"])
         weights = case["weights"]  # and not what was done to them: that is for the answer to find out

@@ -53,6 +53,11 @@ class _LooksAhead(Check):
         flags = {"dropout": dropout, "training": training, "leaks": bool(leaks)}
         return {"first": first, "second": second, "tokens": tokens, "seed": int(rng.integers(2**31))} | flags
 
+    def contrasts(self, rng, cases):
+        flags = {"dropout": cases[0]["dropout"], "training": cases[0]["training"]}
+        yield self._case(rng, **flags)
+        yield self._case(rng, [(t, s, 1.0) for t in range(8) for s in range(t + 1, 8)], **flags)
+
     def probe(self, answer, case):
         torch.manual_seed(case["seed"])
         model = Mixer(case["first"], case["second"], case["dropout"]).train(case["training"])

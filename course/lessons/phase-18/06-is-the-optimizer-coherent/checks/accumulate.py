@@ -75,11 +75,16 @@ class _Accumulate(Check):
         gradient = model.table.grad
         return self._found(value, model, None if gradient is None else array(gradient, case["table"].shape))
 
+    allow_nonfinite = True
+
     def _found(self, value, model, gradient):
         return {"gradient": gradient}
 
     def judge(self, case, output):
         gradient = output["gradient"]
+        if not case["mask"].any():
+            nothing = gradient is None or not np.any(gradient)
+            return None if nothing else wrong("empty-divides", 0.0, float(np.linalg.norm(gradient)))
         if gradient is None:
             return wrong("no-gradient")
         sums, parts, counts = _by_hand(case)
@@ -118,6 +123,7 @@ class Unequal(_Accumulate):
     def cases(self, rng):
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
         yield _micro_batches(rng, [5, 0, 2])  # nothing counts in the second one
+        yield _micro_batches(rng, [0, 0])  # nor anywhere
 
 
 class Loss(_Accumulate):
@@ -125,6 +131,7 @@ class Loss(_Accumulate):
 
     def cases(self, rng):
         yield _micro_batches(rng, [6, 6, 6])
+        yield _micro_batches(rng, [0, 0])
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
 
     def _found(self, value, model, gradient):
@@ -133,6 +140,8 @@ class Loss(_Accumulate):
     def judge(self, case, output):
         sums, _, counts = _by_hand(case)
         means, actual = sums / np.maximum(counts, 1), output["value"]
+        if not counts.any():
+            return None if close(actual, 0.0) else wrong("empty-divides", 0.0, actual)
         right = float(sums.sum() / counts.sum())
         if close(actual, right):
             return None

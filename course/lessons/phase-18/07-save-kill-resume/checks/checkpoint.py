@@ -74,7 +74,8 @@ class Training:
         self.optimizer.state.clear()
         for held in report["optimizer"]:
             parameter = parameters[held["place"]]
-            moments = {n: torch.from_numpy(held[n]).reshape(parameter.shape) for n in ("exp_avg", "exp_avg_sq")}
+            moments = {name: torch.from_numpy(held[name]) for name in ("exp_avg", "exp_avg_sq")}
+            moments = {name: moment.reshape(parameter.shape) for name, moment in moments.items()}
             self.optimizer.state[parameter] = {"step": torch.tensor(float(held["step"]))} | moments
         for group, told in zip(self.optimizer.param_groups, report["groups"], strict=True):
             group |= {name: float(told[name]) for name in ("lr", "weight_decay", "eps")}
@@ -82,7 +83,7 @@ class Training:
             group["params"] = [parameters[place] for place in told["places"]]
         self.scheduler.last_epoch = int(report["schedule"])
         scaler = {name: float(value) for name, value in report["scaler"].items()}
-        counts = {name: int(scaler[name]) for name in ("growth_interval", "_growth_tracker") if name in scaler}
+        counts = {name: int(scaler[name]) for name in scaler if name.startswith(("growth_i", "_growth"))}
         self.scaler.load_state_dict(scaler | counts)
         self.generator.set_state(torch.from_numpy(report["generator"]))
         self.step = int(report["step"])

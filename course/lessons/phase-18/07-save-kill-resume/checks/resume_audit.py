@@ -30,6 +30,13 @@ class _Audit(Check):
             }
             yield {"last": last, "first": first, "asked": asked, "expected": list(lost)}
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            last = case["last"]
+            healthy = {"step": last["step"] + 1, "lr": case["asked"], "update": 0.2, "scale": last["scale"]}
+            yield case | {"first": healthy}
+            yield case | {"first": healthy | {"lr": 5 * case["asked"], "update": 0.9999, "scale": 65536.0}}
+
     def probe(self, answer, case):
         found = answer(case["last"], case["first"], case["asked"])
         if found is None:
