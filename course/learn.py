@@ -119,6 +119,7 @@ def _private_folders() -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(PRIVATE / "data"),
         "JUPYTER_RUNTIME_DIR": str(PRIVATE / "runtime"),
         "IPYTHONDIR": str(PRIVATE / "ipython"),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel is this environment's, whatever else is installed
     }
 
