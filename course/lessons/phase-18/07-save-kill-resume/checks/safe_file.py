@@ -69,11 +69,11 @@ class Kill(_SafeFile):
                 left = files_in(folder)
                 same_place = path.exists() and path.stat().st_ino == place
                 in_place |= same_place and left.get(NAME) != start[NAME]
-                if not cut:
-                    break
                 put(folder, left)
                 found = _read(answer, path)
                 survivors.append("" if found is None else found.hex())
+                if not cut:
+                    break
         return {"in_place": in_place, "survivors": survivors}
 
     def judge(self, case, output):
@@ -84,7 +84,8 @@ class Kill(_SafeFile):
                 return wrong("nothing-left")
             if found not in (case["old"], case["new"]):
                 return wrong("half-and-half")
-        return None
+        complete = output["survivors"][-1]  # nobody interrupted the last one
+        return None if complete == case["new"] else wrong("nothing-left")
 
 
 class _Damage(_SafeFile):
