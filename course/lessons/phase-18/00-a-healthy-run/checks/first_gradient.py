@@ -46,7 +46,7 @@ class _FirstGradient(Check):
 class Healthy(_FirstGradient):
     name = "first-gradient/healthy"
     expected = "pass"
-    norms = ((0.12, 0.9), (1.1, 9.0))
+    norms = ((0.12, 0.9), (1.1, 9.0), (0.105, 0.14), (9.3, 9.9))
     later = 300.0
 
     def slip(self, case, actual):
@@ -56,7 +56,7 @@ class Healthy(_FirstGradient):
 class Odd(_FirstGradient):
     name = "first-gradient/odd"
     expected = "warn"
-    norms = ((11.0, 90.0), (0.0012, 0.09))
+    norms = ((11.0, 90.0), (0.0021, 0.049), (10.1, 10.8), (0.06, 0.095), (99.2, 99.9), (0.0011, 0.0018))
 
     def slip(self, case, actual):
         if actual == "pass":
@@ -67,7 +67,7 @@ class Odd(_FirstGradient):
 class Broken(_FirstGradient):
     name = "first-gradient/broken"
     expected = "fail"
-    norms = ((110.0, 9_000.0), (1e-6, 9e-4))
+    norms = ((110.0, 9_000.0), (1e-6, 9e-4), (100.1, 100.8), (6e-4, 9e-4))
 
     def cases(self, rng):
         yield from super().cases(rng)

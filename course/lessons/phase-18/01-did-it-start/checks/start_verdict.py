@@ -63,17 +63,17 @@ def _by_the_course_limits(loss):
 
 class Healthy(_Verdict):
     name = "start-verdict/healthy"
-    bands = {PASS: ((-0.4, -0.1), (0.05, 0.4))}
+    bands = {PASS: ((-0.45, -0.3), (0.05, 0.4))}
 
 
 class High(_Verdict):
     name = "start-verdict/high"
-    bands = {WARN: ((0.6, 1.6),), TOO_HIGH: ((1.9, 60.0),)}
+    bands = {WARN: ((0.6, 1.6),), TOO_HIGH: ((1.9, 3.4), (4.0, 60.0))}
 
 
 class Low(_Verdict):
     name = "start-verdict/low"
-    bands = {TOO_LOW: ((-2.5, -0.6),)}
+    bands = {TOO_LOW: ((-2.5, -1.1), (-0.9, -0.6))}
 
 
 class NotANumber(Check):

@@ -85,7 +85,7 @@ class Scaled(_RateFault):
         yield SCALE, asked * round(float(rng.uniform(0.05, 0.8)), 2), asked
         yield SCALE, asked * round(float(rng.uniform(4, 10)), 1), asked
         yield SCALE, 0.1 * asked * (1 + 1e-6 * rng.uniform(-1, 1, len(asked))), asked
-        yield SCALE, 0.1 * asked * (1 + 2e-4 * _signs(asked)), asked
+        yield SCALE, 0.1 * asked * (1 + 4e-4 * _signs(asked)), asked
 
 
 class Late(_RateFault):
@@ -110,7 +110,7 @@ class Leaps(_RateFault):
     def cases(self, rng):
         yield from super().cases(rng)
         asked = curve_of(draw_settings(rng))
-        for factor, margin in ((1.0, 3e-3), (0.1, 2e-3)):
+        for factor, margin in ((1.0, 3e-3), (1.0, 1.5e-3), (0.1, 2e-3), (0.1, 7.5e-4)):
             realised = factor * asked * (1 + margin * _signs(asked))
             yield {"expected": UNKNOWN, "realised": realised, "asked": asked, "near": True}
 

@@ -73,10 +73,15 @@ class One(_Spikes):
             norms, step = _calm(rng, 80), int(rng.integers(30, 75))
             norms[step] = factor * float(np.median(norms[step - 20 : step]))
             yield _case(norms, [step] if factor > limit else [], factor=limit) | {"set": "factor"}
-        norms, step = (
-            np.exp(-np.arange(60) / 15),
-            int(rng.integers(40, 55)),
-        )  # it falls: what is usual is near
+        norms, step = _calm(rng, 80), int(rng.integers(30, 75))
+        norms[step] = 3.5 * float(np.median(norms[step - 20 : step]))
+        yield _case(norms, [])
+        for start in (4, 5):  # so many ordinary norms, then a large one
+            norms = _calm(rng, 30)
+            norms[start] *= 30
+            yield _case(norms, [start] if start == 5 else []) | {"set": "start"}
+        norms = np.exp(-np.arange(60) / 15)  # it falls, so what is usual is near
+        step = int(rng.integers(40, 55))
         norms[step] *= 8.0
         yield _case(norms, [step], window=10) | {"set": "window"}
         yield _case(norms, [], window=60) | {"set": "window"}

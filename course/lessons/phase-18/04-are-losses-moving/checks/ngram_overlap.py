@@ -66,7 +66,7 @@ class Order(_Overlap):
     def cases(self, rng):
         train, own = _lines(rng, 6, 8), _lines(rng, 4, 8, first=50_000)
         own[1] = train[1][::-1]
-        own[2][:3], own[3][-3:] = train[4][2:5], train[5][:3]
+        own[2][:3], own[3][-3:] = train[4][2:5], train[5][-3:]
         slips = {"order-ignored": 0.25, "too-few-tokens": 0.5}
         yield {"train": train, "validation": own, "n": 4, "expected": 0.0, "slips": slips}
 
@@ -102,6 +102,8 @@ class Short(_Overlap):
             case = {"train": train, "validation": validation, "n": 5, "expected": known / 3}
             yield case | {"slips": slips}
         yield {"train": train, "validation": [[1, 2], [3]], "n": 5, "expected": 0.0}
+        train = [*_lines(rng, 3, 8), *_lines(rng, 1, 5, first=90_000)]
+        yield {"train": train, "validation": [train[-1], [1, 2], [3]], "n": 5, "expected": 1.0}
 
 
 def _with_a_copy(case):

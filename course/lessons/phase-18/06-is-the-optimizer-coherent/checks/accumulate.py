@@ -124,6 +124,9 @@ class Unequal(_Accumulate):
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
         yield _micro_batches(rng, [5, 0, 2])  # nothing counts in the second one
         yield _micro_batches(rng, [0, 0])  # nor anywhere
+        single = _micro_batches(rng, [1, 0])
+        single["mask"][0, 1:] = False  # one target in all
+        yield single
 
 
 class Loss(_Accumulate):
