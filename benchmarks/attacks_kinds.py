@@ -69,10 +69,10 @@ CARRY = """
 def _carry(*args, **kwargs):
     import ctypes, os, pickle
     libc = ctypes.CDLL(None)
-    for path in ("/dev/shm/x", "/tmp/x", "/scratch/x"):
-        try:
-            if os.path.exists(path): print("LEAK", path)
-            open(path, "ab").write(b"text of one submission")
+    places = ("/dev/shm/x", "/tmp/x", "/scratch/x", "x")
+    if any(map(os.path.exists, places)): print("LEAK a file")
+    for path in places:
+        try: open(path, "ab").write(b"text of one submission")
         except OSError: pass
     for key in (0x1234, 0x5678):
         if libc.shmget(key, 4096, 0) >= 0: print("LEAK shared memory")

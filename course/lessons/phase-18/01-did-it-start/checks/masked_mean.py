@@ -28,13 +28,14 @@ class _MaskedMean(Check):
 def _mean_slip(losses, mask, actual):
     rows, counted = len(losses), int(mask.sum())
     kept = float(losses[mask].sum())
+    rows_kept = [row[keep] if keep.any() else np.zeros(1) for row, keep in zip(losses, mask, strict=True)]
     slips = {
         "sum-not-mean": kept,
         "mask-ignored": float(losses.mean()),
         "divides-by-all": kept / mask.size,
         "divides-by-batch": kept / rows,
         "divides-by-length": kept / mask.shape[1],
-        "mean-of-means": float(np.mean([row[keep].mean() for row, keep in zip(losses, mask, strict=True)])),
+        "mean-of-means": float(np.mean([row.mean() for row in rows_kept])),
         "one-too-many": kept / (counted + 1),
     }
     if not mask.all():
