@@ -11,22 +11,20 @@ import sys
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonargparse import Namespace
 
-from minigpt.cli.parser import Parser, UsageError
+from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
-from minigpt.faults import refuse_idle
+from minigpt.config.presets import load_preset
+from minigpt.faults import find_fault, refuse_idle
 from minigpt.messages import message, nearest
-from minigpt.presets import load_preset
-from minigpt.runs.run import Run
-from minigpt.training.callbacks.loggers import logger
-from minigpt.training.callbacks.progress import ProgressBar
-from minigpt.training.interrupt import Interrupted
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import Trainer, resume
+
+if TYPE_CHECKING:  # what needs torch is imported when a run starts, so that --help and errors come at once
+    from minigpt.runs.run import Run
+    from minigpt.training.recipe import Recipe
+    from minigpt.training.trainer import Trainer
 
 
 def add_arguments(parser: Parser) -> None:
@@ -48,7 +46,7 @@ def add_recipe_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--preset", type=str | None, default=None, metavar="NAME", help=message("train.preset-help")
     )
-    parser.add_argument("--config", action="config", metavar="FILE.yaml", help=message("train.config-help"))
+    parser.add_config(message("train.config-help"))
     for field in fields(Config):
         text = message(f"settings.{field.name}")
         if field.default not in (None, ""):
@@ -61,12 +59,12 @@ def add_recipe_arguments(parser: Parser) -> None:
         )
 
 
-def settings_given(arguments: Namespace) -> dict[str, Any]:
+def settings_given(arguments: Arguments) -> dict[str, Any]:
     """Return the settings that a variable, a file or a flag names."""
     return {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
 
 
-def config_given(arguments: Namespace) -> Config:
+def config_given(arguments: Arguments) -> Config:
     """Return the config that the command line asks for.
 
     Raises:
@@ -80,24 +78,31 @@ def config_given(arguments: Namespace) -> Config:
     return Config.from_dict(preset | settings_given(arguments))
 
 
-def recipe_given(arguments: Namespace) -> Recipe:
+def recipe_given(arguments: Arguments) -> Recipe:
     """Return the recipe that the command line asks for, its faults included.
 
     Raises:
         FaultError: a fault is not known, or would break nothing.
     """
-    recipe = Recipe(config_given(arguments))
-    for fault in _listed(arguments.fault):
+    config, faults = config_given(arguments), _listed(arguments.fault)
+    for fault in faults:
+        find_fault(fault)  # refuses a slip before seconds are spent on importing torch
+    from minigpt.training.recipe import Recipe
+
+    recipe = Recipe(config)
+    for fault in faults:
         refuse_idle(recipe.faults, fault, recipe.config)
         recipe = recipe.with_fault(fault)
     return recipe
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Train, and say where the run lies and how to go on."""
     if arguments.print_config:
         print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
         return 0
+    from minigpt.training.interrupt import Interrupted
+
     trainer = _resumed(arguments) if arguments.resume else _new(arguments)
     main = trainer.world.main
     if main:
@@ -113,22 +118,29 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _new(arguments: Namespace) -> Trainer:
+def _new(arguments: Arguments) -> Trainer:
     recipe = recipe_given(arguments)
+    from minigpt.training.trainer import Trainer
+
     started = datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
     name = "-".join(part.replace(":", "x") for part in parts if part)
     return Trainer(recipe, arguments.run_dir or Path("experiments") / name, _callbacks(arguments))
 
 
-def _resumed(arguments: Namespace) -> Trainer:
+def _resumed(arguments: Arguments) -> Trainer:
     for name in ("run_dir", "fault", "preset"):
         if arguments[name]:
             raise UsageError("train.resume-alone", given=f"--{name.replace('_', '-')}")
+    from minigpt.training.trainer import resume
+
     return resume(arguments.resume, _callbacks(arguments), asked=settings_given(arguments))
 
 
-def _callbacks(arguments: Namespace) -> list[Any]:
+def _callbacks(arguments: Arguments) -> list[Any]:
+    from minigpt.training.callbacks.loggers import logger
+    from minigpt.training.callbacks.progress import ProgressBar
+
     return [ProgressBar(), *map(logger, _listed(arguments.log))]
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from minigpt.config import Config
 from minigpt.data.corpus import Corpus, load_corpus, load_text
+from minigpt.data.overlap import overlap
 from minigpt.data.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
 from minigpt.messages import MiniGPTError
-from minigpt.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Data:
     tokenizer: Tokenizer
     name: str
     hashes: dict[str, str]  # SHA-256 of what was read, for the manifest
+
+    @cached_property
+    def overlap(self) -> dict[str, float | None]:
+        """What both sides share; measured once, however many runs a process trains on this text."""
+        return overlap(self.train, self.validation, self.tokenizer)
 
 
 def load_data(config: Config) -> Data:
@@ -54,14 +60,16 @@ def load_data(config: Config) -> Data:
 
 
 def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:
-    run = Run(run_dir)
-    if run.config is None or not (run.path / "tokenizer.json").is_file():
+    """Return the tokenizer beside the weights of a run."""
+    path = Path(run_dir) / "tokenizer.json"
+    if not path.parent.is_dir():
+        raise MiniGPTError("run.missing", path=run_dir)
+    if not path.is_file():
         raise MiniGPTError("data.no-vocabulary", path=run_dir)
-    if run.config.vocab_size != vocab_size:
-        raise MiniGPTError(
-            "data.other-vocabulary", path=run_dir, there=run.config.vocab_size, here=vocab_size
-        )
-    return Tokenizer.load(run.path / "tokenizer.json")
+    kept = Tokenizer.load(path)
+    if kept.vocab_size != vocab_size:
+        raise MiniGPTError("data.other-vocabulary", path=run_dir, there=kept.vocab_size, here=vocab_size)
+    return kept
 
 
 @lru_cache(maxsize=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minigpt.faults.fault import Fault
 
 SPIKE_EVERY = 25  # steps
@@ -51,32 +49,12 @@ def _lost_optimizer_state(step, recipe, severity):
     return step_of_a_rebuilt_optimizer
 
 
-class _UncorrectedAdamW(torch.optim.AdamW):
-    """AdamW without the division by 1 − β^t: its moments start at 0, and nothing makes up for it."""
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state, gradient = self.state[parameter], parameter.grad
-                if not state:
-                    state["step"] = torch.tensor(0.0)
-                    state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(parameter) for _ in range(2))
-                state["step"] += 1
-                state["exp_avg"].lerp_(gradient, 1 - beta1)
-                state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                size = state["exp_avg_sq"].sqrt().add_(group["eps"])
-                parameter.addcdiv_(state["exp_avg"], size, value=-group["lr"])
-
-
 def _no_bias_correction(build_optimizer, recipe, severity):
+    from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
+
     def optimizer_without_bias_correction(model, config):
         optimizer = build_optimizer(model, config)
-        return _UncorrectedAdamW(optimizer.param_groups)
+        return UncorrectedAdamW(optimizer.param_groups)
 
     return optimizer_without_bias_correction
 
@@ -98,17 +76,29 @@ def _accumulation_token_weighting(accumulate, recipe, severity):
     return each_micro_batch_alike
 
 
-def _gradient_spikes(clip, recipe, severity):
-    def clip_after_a_damaged_batch(model, optimizer, precision, max_norm):
-        """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+class _ClipAfterADamagedBatch:
+    """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+
+    def __init__(self, clip, severity):
+        self._clip, self._severity = clip, severity
+
+    def __call__(self, model, optimizer, precision, max_norm):
         taken = max((float(state.get("step", 0)) for state in optimizer.state.values()), default=0.0)
         if taken % SPIKE_EVERY == SPIKE_EVERY - 1:
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(severity)
-        return clip(model, optimizer, precision, max_norm)
+                    parameter.grad.mul_(self._severity)
+        return self._clip(model, optimizer, precision, max_norm)
 
-    return clip_after_a_damaged_batch
+    def __getattr__(self, name):
+        """Offer the state of the clipper, where it keeps one."""
+        if name not in ("state_dict", "load_state_dict"):
+            raise AttributeError(name)
+        return getattr(self._clip, name)
+
+
+def _gradient_spikes(clip, recipe, severity):
+    return _ClipAfterADamagedBatch(clip, severity)
 
 
 def _one_micro_batch(config, severity):

@@ -16,6 +16,7 @@ import math
 import os
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from minigpt.training.trainer import NotFiniteError, Trainer
 
 MEMORY = 0.9  # of the running mean that smooths the loss
 BLOW_UP = 0.25  # the loss has blown up when it has lost this share of its fall again
-LEAST_FALL = 0.03  # of the first loss: below this there is no descent to speak of
+LEAST_FALL = 0.03  # of the first loss: a smaller fall is not a descent
 LEAST_SIGNAL = 4.0  # × the scatter from one step to the next: neither is there below this
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -125,7 +126,7 @@ def _smoothed(y: np.ndarray) -> np.ndarray:
 
 
 def _rounded(value: float) -> float:
-    """Return one significant digit: the method is no more exact than that."""
+    """Return one significant digit: the method is not more exact than that."""
     return float(f"{value:.0e}")
 
 
@@ -162,8 +163,10 @@ def refuse_path(path: str | Path) -> None:
     """Refuse a file that no picture can be written to, before a sweep is spent on it.
 
     Raises:
-        MiniGPTError: the file is of no such kind, or its folder is not there.
+        MiniGPTError: the file is of no such kind, its folder is not there, or matplotlib is not installed.
     """
+    if find_spec("matplotlib") is None:
+        raise MiniGPTError("lr_find.no-matplotlib")
     if Path(path).suffix.lower() not in FORMATS:
         raise MiniGPTError("lr_find.not-a-picture", path=path, known=", ".join(FORMATS))
     if not Path(path).parent.is_dir():

@@ -1,4 +1,4 @@
-"""A dress rehearsal: a few steps on a copy, to see whether each part of the loop does what its name says.
+"""A rehearsal: a few steps on a copy, to see whether each part of the loop does what its name says.
 
 Nothing here is statistics. With a gradient that stays the same, AdamW moves every coordinate by the learning
 rate at every step; k micro-batches give the gradient of the whole batch; after a step no gradient is left
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
-from minigpt.diagnosis.trees.configuration.optimizer import STEPS
+from minigpt.model.roles import RULES, roles_of
+from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
-from minigpt.training.precision import build_precision
+from minigpt.training.precision import full_precision
 
 if TYPE_CHECKING:
     from minigpt.training.recipe import Recipe
 
-LEAST_GRADIENT = 1e-6  # below this AdamW's eps shows in the update
 ROWS = 4  # sequences of the batch that are enough to compare gradients
 
 
@@ -38,7 +38,8 @@ def rehearse(
         downhill: share of the coordinates that the first update moves against their gradient.
         steps_counted: the optimizer's own count of those steps ÷ their number; None where it keeps none.
         carried_gradient: norm of what is left of the gradient after a step.
-        decaying: names of `vectors` (tensors below two dimensions) that decay and of matrices that do not.
+        decaying: names of the parameters that decay against their role (`vectors`: gains, biases and the
+            like), and of those that should and do not (`matrices_without`).
         frozen: names of the parameters that do not learn.
     """
     with torch.random.fork_rng(devices=[]):
@@ -54,7 +55,7 @@ def rehearse(
 def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Tensor]:
     model.zero_grad(set_to_none=True)
     world = World(device=str(next(model.parameters()).device))
-    precision = build_precision(recipe.config.replace(precision="fp32"), world.device_type)
+    precision = full_precision(world.device_type)
     recipe.accumulate(model, recipe.loss, batches, precision, world)
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
@@ -100,10 +101,10 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     gradient = _gradient(recipe, model, [Batch(*(part[:ROWS] for part in batch))])
     learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
     optimizer = recipe.build_optimizer(model, config)
-    precision = build_precision(config.replace(precision="fp32"), next(model.parameters()).device.type)
+    precision = full_precision(next(model.parameters()).device.type)
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     carried, sizes, downhill = 0.0, [], []
-    for _ in range(STEPS):
+    for _ in range(REHEARSAL_STEPS):
         before = [parameter.detach().clone() for parameter in learning]
         for parameter, grad in zip(learning, gradient, strict=True):
             parameter.grad = grad.clone()
@@ -118,7 +119,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     return {
         "first_updates": None if None in sizes else sizes,
         "downhill": downhill[0],
-        "steps_counted": float(max(counters, default=0.0)) / STEPS if kept else None,
+        "steps_counted": float(max(counters, default=0.0)) / REHEARSAL_STEPS if kept else None,
         "carried_gradient": carried,
     }
 
@@ -139,11 +140,14 @@ def _moves(
 
 def _decaying(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, list[str]]:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    roles = roles_of(model)
     found: dict[str, list[str]] = {"vectors": [], "matrices_without": []}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if parameter.ndim < 2 and group["weight_decay"] > 0:
-                found["vectors"].append(names[id(parameter)])
-            if parameter.ndim >= 2 and group["weight_decay"] == 0:
-                found["matrices_without"].append(names[id(parameter)])
+            name = names[id(parameter)]
+            should, does = RULES[roles[name]].decays, group["weight_decay"] > 0
+            if does and not should:
+                found["vectors"].append(name)
+            if should and not does:
+                found["matrices_without"].append(name)
     return found

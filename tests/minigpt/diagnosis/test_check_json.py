@@ -40,7 +40,7 @@ def test_the_schema_is_one_and_knows_every_question_and_leaf():
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$defs"]["question"]["enum"] == [question.id for question in QUESTIONS]
     leaves = list(dict.fromkeys(leaf for question in QUESTIONS for leaf in question.leaves))
-    assert SCHEMA["$defs"]["leaf"]["enum"] == leaves
+    assert SCHEMA["$defs"]["leaf"]["enum"] == leaves, "python docs/generate.py"
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -51,7 +51,7 @@ def test_the_schema_is_one_and_knows_every_question_and_leaf():
         ("healthy", ("--all",), "pass", 0),
         ("broken", (), "fail", 1),
         ("broken", ("--all",), "fail", 1),
-        ("spikes.csv", ("--vocab-size", 64, "--all"), "phase-19", 1),
+        ("spikes.csv", ("--vocab-size", 64, "--all"), "fail", 1),
         ("nan.csv", ("--vocab-size", 64, "--all"), "unknown", 3),
     ],
 )

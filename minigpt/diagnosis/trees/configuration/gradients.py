@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.thresholds import GRADIENT_HIGH, GRADIENT_LOW, SPIKE_NORM, SPIKES_WITHIN
+from minigpt.runs.thresholds import GRADIENT_STEPS as WINDOW
 
-WINDOW = 20  # steps of the rolling mean
-SPIKE = 100.0  # a norm above this is a spike
-SPIKE_WINDOW = 200  # steps in which spikes are counted
 MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
 
@@ -26,7 +25,7 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
         return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
     norms = norms[np.isfinite(norms)]
-    calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
+    calm = norms[norms <= SPIKE_NORM]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms
     if len(steady) < WINDOW:
         return question.not_measured()
@@ -43,7 +42,7 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
         return question.failed(_why_large(evidence), **values) if far else question.warned(**values)
     if usual >= limits["low"]:
         return question.passed(**values)
-    if evidence.start.get("unmasked_share") == 0:
+    if evidence.start.unmasked_share == 0:
         return question.failed("loss-mask-empty", **values)
     if _frozen_by_accident(evidence):
         return question.failed("frozen-parameters", **values)
@@ -52,19 +51,19 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
 
 def _why_large(evidence: Evidence) -> str:
     """Return what is known to add gradients up, or else that clipping alone holds them."""
-    if evidence.rehearsal.get("carried_gradient"):
+    if evidence.rehearsal.carried_gradient:
         return "missing-zero-grad"
-    adds_up = (evidence.rehearsal.get("accumulation_ratio") or {}).get("equal")
+    adds_up = (evidence.rehearsal.accumulation_ratio or {}).get("equal")
     return "accumulation-sum" if adds_up and adds_up > 1.5 else "always-clipping"
 
 
 def _frozen_by_accident(evidence: Evidence) -> list[str]:
     declared = tuple(evidence.config.frozen()) if evidence.config else ()
-    return [name for name in evidence.rehearsal.get("frozen", []) if not name.startswith(declared or "\0")]
+    return [name for name in evidence.rehearsal.frozen or [] if not name.startswith(declared or "\0")]
 
 
 def _all_learn(question: Question, evidence: Evidence) -> Finding:
-    if "frozen" not in evidence.rehearsal:
+    if evidence.rehearsal.frozen is None:
         return question.not_measured()
     frozen = _frozen_by_accident(evidence)
     values = {"count": len(frozen), "name": frozen[0] if frozen else "–"}
@@ -76,15 +75,15 @@ def _spikes(question: Question, evidence: Evidence) -> Finding:
     if not len(norms):
         return question.not_measured()
     high = steps[norms > question.thresholds["spike"]]
-    most = max((int(((high >= at) & (high < at + SPIKE_WINDOW)).sum()) for at in high[:1000]), default=0)
+    most = max((int(((high >= at) & (high < at + SPIKES_WITHIN)).sum()) for at in high[:1000]), default=0)
     values = {"count": most, "step": int(high[0]) if len(high) else "–"}
     if most > question.thresholds["count"]:
-        return question.handed_over("gradient-spikes", **values)
+        return question.failed("gradient-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
 
 
 def _cleared(question: Question, evidence: Evidence) -> Finding:
-    carried = evidence.rehearsal.get("carried_gradient")
+    carried = evidence.rehearsal.carried_gradient
     if carried is None:
         return question.not_measured()
     if carried > question.thresholds["carried"]:
@@ -95,12 +94,13 @@ def _cleared(question: Question, evidence: Evidence) -> Finding:
 GRADIENT_QUESTIONS = (
     Question(
         "3.1",
-        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 6.0},  # norms; share of steps; × clip_norm
+        # norms; share of steps; × clip_norm
+        {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "clipped": 0.9, "far": 6.0},
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
         symptom=True,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),
-    Question("3.2", {"spike": SPIKE, "count": 3}, ("gradient-spikes",), _spikes),
+    Question("3.2", {"spike": SPIKE_NORM, "count": 3}, ("gradient-spikes",), _spikes, symptom=True),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )

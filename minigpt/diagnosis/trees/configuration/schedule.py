@@ -12,6 +12,7 @@ from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.external import Asked
+from minigpt.runs.thresholds import WARMUP_REACHED
 from minigpt.training.schedule import lr_at
 
 Rates = NDArray[np.float64]
@@ -48,7 +49,8 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
         leaf, figures = curve.explain(schedule_is_right=len(wrong) < len(curves))
         faults[leaf] = curve.seen | figures
     leaf = next(leaf for leaf in ORDER if leaf in faults)
-    starts_again = leaf == "lr-discontinuous" and evidence.rehearsal.get("steps_counted", 1) < 1
+    counted = evidence.rehearsal.steps_counted
+    starts_again = leaf == "lr-discontinuous" and counted is not None and counted < 1
     if leaf is None or starts_again:  # together with an optimizer that was built anew, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])
@@ -265,5 +267,5 @@ SCHEDULE_QUESTIONS = (
         _curve_as_asked,
     ),
     Question("2.1b", {"tolerance": SAME}, ("lr-group-scale",), _groups_keep_together),  # relative
-    Question("2.2", {"share": 0.95}, ("warmup-off-by-one",), _end_of_warm_up),  # of lr_max
+    Question("2.2", {"share": WARMUP_REACHED}, ("warmup-off-by-one",), _end_of_warm_up),  # of lr_max
 )
