@@ -121,7 +121,7 @@ def rate_fault(realised, asked):
     ),
     _wrong_fault(
         "a-hundred-thousandth",
-        {EQUAL: "factor-one"},
+        {EQUAL: "factor-one", LEAPS: "not-one-factor"},
         **{"pass": "np.allclose(realised, asked, rtol=1e-5, atol=0)"},
         lr_group_scale=SCALE.replace("1e-3", "2e-3"),
     ),

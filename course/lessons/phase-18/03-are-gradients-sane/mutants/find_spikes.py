@@ -60,7 +60,7 @@ def find_spikes(norms, factor=5.0, window=20):
         "def find_spikes(norms, factor=5.0, window=20):\n"
         "    usual = np.median([norm for norm in norms if math.isfinite(norm)])\n"
         "    return [s for s, norm in enumerate(norms) if not norm <= factor * usual]",
-        {SPIKE: "window-ignored", CALM: "start-is-no-spike", NAN: "ordinary-ignored"},
+        {SPIKE: "start-ignored", CALM: "start-is-no-spike", NAN: "ordinary-ignored"},
     ),
     wrong_spikes(
         "factor-of-one",

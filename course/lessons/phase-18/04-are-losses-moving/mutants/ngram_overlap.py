@@ -51,7 +51,7 @@ def ngram_overlap(train, validation, n):
     wrong_overlap(
         "last-missed",
         _overlap(grams="{tuple(line[at : at + n]) for at in range(len(line) - n)}"),
-        {PIECES: "edge-missed"},
+        {PIECES: "edge-missed", SHORT: "overlap-off"},
     ),
     wrong_overlap(
         "first-only",

@@ -11,7 +11,7 @@ from minigpt import Config
 from minigpt.model.gpt import build_model
 from minigpt.model.roles import expected_std, roles_of
 
-NOISE = 4.4  # standard errors that a mean may be off by chance
+NOISE = 3.0  # standard errors that a mean may be off by chance
 
 
 def _untouched(layers, init_std):
