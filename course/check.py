@@ -64,6 +64,7 @@ class Check:
     name: str  # "exercise/aspect"
     answer: str  # the name in the learner's notebook
     allow_nonfinite = False  # True where NaN or infinity may be a right answer
+    written_out = False  # True where the answer is a value that a person writes down, and no call may find it
 
     @property
     def exercise(self) -> str:

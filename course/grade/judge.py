@@ -13,8 +13,9 @@ import hashlib
 from nbformat import NotebookNode
 
 from course.check import Check
-from course.grade.cells import needed, plain_python
-from course.grade.normalise import HandedIn, answers
+from course.grade.answer import Answers
+from course.grade.cells import needed
+from course.grade.normalise import HandedIn
 from course.grade.workshop import PATIENCE, Workshop
 from course.judging import draw_cases, explain, judge, tie_of, untied
 from course.lesson import Lesson
@@ -45,16 +46,16 @@ def grade(
     result["notes"] = list(handed_in.notes)
     result["cells"] = handed_in.cells
     result["waited"] = {}
-    sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
+    answers = Answers(handed_in, release, lesson.checks)
     for exercise in dict.fromkeys(check.exercise for check in lesson.checks.values()):
         checks = [check for check in lesson.checks.values() if check.exercise == exercise]
-        untouched = handed_in.cells.get(exercise) in (None, answers(release)[exercise].source)
-        if handed_in.problem or untouched:
-            key = "check.not-written"
-            outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
+        refused = answers.refused(exercise)
+        if refused:
+            failure = {"key": refused[0], "values": refused[1]}
+            outcome = {check.name: [{"failure": failure}] for check in checks}
         else:
             patience = PATIENCE - sum(result["waited"].values())
-            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, modes, patience)
+            outcome, given, busy = _ask(checks, answers, exercise, seed, workshop, modes, patience)
             if given:
                 result["waited"][exercise] = given
             if busy:  # no verdict stands on that: the next run grades it anew
@@ -98,13 +99,13 @@ def mode_of(check: Check, solutions: dict[str, str], workshop: Workshop) -> str:
 
 
 def _ask(
-    checks, sources, exercise, seed, workshop, modes, patience
+    checks, answers, exercise, seed, workshop, modes, patience
 ) -> tuple[dict[str, list[dict]], float, bool]:
     """The outcomes by check, the seconds given on top, and whether those were too few."""
     cases = [
         case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
     ]
-    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
+    outcomes = workshop.ask(answers.cells(exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for case, outcome in zip(cases, outcomes, strict=False):
         by_check[case["check"]].append(outcome)
