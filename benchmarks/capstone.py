@@ -27,8 +27,8 @@ from course.lesson import find_lesson
 from course.patients import CONFIG, Patient, ward
 from course.source import read_source
 from minigpt.config import Config
+from minigpt.diagnosis import Walk
 from minigpt.faults import FAULTS
-from minigpt.stability import Walk
 
 CURES = {fault.leaf: fault.part for fault in FAULTS.values()}
 MOST_FAULTS = 3  # repairs that the solver tries before it gives up on a patient

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 
 import minigpt
-from minigpt.logs import Columns
-from minigpt.stability import QUESTIONS, Evidence, Verdict, evidence_of, walk
-from minigpt.stability.losses import gaps_until
-from minigpt.trainer import train
+from minigpt.diagnosis import QUESTIONS, Evidence, Verdict, evidence_of, walk
+from minigpt.diagnosis.trees.configuration.losses import gaps_until
+from minigpt.runs.jsonl import Columns
+from minigpt.training.trainer import train
 
 sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_cases as cases  # noqa: E402

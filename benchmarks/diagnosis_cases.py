@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minigpt import run_directory
 from minigpt.config import Config
-from minigpt.corpus import Corpus, load_corpus, load_text
-from minigpt.data import Data
+from minigpt.data.corpus import Corpus, load_corpus, load_text
+from minigpt.data.dataset import Data
+from minigpt.data.tokenizer import Tokenizer
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.tokenizer import Tokenizer
-from minigpt.trainer import train
+from minigpt.runs import run as run_directory
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import train
 
 
 class AnyVocabulary(Config):

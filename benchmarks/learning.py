@@ -15,13 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from minigpt.cells import score_cells, score_lines
 from minigpt.config import Config
-from minigpt.data import load_data
-from minigpt.ngram import NGram
-from minigpt.recipe import Recipe
-from minigpt.sampling import Sampler
-from minigpt.trainer import train
+from minigpt.data.conjugations import score_cells, score_lines
+from minigpt.data.dataset import load_data
+from minigpt.data.ngram import NGram
+from minigpt.training.recipe import Recipe
+from minigpt.training.sampling import Sampler
+from minigpt.training.trainer import train
 
 
 def main() -> None:

@@ -29,12 +29,12 @@ import torch.nn.functional as F
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from minigpt.config import Config
-from minigpt.model import build_model
+from minigpt.model.gpt import build_model
 from minigpt.monitor import Monitor
 from minigpt.presets import load_preset
-from minigpt.recipe import Recipe
-from minigpt.telemetry import Telemetry
-from minigpt.trainer import Trainer
+from minigpt.training.callbacks.telemetry import Telemetry
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import Trainer
 
 BLOCKS = 50  # of the steps of a watched loop; each holds its share of what is written now and then
 

@@ -17,9 +17,9 @@ import diagnosis_cases as cases
 import torch
 from diagnosis_cases import Case
 
+from minigpt.diagnosis import Verdict, check
 from minigpt.faults import FAULTS, find_fault
-from minigpt.stability import Verdict, check
-from minigpt.trainer import train
+from minigpt.training.trainer import train
 
 CONFIGURATION = "t1"
 APART = (5, 12)  # places in the catalogue between the two faults of a pair

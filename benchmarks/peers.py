@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from x_transformers import Decoder, TransformerWrapper
 
 from minigpt.config import ModelConfig
-from minigpt.gpt2 import load_gpt2
-from minigpt.model import GPT, build_model
+from minigpt.model.gpt import GPT, build_model
+from minigpt.model.gpt2 import load_gpt2
 
 
 @dataclass

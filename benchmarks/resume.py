@@ -36,16 +36,16 @@ from pathlib import Path
 import torch
 import torch._dynamo  # which the first optimizer imports, at the cost of a second
 
-from minigpt import checkpoint
-from minigpt.audits import baselines
-from minigpt.checkpoint import CheckpointError
 from minigpt.config import Config
-from minigpt.data import load_data
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run, strict
-from minigpt.run_writer import RunWriter
-from minigpt.telemetry import BY_THE_CLOCK
-from minigpt.trainer import Trainer, resume
+from minigpt.data.dataset import load_data
+from minigpt.runs import checkpoint
+from minigpt.runs.checkpoint import CheckpointError
+from minigpt.runs.run import Run, strict
+from minigpt.runs.writer import RunWriter
+from minigpt.training.audits import baselines
+from minigpt.training.callbacks.telemetry import BY_THE_CLOCK
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import Trainer, resume
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BASE = Config(

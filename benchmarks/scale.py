@@ -25,9 +25,9 @@ def long_run(path: Path, steps: int) -> None:
     import numpy as np
 
     from minigpt.config import Config
-    from minigpt.recipe import Recipe
-    from minigpt.schedule import lr_at
-    from minigpt.trainer import train
+    from minigpt.training.recipe import Recipe
+    from minigpt.training.schedule import lr_at
+    from minigpt.training.trainer import train
 
     train(Recipe(Config(steps=2, warmup_steps=1, eval_batches=1)), path)
     config = Config(steps=steps, warmup_steps=min(1000, steps))

@@ -30,10 +30,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
-from minigpt.kernels import linear
-from minigpt.loss import cross_entropy
-from minigpt.memory import keep_freed_memory
-from minigpt.model import flops_per_token
+from minigpt.model.gpt import flops_per_token
+from minigpt.model.kernels import linear
+from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.loss import cross_entropy
 
 SHAPES = {  # and the sequences in a batch
     "2x64": (ModelConfig(n_layer=2, n_head=4, n_embd=64, context=64), 32),

@@ -1,6 +1,6 @@
 """A patient's evidence, and the tree to click through beside it, question by question.
 
-    Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.trainer.train` returns them
+    Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.training.trainer.train` returns them
 
 It shows what was measured and the limits, and never the verdict: that is for whoever clicks. What a leaf
 means stands below the one that was chosen, right or not. Questions that the run gives no answer to are left
@@ -22,16 +22,16 @@ from matplotlib.figure import Figure
 from course.messages import message
 from course.picture import Picture
 from course.widgets import show_controls
-from minigpt import stability
+from minigpt import diagnosis
+from minigpt.diagnosis.report import seen
+from minigpt.diagnosis.tree import Finding, Question, Verdict
 from minigpt.messages import message as stability_message
-from minigpt.run_directory import Run
-from minigpt.stability.report import seen
-from minigpt.stability.tree import Finding, Question, Verdict
+from minigpt.runs.run import Run
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _WIDTH = "800px"  # of a notebook in a small window
 _THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
-QUESTIONS = {question.id: question for question in stability.QUESTIONS}
+QUESTIONS = {question.id: question for question in diagnosis.QUESTIONS}
 
 
 class Bedside:
@@ -177,5 +177,5 @@ def _lines(*lines: str) -> str:
 
 def _measured(run: Run) -> list[Finding]:
     """The answers of the whole tree, without the questions that this run gives no answer to."""
-    walk = stability.walk(stability.evidence_of(run), stability.QUESTIONS, whole=True)
+    walk = diagnosis.walk(diagnosis.evidence_of(run), diagnosis.QUESTIONS, whole=True)
     return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]

@@ -17,7 +17,7 @@ import sys
 
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
-from minigpt.command_line import LocalFormatter, answer, localise
+from minigpt.cli.command_line import LocalFormatter, answer, localise
 from minigpt.messages import LANGUAGES, nearest
 
 # Each command and the area of its messages.
@@ -85,7 +85,7 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
 
 
 def add_language(parser: argparse.ArgumentParser, text: str | None = None) -> None:
-    """Let the help tell of --lang; `minigpt.command_line.answer` has read it already."""
+    """Let the help tell of --lang; `minigpt.cli.command_line.answer` has read it already."""
     parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=text or message("cli.lang"))
 
 

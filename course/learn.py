@@ -20,7 +20,7 @@ import sys
 from course.cli import Parser, add_language
 from course.lesson import ROOT
 from course.messages import CourseError, message
-from minigpt.command_line import answer
+from minigpt.cli.command_line import answer
 from minigpt.messages import language
 
 DEFAULT_PORT = 8888  # JupyterLab's own
@@ -119,6 +119,7 @@ def _private_folders() -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(PRIVATE / "data"),
         "JUPYTER_RUNTIME_DIR": str(PRIVATE / "runtime"),
         "IPYTHONDIR": str(PRIVATE / "ipython"),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel is this environment's, whatever else is installed
     }
 

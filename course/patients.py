@@ -29,14 +29,11 @@ from typing import Any
 import torch
 
 from course.messages import CourseError
-from minigpt import stability
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis import Walk
 from minigpt.faults import Fault, find_fault
 from minigpt.messages import nearest
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.stability import Walk
-from minigpt.trainer import train
+from minigpt.runs.run import Run
 
 LETTERS = "ABCDEF"
 CONFIG = Config(
@@ -190,4 +187,4 @@ def _sealed(part):
 def _walk(patient: Patient, parts: tuple[str, ...], settings: tuple[tuple[str, float], ...]) -> Walk:
     with tempfile.TemporaryDirectory() as folder:
         run = patient.train(Path(folder) / "run", parts, dict(settings))
-        return stability.walk(stability.evidence_of(run.path), stability.QUESTIONS, whole=True)
+        return diagnosis.walk(diagnosis.evidence_of(run.path), diagnosis.QUESTIONS, whole=True)

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from course.messages import message
 from minigpt.config import Config
 from minigpt.messages import LANGUAGES
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.trainer import train
+from minigpt.runs.run import Run
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import train
 
 FAULT = "init-scale"
 CONFIG = Config(steps=300)

@@ -8,8 +8,8 @@ import torch
 
 from minigpt.config import Config
 from minigpt.messages import use_language
-from minigpt.recipe import Recipe
-from minigpt.trainer import train
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import train
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure

@@ -10,8 +10,8 @@ import os
 import sys
 from importlib import import_module
 
+from minigpt.cli.command_line import answer
 from minigpt.cli.parser import Parser, UsageError
-from minigpt.command_line import answer
 from minigpt.messages import LANGUAGES, message, nearest
 
 # Threads that wait sleep instead of spinning: where something else runs besides, two spinning threads
@@ -24,8 +24,8 @@ COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     code = answer(_dispatch, sys.argv[1:] if argv is None else argv, prefix="minigpt: ")
-    if "minigpt.distributed" in sys.modules:
-        sys.modules["minigpt.distributed"].end_process(code)
+    if "minigpt.training.distributed" in sys.modules:
+        sys.modules["minigpt.training.distributed"].end_process(code)
     return code
 
 

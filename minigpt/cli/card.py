@@ -9,8 +9,8 @@ from __future__ import annotations
 from jsonargparse import Namespace
 
 from minigpt.cli.parser import Parser
+from minigpt.diagnosis.card import as_html, as_markdown
 from minigpt.messages import message
-from minigpt.stability.card import as_html, as_markdown
 
 
 def add_arguments(parser: Parser) -> None:

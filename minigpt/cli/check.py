@@ -16,12 +16,12 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from minigpt.cli.parser import Parser
-from minigpt.foreign import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
+from minigpt.diagnosis import QUESTIONS, Verdict, Walk, check, walk
+from minigpt.diagnosis.comparison import compare, comparison_as_data, show_comparison
+from minigpt.diagnosis.report import as_data, show
+from minigpt.diagnosis.trees.configuration.losses import LATER
+from minigpt.importers import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
 from minigpt.messages import message
-from minigpt.stability import QUESTIONS, Verdict, Walk, check, walk
-from minigpt.stability.comparison import compare, comparison_as_data, show_comparison
-from minigpt.stability.losses import LATER
-from minigpt.stability.report import as_data, show
 
 START_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
 LATER_QUESTIONS = ("1.1b", "4.1")  # nor one of none of these that is long enough to show a falling loss,

@@ -11,9 +11,9 @@ from jsonargparse import Namespace
 
 from minigpt.cli.parser import Parser
 from minigpt.cli.train import add_recipe_arguments, recipe_given
-from minigpt.lr_finder import find_lr, plot, refuse_path
 from minigpt.messages import message
-from minigpt.run_directory import strict
+from minigpt.runs.run import strict
+from minigpt.training.lr_finder import find_lr, plot, refuse_path
 
 
 def add_arguments(parser: Parser) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from minigpt.command_line import LocalFormatter, localise
+from minigpt.cli.command_line import LocalFormatter, localise
 from minigpt.messages import MiniGPTError, message, nearest
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from jsonargparse import Namespace
 
-from minigpt.cells import score_cells
 from minigpt.cli.parser import Parser, UsageError
-from minigpt.corpus import load_corpus
+from minigpt.data.conjugations import score_cells
+from minigpt.data.corpus import load_corpus
 from minigpt.messages import message
-from minigpt.run_directory import Run
-from minigpt.sampling import Sampler
+from minigpt.runs.run import Run
+from minigpt.training.sampling import Sampler
 
 
 def add_arguments(parser: Parser) -> None:

@@ -19,14 +19,14 @@ from jsonargparse import Namespace
 from minigpt.cli.parser import Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.faults import refuse_idle
-from minigpt.interrupt import Interrupted
-from minigpt.loggers import logger
 from minigpt.messages import message, nearest
 from minigpt.presets import load_preset
-from minigpt.progress import ProgressBar
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.trainer import Trainer, resume
+from minigpt.runs.run import Run
+from minigpt.training.callbacks.loggers import logger
+from minigpt.training.callbacks.progress import ProgressBar
+from minigpt.training.interrupt import Interrupted
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import Trainer, resume
 
 
 def add_arguments(parser: Parser) -> None:

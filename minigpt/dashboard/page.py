@@ -16,9 +16,9 @@ from typing import Any
 
 from minigpt.dashboard.panels import panels
 from minigpt.dashboard.source import Source, flat_manifest
+from minigpt.diagnosis.report import as_data
 from minigpt.messages import CATALOGUE, LANGUAGES, MiniGPTError, language, message
-from minigpt.run_directory import write_atomically
-from minigpt.stability.report import as_data
+from minigpt.runs.run import write_atomically
 
 FOLDER = Path(__file__).parent
 PARTS = {  # placeholder in page.html → file

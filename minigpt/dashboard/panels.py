@@ -16,7 +16,7 @@ import numpy as np
 
 from minigpt.dashboard.series import as_lists, rolling_mean, thin
 from minigpt.dashboard.source import NAMES, RATES, Source
-from minigpt.schedule import lr_at
+from minigpt.training.schedule import lr_at
 
 POINTS = 120_000  # in the whole page: about 2 MB
 MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve

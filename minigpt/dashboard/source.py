@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from minigpt.config import Config, ConfigError
-from minigpt.dashboard.wandb_run import read_wandb
-from minigpt.logs import Columns, RunError
-from minigpt.run_directory import Run
-from minigpt.stability import QUESTIONS, Walk, evidence_of, walk
+from minigpt.diagnosis import QUESTIONS, Walk, evidence_of, walk
+from minigpt.importers.wandb_run import read_wandb
+from minigpt.runs.jsonl import Columns, RunError
+from minigpt.runs.run import Run
 
 NAMES = {  # what other loggers call our columns
     "loss": ("loss", "train.loss", "train_loss", "training_loss", "loss.train"),

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from minigpt.config import Config
-from minigpt.distributed import World
 from minigpt.faults.fault import Fault
-from minigpt.precision import build_precision
+from minigpt.training.distributed import World
+from minigpt.training.precision import build_precision
 
 
 def declared_start(config: Config, severity: float | None) -> str | None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from minigpt.diagnosis import Walk, check
+from minigpt.diagnosis.trees.configuration.optimizer import STEPS
 from minigpt.messages import MiniGPTError, message
 from minigpt.monitor.adam import AdamTwin
 from minigpt.monitor.arguments import rates_asked, refuse_impossible
@@ -21,9 +23,7 @@ from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
 from minigpt.monitor.records import Records
-from minigpt.run_writer import RunWriter, describe_run
-from minigpt.stability import Walk, check
-from minigpt.stability.optimizer import STEPS
+from minigpt.runs.writer import RunWriter, describe_run
 
 LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then

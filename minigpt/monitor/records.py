@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from minigpt.monitor.first_step import FirstStep
-from minigpt.run_writer import RunWriter
+from minigpt.runs.writer import RunWriter
 
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
 WAIT = 0.25  # seconds that finished steps wait to be written together, and a GPU has to know their figures

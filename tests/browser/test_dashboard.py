@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from minigpt.config import Config
 from minigpt.dashboard import from_run, page, write
-from minigpt.recipe import Recipe
-from minigpt.trainer import train
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import train
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 SIZES = {"wide": 1280, "narrow": 390}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.stability import QUESTIONS
+from minigpt.diagnosis import QUESTIONS
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "course/lessons/phase-18").glob("*/lesson.py"))
 WINDOWS = {100, 200}  # steps that a rate is given for, or spikes are counted in

@@ -14,7 +14,7 @@ from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.patients import LETTERS, PARTS, ward
 from course.plain import require_plain
-from minigpt import stability
+from minigpt import diagnosis
 from minigpt.faults import FAULTS
 
 NAMES = [f"learner {number}" for number in range(50)]
@@ -92,12 +92,12 @@ def test_training_a_patient_leaves_the_random_state_alone(tmp_path):
 
 def test_a_sealed_recipe_trains_as_the_open_one(tmp_path):
     from course.patients import _broken
-    from minigpt.trainer import train
+    from minigpt import train
 
     patient = next(p for p in ward(NAMES[1]).values() if leaves(p))
     sealed, opened = patient.train(tmp_path / "sealed"), train(_broken(patient), tmp_path / "open")
     assert sealed.column("loss")[1].tolist() == opened.column("loss")[1].tolist()
-    assert stability.check(sealed.path).leaf in leaves(patient)
+    assert diagnosis.check(sealed.path).leaf in leaves(patient)
 
 
 def test_the_tree_and_its_fixes_solve_a_ward_and_nothing_else_does(capstone):

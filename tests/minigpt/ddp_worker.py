@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from small_runs import MINIMAL
 
-from minigpt import checkpoint
-from minigpt.batches import get_batch
-from minigpt.distributed import end_process
-from minigpt.interrupt import Interrupted
+from minigpt.data.batches import get_batch
 from minigpt.messages import MiniGPTError
-from minigpt.recipe import Recipe
-from minigpt.trainer import Trainer
+from minigpt.runs import checkpoint
+from minigpt.training.distributed import end_process
+from minigpt.training.interrupt import Interrupted
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import Trainer
 
 torch.set_num_threads(1)
 

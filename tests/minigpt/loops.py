@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 
-from minigpt.corpus import load_corpus
+from minigpt.data.corpus import load_corpus
 from minigpt.faults.loop import _UncorrectedAdamW
 
 V, T, B = 320, 32, 8
@@ -21,7 +21,7 @@ def make_model(seed=0, dropout=0.0):
         from transformers import GPT2Config, GPT2LMHeadModel
     except ImportError:
         from minigpt.config import Config
-        from minigpt.model import GPT, init_weights
+        from minigpt.model.gpt import GPT, init_weights
 
         config = Config(vocab_size=V, context=T, n_layer=2, n_head=2, n_embd=32, dropout=dropout)
         model = GPT(config)

@@ -44,14 +44,11 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import dashboard, stability
-from minigpt.config import Config
-from minigpt.model import build_model
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.sampling import Sampler
-from minigpt.stability.report import show
-from minigpt.trainer import train
+from minigpt import Config, Recipe, dashboard, diagnosis, train
+from minigpt.diagnosis.report import show
+from minigpt.model.gpt import build_model
+from minigpt.runs.run import Run
+from minigpt.training.sampling import Sampler
 
 lesson("18-00")
 runs = Path("experiments") / "18-00"
@@ -169,15 +166,16 @@ compare(
 print(f"\nln {V} = {math.log(V):.2f}")
 
 # %% [markdown] id="the-curve" lang="en"
-# The first loss was no accident: every model that knows nothing starts at ln V, large or small, today or in ten
-# years. That makes it the cheapest check there is.
+# The first loss was no accident: every model that spreads its probability evenly over the vocabulary starts at
+# ln V, large or small, today or in ten years. That makes it the cheapest check there is.
 #
 # And what do the numbers further down mean? They are easier to read beside models that know little. The dots
 # are the loss on the *validation* text, which the model never trains on.
 
 # %% [markdown] id="the-curve" lang="es" of="6db4bbd8c406"
-# El primer loss no fue casualidad: todo modelo que no sabe nada empieza en ln V, sea grande o pequeño, hoy o
-# dentro de diez años. Por eso es la comprobación más barata que existe.
+# El primer loss no fue casualidad: todo modelo que reparte su probabilidad por igual entre todo el vocabulario
+# empieza en ln V, sea grande o pequeño, hoy o dentro de diez años. Por eso es la comprobación más barata que
+# existe.
 #
 # ¿Y qué significan los números de más abajo? Se leen mejor al lado de modelos que saben poco. Los puntos son
 # el loss sobre el texto de *validación*, con el que el modelo nunca entrena.
@@ -309,6 +307,9 @@ print(page)
 # | **2.2** Does the warm-up end at the top? | learning rate at the last step of the warm-up ÷ `lr_max` | 0.95 or more | | less |
 # | **4.2** Does validation keep step with training? | validation loss − training loss | up to 0.5 | 0.5 to 1 | more than 1 |
 #
+# (Where does 1.76 come from? With this vocabulary ln V is 6.24, and 6.24 + 1.76 = 8: a first loss above 8 is no
+# longer chance with some noise.)
+#
 # And this is what the log says. **What is your verdict on each?**
 
 # %% [markdown] id="open-the-dashboard" lang="es" of="74f4b55163b4"
@@ -332,10 +333,13 @@ print(page)
 #
 # | pregunta | qué mirar | `pass` | `warn` | `fail` |
 # |---|---|---|---|---|
-# | **1.1** ¿Arrancó en el azar? | Δ = loss en el paso 0 − ln V | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? | Δ = loss en el paso 0 − ln V | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? | norma del gradiente en el paso 0 | de 0.1 a 10 | de 10 a 100, de 0.001 a 0.1 | más de 100, menos de 0.001 |
 # | **2.2** ¿Termina el warm-up en lo más alto? | learning rate en el último paso del warm-up ÷ `lr_max` | 0.95 o más | | menos |
 # | **4.2** ¿Va la validación a la par del entrenamiento? | loss de validación − loss de entrenamiento | hasta 0.5 | de 0.5 a 1 | más de 1 |
+#
+# (¿De dónde sale 1.76? Con este vocabulario ln V es 6.24, y 6.24 + 1.76 = 8: un primer loss de más de 8 ya no es
+# azar con un poco de ruido.)
 #
 # Y esto es lo que dice el log. **¿Cuál es tu veredicto en cada una?**
 
@@ -361,7 +365,7 @@ predict("by-hand", q1_1=..., q1_2=..., q2_2=..., q4_2=...)
 # todas: cada sección tiene su propia lección. Busca las cuatro tuyas, y lo que no se pudo contestar.
 
 # %% id="walk"
-walk = stability.check(healthy.path)
+walk = diagnosis.check(healthy.path)
 show(walk, Console(width=88))
 
 # %% id="compare-verdicts" compare=true
@@ -820,8 +824,8 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parameters | what you counted from the config | `manifest.json` |
 # | tokens a step | batch size × accumulation × context | `tokens` in every line |
 #
-# The verdict of all questions: `minigpt check experiments/18-00/healthy`, in a terminal in the folder of this
-# notebook. In the next lesson, 18-01, something breaks.
+# The verdict of all questions: `!minigpt check experiments/18-00/healthy`, in a new cell of this notebook (the
+# `!` hands the line to the shell). In the next lesson, 18-01, something breaks.
 
 # %% [markdown] id="card" lang="es" of="3ff6e9fb6ecc"
 # ## 9 · Una tarjeta para guardar
@@ -837,5 +841,5 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parámetros | los que contaste a partir de la configuración | `manifest.json` |
 # | tokens por paso | tamaño del batch × acumulación × contexto | `tokens`, en todas las líneas |
 #
-# El veredicto de todas las preguntas: `minigpt check experiments/18-00/healthy`, en una terminal, en la carpeta
-# de este cuaderno. En la próxima lección, 18-01, algo se rompe.
+# El veredicto de todas las preguntas: `!minigpt check experiments/18-00/healthy`, en una celda nueva de este
+# cuaderno (el `!` le pasa la línea a la terminal). En la próxima lección, 18-01, algo se rompe.

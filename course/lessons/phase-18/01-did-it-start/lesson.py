@@ -52,14 +52,11 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import stability
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.start import START_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.model import parameter_count
-from minigpt.recipe import Recipe
-from minigpt.stability.report import seen, show
-from minigpt.stability.start import START_QUESTIONS
-from minigpt.trainer import train
+from minigpt.model.gpt import parameter_count
 
 lesson("18-01")
 runs = Path("experiments") / "18-01"
@@ -68,7 +65,7 @@ matplotlib.rcParams["font.size"] = 9
 
 
 def walk_section_1(run):
-    return stability.walk(stability.evidence_of(run.path), START_QUESTIONS)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), START_QUESTIONS)
 
 
 # %% [markdown] id="meet" lang="en"
@@ -242,7 +239,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
-# | **1.1** ¿Arrancó en el azar? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? ‖g‖ | de 0.1 a 10 | de 10 a 100, o de 0.001 a 0.1 | más de 100, o menos de 0.001 |
 #
 # Busca la fila y la columna de los dos runs.
@@ -257,11 +254,11 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 
 # %% [markdown] id="walker" lang="en"
 # You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the
-# first failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
+# first failing answer, as you did. (In a new cell: `!minigpt check experiments/18-01/broken`.)
 
 # %% [markdown] id="walker" lang="es" of="96561601c81c"
 # Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la
-# primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
+# primera respuesta que falla, igual que tú. (En una celda nueva: `!minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
 show(walk_section_1(broken), Console(width=88))

@@ -51,13 +51,10 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import stability
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.schedule import SCHEDULE_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.stability.report import seen, show
-from minigpt.stability.schedule import SCHEDULE_QUESTIONS
-from minigpt.trainer import train
 
 lesson("18-02")
 runs = Path("experiments") / "18-02"
@@ -66,7 +63,7 @@ matplotlib.rcParams["font.size"] = 9
 
 
 def walk_section_2(run):
-    return stability.walk(stability.evidence_of(run.path), SCHEDULE_QUESTIONS)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), SCHEDULE_QUESTIONS)
 
 
 def rates_of(run):
@@ -269,7 +266,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Walk the tree by hand
 #
-# Section 2 of the stability check asks two questions. The first compares all rates with what was asked for;
+# Section 2 of the stability check begins with two questions you can answer by hand. The first compares all rates with what was asked for;
 # if they differ, the *way* they differ names the leaf.
 #
 # | question | evidence | healthy | broken |
@@ -284,7 +281,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Recorre el árbol a mano
 #
-# La sección 2 de la revisión de estabilidad hace dos preguntas. La primera compara todos los valores con lo
+# La sección 2 de la revisión de estabilidad empieza con dos preguntas que puedes responder a mano. La primera compara todos los valores con lo
 # que se pidió; si difieren, la *manera* en que difieren le da nombre a la hoja.
 #
 # | pregunta | evidencia | sano | roto |

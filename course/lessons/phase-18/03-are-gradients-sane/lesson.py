@@ -47,14 +47,11 @@ from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import stability
-from minigpt.batches import Batch
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.data.batches import Batch
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.gradients import GRADIENT_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.stability.gradients import GRADIENT_QUESTIONS
-from minigpt.stability.report import seen, show
-from minigpt.trainer import train
 
 lesson("18-03")
 runs = Path("experiments") / "18-03"
@@ -68,7 +65,7 @@ def loss_of(model, batch):
 
 
 def walk_section_3(run):
-    return stability.walk(stability.evidence_of(run.path), GRADIENT_QUESTIONS)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), GRADIENT_QUESTIONS)
 
 
 def norms_of(run):

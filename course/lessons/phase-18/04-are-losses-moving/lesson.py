@@ -48,15 +48,13 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import checkpoint, stability
-from minigpt.batches import evaluation_batches
-from minigpt.config import Config
-from minigpt.corpus import load_corpus
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.data.batches import evaluation_batches
+from minigpt.data.corpus import load_corpus
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.losses import LOSS_QUESTIONS, STEP_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.stability.losses import LOSS_QUESTIONS, STEP_QUESTIONS
-from minigpt.stability.report import seen, show
-from minigpt.trainer import train
+from minigpt.runs import checkpoint
 
 lesson("18-04")
 runs = Path("experiments") / "18-04"
@@ -65,7 +63,7 @@ matplotlib.rcParams["font.size"] = 9
 
 
 def walk_section_4(run):
-    return stability.walk(stability.evidence_of(run.path), (*STEP_QUESTIONS, *LOSS_QUESTIONS))
+    return diagnosis.walk(diagnosis.evidence_of(run.path), (*STEP_QUESTIONS, *LOSS_QUESTIONS))
 
 
 def item_of(line):

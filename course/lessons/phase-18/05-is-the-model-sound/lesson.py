@@ -45,24 +45,21 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import stability
-from minigpt.batches import get_batch
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import seen, show
 from minigpt.faults import FAULTS
-from minigpt.recipe import Recipe
-from minigpt.sampling import Sampler
-from minigpt.stability.report import seen, show
-from minigpt.trainer import train
+from minigpt.training.sampling import Sampler
 
 lesson("18-05")
 runs = Path("experiments") / "18-05"
 torch.set_num_threads(1)
 matplotlib.rcParams["font.size"] = 9
-ASKED = [question for question in stability.QUESTIONS if question.id in ("1.5", "5.1", "5.2")]
+ASKED = [question for question in diagnosis.QUESTIONS if question.id in ("1.5", "5.1", "5.2")]
 
 
 def walk_the_model(run):
-    return stability.walk(stability.evidence_of(run.path), ASKED)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), ASKED)
 
 
 def fresh_model(some_recipe):
@@ -341,7 +338,7 @@ playground(
 #    add up, and each is 2L times smaller. Unscaled, the stream grows with depth, to about 0.16 at 24 layers.
 # 2. The middle one. A block adds less than a hundredth of what it got: it is *silent*. It reads a stream of
 #    size 0.03 instead of a normalised one of size 1. The gradient says it too: thirty times smaller than grey.
-# 3. It is about 90,000, thousands of times the last block's. Without norms each block multiplies, and products
+# 3. It is in the tens of thousands (the exact figure is chaotic), thousands of times the last block's. Without norms each block multiplies, and products
 #    explode. The same missing norm is silent at one width and deafening at another; growth alone does not
 #    find it.
 # 4. About 0.4 % at 24 layers and 0.7 % at 8. A post-norm stream has size 1, and what a weight of 0.02 adds to
@@ -357,7 +354,7 @@ playground(
 # 2. El del centro. Un bloque suma menos de una centésima de lo que recibió: está *callado*. Lee un flujo de
 #    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo dice: es treinta veces menor
 #    que el gris.
-# 3. Vale cerca de 90 000, miles de veces más que el del último bloque. Sin normas, cada bloque multiplica, y los productos
+# 3. Vale decenas de miles (la cifra exacta es caótica), miles de veces más que el del último bloque. Sin normas, cada bloque multiplica, y los productos
 #    explotan. La misma norma que falta calla con una dispersión y ensordece con otra; el crecimiento por sí
 #    solo no la descubre.
 # 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y lo que un peso de
@@ -809,15 +806,15 @@ for letter, sick_recipe in sick.items():
 # %% [markdown] id="sixth" lang="en"
 # And F? The tree finds nothing, for every norm is where it was asked for. But your audit does: after the
 # first block each one writes less than a hundredth of the stream, exactly like the blocks without norms.
-# Post-norm keeps the stream at size 1, and GPT-2's width of 0.02 is made for a stream fifty times smaller. If
-# that is the cause, **wider weights must cure it**. A hypothesis that can fail is worth a run; in grey, F as
+# Post-norm keeps the stream at size 1, and GPT-2's standard deviation of 0.02 is made for a stream about thirty
+# times smaller. If that is the cause, **larger weights must cure it**. A hypothesis that can fail is worth a run; in grey, F as
 # it was asked for:
 
 # %% [markdown] id="sixth" lang="es" of="26d0a80dab34"
 # ¿Y F? El árbol no encuentra nada, porque cada norma está donde se pidió. Pero tu examen sí: después del
 # primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin normas.
-# Post-norm mantiene el flujo en tamaño 1, y la dispersión de 0.02 de GPT-2 está hecha para un flujo cincuenta
-# veces menor. Si esa es la causa, **unos pesos más dispersos tienen que curarlo**. Una hipótesis que puede
+# Post-norm mantiene el flujo en tamaño 1, y la desviación estándar de 0.02 de GPT-2 está hecha para un flujo
+# unas treinta veces menor. Si esa es la causa, **unos pesos más grandes tienen que curarlo**. Una hipótesis que puede
 # fallar merece un run; en gris, F como se pidió:
 
 # %% id="train-post"
@@ -834,7 +831,7 @@ for name, some_recipe, run in (("post", post_recipe, post), ("post-wide", wide_r
 print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 
 # %% [markdown] id="cured" lang="en"
-# It comes off the plateau. Post-norm is no fault; post-norm with the width of pre-norm is. An examination
+# It comes off the plateau. Post-norm is no fault; post-norm with the standard deviation of pre-norm is. An examination
 # told you what the tree could not, because you understood what it measures.
 #
 # ## 7 · Explain
@@ -847,7 +844,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # number. (Three points, one for each.)
 
 # %% [markdown] id="cured" lang="es" of="945c76806618"
-# Sale de la meseta. Post-norm no es un fallo; post-norm con la dispersión de pre-norm, sí. Un examen te dijo
+# Sale de la meseta. Post-norm no es un fallo; post-norm con la desviación estándar de pre-norm, sí. Un examen te dijo
 # lo que el árbol no podía, porque entendiste qué mide.
 #
 # ## 7 · Explica

@@ -47,15 +47,12 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import stability
-from minigpt.batches import get_batch
-from minigpt.config import Config
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import seen, show
+from minigpt.diagnosis.trees.configuration.optimizer import OPTIMIZER_QUESTIONS
 from minigpt.faults import FAULTS
-from minigpt.precision import build_precision
-from minigpt.recipe import Recipe
-from minigpt.stability.optimizer import OPTIMIZER_QUESTIONS
-from minigpt.stability.report import seen, show
-from minigpt.trainer import train
+from minigpt.training.precision import build_precision
 
 lesson("18-06")
 runs = Path("experiments") / "18-06"
@@ -64,7 +61,7 @@ matplotlib.rcParams["font.size"] = 9
 
 
 def walk_section_6(run):
-    return stability.walk(stability.evidence_of(run.path), OPTIMIZER_QUESTIONS)
+    return diagnosis.walk(diagnosis.evidence_of(run.path), OPTIMIZER_QUESTIONS)
 
 
 # %% [markdown] id="meet" lang="en"

@@ -60,15 +60,12 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
-from minigpt import checkpoint as minigpt_checkpoint
-from minigpt import stability
-from minigpt.batches import windows
-from minigpt.config import Config
-from minigpt.model import parameter_count
-from minigpt.recipe import Recipe
-from minigpt.run_directory import Run
-from minigpt.schedule import lr_at
-from minigpt.trainer import resume, train
+from minigpt import Config, Recipe, diagnosis, resume, train
+from minigpt.data.batches import windows
+from minigpt.model.gpt import parameter_count
+from minigpt.runs import checkpoint as minigpt_checkpoint
+from minigpt.runs.run import Run
+from minigpt.training.schedule import lr_at
 
 lesson("18-07")
 runs = Path("experiments") / "18-07"
@@ -413,7 +410,7 @@ patients = {
 }
 for name, patient in patients.items():
     run = train(patient, runs / f"walk-{name}", overwrite=True)
-    walk = stability.check(run.path)
+    walk = diagnosis.check(run.path)
     print(f"{t(name) if name in LOSSES else name:22} {t('leaf')}: {walk.leaf or t('healthy')}")
 
 # %% [markdown] id="tree-read" lang="en"

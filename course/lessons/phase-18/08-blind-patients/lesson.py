@@ -45,8 +45,8 @@ from course.notebook import check, lesson, t
 from course.patients import LETTERS, ward
 from course.picture import Picture
 from course.predictions import compare, predict
-from minigpt import stability
-from minigpt.stability.report import seen, show
+from minigpt import diagnosis
+from minigpt.diagnosis.report import seen, show
 
 lesson("18-08")
 globals().setdefault("MY_NAME", ...)
@@ -176,7 +176,7 @@ predict("first-look", healthy=...)
 # %% id="practice-walk"
 practice = ward("Florence Nightingale")["E"]
 untreated = practice.train(runs / "practice")
-first_walk = stability.check(untreated.path)
+first_walk = diagnosis.check(untreated.path)
 show(first_walk, Console(width=88))
 
 # %% [markdown] id="which-part" lang="en"
@@ -227,7 +227,7 @@ show(first_walk, Console(width=88))
 
 # %% id="practice-again" compare=true
 half_treated = practice.train(runs / "practice", parts=["init_weights"])
-second_walk = stability.check(half_treated.path)
+second_walk = diagnosis.check(half_treated.path)
 print(second_walk.end.question, second_walk.leaf)
 print(textwrap.fill(seen(second_walk.end), 92))
 print("clip_norm:", practice.config.clip_norm)
@@ -246,7 +246,7 @@ print("clip_norm:", practice.config.clip_norm)
 
 # %% id="practice-healthy" compare=true
 treated = practice.train(runs / "practice", parts=["init_weights"], settings={"clip_norm": 1.0})
-print(stability.check(treated.path).leaf or t("healthy"))
+print(diagnosis.check(treated.path).leaf or t("healthy"))
 
 # %% [markdown] id="a-chart" lang="en"
 # And this is its chart, in the form that yours will have:
@@ -298,10 +298,10 @@ print(example)
 # arrow keys choose in the list.
 #
 # Walk every patient to its end. Only then ask the machine, and only where you are not sure:
-# `show(stability.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
 # to trust a tool; the other way round you learn when not to.
 
-# %% [markdown] id="bedside" lang="es" of="3aeec31b4775"
+# %% [markdown] id="bedside" lang="es" of="2f10fb844d64"
 # ### Junto a la cama del paciente
 #
 # Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites («bien: …»), y nunca el
@@ -313,7 +313,7 @@ print(example)
 # en la lista.
 #
 # Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
-# `show(stability.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
 # fiarse de una herramienta; al revés se aprende cuándo no hacerlo.
 
 # %% id="at-the-bedside"
@@ -392,7 +392,7 @@ blank = {
 
 # %% id="scratch"
 trial = practice.train(runs / "trial", parts=["init_weights"], settings={})
-print(stability.check(trial.path).leaf or t("healthy"))
+print(diagnosis.check(trial.path).leaf or t("healthy"))
 
 # %% [markdown] id="chart-a" lang="en"
 # ### Patient A
@@ -597,7 +597,7 @@ for letter in LETTERS:
         continue
     repair = {"parts": chart.get("parts", []), "settings": chart.get("settings", {})}
     after[letter] = patients[letter].train(runs / f"{letter}-treated", **repair)
-    before_leaf, after_leaf = (stability.check(run.path).leaf for run in (trained[letter], after[letter]))
+    before_leaf, after_leaf = (diagnosis.check(run.path).leaf for run in (trained[letter], after[letter]))
     what = ", ".join([*repair["parts"], *repair["settings"]])
     print(f"{letter:4}{before_leaf or t('healthy'):30} {after_leaf or t('healthy'):14} {what}")
 
@@ -625,7 +625,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="en"
 # Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
-# the wrong tensors, a first update of the wrong size, an accumulation that weighs micro-batches alike. Those runs
+# the wrong tensors, first updates of the wrong size, an accumulation that weighs micro-batches alike. Those runs
 # learn, and nobody would have looked at them twice. A model of a hundred layers trained for a month would have
 # paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
 # each part does what its name says.
@@ -640,7 +640,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="es" of="56c0ee811373"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
-# decay en los tensores equivocados, una primera actualización de otro tamaño, una acumulación que pesa igual todos
+# decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pesa igual todos
 # los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
 # durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el loss baja; pregunta
 # si cada parte hace lo que dice su nombre.
@@ -701,7 +701,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **3** are gradients sane? | usual ‖g‖ from 0.01 to 5; not every step clipped; nothing left over after a step | `clip_norm`, `step` |
 # | **4** do the losses move together? | falls; validation within 1 nat; no line of it in training | `load_data`, `lr_max` |
 # | **5** is the model sound? | std of each tensor ÷ what its role asks; norms in every block | `init_weights`, `build_model` |
-# | **6** is the optimizer coherent? | who decays; steps counted; first update ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
+# | **6** is the optimizer coherent? | who decays; steps counted; each of the first five updates ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
 # | resume | bit for bit the run that nobody killed | the checkpoint |
 #
 # One leaf at a time: repair, train again, walk again from the top. And the first rule of the ward: **a healthy run
@@ -720,7 +720,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
 # | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
 # | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; normas en cada bloque | `init_weights`, `build_model` |
-# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; primera actualización ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
+# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; cada una de las cinco primeras actualizaciones ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
 # | reanudar | bit por bit, el run que nadie mató | el checkpoint |
 #
 # Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y la primera regla de la sala: **existe

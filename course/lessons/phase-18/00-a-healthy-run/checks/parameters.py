@@ -1,7 +1,7 @@
 """Checks of `parameters`: how many parameters a config asks for."""
 
 from course.check import Check, number, wrong
-from minigpt.config import Config
+from minigpt import Config
 
 COURSE = Config()
 

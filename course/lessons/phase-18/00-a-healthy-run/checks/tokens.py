@@ -1,7 +1,7 @@
 """Checks of `tokens`: how many tokens a step and a run take, from the config."""
 
 from course.check import Check, array, given, wrong
-from minigpt.config import Config
+from minigpt import Config
 
 
 class _Tokens(Check):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from course.check import Check, close, number, wrong
-from minigpt.config import Config
-from minigpt.model import build_model
+from minigpt import Config
+from minigpt.model.gpt import build_model
 
 SLACK = 0.15  # relative; a few thousand draws and a truncated normal stay well inside
 

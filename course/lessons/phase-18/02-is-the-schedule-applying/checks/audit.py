@@ -1,7 +1,7 @@
 """Checks of `audit`: the rates of every group, on the right axis."""
 
 from course.check import Check, given, wrong
-from minigpt.schedule import lr_at
+from minigpt.training.schedule import lr_at
 
 from .shared import (
     FLAT,

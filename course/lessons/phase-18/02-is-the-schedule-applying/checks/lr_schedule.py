@@ -3,7 +3,7 @@
 import numpy as np
 
 from course.check import Check, array, close, number, wrong
-from minigpt.schedule import lr_at
+from minigpt.training.schedule import lr_at
 
 from .shared import config_of, draw_settings
 

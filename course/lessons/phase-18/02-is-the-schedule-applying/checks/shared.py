@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minigpt.config import Config
-from minigpt.schedule import lr_at
+from minigpt import Config
+from minigpt.training.schedule import lr_at
 
 PASS, ZERO, FLAT, LATE = "pass", "base-lr-zero", "scheduler-never-stepped", "warmup-off-by-one"
 UNIT, SCALE, JUMPS, UNKNOWN = "schedule-step-unit", "lr-group-scale", "lr-discontinuous", "unknown"

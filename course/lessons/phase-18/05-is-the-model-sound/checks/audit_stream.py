@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from course.check import Check, array, close, wrong
-from minigpt.config import Config
-from minigpt.model import build_model, init_weights
+from minigpt import Config
+from minigpt.model.gpt import build_model, init_weights
 
 
 def _deep(case):

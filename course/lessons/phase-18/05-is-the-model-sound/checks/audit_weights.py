@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from course.check import Check, number, wrong
-from minigpt.config import Config
-from minigpt.model import build_model, expected_std
+from minigpt import Config
+from minigpt.model.gpt import build_model, expected_std
 
 NOISE = 3.0  # standard errors that a mean may be off by chance
 

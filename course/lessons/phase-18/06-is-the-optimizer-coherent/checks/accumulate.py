@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from course.check import Check, array, close, number, wrong
-from minigpt.batches import Batch
-from minigpt.loss import cross_entropy
+from minigpt.data.batches import Batch
+from minigpt.training.loss import cross_entropy
 
 
 def _watched(table):

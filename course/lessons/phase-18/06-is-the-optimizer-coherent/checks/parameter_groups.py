@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from course.check import Check, close, number, wrong
-from minigpt.config import Config
-from minigpt.model import build_model
+from minigpt import Config
+from minigpt.model.gpt import build_model
 
 TORCH_DECAY = 0.01  # what AdamW gives a group that does not say
 

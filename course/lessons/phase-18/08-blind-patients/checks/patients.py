@@ -5,9 +5,9 @@ import math
 from course.check import Check, number, wrong
 from course.grade.ward import leaves, sick_parts
 from course.patients import PARTS, SETTINGS, ward
+from minigpt.diagnosis import Verdict
 from minigpt.faults import FAULTS
 from minigpt.messages import MiniGPTError, nearest
-from minigpt.stability import Verdict
 
 LEAVES = sorted({fault.leaf for fault in FAULTS.values()})
 

@@ -1,0 +1,74 @@
+"""Text to tokens: what a run trains and validates on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from minigpt.config import Config
+from minigpt.data.corpus import Corpus, load_corpus, load_text
+from minigpt.data.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
+from minigpt.messages import MiniGPTError
+from minigpt.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both sides of a text as token ids, with the tokenizer that made them."""
+
+    train: Tensor  # (N,) int64
+    validation: Tensor  # (M,) int64
+    tokenizer: Tokenizer
+    name: str
+    hashes: dict[str, str]  # SHA-256 of what was read, for the manifest
+
+
+def load_data(config: Config) -> Data:
+    """Read the course's corpus, or `config.text`, and encode it.
+
+    The shipped tokenizer serves the shipped corpus, which is encoded once a process; another text or
+    vocabulary size gets a tokenizer of its own, learnt on the training side. A run that starts from another
+    run's weights keeps its tokenizer, which alone knows what those weights mean.
+
+    Raises:
+        MiniGPTError: the text cannot be read, is too short for the context, or too poor for the vocabulary;
+            or the run to start from is not one, or has another vocabulary.
+    """
+    kept = _tokenizer_of(config.init_from, config.vocab_size) if config.init_from else None
+    is_shipped = kept is None or kept.to_json() == shipped_tokenizer().to_json()
+    if config.text is None and config.vocab_size == 512 and SHIPPED.exists() and is_shipped:
+        data = _shipped_data()
+    else:
+        corpus = load_text(config.text) if config.text else load_corpus()
+        data = _encoded(corpus, kept or Tokenizer.train(corpus.train, config.vocab_size))
+    for side in ("train", "validation"):
+        tokens = len(getattr(data, side))
+        if tokens <= config.context:
+            raise MiniGPTError(
+                "data.text-shorter-than-context", side=side, tokens=tokens, context=config.context
+            )
+    return data
+
+
+def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:
+    run = Run(run_dir)
+    if run.config is None or not (run.path / "tokenizer.json").is_file():
+        raise MiniGPTError("data.no-vocabulary", path=run_dir)
+    if run.config.vocab_size != vocab_size:
+        raise MiniGPTError(
+            "data.other-vocabulary", path=run_dir, there=run.config.vocab_size, here=vocab_size
+        )
+    return Tokenizer.load(run.path / "tokenizer.json")
+
+
+@lru_cache(maxsize=1)
+def _shipped_data() -> Data:
+    return _encoded(load_corpus(), shipped_tokenizer())
+
+
+def _encoded(corpus: Corpus, tokenizer: Tokenizer) -> Data:
+    sides = {side: torch.tensor(tokenizer.encode(getattr(corpus, side))) for side in ("train", "validation")}
+    return Data(tokenizer=tokenizer, name=corpus.name, hashes=corpus.hashes, **sides)

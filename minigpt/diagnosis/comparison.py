@@ -1,0 +1,138 @@
+"""Two walks side by side: what a fix mended, what is still there, and what is new.
+
+compared = compare(check("experiments/before", whole=True), check("experiments/after", whole=True))
+show_comparison(compared, Console())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from minigpt.diagnosis.report import STYLES, as_data, conclude, seen
+from minigpt.diagnosis.tree import Finding, Verdict
+from minigpt.diagnosis.walker import ENDS_THE_WALK, Walk
+from minigpt.messages import message
+from minigpt.runs.run import strict
+
+
+class Change(StrEnum):
+    """What became of one question."""
+
+    MENDED = "mended"
+    STILL = "still"
+    NEW = "new"  # a fault that was not there before
+    LOST = "lost"  # there was a fault, and now nothing was measured
+    SAME = "same"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One question, asked of both runs."""
+
+    question: str
+    before: Finding
+    after: Finding
+
+    @property
+    def change(self) -> Change:
+        """What became of it; one fault in the place of another is new."""
+        was, now = (finding.verdict in ENDS_THE_WALK for finding in (self.before, self.after))
+        if now:
+            return Change.STILL if was and self.before.leaf == self.after.leaf else Change.NEW
+        if not was:
+            return Change.SAME
+        return Change.LOST if self.after.verdict is Verdict.NOT_MEASURED else Change.MENDED
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two whole walks."""
+
+    before: Walk
+    after: Walk
+
+    @property
+    def questions(self) -> tuple[Compared, ...]:
+        """Every question that both walks asked, in the order of the later one."""
+        before = {finding.question: finding for finding in self.before.findings}
+        return tuple(
+            Compared(finding.question, before[finding.question], finding)
+            for finding in self.after.findings
+            if finding.question in before
+        )
+
+    def leaves(self, change: Change) -> list[str]:
+        """Return the leaves of which this became, each once."""
+        found = []
+        for compared in self.questions:
+            finding = compared.after if change is Change.NEW else compared.before
+            if compared.change is change and finding.leaf:
+                found.append(finding.leaf)
+        if change in (Change.MENDED, Change.LOST):  # one that another question still finds is not mended
+            found = [leaf for leaf in found if leaf not in self.after.leaves]
+        return list(dict.fromkeys(found))
+
+
+def compare(before: Walk, after: Walk) -> Comparison:
+    """Put two walks side by side; both should be whole."""
+    return Comparison(before, after)
+
+
+def comparison_as_data(comparison: Comparison, language: str | None = None) -> dict[str, Any]:
+    """Return the comparison as plain data for JSON.
+
+    Keys: `before` and `after` (walks, see `as_data`), `mended`, `still` and `new` (leaves), and `changes`
+    (question, before, after, change), one for every question that does not answer as it did.
+    """
+    changes = [
+        {
+            "question": compared.question,
+            "before": compared.before.verdict.value,
+            "after": compared.after.verdict.value,
+            "change": compared.change.value,
+        }
+        for compared in comparison.questions
+        if compared.before.verdict is not compared.after.verdict or compared.change is not Change.SAME
+    ]
+    data: dict[str, Any] = {
+        "before": as_data(comparison.before, language),
+        "after": as_data(comparison.after, language),
+    }
+    for change in (Change.MENDED, Change.STILL, Change.NEW):
+        data[change.value] = comparison.leaves(change)
+    return strict(data | {"changes": changes})
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print both answers to every question, figures where they changed, what came of it, and what is next."""
+    table = Table(
+        *("", "", message("stability.label-before"), message("stability.label-after")),
+        box=None,
+        padding=(0, 1),
+    )
+    for compared in comparison.questions:
+        table.add_row(compared.question, *_told(compared))
+    console.print(table)
+    for change in (Change.MENDED, Change.LOST, Change.STILL, Change.NEW):
+        leaves = comparison.leaves(change)
+        if leaves:
+            console.print(message(f"stability.change-{change.value}", leaves=", ".join(leaves)))
+    conclude(comparison.after, console)
+
+
+def _told(compared: Compared) -> Iterator[str]:
+    """Yield the question and both answers; figures only where something changed."""
+    asked = escape(message(f"stability.question-{compared.question}"))
+    changed = compared.before.verdict is not compared.after.verdict or compared.change is not Change.SAME
+    yield f"[bold]{asked}[/]" if changed else asked
+    for finding in (compared.before, compared.after):
+        mark, style = STYLES[finding.verdict]
+        figures = f" {escape(seen(finding))}" if changed else ""
+        yield f"[{style}]{mark}[/][dim]{figures}[/]"

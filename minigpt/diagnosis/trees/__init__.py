@@ -1,0 +1,1 @@
+"""The decision trees: their questions as data."""

@@ -1,0 +1,1 @@
+"""The configuration tree (Phase 18): is the run set up correctly?"""

@@ -1,0 +1,106 @@
+"""Section 3: are the gradients sane? Their size over the run, and whether each step starts from none."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.runs.evidence import Evidence
+
+WINDOW = 20  # steps of the rolling mean
+SPIKE = 100.0  # a norm above this is a spike
+SPIKE_WINDOW = 200  # steps in which spikes are counted
+MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
+
+
+def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    return (sums[window:] - sums[:-window]) / window
+
+
+def _usual_size(question: Question, evidence: Evidence) -> Finding:
+    limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
+    if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
+        return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
+    norms = norms[np.isfinite(norms)]
+    calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
+    steady = calm if len(calm) >= MOSTLY * len(norms) else norms
+    if len(steady) < WINDOW:
+        return question.not_measured()
+    rolling = _rolling_mean(steady, WINDOW)
+    clip_norm = evidence.config.clip_norm if evidence.config else None
+    clipped = float((norms > clip_norm).mean()) if clip_norm else 0.0
+    usual = float(np.median(rolling))
+    values = {"usual": usual, "last": float(rolling[-1]), "clipped": clipped}
+    if usual > limits["high"]:
+        return question.failed(_why_large(evidence), **values)
+    if clipped > limits["clipped"]:
+        # A norm just above the limit loses little; one far above it makes every step the same length.
+        far = usual > limits["far"] * clip_norm
+        return question.failed(_why_large(evidence), **values) if far else question.warned(**values)
+    if usual >= limits["low"]:
+        return question.passed(**values)
+    if evidence.start.get("unmasked_share") == 0:
+        return question.failed("loss-mask-empty", **values)
+    if _frozen_by_accident(evidence):
+        return question.failed("frozen-parameters", **values)
+    return question.warned(**values)  # the end of a run that has learnt all there is looks like this too
+
+
+def _why_large(evidence: Evidence) -> str:
+    """Return what is known to add gradients up, or else that clipping alone holds them."""
+    if evidence.rehearsal.get("carried_gradient"):
+        return "missing-zero-grad"
+    adds_up = (evidence.rehearsal.get("accumulation_ratio") or {}).get("equal")
+    return "accumulation-sum" if adds_up and adds_up > 1.5 else "always-clipping"
+
+
+def _frozen_by_accident(evidence: Evidence) -> list[str]:
+    declared = tuple(evidence.config.frozen()) if evidence.config else ()
+    return [name for name in evidence.rehearsal.get("frozen", []) if not name.startswith(declared or "\0")]
+
+
+def _all_learn(question: Question, evidence: Evidence) -> Finding:
+    if "frozen" not in evidence.rehearsal:
+        return question.not_measured()
+    frozen = _frozen_by_accident(evidence)
+    values = {"count": len(frozen), "name": frozen[0] if frozen else "–"}
+    return question.failed("frozen-parameters", **values) if frozen else question.passed(**values)
+
+
+def _spikes(question: Question, evidence: Evidence) -> Finding:
+    steps, norms = evidence.metrics.column("grad_norm")
+    if not len(norms):
+        return question.not_measured()
+    high = steps[norms > question.thresholds["spike"]]
+    most = max((int(((high >= at) & (high < at + SPIKE_WINDOW)).sum()) for at in high[:1000]), default=0)
+    values = {"count": most, "step": int(high[0]) if len(high) else "–"}
+    if most > question.thresholds["count"]:
+        return question.handed_over("gradient-spikes", **values)
+    return question.warned(**values) if most else question.passed(**values)
+
+
+def _cleared(question: Question, evidence: Evidence) -> Finding:
+    carried = evidence.rehearsal.get("carried_gradient")
+    if carried is None:
+        return question.not_measured()
+    if carried > question.thresholds["carried"]:
+        return question.failed("missing-zero-grad", carried=carried)
+    return question.passed(carried=carried)
+
+
+GRADIENT_QUESTIONS = (
+    Question(
+        "3.1",
+        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 6.0},  # norms; share of steps; × clip_norm
+        ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
+        _usual_size,
+        symptom=True,
+    ),
+    Question("3.1b", {}, ("frozen-parameters",), _all_learn),
+    Question("3.2", {"spike": SPIKE, "count": 3}, ("gradient-spikes",), _spikes),
+    Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
+)

@@ -1,0 +1,165 @@
+"""Section 1: did the run start?"""
+
+from __future__ import annotations
+
+import math
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.runs.evidence import Evidence
+
+
+def _first_loss(evidence: Evidence) -> float | None:
+    """Return the cross-entropy of step 0.
+
+    A monitor reads it off the logits: a loss may hold other terms, be in bits, or score something else. None
+    where it is no cross-entropy.
+    """
+    return evidence.start.get("cross_entropy", evidence.first("loss"))
+
+
+def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
+    limits, loss, chance = question.thresholds, _first_loss(evidence), evidence.chance
+    if loss is None or chance is None or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    if evidence.start.get("unmasked_share") == 0:  # a loss over no target says nothing about the weights
+        return question.not_measured()
+    delta = loss - chance
+    values = {"loss": loss, "chance": chance, "vocab_size": evidence.vocab_size, "delta": delta}
+    if not math.isfinite(loss):
+        return question.unknown(**values)
+    if not evidence.start.get("vocabulary_found", True) and abs(delta) > limits["high"]:
+        return question.unknown(**values)  # no part of the model is as large as the vocabulary that was given
+    of_bias = evidence.start.get("head_bias_loss", loss)  # the loss if logits were nothing but the bias
+    if delta < limits["low"]:
+        if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:
+            return question.passed(**values)  # the bias holds how frequent each token is
+        shares, share = evidence.start.get("target_offset_share", {}), ALIGNED["share"]
+        if shares.get("0", 0.0) >= share > shares["1"]:
+            return question.warned(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
+        if evidence.config is None and "cross_entropy" not in evidence.start:
+            return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
+        return question.failed("not-untrained", **values)
+    if delta <= limits["high"]:
+        return question.passed(**values)
+    ratio, bias = evidence.start.get("duplicate_batch_ratio"), evidence.start.get("head_bias_max")
+    if bias and of_bias - chance > limits["high"] and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
+        return question.failed("head-bias", **values, ratio=ratio, bias=bias)
+    if delta <= limits["fail"]:
+        return question.warned(**values)
+    if ratio is None or bias is None:
+        return question.unknown(**values)
+    reduced = ratio > LOSS_REDUCTION["ratio"]
+    return question.failed("loss-reduction" if reduced else "init-scale", **values, ratio=ratio, bias=bias)
+
+
+def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding:
+    loss, chance = _first_loss(evidence), evidence.chance
+    if loss is None or chance is None or not evidence.starts_from_checkpoint:
+        return question.not_measured()
+    values = {"loss": loss, "chance": chance, "share": loss / chance}
+    if loss < question.thresholds["share"] * chance:
+        return question.passed(**values)
+    return question.failed("target-shift", **values)
+
+
+def _first_gradient(question: Question, evidence: Evidence) -> Finding:
+    limits, norm = question.thresholds, evidence.first("grad_norm")
+    if norm is None:
+        return question.not_measured()
+    values = {"norm": norm}
+    if not math.isfinite(norm):
+        return question.unknown(**values)
+    if norm > limits["fail_high"]:
+        ratio = evidence.start.get("duplicate_batch_ratio")
+        if ratio is None:
+            return question.unknown(**values)
+        return question.failed(
+            "loss-reduction" if ratio > LOSS_REDUCTION["ratio"] else "init-scale", **values
+        )
+    if norm < limits["fail_low"]:
+        unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+        if unmasked == 0:
+            return question.failed("loss-mask-empty", **values)
+        return question.failed("degenerate-data", **values) if distinct == 1 else question.unknown(**values)
+    if limits["low"] <= norm <= limits["high"]:
+        return question.passed(**values)
+    return question.warned(**values)
+
+
+def _mean_loss(question: Question, evidence: Evidence) -> Finding:
+    ratio = evidence.start.get("duplicate_batch_ratio")
+    if ratio is None or not math.isfinite(ratio):
+        return question.not_measured()
+    if ratio > question.thresholds["ratio"]:
+        return question.failed("loss-reduction", ratio=ratio)
+    return question.passed(ratio=ratio)
+
+
+def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
+    shares, limit = evidence.start.get("target_offset_share"), question.thresholds["share"]
+    if not shares or evidence.start.get("unmasked_share") == 0:
+        return question.not_measured()
+    offset, share = max(shares.items(), key=lambda item: (item[1], item[0] == "1"))
+    values = {"offset": int(offset), "share": share, "right": shares["1"]}
+    if shares["1"] >= limit:
+        return question.passed(**values)
+    if share >= limit:
+        return question.failed("target-shift", **values)
+    # a model that reads a sequence as a whole, or answers at its end, may be asked for anything
+    causal = evidence.start.get("future_gradient") == 0
+    dense = evidence.start.get("unmasked_share", 0.0) >= question.thresholds["dense"]
+    if causal and dense and share < question.thresholds["any"]:
+        return question.unknown(**values)
+    return question.warned(**values)
+
+
+def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
+    gradient = evidence.start.get("future_gradient")
+    if gradient is None:
+        return question.not_measured()
+    if gradient > question.thresholds["gradient"]:
+        return question.failed("future-leak", gradient=gradient)
+    return question.passed(gradient=gradient)
+
+
+def _varied_targets(question: Question, evidence: Evidence) -> Finding:
+    unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+    if unmasked is None or distinct is None:
+        return question.not_measured()
+    values = {"unmasked": unmasked, "distinct": distinct}
+    if unmasked == 0:
+        return question.failed("loss-mask-empty", **values)
+    if distinct == 1:
+        return question.failed("degenerate-data", **values)
+    if unmasked < question.thresholds["unmasked"]:
+        return question.warned(**values)
+    return question.passed(**values)
+
+
+LOSS_REDUCTION = {"ratio": 1.5}  # half way between a mean (1) and a sum (2)
+ALIGNED = {"share": 0.9, "any": 0.5, "dense": 0.5}  # of the scored positions, twice; of all
+
+START_QUESTIONS = (
+    Question(
+        "1.1",
+        {"low": -0.5, "high": 0.5, "fail": 1.76},  # loss at step 0 minus ln V, in nats
+        ("init-scale", "head-bias", "loss-reduction", "not-untrained"),
+        _starts_at_chance,
+    ),
+    Question("1.1b", {"share": 0.7}, ("target-shift",), _starts_well_below_chance),  # of ln V
+    Question(
+        "1.2",
+        {
+            "fail_low": 0.001,
+            "low": 0.1,
+            "high": 10.0,
+            "fail_high": 100.0,
+        },  # global gradient norm before clipping
+        ("init-scale", "loss-reduction", "degenerate-data", "loss-mask-empty"),
+        _first_gradient,
+    ),
+    Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
+    Question("1.4", ALIGNED, ("target-shift",), _targets_shifted_by_one),
+    Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
+    Question("1.6", {"unmasked": 0.1}, ("loss-mask-empty", "degenerate-data"), _varied_targets),
+)

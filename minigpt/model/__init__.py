@@ -1,0 +1,1 @@
+"""The GPT, its parts, and how it writes text."""

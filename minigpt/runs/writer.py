@@ -1,0 +1,199 @@
+"""Writing a run directory (`minigpt.runs.run` reads it), so that a kill or a full disk spoils nothing.
+
+    writer = RunWriter("experiments/first")
+    writer.manifest(describe_run(config))
+    writer.metric({"step": 0, "loss": 6.24})
+
+Records are written unbuffered, whole lines at a time: whoever reads meanwhile sees whole lines, and a kill
+can cut the last one at most. While a writer is open the folder is locked, so two processes never write to one
+run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import torch
+
+from minigpt.config import Config
+from minigpt.runs.jsonl import RunError
+from minigpt.runs.run import strict, write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
+if TYPE_CHECKING:
+    from minigpt.data.tokenizer import Tokenizer
+
+
+class RunWriter:
+    """Writes a run directory while the run goes on."""
+
+    def __init__(self, path: str | Path, resume: bool = False):
+        """Make the folder, or reopen it to resume.
+
+        Raises:
+            RunError: the folder already holds files (and this is not a resume), another process writes to it,
+                or it cannot be written.
+        """
+        self.path = Path(path)
+        self._logs: dict[str, FileIO] = {}
+        with self._writing():
+            used = self.path.is_dir() and any(not file.name.startswith(".") for file in self.path.iterdir())
+            if used and not resume:
+                raise RunError("run.exists", path=path)
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self._locked() if fcntl else None
+
+    def _locked(self) -> int:
+        """Return a handle that holds the folder's lock; the system lets go of it when the process ends."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise RunError("run.in-use", path=self.path) from error
+        except OSError:
+            pass  # a file system without locks: the run goes on unguarded
+        return handle
+
+    @contextmanager
+    def _writing(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = error.filename or self.path / name
+            raise RunError("run.cannot-write", path=path, detail=error.strerror) from error
+
+    def manifest(self, content: dict[str, Any]) -> None:
+        """Write the manifest whole; with it the folder becomes a run."""
+        with self._writing():
+            write_atomically(
+                self.path / "manifest.json", json.dumps(strict(content), indent=2, ensure_ascii=False) + "\n"
+            )
+
+    def metric(self, *records: dict[str, Any]) -> None:
+        """Append the record of one step, or of several at once."""
+        self._append("metrics.jsonl", *records)
+
+    def probe(self, record: dict[str, Any]) -> None:
+        """Append what one probe saw."""
+        self._append("probes.jsonl", record)
+
+    def tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Keep the tokenizer beside the weights: neither is of use without the other."""
+        with self._writing():
+            write_atomically(self.path / "tokenizer.json", tokenizer.to_json())
+
+    def _append(self, name: str, *records: dict[str, Any]) -> None:
+        lines = b"".join(map(_line, records))
+        with self._writing(name):
+            if name not in self._logs:
+                self._logs[name] = (self.path / name).open("ab", buffering=0)
+            while lines:  # a disk that fills up takes part of them, and refuses the rest
+                lines = lines[self._logs[name].write(lines) :]
+
+    def sync(self) -> None:
+        """Force the logs to disk, so that no checkpoint is ever ahead of them."""
+        with self._writing():
+            for log in self._logs.values():
+                os.fsync(log.fileno())
+
+    def rewind(self, step: int) -> None:
+        """Drop the records of step `step` and later, which a resumed run is about to write again."""
+        for name in ("metrics.jsonl", "probes.jsonl"):
+            if log := self._logs.pop(name, None):
+                log.close()
+            with self._writing():
+                if (self.path / name).exists():
+                    os.truncate(self.path / name, _length_before(self.path / name, step))
+
+    def close(self) -> None:
+        """Close the logs and let go of the folder."""
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    line = orjson.dumps(record) + b"\n"
+    if b"null" in line:  # perhaps a NaN: rare, so that looking for one first would only cost
+        line = orjson.dumps(strict(record)) + b"\n"
+    return line
+
+
+def _length_before(log: Path, step: int) -> int:
+    """Return how many bytes of whole lines lie before the first record of step `step` or later."""
+    length = 0
+    with log.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = orjson.loads(line)
+                if not line.endswith(b"\n") or record["step"] >= step:
+                    break
+            except (ValueError, TypeError, KeyError) as error:
+                if not line.endswith(b"\n"):  # torn by a kill
+                    break
+                raise RunError("run.bad-line", path=log, line=number) from error
+            length += len(line)
+    return length
+
+
+def describe_run(config: Config | None, **more: Any) -> dict[str, Any]:
+    """Return the manifest of a run that starts now; without a config for a loop that is not ours."""
+    return {
+        "format": 1,
+        "started": now(),
+        "config": config.to_dict() if config else None,
+        "seed": config.seed if config else None,
+        "versions": {
+            "minigpt": version("minigpt-break-and-fix"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "git_sha": _git_sha(),
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+        },
+        "argv": sys.argv,
+        **more,
+    }
+
+
+def now() -> str:
+    """Return the time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_sha() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

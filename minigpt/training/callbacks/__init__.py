@@ -1,0 +1,1 @@
+"""Objects that watch a run without changing it."""

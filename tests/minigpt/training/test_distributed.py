@@ -1,0 +1,115 @@
+"""Two gloo processes under torchrun are one process with the same global batch, and none waits for ever."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import ddp_worker
+import pytest
+from small_runs import MINIMAL, flags, spawn
+
+from minigpt.messages import MiniGPTError
+from minigpt.runs import checkpoint
+from minigpt.runs.run import Run
+from minigpt.training.distributed import World, join_world
+from minigpt.training.trainer import resume
+
+SCENARIOS = [*ddp_worker.RECIPES, "interrupted", "failing"]
+EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing")]
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
+
+
+def torchrun(*argv: object, processes: int = 2) -> tuple[int, str, str]:
+    """Run `torchrun` on this machine alone, on a free port, for two minutes at most."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    process = spawn(*launcher, *argv, env=LOOPBACK, start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Every scenario, trained by one process (this one) and by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    ddp_worker.main(folder, SCENARIOS[:-1])
+    code, _, err = torchrun(Path(ddp_worker.__file__), folder, *SCENARIOS)
+    assert code == 0, err
+    return folder
+
+
+@pytest.mark.parametrize("scenario", EXACT)
+def test_two_processes_have_the_losses_and_gradients_of_one(folder, scenario):
+    one, two = (Run(folder / f"{scenario}-{size}") for size in (1, 2))
+    for name in ("loss", "val_loss"):
+        assert two.column(name)[1] == pytest.approx(one.column(name)[1], rel=1e-6)
+    assert two.column("grad_norm")[1] == pytest.approx(one.column("grad_norm")[1], rel=1e-5)
+    assert two.column("tokens")[1].tolist() == one.column("tokens")[1].tolist()
+    assert (one.manifest["processes"], two.manifest["processes"]) == (1, 2)
+
+
+def test_the_scenarios_are_not_all_the_same(folder):
+    finals = {Run(folder / f"{scenario}-1").column("loss")[1][-1] for scenario in ddp_worker.RECIPES}
+    assert len(finals) == len(ddp_worker.RECIPES)
+
+
+def test_in_fp16_all_processes_skip_the_same_steps_and_learn(folder):
+    """Which step overflows depends on how the batch is cut, so the loss is not that of one process."""
+    one, two = (Run(folder / f"fp16-{size}") for size in (1, 2))
+    skipped = [record["skipped"] for record in two.metrics]
+    assert any(skipped) and not all(skipped)
+    assert two.column("loss")[1][-1] == pytest.approx(one.column("loss")[1][-1], rel=0.05)
+
+
+def test_every_step_and_checkpoint_is_written_once(folder):
+    run = Run(folder / "accumulated-2")
+    assert [record["step"] for record in run.metrics] == list(range(12))
+    assert [path.name for path in checkpoint.find(run.path / "checkpoints")] == [
+        f"step-{step:06d}" for step in (4, 8, 12)
+    ]
+    assert not [path for path in run.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_one_process_goes_on_with_a_run_of_two(folder):
+    trainer = resume(folder / "plain-2")
+    assert trainer.step == 12 and not trainer.skipped_checkpoints
+    assert trainer.evaluate() == pytest.approx(Run(folder / "plain-1").column("val_loss")[1][-1], rel=1e-5)
+    trainer.writer.close()
+
+
+def test_when_the_first_process_fails_the_other_stops_and_says_so(folder):
+    ends = [(folder / "failing-2" / f"rank-{rank}.txt").read_text() for rank in (0, 1)]
+    assert ends == ["CheckpointError", "PeerError"]
+
+
+def test_the_command_works_under_torchrun_and_speaks_once(tmp_path):
+    config = MINIMAL.replace(steps=6, checkpoint_every=3)
+    code, out, err = torchrun("-m", "minigpt", "train", *flags(config), "--run-dir", tmp_path / "run")
+    assert code == 0, err
+    assert out.count("Run written to") == 1 and err.count("step 6: validation loss") == 1
+    assert len(Run(tmp_path / "run").metrics) == 6
+
+
+def test_a_batch_that_cannot_be_shared_and_a_device_that_is_not_there_are_refused(minimal, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(MiniGPTError, match="batch_size = 4.*3 processes"):
+        join_world(minimal)
+    monkeypatch.delenv("WORLD_SIZE")
+    with pytest.raises(MiniGPTError, match="mps|cuda"):
+        join_world(minimal.replace(device="mps" if sys.platform != "darwin" else "cuda"))
+
+
+def test_alone_nothing_is_exchanged():
+    world = World()
+    model = object()
+    assert world.wrap(model) is model and world.sum(1, 2) == [1, 2] and world.share("x") == "x"
+    assert world.any(True) and not world.any(False)
+    assert world.on_main(lambda: 3) == 3
+    with pytest.raises(MiniGPTError), world.without_sync(model, last=False):
+        world.on_main(
+            lambda: join_world(MINIMAL.replace(device="mps" if sys.platform != "darwin" else "cuda"))
+        )
