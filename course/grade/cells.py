@@ -123,6 +123,53 @@ def statements(source: str) -> list[Statement]:
     return found
 
 
+def delegates(source: str, name: str, imported: set[str]) -> str | None:
+    """The line with which an answer hands its whole task to a name in `imported`; None if it does more."""
+    try:
+        body = ast.parse(plain_python(source)).body
+    except _CANNOT_PARSE:
+        return None
+    for node in body:
+        parts, taken = [node], set(imported)
+        if name in names_from(node):
+            return ast.unparse(node)[:80]
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            imports = [part for part in node.body if isinstance(part, (ast.Import, ast.ImportFrom))]
+            taken |= {known for part in imports for known in names_from(part)}
+            said = [part for part in node.body if part not in imports and not _is_text(part)]
+            parts = said if len(said) == 1 else []
+        elif not (isinstance(node, ast.Assign) and name in _effects(node)[0]):
+            parts = []
+        for part in parts:
+            value = getattr(part, "value", None)
+            value = value.func if isinstance(value, ast.Call) else value
+            if isinstance(part, (ast.Return, ast.Expr, ast.Assign)) and _base(value) & taken:
+                return ast.unparse(part)[:80]
+    return None
+
+
+def names_from(node: ast.stmt, package: str = "minigpt") -> set[str]:
+    """The names that an import takes from a package."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
+        return {alias.asname or alias.name for alias in node.names}
+    if isinstance(node, ast.Import):
+        found = (alias for alias in node.names if alias.name.split(".")[0] == package)
+        return {(alias.asname or alias.name).split(".")[0] for alias in found}
+    return set()
+
+
+def minigpt_names(source: str) -> set[str]:
+    """The names that a cell takes from minigpt."""
+    try:
+        return {name for node in ast.parse(plain_python(source)).body for name in names_from(node)}
+    except _CANNOT_PARSE:
+        return set()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def only(source: str, kept: list[Statement]) -> str:
     """The source with every other line empty."""
     lines = source.split("\n")

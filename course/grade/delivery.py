@@ -25,33 +25,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 import unicodedata
-import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from nbformat import NotebookNode
 
 from course.grade.normalise import normalised, worked
-from course.grade.reading import MAX_FILE, Unreadable, read_bytes
+from course.grade.reading import Unreadable, read_bytes
+from course.grade.unpack import Load, entries, is_notebook, shown
 from course.lesson import Lesson
-from course.messages import CourseError, message
-from course.plain import printable
+from course.messages import message
 
-MAX_ENTRIES = 50_000
-MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
-MAX_DEPTH = 8
 MAX_NAME = 60  # characters of a student's id made from a file name
-UTF8 = 0x800  # the flag of a zip's member whose name says that it is UTF-8
 
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?")
 _CANVAS = re.compile(r"(?P<name>[^_]+?)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
-_IGNORED = ("__MACOSX", ".ipynb_checkpoints")
-
-Load = Callable[[], bytes | None]  # reads a file's bytes when they are needed; None where that fails
 Releases = dict[str, NotebookNode]
 
 
@@ -99,12 +88,12 @@ def deliver(
     delivery = Delivery()
     found: dict[_Sender, list[tuple[str, Load]]] = {}
     names = (lesson.assignment, lesson.id, lesson.slug)
-    for path, load in _entries(source, delivery):
+    for path, load in entries(source, delivery):
         sender = _sender(path, names)
-        if not _is_notebook(path) and not (sender and sender.number):
+        if not is_notebook(path) and not (sender and sender.number):
             continue  # a list, a note: nobody's work
         if sender is None:
-            delivery.note("nobody", file=_shown(path))
+            delivery.note("nobody", file=shown(path))
         elif load is None:
             found.setdefault(sender, [])
         else:
@@ -126,13 +115,13 @@ def _people(found: dict, roster: list[Student], delivery: Delivery) -> dict[str,
     for sender, files in found.items():
         student = index.find(sender)
         if student is None and index.is_class_list:
-            delivery.note("unknown", name=_shown(sender.name), file=_shown(sender.file))
+            delivery.note("unknown", name=shown(sender.name), file=shown(sender.file))
             continue
         if student is None:
             namesakes = len(numbers[_folded(sender.name)]) > 1
             student = _id(f"{sender.name}-{sender.number}" if namesakes else sender.name)
         if not student:
-            delivery.note("nobody", file=_shown(sender.file))
+            delivery.note("nobody", file=shown(sender.file))
             continue
         if sender.late:
             delivery.note("late", student=student)
@@ -175,7 +164,7 @@ def _lay_out(
     target = folder / lesson.assignment
     contents = _chosen(student, files, lesson, delivery, releases)
     if folder.is_symlink() or target.is_symlink() or (folder.exists() and not folder.is_dir()):
-        delivery.note("link", file=_shown(f"{student}/{target.name}"))
+        delivery.note("link", file=shown(f"{student}/{target.name}"))
         return
     if target.exists():
         if _same(target, contents):
@@ -240,9 +229,9 @@ def _chosen(
     if len(meant) == 1:
         for content, name in different.items():
             if content != meant[0]:
-                delivery.note("another", student=student, file=_shown(name))
+                delivery.note("another", student=student, file=shown(name))
         return {f"{lesson.slug}.ipynb": meant[0]}
-    delivery.note("several", student=student, files=", ".join(map(_shown, different.values())))
+    delivery.note("several", student=student, files=", ".join(map(shown, different.values())))
     return {
         f"{number}-{_id(name.rpartition('.')[0])}.ipynb": content
         for number, (content, name) in enumerate(different.items(), 1)
@@ -282,103 +271,6 @@ def _free(folder: Path, name: str) -> Path:
     return folder / f"{name}-{number}"
 
 
-def _entries(source: Path, delivery: Delivery) -> Iterator[tuple[str, Load | None]]:
-    """Each file's path, with slashes, and how to read it; None for one that is no notebook, or too large."""
-    try:
-        if source.is_dir():
-            yield from _of_folder(source, delivery)
-            return
-        if not source.is_file():
-            raise CourseError("grade.from-missing", file=source)
-        with zipfile.ZipFile(source) as archive:
-            yield from _of_zip(archive, delivery, source)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, NotImplementedError):
-        raise CourseError("grade.from-not-a-zip", file=source) from None
-    except OSError as error:
-        raise CourseError(
-            "grade.from-not-readable", file=source, what=error.strerror or type(error).__name__
-        ) from None
-
-
-def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Iterator:
-    members = [member for member in archive.infolist() if member.filename and not member.is_dir()]
-    notebooks = [member for member in members if _is_notebook(member.filename)]
-    size = sum(min(member.file_size, MAX_FILE) for member in notebooks)
-    if len(members) > MAX_ENTRIES or size > MAX_TOTAL:
-        raise CourseError("grade.from-too-much", file=source)
-    for member in members:
-        name = unicodedata.normalize("NFC", _name_of(member))
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or set(parts) & set(_IGNORED) or parts[-1].startswith("."):
-            continue
-        if ".." in parts or name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or "\0" in name:
-            delivery.note("outside", file=_shown(name))
-        elif stat.S_ISLNK(member.external_attr >> 16):
-            delivery.note("link", file=_shown(name))
-        elif not _is_notebook(name):
-            yield name, None
-        elif member.file_size > MAX_FILE:
-            delivery.note("too-large", file=_shown(name))
-            yield name, None
-        else:
-            yield name, partial(_unpacked, source, member, name, delivery)
-
-
-def _unpacked(source: Path, member: zipfile.ZipInfo, name: str, delivery: Delivery) -> bytes | None:
-    try:
-        with zipfile.ZipFile(source) as archive, archive.open(member) as stream:
-            return stream.read(MAX_FILE + 1)
-    except Exception as error:  # zlib.error and its like, of which every method has its own
-        delivery.note("damaged", file=_shown(name), what=type(error).__name__)
-        return None
-
-
-def _read(file: Path, name: str, delivery: Delivery) -> bytes | None:
-    try:
-        return read_bytes(file)
-    except Unreadable as error:
-        delivery.notes.append(message(f"grade.{error}", file=_shown(name)))
-        return None
-
-
-def _name_of(member: zipfile.ZipInfo) -> str:
-    """A file's name; Info-ZIP writes UTF-8 without saying so, which zipfile takes for DOS letters."""
-    if not member.flag_bits & UTF8:
-        try:
-            return member.filename.encode("cp437").decode()
-        except UnicodeError:
-            pass
-    return member.filename
-
-
-def _of_folder(source: Path, delivery: Delivery) -> Iterator:
-    count = total = 0
-    for folder, folders, files in os.walk(source):
-        here = Path(folder)
-        inside = here.relative_to(source)
-        for name in [name for name in folders if (here / name).is_symlink()]:
-            delivery.note("link", file=_shown((inside / name).as_posix()))
-        folders[:] = sorted(
-            name for name in folders if name not in _IGNORED and not (here / name).is_symlink()
-        )
-        if len(inside.parts) >= MAX_DEPTH:
-            folders.clear()
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
-            count += 1
-            path = unicodedata.normalize("NFC", (inside / name).as_posix())
-            load = partial(_read, here / name, path, delivery) if _is_notebook(name) else None
-            total += min((here / name).lstat().st_size, MAX_FILE) if load else 0
-            if count > MAX_ENTRIES or total > MAX_TOTAL:
-                raise CourseError("grade.from-too-much", file=source)
-            yield path, load
-
-
-def _is_notebook(name: str) -> bool:
-    return name.lower().endswith(".ipynb")
-
-
 def _sender(path: str, assignment: tuple[str, ...]) -> _Sender | None:
     parts = PurePosixPath(path).parts
     for part in reversed(parts):
@@ -408,8 +300,3 @@ def _folded(text: str) -> str:
 def _id(name: str) -> str:
     """The name as a student's id: a folder's name everywhere, and nothing else."""
     return re.sub(r"[^\w.@-]+", "-", name).strip("-._")[:MAX_NAME].rstrip("-._")
-
-
-def _shown(name: object) -> str:
-    """A name from outside, briefly and so that a terminal obeys none of it."""
-    return printable(str(name))[:120]

@@ -209,7 +209,10 @@ class Ledger:
                 empty = result["cells"].get(grade.name, "").strip() in ("", stubs[grade.name])
                 grade.auto_score = 0.0 if empty and not problem else None
                 human = not empty or problem
-                if grade.manual_score is not None and before.get(grade.name) != now[grade.name]:
+                if (
+                    grade.manual_score is not None
+                    and before.get(grade.name, now[grade.name]) != now[grade.name]
+                ):
                     changed.append(grade.name)
             human = human or grade.manual_score is not None
             same = again and known[0] == grade.auto_score and grade.name not in changed

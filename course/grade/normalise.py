@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,23 +26,23 @@ from course.grade.cells import (
     Program,
     Statement,
     both_sides,
+    delegates,
+    minigpt_names,
     names_of,
     only,
     plain_python,
     statements,
     syntax_error,
 )
-from course.grade.reading import MAX_FILE, Unreadable, pictures_of, read_bytes, read_cells, source_of
+from course.grade.matching import MAX_SOURCE, Matching, answer_names, answers
+from course.grade.reading import MAX_FILE, Unreadable, pictures_of, read_bytes, read_cells
 from course.messages import message
 from course.plain import whole
 from minigpt.messages import LANGUAGES
 
 __all__ = ["MAX_FILE", "HandedIn", "Unreadable", "answers", "in_words", "normalise", "read_bytes", "rebuild"]
 
-MAX_SOURCE = 200_000  # characters of one answer
 MAX_OWN = 500_000  # characters of all cells beside the answers that are looked at
-
-_CHECK = re.compile(r'check\("([\w-]+)/[\w-]+", (\w+)\)')
 
 
 @dataclass
@@ -92,7 +91,7 @@ def normalised(content: bytes, name: str, releases: NotebookNode | dict[str, Not
         return HandedIn(problem=(f"grade.{error.args[0]}", {"file": whole(name)}))
     both = [_read(cells, metadata, releases) for cells, metadata in readings]
     found = max(both, key=lambda side: worked(side, releases["en"]))
-    if b"\n<<<<<<<" in content.replace(b"\0", b""):
+    if len(readings) > 1:
         found.note("merge-conflict")
     return found
 
@@ -113,26 +112,11 @@ def rebuild(cells: dict[str, str], release: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def answers(release: NotebookNode) -> dict[str, NotebookNode]:
-    """The cells of a release that a learner writes, by grade id."""
-    facts = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
-    return {name: cell for name, cell in facts.items() if cell.metadata.nbgrader.solution}
-
-
-def answer_names(release: NotebookNode) -> dict[str, set[str]]:
-    """By exercise, the Python names that its checks ask for."""
-    names: dict[str, set[str]] = {}
-    for cell in release.cells:
-        for exercise, name in _CHECK.findall(cell.source) if cell.cell_type == "code" else ():
-            names.setdefault(exercise, set()).add(name)
-    return names
-
-
 def _read(cells: list[dict], metadata: dict, releases: dict[str, NotebookNode]) -> HandedIn:
     found, release = HandedIn(), releases["en"]
     lesson = metadata.get("lesson")
     lesson = lesson if isinstance(lesson, dict) else {}
-    matching = _Matching(cells, releases)
+    matching = Matching(cells, releases)
     found.language = lesson["lang"] if lesson.get("lang") in LANGUAGES else matching.language
     if lesson.get("id") not in (None, release.metadata.lesson.id):
         found.note("other-lesson", lesson=whole(str(lesson["id"]))[:40])
@@ -150,68 +134,13 @@ def _read(cells: list[dict], metadata: dict, releases: dict[str, NotebookNode]) 
     return found
 
 
-class _Matching:
-    """Which cell of a submission is which of the release's; None for the learner's own."""
-
-    def __init__(self, cells: list[dict], releases: dict[str, NotebookNode]):
-        release = releases["en"]
-        self.cells, self.release = cells, release
-        self.wanted, self.answer_names = answers(release), answer_names(release)
-        self.place = {cell.id: number for number, cell in enumerate(release.cells)}
-        self.released = {cell.id: cell for cell in release.cells}
-        self.graded = {
-            cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata
-        }
-        self.texts: dict[str, set[str]] = {}  # by id, the cell's text in each language
-        texts: dict[str, tuple[str, set[str]]] = {}
-        for language, notebook in releases.items():
-            for cell in notebook.cells:
-                self.texts.setdefault(cell.id, set()).add(cell.source.strip())
-                texts.setdefault(cell.source.strip(), (cell.id, set()))[1].add(language)
-        self.sources = [source_of(cell) for cell in cells]
-        said = dict.fromkeys(releases, 0)
-        self.names: list[str | None] = []
-        for cell, source in zip(cells, self.sources, strict=True):
-            known, languages = texts.get((source or "").strip(), (None, ()))
-            if len(languages) == 1:
-                said[next(iter(languages))] += 1
-            self.names.append(self._name(cell) or known)
-        most = max(said, key=said.get)
-        self.language = most if said[most] else None
-
-    def _name(self, cell: dict) -> str | None:
-        """The grade id in the metadata, if the release has it; else the cell's id, which Jupyter keeps."""
-        metadata = cell.get("metadata")
-        facts = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-        name = facts.get("grade_id") if isinstance(facts, dict) else None
-        if isinstance(name, str):
-            return name if name in self.graded else None
-        name = cell.get("id")
-        return name if isinstance(name, str) and name in self.released else None
-
-    def usable(self, number: int) -> bool:
-        """Whether the cell holds a text of some reasonable length."""
-        source = self.sources[number]
-        return source is not None and len(source) <= MAX_SOURCE and "\0" not in source
-
-    def is_own_code(self, number: int) -> bool:
-        """Code beside the answers and checks: the learner's own cell, or one of the release's."""
-        name = self.names[number]
-        is_code = self.cells[number].get("cell_type") == "code"
-        return is_code and name not in self.graded and self.usable(number)
-
-    def at(self, name: str) -> list[int]:
-        """Where cells of that name stand."""
-        return [number for number, other in enumerate(self.names) if other == name]
-
-
-def _tell(found: HandedIn, matching: _Matching) -> None:
+def _tell(found: HandedIn, matching: Matching) -> None:
     """Note what the submission's graded cells look like."""
     for name, cell in matching.graded.items():
         places = matching.at(name)
         if not places:
             found.note("cell-missing", cell=name)
-        if len(places) > 1:
+        if len({matching.sources[number] for number in places}) > 1:
             found.note("cell-twice", cell=name)
         for number in places:
             source, metadata = matching.sources[number], matching.cells[number].get("metadata")
@@ -225,7 +154,7 @@ def _tell(found: HandedIn, matching: _Matching) -> None:
                 found.note("cell-tags", cell=name)
 
 
-def _code(found: HandedIn, name: str, matching: _Matching) -> tuple[int, set[int]]:
+def _code(found: HandedIn, name: str, matching: Matching) -> tuple[int, set[int]]:
     """Take an answer in code; return where it stands, and which cells it was taken from."""
     stub = matching.wanted[name].source.strip()
     mine = matching.answer_names.get(name, set())
@@ -272,7 +201,7 @@ def _joined(parts: list[str], mine: set[str]) -> str:
     return "\n\n".join(good if any(names_of(part)[0] & mine for part in good) else parts)
 
 
-def _prose(found: HandedIn, name: str, matching: _Matching) -> None:
+def _prose(found: HandedIn, name: str, matching: Matching) -> None:
     """Take a written answer, and the learner's own prose next to it."""
     stub = matching.wanted[name].source.strip()
     own = [n for n in matching.at(name) if matching.usable(n)]
@@ -301,7 +230,7 @@ def _prose(found: HandedIn, name: str, matching: _Matching) -> None:
             found.pictures[name] = found.pictures.get(name, {}) | pictures
 
 
-def _continued(number: int, matching: _Matching) -> list[str]:
+def _continued(number: int, matching: Matching) -> list[str]:
     """What was written below the question, in the question's own cell."""
     source, name = (matching.sources[number] or "").strip(), matching.names[number]
     if name in matching.wanted or matching.cells[number].get("cell_type") != "markdown":
@@ -310,7 +239,7 @@ def _continued(number: int, matching: _Matching) -> list[str]:
     return [rest for rest in rests if rest]
 
 
-def _between(name: str, matching: _Matching) -> tuple[int, int]:
+def _between(name: str, matching: Matching) -> tuple[int, int]:
     """The nearest cells of the release's before and after an answer's, where they stand in the submission."""
     place, here = matching.place[matching.wanted[name].id], matching.at(name)
     before = [n for n, other in enumerate(matching.names) if other and matching.place[other] < place]
@@ -319,7 +248,7 @@ def _between(name: str, matching: _Matching) -> tuple[int, int]:
     return low, min((n for n in after if n > max(low, *here, -1)), default=len(matching.cells))
 
 
-def _arrange(found: HandedIn, matching: _Matching, places: dict[str, tuple[int, set[int]]]) -> None:
+def _arrange(found: HandedIn, matching: Matching, places: dict[str, tuple[int, set[int]]]) -> None:
     """Every code cell that an answer may need, in the notebook's order; the answers where they ended."""
     spent = set().union(*(cells for _, cells in places.values()))
     order: list[tuple[float, str, str]] = [
@@ -365,9 +294,14 @@ def _tell_what_is_unseen(found: HandedIn, release: NotebookNode) -> None:
     stubs = {name: cell.source.strip() for name, cell in answers(release).items()}
     made = {name for _, source in [*released, *found.code] for name in names_of(source)[0]}
     program = Program(found.code, answer_names(release))
-    for exercise in answer_names(release):
+    imported = {name for _, source in [*released, *found.code] for name in minigpt_names(source)}
+    for exercise, names in answer_names(release).items():
         if found.cells.get(exercise, "").strip() in ("", stubs[exercise]):
             continue
+        for name in sorted(names):
+            line = delegates(found.cells[exercise], name, imported)
+            if line:
+                found.note("delegates", cell=exercise, line=whole(line))
         unseen = program.unseen(exercise) - made
         if unseen and "*" not in made:
             found.note("unseen", cell=exercise, names=", ".join(sorted(unseen))[:200])

@@ -71,9 +71,9 @@ def read_cells(content: bytes) -> list[tuple[list[dict], dict]]:
         for side in both_sides(text):
             try:
                 found.append(_reading(side))
-            except Unreadable:
-                continue
-        if not found:
+            except Unreadable:  # then only the other side is a notebook
+                found.append(([], {}))
+        if not any(cells for cells, _ in found):
             raise error from None
         return found
 
@@ -83,7 +83,7 @@ def source_of(cell: dict) -> str | None:
     source = cell.get("source", cell.get("input"))  # "input" in nbformat 3
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
-    return whole(source) if isinstance(source, str) else None
+    return whole(source).removeprefix("\ufeff") if isinstance(source, str) else None
 
 
 def pictures_of(cell: dict) -> dict[str, dict[str, str]]:

@@ -161,6 +161,13 @@ def display_and_question_mark_before_the_function(notebook, blank):
 
 
 @variant()
+def one_answer_left_to_minigpt(notebook, blank):
+    insert(notebook, "expected-loss", code("from minigpt.model.gpt import init_weights as theirs"))
+    cell(notebook, "init-weights")["source"] = "def init_weights(model, config):\n    theirs(model, config)"
+    return one(notebook)
+
+
+@variant()
 def a_timed_cell(notebook, blank):
     answer = cell(notebook, "masked-mean")
     answer["source"] = "%%time\nfiles = !ls\n" + answer["source"]
@@ -248,7 +255,7 @@ def a_picture_whose_bytes_were_lost(notebook, blank):
     return one(notebook)
 
 
-@variant()
+@variant(FULL - MEAN)  # Python itself refuses so deep an expression; what counts is that it holds up nobody
 def a_long_chain_of_dots(notebook, blank):
     cell(notebook, "explain-to-a-colleague")["source"] = "[" * 20_000 + "`" * 20_000 + "'" * 20_000
     cell(notebook, "masked-mean")["source"] += "\nif False:\n    x=a" + ".b" * 90_000

@@ -115,7 +115,7 @@ def test_a_bomb_a_damaged_and_an_encrypted_entry_cost_nobody_else_anything(tmp_p
 
 
 def test_far_too_much_is_refused_before_anything_is_written(tmp_path, small, zipped, monkeypatch):
-    monkeypatch.setattr("course.grade.delivery.MAX_TOTAL", 20)
+    monkeypatch.setattr("course.grade.unpack.MAX_TOTAL", 20)
     with pytest.raises(CourseError, match="far more"):
         deliver(zipped({"ana.ipynb": ONE, "eva.ipynb": OTHER}), tmp_path, small, [])
     assert not (tmp_path / "submitted").exists()

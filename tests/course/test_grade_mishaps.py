@@ -377,23 +377,67 @@ def test_a_written_answer_that_changed_after_it_was_graded_is_asked_for_again(ro
     assert asked() == (False, 1.0)
 
 
-def test_two_graders_at_once_lose_and_double_nothing(root, small, built):
-    for number in range(6):
-        shutil.copytree(root / "submitted" / "ana", root / "submitted" / f"s{number}")
-    program = (
-        "import sys; sys.path.insert(0, 'tests/course')\n"
-        "import course.grade.team as team, test_grade_mishaps as here\n"
-        "from pathlib import Path; from course.lesson import find_lesson\n"
-        "team.Bench = here.Benchless\n"
-        "from course.grade.classroom import grade_assignment\n"
-        f"here, built = Path({str(root)!r}), Path({str(built)!r})\n"
-        "grade_assignment(find_lesson('18-90'), here, workers=1, built=built)\n"
-    )
-    command = [sys.executable, "-c", program]
+GRADES_WITHOUT_A_SANDBOX = """
+import sys
+sys.path.insert(0, "tests/course")
+from pathlib import Path
+import course.grade.team as team, test_grade_mishaps as here
+from course.grade.classroom import grade_assignment
+from course.lesson import find_lesson
+team.Bench = here.Benchless
+grade_assignment(find_lesson("18-90"), Path(sys.argv[1]), workers=1, built=Path(sys.argv[2]))
+"""
+EIGHT = ["ana", "eva", *(f"s{number}" for number in range(6))]
+
+
+@pytest.fixture
+def eight(root):
+    for name in EIGHT[2:]:
+        shutil.copytree(root / "submitted" / "ana", root / "submitted" / name)
+    return root
+
+
+def test_two_graders_at_once_lose_and_double_nothing(eight, small, built):
+    command = [sys.executable, "-c", GRADES_WITHOUT_A_SANDBOX, eight, built]
     graders = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [grader.communicate(timeout=600)[1] for grader in graders]
     assert [grader.returncode for grader in graders] == [0, 0], told
-    assert scores(root, small) == dict.fromkeys(["ana", "eva", *(f"s{n}" for n in range(6))], 3.0)
+    assert scores(eight, small) == dict.fromkeys(EIGHT, 3.0)
+
+
+FULL_IN_THE_MIDDLE = """
+set -e
+mount -t tmpfs -o size=1500k none {root}
+cp -r {source}/. {root}
+set +e
+{python} -c "$PROGRAM" {root} {built} 2>{out}
+echo "rc $?" >>{out}
+ls {root}/feedback >>{out}
+mount -o remount,size=50m {root}
+{python} -c "$PROGRAM" {root} {built} 2>>{out}
+echo "rc $?" >>{out}
+cp -r {root}/gradebook.db {root}/feedback {kept}
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_class_loses_and_doubles_nothing(
+    eight, small, built, tmp_path
+):
+    here, out, kept = tmp_path / "disk", tmp_path / "out", tmp_path / "kept"
+    here.mkdir(), kept.mkdir()
+    paths = {"root": here, "source": eight, "built": built, "out": out, "kept": kept}
+    script = FULL_IN_THE_MIDDLE.format(**paths, python=sys.executable)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    if subprocess.run([*command[:4], "mount", "-t", "tmpfs", "none", here]).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PROGRAM": GRADES_WITHOUT_A_SANDBOX}
+    subprocess.run(command, cwd=ROOT, env=environment, timeout=600)
+    first, second = out.read_text().split("rc 1")
+    assert "The disk is full" in first and second.endswith("rc 0\n"), out.read_text()
+    some = [name for name in EIGHT if name in second.split()]
+    assert 0 < len(some) < len(EIGHT), "the disk was meant to be full in the middle"
+    assert scores(kept, small) == dict.fromkeys(EIGHT, 3.0)
+    assert sorted(folder.name for folder in (kept / "feedback").iterdir()) == EIGHT
 
 
 IN_A_DISK_OF_ITS_OWN = """

@@ -68,7 +68,7 @@ def test_what_is_handed_out_works_and_holds_no_solution(tmp_path: Path):
     listed = subprocess.run(["git", "ls-files", "--", *paths], cwd=ROOT, capture_output=True, text=True)
     files = listed.stdout.splitlines()
     assert listed.returncode == 0 and "Makefile" in files
-    assert [name for name in files if name.startswith(("solutions/", "tests/"))] == []
+    assert [name for name in files if name.startswith(("solutions/", "tests/", "benchmarks/"))] == []
     lessons = [name for name in files if name.startswith("course/lessons/")]
     assert any("/checks/" in name for name in lessons)
     assert [name for name in lessons if "/mutants/" in name or name.endswith("/lesson.py")] == []

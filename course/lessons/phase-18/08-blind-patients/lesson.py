@@ -638,7 +638,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # and the figure that proves it; and one measure that would have caught it on the first day. (Five points, one for
 # each.)
 
-# %% [markdown] id="what-it-says" lang="es" of="56c0ee811373"
+# %% [markdown] id="what-it-says" lang="es" of="799b8e3bb04b"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
 # decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pesa igual todos
 # los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
@@ -709,7 +709,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # Here Phase 18 ends: the configuration is right. Phase 19 is about runs that break all the same.
 
-# %% [markdown] id="card" lang="es" of="79f208c549dd"
+# %% [markdown] id="card" lang="es" of="72b7a4ebca15"
 # ## 8 · Una tarjeta para guardar: toda la fase
 #
 # | pregunta, en este orden | número | primer sospechoso |
