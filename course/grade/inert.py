@@ -121,7 +121,7 @@ class _Renderer(IPythonRenderer):
                 source = f"data:{kind};base64,{''.join(data[kind].split())}"
                 if _PICTURE.fullmatch(source):
                     return f'<img src="{source}" alt="{html.escape(text)}">'
-        return f"[🖼 {html.escape(text)} <code>{html.escape(url[:200])}</code>]"
+        return f"[▣ {html.escape(text)} <code>{html.escape(url[:200])}</code>]"
 
     def task_list_item(self, text: str, checked: bool = False) -> str:
         return f"<li>{'☑' if checked else '☐'} {text}</li>\n"
