@@ -11,10 +11,10 @@ import re
 import sys
 from pathlib import Path
 
+from course.cells import OWN, Program, statements, syntax_error, syntax_values
 from course.check import Check, Wrong
-from course.grade.cells import OWN, Program, statements, syntax_error, syntax_values
-from course.grade.written import NotWrittenOut, written_out
 from course.messages import message
+from course.written import NotWrittenOut, written_out
 
 ANSWER = "answer"
 

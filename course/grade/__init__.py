@@ -5,8 +5,8 @@
                                     └→ result files → gradebook, autograded notebooks, feedback
 
 normalise    the release is the skeleton; only what an answer needs comes from the submission: `reading` has
-             its cells, `matching` tells whose they are, `cells` picks the statements that an answer runs
-answer       untouched, no Python, a value that is to be `written` out, or a program to ask
+             its cells, `matching` tells whose they are, `course.cells` picks what an answer runs
+answer       untouched, no Python, a value that is to be written out (`course.written`), or a program
 probe_side   a lesson's checks without their judges, cases and constants
 wire         plain data over pipes
 clock        a question's time, which stands still while the machine keeps it waiting

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from nbformat import NotebookNode
 
+from course.cells import Program, syntax_error, syntax_values
 from course.check import Check
-from course.grade.cells import Program, syntax_error, syntax_values
 from course.grade.normalise import HandedIn, answer_names, answers
-from course.grade.written import NotWrittenOut, written_out
+from course.written import NotWrittenOut, written_out
 
 
 class Answers:

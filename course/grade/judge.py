@@ -12,9 +12,9 @@ import hashlib
 
 from nbformat import NotebookNode
 
+from course.cells import needed
 from course.check import Check
 from course.grade.answer import Answers
-from course.grade.cells import needed
 from course.grade.normalise import HandedIn
 from course.grade.workshop import PATIENCE, Workshop
 from course.judging import draw_cases, explain, judge, tie_of, untied

@@ -21,13 +21,11 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course.grade.cells import (
+from course.cells import (
     OWN,
     Program,
     Statement,
     both_sides,
-    delegates,
-    minigpt_names,
     names_of,
     only,
     plain_python,
@@ -294,14 +292,9 @@ def _tell_what_is_unseen(found: HandedIn, release: NotebookNode) -> None:
     stubs = {name: cell.source.strip() for name, cell in answers(release).items()}
     made = {name for _, source in [*released, *found.code] for name in names_of(source)[0]}
     program = Program(found.code, answer_names(release))
-    imported = {name for _, source in [*released, *found.code] for name in minigpt_names(source)}
-    for exercise, names in answer_names(release).items():
+    for exercise in answer_names(release):
         if found.cells.get(exercise, "").strip() in ("", stubs[exercise]):
             continue
-        for name in sorted(names):
-            line = delegates(found.cells[exercise], name, imported)
-            if line:
-                found.note("delegates", cell=exercise, line=whole(line))
         unseen = program.unseen(exercise) - made
         if unseen and "*" not in made:
             found.note("unseen", cell=exercise, names=", ".join(sorted(unseen))[:200])

@@ -13,7 +13,7 @@ import re
 import stat
 from pathlib import Path
 
-from course.grade.cells import both_sides
+from course.cells import both_sides
 from course.plain import whole
 
 MAX_FILE = 120_000_000  # bytes; outputs with pictures and tables included

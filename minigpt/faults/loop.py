@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minigpt.faults.fault import Fault
 
 SPIKE_EVERY = 25  # steps
@@ -51,32 +49,12 @@ def _lost_optimizer_state(step, recipe, severity):
     return step_of_a_rebuilt_optimizer
 
 
-class _UncorrectedAdamW(torch.optim.AdamW):
-    """AdamW without the division by 1 − β^t: its moments start at 0, and nothing makes up for it."""
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state, gradient = self.state[parameter], parameter.grad
-                if not state:
-                    state["step"] = torch.tensor(0.0)
-                    state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(parameter) for _ in range(2))
-                state["step"] += 1
-                state["exp_avg"].lerp_(gradient, 1 - beta1)
-                state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                size = state["exp_avg_sq"].sqrt().add_(group["eps"])
-                parameter.addcdiv_(state["exp_avg"], size, value=-group["lr"])
-
-
 def _no_bias_correction(build_optimizer, recipe, severity):
+    from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
+
     def optimizer_without_bias_correction(model, config):
         optimizer = build_optimizer(model, config)
-        return _UncorrectedAdamW(optimizer.param_groups)
+        return UncorrectedAdamW(optimizer.param_groups)
 
     return optimizer_without_bias_correction
 

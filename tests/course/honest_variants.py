@@ -161,13 +161,6 @@ def display_and_question_mark_before_the_function(notebook, blank):
 
 
 @variant()
-def one_answer_left_to_minigpt(notebook, blank):
-    insert(notebook, "expected-loss", code("from minigpt.model.gpt import init_weights as theirs"))
-    cell(notebook, "init-weights")["source"] = "def init_weights(model, config):\n    theirs(model, config)"
-    return one(notebook)
-
-
-@variant()
 def a_timed_cell(notebook, blank):
     answer = cell(notebook, "masked-mean")
     answer["source"] = "%%time\nfiles = !ls\n" + answer["source"]

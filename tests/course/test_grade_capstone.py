@@ -11,8 +11,8 @@ from course.build import nbgrader_config
 from course.grade.delivery import Student
 from course.grade.names import is_name_of
 from course.grade.sandbox import strongest
-from course.grade.written import NotWrittenOut, written_out
 from course.lesson import find_lesson
+from course.written import NotWrittenOut, written_out
 
 ASSIGNMENT, SLUG = "18-08-blind-patients", "blind-patients.ipynb"
 PARTS = '"evidence": [p.walk().end.question, 1], "parts": sorted(sick_parts(p)), "settings": {}'

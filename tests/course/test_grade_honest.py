@@ -98,7 +98,6 @@ def test_what_a_person_should_compare_is_told(graded):
         "Several notebooks hold answers. “did-it-start (2).ipynb” was graded",
         "was taken from a cell of the student’s own",
         "both sides of a merge",
-        "“init-weights” hands its whole task to minigpt: `theirs(model, config)`",
     ):
         assert sentence in told
 

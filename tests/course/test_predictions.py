@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from course import notebook, predictions
+from course import open_lesson, predictions
 from minigpt.messages import use_language
 
 
 @pytest.fixture(autouse=True)
 def opened(small, monkeypatch):
-    monkeypatch.setattr(notebook, "_open", small)
+    monkeypatch.setattr(open_lesson, "opened", small)
     monkeypatch.setattr(predictions, "_written", {})
 
 

@@ -172,7 +172,7 @@ print(f"\nln {V} = {math.log(V):.2f}")
 # And what do the numbers further down mean? They are easier to read beside models that know little. The dots
 # are the loss on the *validation* text, which the model never trains on.
 
-# %% [markdown] id="the-curve" lang="es" of="6db4bbd8c406"
+# %% [markdown] id="the-curve" lang="es" of="88721221ae89"
 # El primer loss no fue casualidad: todo modelo que reparte su probabilidad por igual entre todo el vocabulario
 # empieza en ln V, sea grande o pequeño, hoy o dentro de diez años. Por eso es la comprobación más barata que
 # existe.
@@ -312,7 +312,7 @@ print(page)
 #
 # And this is what the log says. **What is your verdict on each?**
 
-# %% [markdown] id="open-the-dashboard" lang="es" of="74f4b55163b4"
+# %% [markdown] id="open-the-dashboard" lang="es" of="c4d117817378"
 # Ábrelo: en la lista de archivos de la izquierda entra en las carpetas `experiments`, `18-00` y `healthy`, haz
 # clic en `dashboard.html` con el botón derecho y elige `Abrir en una Nueva Pestaña del Navegador` (en inglés,
 # `Open in New Browser Tab`). Pasa el cursor por una curva; lee el veredicto de arriba. Después vuelve.
@@ -559,7 +559,7 @@ for name, weight in build_model(config).named_parameters():
 #
 # <details><summary>Pista 1: un bloque</summary>
 #
-# Atención: 3C · C y C · C. MLP: 4C · C y C · 4C. Dos normas con C números cada una.
+# Atención: 3C · C y C · C. MLP: 4C · C y C · 4C. Dos capas de normalización con C números cada una.
 # </details>
 # <details><summary>Pista 2: fuera de los bloques</summary>
 #
@@ -827,7 +827,7 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # The verdict of all questions: `!minigpt check experiments/18-00/healthy`, in a new cell of this notebook (the
 # `!` hands the line to the shell). In the next lesson, 18-01, something breaks.
 
-# %% [markdown] id="card" lang="es" of="3ff6e9fb6ecc"
+# %% [markdown] id="card" lang="es" of="56163353b8d7"
 # ## 9 · Una tarjeta para guardar
 #
 # Cómo se ve un run sano, y dónde está escrito.

@@ -18,7 +18,7 @@
 # Hasta ahora cada lección te decía su tema. Un run de verdad no lo dice. Alguien comenta «no se ve bien», o
 # nadie dice nada, y tú tienes una carpeta con un manifest, un log y unas medidas.
 #
-# Aquí hay seis runs. Se sortearon solo para ti, con tu nombre, de entre todos los fallos del curso: cuatro
+# Aquí hay seis runs. Se eligieron al azar solo para ti, con tu nombre, de entre todos los fallos del curso: cuatro
 # tienen un fallo, uno tiene dos **y uno está sano**. Sus carpetas no dicen cuál es cuál. Vas a
 #
 # * leer su evidencia y recorrer el árbol, pregunta por pregunta;
@@ -105,7 +105,7 @@ for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", 
 # %% [markdown] id="predict" lang="es" of="b9891a12bf91"
 # ## 2 · Predice
 #
-# Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan en el azar**, con un primer
+# Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan al nivel del azar**, con un primer
 # loss a menos de 0.5 de ln V? **¿Y cuántos terminan por debajo**, por más de 0.5, como corresponde a un run que
 # aprende?
 
@@ -211,7 +211,7 @@ show(first_walk, Console(width=88))
 # |---|---|
 # | `load_data` | lee el texto y separa entrenamiento y validación |
 # | `get_batch` | corta las entradas, los targets y la máscara de un paso |
-# | `build_model` | hace los módulos: bloques, normas, atención y su máscara |
+# | `build_model` | hace los módulos: bloques, capas de normalización, atención y su máscara |
 # | `init_weights` | llena cada parámetro, y puede agregar o congelar alguno |
 # | `build_optimizer` | hace AdamW y sus grupos: decay, multiplicadores, signo |
 # | `lr_at` | el learning rate (tasa de aprendizaje) de un paso |
@@ -365,7 +365,7 @@ Bedside(trained).show()
 #
 # <details><summary>Pista 1: de la hoja a la parte</summary>
 #
-# Una vez elegida la hoja, junto a la cama se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
+# Una vez elegida la hoja, ahí mismo se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
 # hacen los datos, el modelo o los pesos? ¿En cada paso, entre el batch y el gradiente? ¿Cuando se mueven los
 # pesos? La tabla de arriba está en ese orden.
 # </details>
@@ -719,7 +719,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **2** ¿se aplica el schedule? | el learning rate de *cada* grupo, en cada paso, frente al que se pidió | `lr_at`, `build_optimizer` |
 # | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
 # | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
-# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; normas en cada bloque | `init_weights`, `build_model` |
+# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; capas de normalización en cada bloque | `init_weights`, `build_model` |
 # | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; cada una de las cinco primeras actualizaciones ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
 # | reanudar | bit por bit, el run que nadie mató | el checkpoint |
 #

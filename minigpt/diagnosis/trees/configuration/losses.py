@@ -10,6 +10,7 @@ import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import Source
 
 EMA_STEPS = 50
 EARLY, LATER = 50, 200  # the steps that are compared
@@ -76,7 +77,7 @@ def _cross_entropies(losses: np.ndarray) -> bool:
 
 
 def _downhill(question: Question, evidence: Evidence) -> Finding:
-    share = evidence.rehearsal.get("downhill")
+    share = evidence.rehearsal.downhill
     if share is None:
         return question.not_measured()
     if share < question.thresholds["share"]:
@@ -129,7 +130,7 @@ def _apart(evidence: Evidence, low: float, high: float, errors: float) -> list[G
 
 def _together(question: Question, evidence: Evidence) -> Finding:
     limits, start = question.thresholds, evidence.start
-    overlaps = {"overlap": start.get("shared_lines"), "ngrams": start.get("shared_ngrams")}
+    overlaps = {"overlap": start.shared_lines, "ngrams": start.shared_ngrams}
     lines, ngrams = (share or 0 for share in overlaps.values())
     gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
@@ -141,13 +142,13 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     # any two texts of a kind share some pieces, so pieces alone prove no leak
     if lines > limits["overlap"] or (too_good and ngrams > limits["overlap"]):
         return question.failed("data-leak", **values)
-    if sure and evidence.config is None and evidence.chance is not None:
+    if sure and evidence.source is Source.LOG and evidence.chance is not None:
         best = np.nanmin(evidence.metrics.column("val_loss")[1])
         if best > evidence.chance - limits["odd"]:  # nothing was learnt that could be lost again
             return question.unknown(**values)
     if sure:
         return question.failed("overfitting", **values)
-    if not gaps or evidence.config is None:  # later on a gap may be wide and right: no leaf, and no health
+    if not gaps or evidence.source is Source.LOG:  # a late gap may be wide and right: no leaf, no health
         low = -limits["high"] if gaps else limits["low"]
         if apart := _apart(evidence, low, limits["high"], limits["errors"]):
             return question.unknown(**values | {"gap": apart[-1].nats, "step": apart[-1].step})
@@ -159,11 +160,11 @@ def _together(question: Question, evidence: Evidence) -> Finding:
 
 
 def _beyond_single_tokens(question: Question, evidence: Evidence) -> Finding:
-    entropy, shares = evidence.baselines.get("unigram_entropy"), evidence.start.get("target_offset_share")
+    entropy, shares = evidence.baselines.unigram_entropy, evidence.start.target_offset_share
     steps, val_losses = evidence.metrics.column("val_loss")
     if entropy is None or shares is None or not len(steps) or steps[-1] < LATER - 1:
         return question.not_measured()
-    if evidence.start.get("unmasked_share") == 0:
+    if evidence.start.unmasked_share == 0:
         return question.not_measured()
     values = {"val_loss": float(val_losses[-1]), "entropy": entropy, "right": shares["1"]}
     if values["val_loss"] < question.thresholds["share"] * entropy:

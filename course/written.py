@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from course.grade.cells import plain_python
+from course.cells import plain_python
 
 MAX_ITEMS = 10_000  # of all values together
 _CONTAINERS = {"dict": dict, "list": list, "set": set, "tuple": tuple}
