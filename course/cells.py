@@ -4,8 +4,9 @@
     program.cells("verdict", given={"math"})       # [[cell, source], …] in the notebook's order
 
 Of the answer's own cell every import and definition stays; of all other statements, there and elsewhere, only
-those that make or change a name that is used. So an experiment, a `display(x)` or a plot beside an answer is
-neither run nor in its way, and a helper counts wherever it stands. Lines keep their numbers.
+those that make or change a name that is used; what comes after the answer counts for names that nothing makes
+before. So an experiment, a `display(x)` or a plot beside an answer is not run and not in its way, and a
+helper counts wherever it stands. Lines keep their numbers.
 """
 
 from __future__ import annotations
@@ -53,12 +54,15 @@ class Program:
         whole = not mine & {name for part in own for name in part.makes}  # made in a way that nobody can see
         kept = {id(part) for part in own if whole or part.defines}
         wanted = set(mine).union(*(part.uses | part.changes for part in own if id(part) in kept))
+        place = next((n for n, (name, _) in enumerate(self.sources) if name == exercise), len(self.sources))
+        early = {name for parts in self._statements[: place + 1] for part in parts for name in part.makes}
         while True:
             more = [
                 part
-                for (name, _), parts in self._walk()
+                for n, ((name, _), parts) in enumerate(self._walk())
                 for part in parts
-                if id(part) not in kept and self._is_wanted(part, name, exercise, wanted, given)
+                if id(part) not in kept
+                and self._is_wanted(part, name, exercise, wanted - early if n > place else wanted, given)
             ]
             if not more:
                 break
