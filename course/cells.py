@@ -17,7 +17,9 @@ import re
 import symtable
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+MAX_STATEMENTS = 2_000  # of a cell that are told apart
 OWN = "own-"  # how the names of a learner's own cells begin
 MAX_MAGIC = 50_000  # characters of a cell that IPython is asked to translate
 _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -100,12 +102,17 @@ def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list
     return Program(sources.items()).cells(exercise, given)
 
 
+@lru_cache(maxsize=256)
 def statements(source: str) -> list[Statement]:
     """The statements of a cell, those that share a line as one; none where it is not Python."""
     try:
         tree = ast.parse(source)
     except _CANNOT_PARSE:
         return []
+    if len(tree.body) > MAX_STATEMENTS:
+        effects = [_effects(node) for node in tree.body]
+        makes, changes = (frozenset().union(*names) for names in zip(*effects, strict=True))
+        return [Statement(1, source.count("\n") + 1, makes, changes, _loaded(tree), True)]
     found: list[Statement] = []
     lines = source.split("\n")
     for node in tree.body:
@@ -244,8 +251,7 @@ def _uses(node: ast.stmt, text: str) -> frozenset[str]:
     try:
         waiting, found = [symtable.symtable(text, "<cell>", "exec")], set()
     except _CANNOT_PARSE:  # two statements on one line, or what only the compiler refuses
-        names = (part for part in ast.walk(node) if isinstance(part, ast.Name))
-        return frozenset(part.id for part in names if isinstance(part.ctx, ast.Load))
+        return _loaded(node)
     while waiting:
         table = waiting.pop()
         top = table.get_type() == "module"
@@ -256,6 +262,11 @@ def _uses(node: ast.stmt, text: str) -> frozenset[str]:
         }
         waiting += table.get_children()
     return frozenset(found)
+
+
+def _loaded(node: ast.AST) -> frozenset[str]:
+    names = (part for part in ast.walk(node) if isinstance(part, ast.Name))
+    return frozenset(part.id for part in names if isinstance(part.ctx, ast.Load))
 
 
 def _changed_by(call: ast.Call) -> set[str]:

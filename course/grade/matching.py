@@ -13,6 +13,8 @@ from nbformat import NotebookNode
 from course.grade.reading import source_of
 
 MAX_SOURCE = 200_000  # characters of one answer
+MAX_OWN = 500_000  # characters of all code beside the answers that is looked at
+MAX_PARTS = 12  # cells that one answer is put together from
 
 _CHECK = re.compile(r'check\("([\w-]+)/[\w-]+", (\w+)\)')
 
@@ -60,6 +62,7 @@ class Matching:
             self.names.append(self._name(cell) or known)
         most = max(said, key=said.get)
         self.language = most if said[most] else None
+        self.own_code = self._own_code()
 
     def _name(self, cell: dict) -> str | None:
         """The grade id in the metadata, if the release has it; else the cell's id, which Jupyter keeps."""
@@ -76,11 +79,16 @@ class Matching:
         source = self.sources[number]
         return source is not None and len(source) <= MAX_SOURCE and "\0" not in source
 
-    def is_own_code(self, number: int) -> bool:
-        """Code beside the answers and checks: the learner's own cell, or one of the release's."""
-        name = self.names[number]
-        is_code = self.cells[number].get("cell_type") == "code"
-        return is_code and name not in self.graded and self.usable(number)
+    def _own_code(self) -> list[int]:
+        """Code beside the answers and checks: the learner's own cells, and the release's; up to MAX_OWN."""
+        found, size = [], 0
+        for number, (cell, name) in enumerate(zip(self.cells, self.names, strict=True)):
+            if cell.get("cell_type") == "code" and name not in self.graded and self.usable(number):
+                size += len(self.sources[number])
+                if size > MAX_OWN:
+                    break
+                found.append(number)
+        return found
 
     def at(self, name: str) -> list[int]:
         """Where cells of that name stand."""

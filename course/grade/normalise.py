@@ -32,7 +32,7 @@ from course.cells import (
     statements,
     syntax_error,
 )
-from course.grade.matching import MAX_SOURCE, Matching, answer_names, answers
+from course.grade.matching import MAX_PARTS, MAX_SOURCE, Matching, answer_names, answers
 from course.grade.reading import MAX_FILE, Unreadable, pictures_of, read_bytes, read_cells
 from course.messages import message
 from course.plain import whole
@@ -40,7 +40,7 @@ from minigpt.messages import LANGUAGES
 
 __all__ = ["MAX_FILE", "HandedIn", "Unreadable", "answers", "in_words", "normalise", "read_bytes", "rebuild"]
 
-MAX_OWN = 500_000  # characters of all cells beside the answers that are looked at
+MAX_TOLD = 10  # cells of one submission that are told to be no Python
 
 
 @dataclass
@@ -158,12 +158,8 @@ def _code(found: HandedIn, name: str, matching: Matching) -> tuple[int, set[int]
     mine = matching.answer_names.get(name, set())
     checks = [n for n, other in enumerate(matching.names) if other and other.startswith(f"{name}_")]
     limit = max(checks, default=len(matching.cells))
-    own = [n for n in matching.at(name) if matching.usable(n)]
-    more = [
-        n
-        for n in range(len(matching.cells))
-        if matching.is_own_code(n) and _is_answer(matching.sources[n], mine, stub)
-    ]
+    own = [n for n in matching.at(name)[:MAX_PARTS] if matching.usable(n)]
+    more = [n for n in matching.own_code if _is_answer(matching.sources[n], mine, stub)][:MAX_PARTS]
     is_written = [n for n in own if matching.sources[n].strip() not in (stub, "")]
     taken = sorted(n for n in {*is_written, *more} if n < limit)
     taken = taken or is_written or more
@@ -171,7 +167,11 @@ def _code(found: HandedIn, name: str, matching: Matching) -> tuple[int, set[int]
         if own:
             found.cells[name] = matching.sources[own[0]]
         return (own[0] if own else len(matching.cells)), set()
-    parts = list(dict.fromkeys(matching.sources[n] for n in taken))
+    parts, size = [], 0
+    for source in dict.fromkeys(matching.sources[n] for n in taken):
+        size += len(source)
+        if not parts or size <= 2 * MAX_SOURCE:
+            parts.append(source)
     found.cells[name] = _joined(parts, mine)[: 2 * MAX_SOURCE]
     if not set(taken) & set(own):
         found.note("answer-elsewhere", cell=name)
@@ -252,19 +252,15 @@ def _arrange(found: HandedIn, matching: Matching, places: dict[str, tuple[int, s
     order: list[tuple[float, str, str]] = [
         (place + 0.5, name, found.cells[name]) for name, (place, _) in places.items() if name in found.cells
     ]
-    size = 0
-    for number, source in enumerate(matching.sources):
-        if number in spent or not matching.is_own_code(number):
+    told = 0
+    for number in matching.own_code:
+        source, name = matching.sources[number], matching.names[number]
+        if number in spent:
             continue
-        name = matching.names[number]
-        size += len(source)
-        if size > MAX_OWN:
-            found.note("too-much-code")
-            break
         if name and source.strip() in matching.texts[name]:
             order.append((number, name, matching.released[name].source))
             continue
-        if syntax_error(source) is not None:
+        if syntax_error(source) is not None and (told := told + 1) <= MAX_TOLD:
             found.note("cell-extra", line=source.strip().splitlines()[0][:60])
         order.append((number, f"{OWN}{number}", _added(source, matching.released.get(name))))
     found.code = [(name, source) for _, name, source in sorted(order, key=lambda item: item[0])]
