@@ -16,7 +16,7 @@ from pathlib import Path
 from course.cells import both_sides
 from course.plain import whole
 
-MAX_FILE = 120_000_000  # bytes; outputs with pictures and tables included
+MAX_FILE = 64_000_000  # bytes; outputs with pictures and tables included
 MAX_CELLS = 5_000
 MAX_DEPTH = 60
 PICTURES = ("image/png", "image/jpeg")
