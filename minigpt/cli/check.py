@@ -1,16 +1,17 @@
 """`minigpt check`: walk the stability check over a run.
 
     minigpt check experiments/first
-    minigpt check experiments/mended --before experiments/broken
+    minigpt check experiments/fixed --before experiments/broken
     minigpt check train.csv --columns step=iter,loss=train/loss --vocab-size 50257
 
-Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
+Exit code 0 healthy, 1 a leaf, 2 not readable or an internal error, 3 unknown.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from functools import partial
 
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from minigpt.diagnosis.report import as_data, show
 from minigpt.importers import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
 from minigpt.messages import message
 
-FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs that are not ours
+FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs
 OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 
@@ -40,25 +41,24 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: Arguments) -> int:
-    """Print the walk."""
-    whole = arguments.all or arguments.before is not None
-    found = _walk(arguments.run_dir, arguments, whole)
+    """Print the verdict, or two walks side by side, and return the exit code."""
+    found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix, the others are told
     if arguments.before is not None:
-        comparison = compare(_walk(arguments.before, arguments, whole), found)
-        data, display = comparison_as_data, show_comparison
+        comparison = compare(_walk(arguments.before, arguments), found)
+        data, display = partial(comparison_as_data, comparison), partial(show_comparison, comparison)
     else:
-        comparison, data, display = found, as_data, show
+        data, display = (partial(told, found, whole=arguments.all) for told in (as_data, show))
     if arguments.json:
-        print(json.dumps(data(comparison), indent=2, ensure_ascii=False))
+        print(json.dumps(data(), indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        with console.capture() as shown:  # where the reader has gone away, Rich would choose the exit code
-            display(comparison, console)
+        with console.capture() as shown:  # if the reader has gone away, Rich would choose the exit code
+            display(console=console)
         print(shown.get(), end="")
     return EXIT_CODES[found.verdict]
 
 
-def _walk(path: str, arguments: Arguments, whole: bool) -> Walk:
+def _walk(path: str, arguments: Arguments) -> Walk:
     given = [option for option in FOREIGN if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
@@ -66,11 +66,11 @@ def _walk(path: str, arguments: Arguments, whole: bool) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return walk(evidence, whole=whole)
+        return walk(evidence, whole=True)
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
         if inside := logs_in(path):
             raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))
         raise ForeignLogError("foreign.unknown-kind", path=path)
     if given and os.path.exists(path):
         raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
-    return check(path, whole)
+    return check(path, whole=True)

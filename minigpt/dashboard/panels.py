@@ -16,25 +16,24 @@ import numpy as np
 
 from minigpt.dashboard.series import as_lists, rolling_mean, thin
 from minigpt.dashboard.source import NAMES, RATES, Source
+from minigpt.runs.thresholds import GRADIENT_BANDS, GRADIENT_STEPS
 from minigpt.training.schedule import lr_at
 
 POINTS = 120_000  # in the whole page: about 2 MB
 MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve
-MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe, all runs together and one alone: more cannot be told apart
+MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe: of all runs together, and at least of each
 MOST_OTHERS = 12  # columns that fit no panel
-OURS = (  # columns that a trainer logs and that are drawn, summed up or of no use as a curve
+OURS = (  # a trainer's columns that are drawn elsewhere, summed up, or of no use as a curve
     *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
     *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
     *("target_loss", "target_steps", "target_seconds"),
 )
-GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))
 SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of them
-ROLLING = 20  # steps, as in the stability check's question 3.1
 
 
 def panels(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return the seven panels, then one for every foreign column that fits none of them."""
+    """Return the seven panels, then one for every other column that a log holds."""
     draw = Drawing(sources)
     seven = (loss, learning_rates, gradients, activations, weights, moments, verb_classes)
     return [*(panel(draw) for panel in seven), *others(draw)]
@@ -132,7 +131,7 @@ def gradients(draw: Drawing) -> dict[str, Any]:
     for run, source in enumerate(draw.sources):
         steps, norms = source.column("grad_norm")
         series += draw.curve(run, {"t": "norm"}, steps, norms, log=True, style="pale")
-        series += draw.curve(run, {"t": "rolling"}, steps, rolling_mean(norms, ROLLING), log=True)
+        series += draw.curve(run, {"t": "rolling"}, steps, rolling_mean(norms, GRADIENT_STEPS), log=True)
         series += _spikes(draw, run, source, "grad_norm", "grad_spike")
         if source.config:
             lines["clip", source.config.clip_norm] = None
@@ -142,7 +141,7 @@ def gradients(draw: Drawing) -> dict[str, Any]:
 
 
 def _spikes(draw: Drawing, run: int, source: Source, name: str, event: str) -> list[dict[str, Any]]:
-    """Return the points of `name` at which telemetry told of a spike."""
+    """Return the points of `name` at which telemetry recorded a spike."""
     at, _ = source.columns.column(event)
     if not len(at):
         return []

@@ -11,9 +11,10 @@ the configuration holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from minigpt.diagnosis.places import place_of
 from minigpt.diagnosis.tree import Finding, Need, Question, Tree, Verdict
 from minigpt.diagnosis.trees import TREES
 from minigpt.messages import MiniGPTError
@@ -31,7 +32,9 @@ class Walk:
     """The answers in the order asked, and what the trees miss before they call the run healthy."""
 
     findings: tuple[Finding, ...]
-    unmet: tuple[Need, ...] = ()
+    unmet: tuple[Need, ...] = ()  # what "healthy" still needs
+    unjudged: tuple[Finding, ...] = ()  # reserved questions without an answer: an undeclared schedule
+    places: Mapping[str, str] | None = None  # "file:line" of what a monitor saw
 
     @property
     def end(self) -> Finding | None:
@@ -45,9 +48,26 @@ class Walk:
         return self.end.leaf if self.end else None
 
     @property
+    def place(self) -> str | None:
+        """Where to look for the leaf's cause, "file:line"; None where it is not known."""
+        return place_of(self.leaf, self.places)
+
+    @property
     def leaves(self) -> list[str]:
         """Every leaf that was found, each once; more than the first only in a whole walk."""
         return list(dict.fromkeys(finding.leaf for finding in self.findings if finding.leaf))
+
+    @property
+    def others(self) -> list[str]:
+        """Leaves of other causes that tests of single parts found; all of them only in a whole walk."""
+        causes = [finding.leaf for finding in self.findings if finding.leaf and not finding.symptom]
+        return [leaf for leaf in dict.fromkeys(causes) if leaf != self.leaf]
+
+    def cut(self) -> Walk:
+        """Return the walk up to the finding that decides it; the whole where there is none."""
+        if self.end is None:
+            return self
+        return replace(self, findings=self.findings[: self.findings.index(self.end) + 1])
 
     @property
     def verdict(self) -> Verdict:
@@ -80,10 +100,13 @@ def walk(
         if findings[-1].verdict in FAULTS and not findings[-1].symptom and not whole:
             break
     found = tuple(findings)
-    walked = Walk(found, tuple(need for tree in trees for need in tree.unmet(evidence, found)))
-    if walked.end and not whole:
-        return Walk(found[: found.index(walked.end) + 1], walked.unmet)
-    return walked
+    walked = Walk(
+        found,
+        tuple(need for tree in trees for need in tree.unmet(evidence, found)),
+        tuple(finding for tree in trees for finding in tree.unjudged(found)),
+        evidence.start.places,
+    )
+    return walked if whole else walked.cut()
 
 
 def _judged(question: Question, evidence: Evidence) -> Finding:

@@ -48,6 +48,32 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [record for records in _blocks(path) for record in records]
 
 
+def last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records without those that were undone, in the order written.
+
+    A record carries the number of its attempt, 0 where it has none. Where attempt k began at a step, what
+    earlier attempts logged of that step and later ones no longer counts, whatever the order of the lines.
+    """
+    if not any("attempt" in record for record in records):
+        return records
+    places = [_place(record) for record in records]
+    begins: dict[int, float] = {}  # by attempt, its first step
+    for step, attempt in places:
+        begins[attempt] = min(step, begins.get(attempt, math.inf))
+    undone_from, earliest = {}, math.inf  # by attempt, where a later one began
+    for attempt in sorted(begins, reverse=True):
+        undone_from[attempt] = earliest
+        earliest = min(earliest, begins[attempt])
+    kept = zip(records, places, strict=True)
+    return [record for record, (step, attempt) in kept if step < undone_from[attempt] or step == math.inf]
+
+
+def _place(record: dict[str, Any]) -> tuple[float, int]:
+    """Return the step and the attempt of a record; one without a step stands after all others."""
+    step, attempt = record.get("step"), record.get("attempt")
+    return step if type(step) is int else math.inf, attempt if type(attempt) is int else 0
+
+
 class Columns:
     """The numbers of a log, by name."""
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.thresholds import GRADIENT_HIGH, GRADIENT_LOW, SPIKE_NORM, SPIKES_WITHIN
+from minigpt.runs.thresholds import GRADIENT_STEPS as WINDOW
 
-WINDOW = 20  # steps of the rolling mean
-SPIKE = 100.0  # a norm above this is a spike
-SPIKE_WINDOW = 200  # steps in which spikes are counted
 MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
 
@@ -26,7 +25,7 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
         return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
     norms = norms[np.isfinite(norms)]
-    calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
+    calm = norms[norms <= SPIKE_NORM]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms
     if len(steady) < WINDOW:
         return question.not_measured()
@@ -66,9 +65,14 @@ def _frozen_by_accident(evidence: Evidence) -> list[str]:
 def _all_learn(question: Question, evidence: Evidence) -> Finding:
     if evidence.rehearsal.frozen is None:
         return question.not_measured()
-    frozen = _frozen_by_accident(evidence)
-    values = {"count": len(frozen), "name": frozen[0] if frozen else "–"}
-    return question.failed("frozen-parameters", **values) if frozen else question.passed(**values)
+    frozen, idle = _frozen_by_accident(evidence), set(evidence.rehearsal.idle or ())
+    cut = [name for name in frozen if name not in idle]
+    named = cut or frozen
+    values = {"count": len(named), "name": named[0] if named else "–"}
+    if cut:
+        return question.failed("frozen-parameters", **values)
+    # parts that are never called, as an encoder where only the decoder is used
+    return question.warned(**values) if frozen else question.passed(**values)
 
 
 def _spikes(question: Question, evidence: Evidence) -> Finding:
@@ -76,7 +80,7 @@ def _spikes(question: Question, evidence: Evidence) -> Finding:
     if not len(norms):
         return question.not_measured()
     high = steps[norms > question.thresholds["spike"]]
-    most = max((int(((high >= at) & (high < at + SPIKE_WINDOW)).sum()) for at in high[:1000]), default=0)
+    most = max((int(((high >= at) & (high < at + SPIKES_WITHIN)).sum()) for at in high[:1000]), default=0)
     values = {"count": most, "step": int(high[0]) if len(high) else "–"}
     if most > question.thresholds["count"]:
         return question.failed("gradient-spikes", **values)
@@ -95,12 +99,13 @@ def _cleared(question: Question, evidence: Evidence) -> Finding:
 GRADIENT_QUESTIONS = (
     Question(
         "3.1",
-        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 6.0},  # norms; share of steps; × clip_norm
+        # norms; share of steps; × clip_norm
+        {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "clipped": 0.9, "far": 6.0},
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
         symptom=True,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),
-    Question("3.2", {"spike": SPIKE, "count": 3}, ("gradient-spikes",), _spikes, symptom=True),
+    Question("3.2", {"spike": SPIKE_NORM, "count": 3}, ("gradient-spikes",), _spikes, symptom=True),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )
