@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from course.grade.gradebook import Ledger, to_json
 from course.grade.mishaps import told
 from course.grade.normalise import HandedIn, Unreadable, in_words, normalise, read_bytes
 from course.grade.sandbox import strongest
+from course.grade.secret import course_secret
 from course.grade.team import Cores, Job
 from course.grade.workshop import QUESTION_SECONDS
 from course.lesson import ROOT, Lesson
@@ -36,7 +37,7 @@ from course.messages import CourseError
 from course.plain import printable, whole
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 3  # of a result; another number grades everything anew
+FORMAT = 4  # of a result; another number grades everything anew
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
@@ -55,9 +56,9 @@ class Report:
         return sorted({result["level"] for result in self.results.values()})
 
     @property
-    def beside(self) -> list[str]:
-        """The checks whose probe ran in one process with the learner's code."""
-        return sorted({name for result in self.results.values() for name in result["beside"]})
+    def filtered(self) -> bool:
+        """Whether system calls were refused wherever a result was made: not on every kind of processor."""
+        return all(result.get("filtered", True) for result in self.results.values())
 
 
 def grade_assignment(
@@ -89,6 +90,7 @@ def grade_assignment(
     job = Job(lesson, releases["en"], _solutions(_release(lesson, "solutions", built)), seconds, trust)
     report = Report()
     with told(root), Ledger(root, lesson, releases) as ledger:
+        job = replace(job, secret=course_secret(root))
         if source is not None:
             report.delivery = deliver(source, root, lesson, ledger.roster())
         names = _students(root, lesson, students)

@@ -43,41 +43,52 @@ def positive(text: str) -> int:
 
 
 def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
-    """Grade; return 0, however good or bad the submissions are."""
+    """Grade; return 0, however good or bad the submissions are, and 1 if a lesson could not be graded."""
     if options.source and len(lessons) > 1:
         raise CourseError("grade.from-one-lesson")
     if not options.lessons and not options.source:
         lessons = [lesson for lesson in lessons if submitted(Path.cwd(), lesson)] or lessons[:1]
+    skipped = 0
     for lesson in lessons:
-        bar = Progress(
-            TextColumn(lesson.assignment),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        task = bar.add_task("")
-
-        def show(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
-            bar.start()  # not before there is something to count
-            bar.update(task, completed=done, total=total)
-
         try:
-            report = grade_assignment(
-                lesson,
-                Path.cwd(),
-                options.students,
-                options.workers,
-                options.trust_submissions,
-                source=Path(options.source) if options.source else None,
-                scheduler=options.scheduler,
-                progress=show,
-            )
-        finally:
-            if bar.live.is_started:
-                bar.stop()
-        _print(lesson, report)
-    return 0
+            _grade_one(options, lesson)
+        except CourseError as error:
+            if len(lessons) == 1:
+                raise
+            print(message("grade.lesson-skipped", assignment=lesson.assignment, why=error), file=sys.stderr)
+            skipped += 1
+    return int(skipped > 0)
+
+
+def _grade_one(options: argparse.Namespace, lesson: Lesson) -> None:
+    bar = Progress(
+        TextColumn(lesson.assignment),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task("")
+
+    def show(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+        bar.start()  # not before there is something to count
+        bar.update(task, completed=done, total=total)
+
+    try:
+        report = grade_assignment(
+            lesson,
+            Path.cwd(),
+            options.students,
+            options.workers,
+            options.trust_submissions,
+            source=Path(options.source) if options.source else None,
+            scheduler=options.scheduler,
+            progress=show,
+        )
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+    _print(lesson, report)
 
 
 def _print(lesson: Lesson, report: Report) -> None:
@@ -101,8 +112,8 @@ def _print(lesson: Lesson, report: Report) -> None:
         print(message("grade.waited", students=sum(map(bool, waited)), seconds=f"{sum(waited):.0f}"))
     for level in report.levels:
         print(message(f"grade.level-{level}"))
-    if report.beside:
-        print(message("grade.beside", checks=", ".join(report.beside)))
+    if not report.filtered:
+        print(message("grade.no-filter"))
 
 
 def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:

@@ -35,17 +35,27 @@ from minigpt.messages import nearest
 
 AT_LEAST_ONE = (
     *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
+    *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
+    "spike_window",
 )
 NEEDS = {  # settings that have no effect unless another one has a certain value
+    "qk_norm": ("mixer", "attention"),
+    "state_space_expand": ("mixer", "state_space"),
+    "state_space_size": ("mixer", "state_space"),
+    "state_space_conv": ("mixer", "state_space"),
     "decay_share": ("schedule", "wsd"),
     "drops": ("schedule", "step"),
     "drop_factor": ("schedule", "step"),
     "loss_scale": ("precision", "fp16"),
+    "spike_z": ("guard_spikes", True),
+    "spike_window": ("guard_spikes", True),
+    "rollbacks": ("guard_spikes", True),
+    "rate_jump": ("guard_rate", True),
 }
 NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
-    *("eval_every", "patience", "checkpoint_every", "keep_checkpoints"),
+    *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
 )
 
 
@@ -68,7 +78,7 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsCon
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
         for name in ("dropout", "beta1", "beta2", "drop_factor"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps", "loss_scale"):
+        for name in ("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump"):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(

@@ -23,8 +23,12 @@ class ModelConfig:
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
     positions: Literal["learned", "rotary"] = "learned"
-    mixer: Literal["attention"] = "attention"  # how the tokens of a block read one another
-    activation: Literal["gelu", "gelu_tanh", "swiglu"] = "gelu"  # gelu_tanh is GPT-2's approximation
+    mixer: Literal["attention", "state_space"] = "attention"  # how the tokens of a block read one another
+    state_space_expand: int = 2  # channels of a state space ÷ n_embd
+    state_space_size: int = 16  # leaky sums in each of its channels
+    state_space_conv: int = 4  # tokens that its convolution sees
+    # gelu_tanh is GPT-2's approximation
+    activation: Literal["gelu", "gelu_tanh", "swiglu", "spiking", "liquid"] = "gelu"
     qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
     tied_head: bool = True  # the head shares its matrix with the token embedding
     init_std: float = 0.02  # GPT-2's; residual projections get init_std / sqrt(2 · n_layer)
@@ -66,7 +70,17 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GuardsConfig:
-    """How far a guard can roll back; without guards nothing is kept."""
+    """What may change a run while it goes: nothing, unless a guard is switched on."""
+
+    guard_finite: bool = False  # drop a step whose loss or gradient is not finite
+    guard_spikes: bool = False  # drop a batch whose loss or gradient norm spikes; roll back if many do
+    guard_rate: bool = False  # hold a learning rate that jumps
+    spike_z: float = 6.0  # robust standard deviations above the median that are a spike
+    spike_window: int = 128  # ordinary steps that the median is of
+    rollbacks: int = 3  # the most that the spike guard may ask for
+    rate_jump: float = 3.0  # × the rate of the step before that is a jump
+    # how the limit of the gradient norm is found; `minigpt.training.guards.clipping` says what each does
+    clipper: Literal["fixed", "percentile", "zscore", "per_tensor", "spike"] = "fixed"
 
     snapshot_every: int = 10  # steps between two copies of the run in memory
     snapshots: int = 4  # the newest ones, which a guard can go back to
@@ -89,6 +103,8 @@ class TrainerConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     loss_scale: float = 65536.0  # for fp16: where the loss scale starts; torch's default, 2^16
+    # for the products of linear layers on a CPU, in fp32: auto takes the faster library for each
+    kernels: Literal["auto", "onednn", "mkl"] = "auto"
     compile: bool = False  # torch.compile the model: slower to start, faster to run
     seed: int = 0
 

@@ -23,6 +23,8 @@ from minigpt.runs.run import Run
 from minigpt.training import parts
 from minigpt.training.catalogue import find_registered
 from minigpt.training.guards import Guard, refuse_contradictions
+from minigpt.training.guards.clipping import CLIPPERS
+from minigpt.training.guards.configured import OF_SNAPSHOTS, guards_of
 from minigpt.training.loss import cross_entropy
 from minigpt.training.optim import build_optimizer
 from minigpt.training.precision import build_precision
@@ -51,9 +53,20 @@ class Recipe:
     faults: tuple[str, ...] = ()  # ids, with ":severity" where one was given, in the order applied
 
     def __post_init__(self) -> None:
-        refuse_contradictions(self.guards)
+        refuse_contradictions(self.all_guards)
         if self.loss is cross_entropy and self.config.z_loss:
             object.__setattr__(self, "loss", partial(cross_entropy, z_loss=self.config.z_loss))
+
+    @property
+    def all_guards(self) -> tuple[Guard, ...]:
+        """The guards that the config switches on, then the recipe's own."""
+        return (*guards_of(self.config), *self.guards)
+
+    @property
+    def clipper(self) -> parts.Clip:
+        """The clipper that the config names, unless the recipe has one of its own."""
+        chosen = CLIPPERS.get(self.config.clipper)
+        return chosen() if chosen and self.clip is clip else self.clip
 
     def with_fault(self, fault: str, severity: float | None = None) -> Recipe:
         """Return this recipe with one part broken; faults compose.
@@ -79,7 +92,7 @@ class Recipe:
         self.config.refuse_idle()
         for setting in fields(GuardsConfig):
             value = getattr(self.config, setting.name)
-            if value != setting.default and not self.guards:
+            if value != setting.default and setting.name in OF_SNAPSHOTS and not self.all_guards:
                 raise ConfigError("config.idle-without-guards", name=setting.name, given=value)
 
     @property

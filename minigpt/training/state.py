@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-OUTLIVES_A_ROLLBACK = ("attempt", "skips", "lr_scale", "decisions", "furthest", "tries")
+OUTLIVES_A_ROLLBACK = ("attempt", "skips", "lr_scale", "decisions", "rollbacks", "furthest", "tries")
 
 
 class Stateful(Protocol):
@@ -47,6 +47,7 @@ class TrainerState:
     best_val_loss: float = math.inf
     evaluations_without_better: int = 0
     decisions: dict[str, int] = field(default_factory=dict)  # by guard, how often it has acted
+    rollbacks: int = 0  # how often the run has gone back
     furthest: int = 0  # the most steps that were ever done
     tries: int = 0  # attempts since the run last got further than ever
     parts: dict[str, Stateful] = field(default_factory=dict)  # the parts that remember something
@@ -62,6 +63,12 @@ class TrainerState:
         self._give_batch(self.data_step + 1)
         if self.step > self.furthest:
             self.furthest, self.tries = self.step, 0
+
+    def compare(self, val_loss: float) -> None:
+        """Take the loss of an evaluation, and count those without a better one."""
+        better = val_loss < self.best_val_loss
+        self.evaluations_without_better = 0 if better else self.evaluations_without_better + 1
+        self.best_val_loss = min(val_loss, self.best_val_loss)
 
     def try_again(self, skip: Iterable[int]) -> None:
         """Count one more attempt, which leaves out some batches."""

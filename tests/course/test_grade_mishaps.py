@@ -40,13 +40,13 @@ class Benchless:
     def __exit__(self, *_):
         pass
 
-    def mode(self, name):
-        return "function"
+    def prove(self, name):
+        pass
 
-    def grade(self, name, handed_in, modes):
+    def grade(self, name, handed_in):
         result = {"student": name, "language": handed_in.language or "en", "seed": 1, "level": "none"}
         passed = {"passed": True, "key": None, "text": "✓", "printed": "", "points": 1.0}
-        result |= {"checks": dict.fromkeys(self.job.lesson.checks, passed), "beside": [], "retry": False}
+        result |= {"checks": dict.fromkeys(self.job.lesson.checks, passed), "retry": False}
         result |= {"problem": handed_in.problem, "notes": handed_in.notes, "timestamp": handed_in.timestamp}
         return result | {"cells": handed_in.cells, "points": 3.0, "maximum": 5.0}
 
@@ -234,8 +234,7 @@ def test_an_answer_longer_than_one_text_of_a_frame_is_graded(small, built):
     release = nbformat.read(small.built("en", built), as_version=4)
     source = "def expected_loss(vocab_size):\n    return math.log(vocab_size)\n" + "#" * (2 * MAX_TEXT)
     with workshop.Workshop(small, release) as bench:
-        modes = dict.fromkeys(small.checks, "function")
-        result = grade_one("ana", HandedIn(cells={"expected-loss": source}), release, bench, modes)
+        result = grade_one("ana", HandedIn(cells={"expected-loss": source}), release, bench)
     assert result["checks"]["expected-loss/value"]["passed"], result["checks"]
 
 

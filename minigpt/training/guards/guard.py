@@ -43,8 +43,9 @@ class Decision:
 
     drop: bool = False  # make no update of this batch; the same step tries the next batch
     roll_back_to: int | None = None  # steps done; the newest snapshot at or before it is restored
-    skip: tuple[int, ...] = ()  # data steps whose batches are never given (again)
+    skip: tuple[int, ...] = ()  # with either of these: data steps whose batches are never given (again)
     scale_rate: float = 1.0  # multiply the learning rate by this from now on
+    scale_step: float = 1.0  # multiply the learning rate of this step alone; only before the update
     seen: Mapping[str, Any] = field(default_factory=dict)  # figures that led to it, for events.jsonl
 
     @property
@@ -59,6 +60,7 @@ class Decision:
             "drop the step": self.drop,
             "roll back and skip": self.roll_back_to is not None,
             "scale the rate": self.scale_rate != 1.0,
+            "scale the rate of this step": self.scale_step != 1.0,
         }
         return ", ".join(name for name, wanted in steps.items() if wanted) or "continue"
 
@@ -99,7 +101,7 @@ def ask(
     found = {}
     for guard in guards:
         decision = guard.decide(record, state) if moment in guard.moments else None
-        if decision and decision.done != CONTINUE.done:
+        if decision and (decision.skip or decision.done != CONTINUE.done):
             _refuse_impossible(guard.name, decision, moment, state.step)
             found[guard.name] = decision
     return found
@@ -127,6 +129,7 @@ def _contradict(one: Decision, other: Decision) -> bool:
         or (other.drop and one.roll_back_to is not None)
         or (None not in (one.roll_back_to, other.roll_back_to) and one.roll_back_to != other.roll_back_to)
         or (1.0 not in (one.scale_rate, other.scale_rate) and one.scale_rate != other.scale_rate)
+        or (1.0 not in (one.scale_step, other.scale_step) and one.scale_step != other.scale_step)
     )
 
 
@@ -137,6 +140,7 @@ def _joined(one: Decision, other: Decision) -> Decision:
         roll_back_to=targets[0] if targets else None,
         skip=tuple(sorted({*one.skip, *other.skip})),
         scale_rate=one.scale_rate if one.scale_rate != 1.0 else other.scale_rate,
+        scale_step=one.scale_step if one.scale_step != 1.0 else other.scale_step,
         seen={**one.seen, **other.seen},
     )
 
@@ -146,7 +150,10 @@ def _refuse_impossible(name: str, decision: Decision, moment: Moment, step: int)
         raise GuardError("guards.drop-too-late", name=name)
     if decision.drop and decision.roll_back_to is not None:
         raise GuardError("guards.contradicts-itself", name=name)
-    if not (math.isfinite(decision.scale_rate) and decision.scale_rate > 0):
-        raise GuardError("guards.bad-scale", name=name, given=decision.scale_rate)
+    if decision.skip and not decision.undoes:
+        raise GuardError("guards.skip-alone", name=name)
+    for scale in (decision.scale_rate, decision.scale_step):
+        if not (math.isfinite(scale) and scale > 0):
+            raise GuardError("guards.bad-scale", name=name, given=scale)
     if decision.roll_back_to is not None and not 0 <= decision.roll_back_to <= step:
         raise GuardError("guards.bad-target", name=name, given=decision.roll_back_to, step=step)

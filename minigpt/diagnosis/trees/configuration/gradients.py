@@ -65,9 +65,14 @@ def _frozen_by_accident(evidence: Evidence) -> list[str]:
 def _all_learn(question: Question, evidence: Evidence) -> Finding:
     if evidence.rehearsal.frozen is None:
         return question.not_measured()
-    frozen = _frozen_by_accident(evidence)
-    values = {"count": len(frozen), "name": frozen[0] if frozen else "–"}
-    return question.failed("frozen-parameters", **values) if frozen else question.passed(**values)
+    frozen, idle = _frozen_by_accident(evidence), set(evidence.rehearsal.idle or ())
+    cut = [name for name in frozen if name not in idle]
+    named = cut or frozen
+    values = {"count": len(named), "name": named[0] if named else "–"}
+    if cut:
+        return question.failed("frozen-parameters", **values)
+    # parts that are never called, as an encoder where only the decoder is used
+    return question.warned(**values) if frozen else question.passed(**values)
 
 
 def _spikes(question: Question, evidence: Evidence) -> Finding:
