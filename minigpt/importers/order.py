@@ -11,13 +11,14 @@ from array import array
 
 import numpy as np
 
+from minigpt.importers.notes import Notes
 from minigpt.runs.jsonl import Columns
 
 STRETCH = 10  # rows that show that a log goes on,
 ANEW = 3  # and that it begins anew, for no stray row comes back to the very first step
 
 
-def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Columns:
+def in_order(every: np.ndarray, series: dict[str, tuple[array, array]], notes: Notes) -> Columns:
     """Return one column for each name, its steps in order, the last value of every step.
 
     Nothing is copied of a column that has a value in every row, in order, as in most logs.
@@ -25,14 +26,18 @@ def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Colum
     Args:
         every: (rows,) the step of each row of the log, as it was written.
         series: by name, the rows that have a value, in ascending order, and the values.
+        notes: takes down how many runs there are, one after another.
     """
     raw = {}
     for name, (at, values) in series.items():
         rows = np.asarray(at)
         raw[name] = rows, every if len(rows) == len(every) else every[rows], np.asarray(values)
     restarts = _restarts(*raw["loss"][:2]) if "loss" in raw else []
+    if restarts:
+        first = int(raw["loss"][1].min())
+        notes.runs += sum(step <= first for _, step in restarts)
     kept = {name: _settled(*parts, restarts) for name, parts in raw.items()}
-    if _counted_from_one(kept):
+    if notes.counted != "rows" and _counted_from_one(kept):
         from_zero = {id(steps): steps - 1 for steps, _ in kept.values()}
         kept = {name: (from_zero[id(steps)], values) for name, (steps, values) in kept.items()}
     steps = _all_steps([steps for steps, _ in kept.values()])

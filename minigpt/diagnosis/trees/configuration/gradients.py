@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +11,7 @@ from minigpt.runs.evidence import Evidence
 WINDOW = 20  # steps of the rolling mean
 SPIKE = 100.0  # a norm above this is a spike
 SPIKE_WINDOW = 200  # steps in which spikes are counted
+BEFORE = 128  # steps whose median is what is usual
 MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
 
@@ -23,9 +22,7 @@ def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 
 def _usual_size(question: Question, evidence: Evidence) -> Finding:
     limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
-    if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
-        return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
-    norms = norms[np.isfinite(norms)]
+    norms = norms[np.isfinite(norms)]  # the others are question 1.0's
     calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms
     if len(steady) < WINDOW:
@@ -36,7 +33,10 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     usual = float(np.median(rolling))
     values = {"usual": usual, "last": float(rolling[-1]), "clipped": clipped}
     if usual > limits["high"]:
-        return question.failed(_why_large(evidence), **values)
+        cause = _why_large(evidence)
+        if cause == "always-clipping" and not clip_norm:
+            return question.warned(**values)  # large, and nobody cut it
+        return question.failed(cause, **values)
     if clipped > limits["clipped"]:
         # A norm just above the limit loses little; one far above it makes every step the same length.
         far = usual > limits["far"] * clip_norm
@@ -72,15 +72,35 @@ def _all_learn(question: Question, evidence: Evidence) -> Finding:
 
 
 def _spikes(question: Question, evidence: Evidence) -> Finding:
-    steps, norms = evidence.metrics.column("grad_norm")
+    limits, (steps, norms) = question.thresholds, evidence.metrics.column("grad_norm")
+    finite = np.isfinite(norms)
+    steps, norms = steps[finite], norms[finite]
     if not len(norms):
         return question.not_measured()
-    high = steps[norms > question.thresholds["spike"]]
-    most = max((int(((high >= at) & (high < at + SPIKE_WINDOW)).sum()) for at in high[:1000]), default=0)
-    values = {"count": most, "step": int(high[0]) if len(high) else "–"}
-    if most > question.thresholds["count"]:
+    usual = usual_before(norms)
+    above = (norms > limits["spike"]) & (norms > limits["above"] * usual)
+    above |= (norms > limits["least"]) & (norms > limits["times"] * usual)
+    high = np.flatnonzero(above)
+    # a log may have a row for many steps, so rows count where they are sparse
+    at = steps[high] if len(steps) > 1 and np.median(np.diff(steps)) <= 1 else high
+    most = max((int(((at >= start) & (at < start + SPIKE_WINDOW)).sum()) for start in at[:1000]), default=0)
+    first = int(high[0]) if len(high) else 0
+    values = {"count": most, "step": int(steps[first]) if len(high) else "–"}
+    values |= {"norm": float(norms[first]) if len(high) else float(norms.max()), "usual": float(usual[first])}
+    if most > limits["count"]:
         return question.handed_over("gradient-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
+
+
+def usual_before(values: NDArray[np.float64], window: int = BEFORE) -> NDArray[np.float64]:
+    """Return, for each value, the median of those around it and before: what was usual there.
+
+    The first ones are compared with the median of the first window.
+    """
+    every = max(1, len(values) // 4096)  # of a long run, the median of every few steps is enough
+    marks = np.arange(0, len(values), every)
+    medians = [float(np.median(values[max(0, at - window) : max(at, window // 2)])) for at in marks]
+    return np.repeat(medians, every)[: len(values)]
 
 
 def _cleared(question: Question, evidence: Evidence) -> Finding:
@@ -101,6 +121,12 @@ GRADIENT_QUESTIONS = (
         symptom=True,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),
-    Question("3.2", {"spike": SPIKE, "count": 3}, ("gradient-spikes",), _spikes),
+    Question(
+        "3.2",
+        # norms; × what is usual; × what is usual, and at least this norm; in any 200 steps
+        {"spike": SPIKE, "above": 3.0, "times": 10.0, "least": 3.0, "count": 3},
+        ("gradient-spikes",),
+        _spikes,
+    ),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )

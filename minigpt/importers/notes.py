@@ -1,0 +1,47 @@
+"""What a reader of a log leaves out or takes for granted, to be said to whoever asked.
+
+notes = Notes()
+notes.skipped += 1
+evidence.audits["log"] == notes.as_audit()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST = 12  # names of columns that are listed
+
+
+@dataclass
+class Notes:
+    """Counts and names, filled while a log is read."""
+
+    skipped: int = 0  # lines and entries that are no numbers
+    first_skipped: object = None  # where the first of them stands
+    repeated: int = 0  # rows that say again what the one before said
+    spacing: int | None = None  # steps from one row to the next, where the log says so
+    total: int | None = None  # steps that the run was meant to take
+    epochs: float | None = None  # and in how many epochs
+    counted: str = ""  # "rows" or "bars", where no row names its step
+    runs: int = 1  # runs one after another, of which the last was read
+    unused: dict[str, None] = field(default_factory=dict)  # names of columns that were not looked at
+
+    def skip(self, place: object) -> None:
+        """Count what could not be read."""
+        self.skipped += 1
+        if self.first_skipped is None:
+            self.first_skipped = place
+
+    def as_audit(self) -> dict[str, Any]:
+        """Return them as plain data."""
+        return {
+            "skipped": self.skipped,
+            "first_skipped": self.first_skipped,
+            "repeated": self.repeated,
+            "spacing": self.spacing,
+            "total": self.total,
+            "counted": self.counted,
+            "runs": self.runs,
+            "unused": list(self.unused)[:MOST],
+        }
