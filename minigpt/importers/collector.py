@@ -60,6 +60,7 @@ class Collector:
         self._bars, self._epochs = array("q"), array("d")  # of rows that name no step
         self._fits = 0  # rows that name one
         self._in_epoch: tuple[int, float | None, int | None] = 0, None, None  # step, epoch, steps of an epoch
+        self._apart = 0  # steps from one row to the next
         self._before = 0  # steps of the epochs before, where each begins anew
         self._wrong: tuple[object, str, Any] | None = None  # the first step that is none
 
@@ -170,12 +171,13 @@ class Collector:
         last, last_epoch, last_of = self._in_epoch
         if epoch is not None and last_epoch is not None:
             if epoch >= last_epoch + 1 and step < last:
-                self._before += (last_of or max(last, 1)) * int(epoch - last_epoch)
+                self._before += (last_of or last + max(self._apart, 1)) * int(epoch - last_epoch)
             elif epoch <= last_epoch - 1 and step < last and self._before:
                 self._before = 0  # another run
         if of is not None and not self._before and epoch is None:
             self._notes.total = int(of)
         if epoch is not None or last_epoch is None:
+            self._apart = step - last if step > last else self._apart
             self._in_epoch = step, epoch, int(of) if of is not None and epoch is not None else None
         return step + self._before
 

@@ -39,10 +39,19 @@ NAMED = re.compile(  # a name is all the words before its number, so that “aux
     rf"""(?:\s{{0,80}}(?:[:=]|->)\s{{0,80}}["']?|\s{{1,80}}(?=[\[\d.+-]|(?i:nan|inf))){WRAPPED}(?P<number>{NUMBER})"""
 )
 SOURCE = re.compile(r"(.* - |[A-Z]+:[\w.]+:)")  # date, name and level, as loggers write them before a message
-FRACTION = re.compile(r"(?<![\w.:/-])(\d{1,12})\s{0,20}/\s{0,20}(\d{1,12})(?![\w./:]|\s{0,20}/)")
+FRACTION = re.compile(
+    r"(?<![\w.:/-])(\d{1,12})\s{0,20}/\s{0,20}(\d{1,12})(?![\w./:]|\s{0,20}/|\s+\d\d:\d)"
+)  # no date
+LEADING = re.compile(
+    r"\s{0,40}\[?(\d{1,12})\]?(?:\s{0,9}[|:,-]\s{0,9}|\s{1,9})(?=[A-Za-z])"
+)  # “250 train 5.58”
+IN_EPOCH = re.compile(
+    r"(?i)\b(?:epochs?(?:\s?\(\w{1,20}\))?|train(?=: ?\d+ \[))"
+    r"\s{0,9}[:#=]?\s{0,9}[\[(]?\s{0,9}(\d{1,6})\b(?!\.)"
+)
 OF_EPOCHS = re.compile(r"(?i)epochs?\s{0,20}[:=#]?\s{0,20}[\[(]?\s{0,20}$")
 OF_LOSS = re.compile(r"(?i)\bloss\s{0,5}[(\[](train|training|val|valid|validation|eval)[)\]]")
-BAR_COUNT = re.compile(r"(\d{1,12})/(\d{1,12})\s{0,5}\[[\d:?]")  # as tqdm draws it, “10/532 [00:15<2:00”
+BAR_OF = re.compile(r"(\d{1,12})/(\d{1,12})\s{0,5}\[[\d:?]")  # as tqdm draws it, “10/532 [00:15<2:00”
 BLOCK = re.compile(
     r"\[\s*(?:eval\s+)?(?:step|batch|iter|iteration)\s*[=:]\s*(\d+)(?:/(\d+))?[^\]]*\]:?\s*$", re.IGNORECASE
 )
@@ -52,7 +61,8 @@ ALL = re.compile(r"(?i)\bTotal optimization steps\s{0,9}[=:]\s{0,9}([\d,]+)")
 EPOCHS = re.compile(r"(?i)\bNum Epochs\s{0,9}[=:]\s{0,9}([\d,]+)")
 SUMMARY = {"train_runtime", "train_samples_per_second", "total_flos"}  # of the whole run, at its end
 COMPARED = {EPOCH}.union(*NAMES.values())  # columns by which a record is known again
-COUNT = re.compile(r"\d{1,3}(?:,\d{3})+$")
+COUNTED = re.compile(r"0*(\d+)(?:\.0)?(?:$|/)")
+THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+$")
 
 
 def named_numbers(line: str) -> dict[str, str]:
@@ -84,6 +94,7 @@ class _Reader:
         self._asked, self._notes = asked, notes
         self._matters: dict[str, bool] = {}
         self._block: tuple[int, dict[str, str]] | None = None
+        self._epoch: str | None = None  # named by a line of its own, as Keras does
         self._bar: tuple[str, str] | None = None  # count and total of the bar of the whole run
         self._table = PrintedTable(asked)
         self._last: tuple[str, dict[str, str]] = "", {}
@@ -110,14 +121,16 @@ class _Reader:
             return
         self._settings(part)
         row = self._named(part)
-        if bar := BAR_COUNT.search(part):
+        if bar := BAR_OF.search(part):
             if self._bar is None or bar[2] == self._bar[1]:
                 self._bar = bar[1], bar[2]
             row = {name: value for name, value in row.items() if not name.isdigit()}
+        if EPOCH not in map(str.lower, row) and (epoch := IN_EPOCH.search(part)):
+            row[EPOCH] = epoch[1]
         if not any(map(self._looked_at, row)) or SUMMARY & row.keys():
+            self._epoch = next((v for n, v in row.items() if plain(n) == EPOCH), self._epoch)
             return
-        if not any(counts_steps(name, self._asked) for name in row):
-            row |= self._place(part, bar)
+        self._place(part, row, bar)
         if self._repeats(part, row):
             row[SAME] = "1"
         yield number, row
@@ -137,7 +150,7 @@ class _Reader:
             names = {"loss": f"{looked[1]} loss"}  # “[eval] step 10 loss 3.2”
         row = {names.get(name.lower(), name): value for name, value in row.items()}
         for name, value in row.items():
-            if COUNT.match(value) and (counts_steps(name, self._asked)):
+            if THOUSANDS.match(value) and (counts_steps(name, self._asked)):
                 row[name] = value.replace(",", "")  # as “{step:,}” prints a thousand
         return row
 
@@ -146,14 +159,26 @@ class _Reader:
             self._matters[name] = matters(name, self._asked)
         return self._matters[name]
 
-    def _place(self, part: str, bar: re.Match[str] | None) -> dict[str, str]:
-        """Return the step of a row that does not name it: “500/20000”, or how far the bar had come."""
-        if bar:
-            return {"step": bar[1]} if "|" in part or "it/s" in part else {}
-        for fraction in FRACTION.finditer(part):
-            if not OF_EPOCHS.search(part[: fraction.start()]):
-                return {"step": fraction[1], OF: fraction[2]}
-        return {BAR: self._bar[0]} if self._bar else {}
+    def _place(self, part: str, row: dict[str, str], bar: re.Match[str] | None) -> None:
+        """Add the step of a row that does not name it: “500/20000”, or how far the bar had come."""
+        named = next((v for n, v in row.items() if counts_steps(n, self._asked) and COUNTED.match(v)), None)
+        found = [bar] if bar else FRACTION.finditer(part)
+        for fraction in found:
+            if bar is None and OF_EPOCHS.search(part[: fraction.start()]):
+                continue
+            if named is None:
+                row |= {"step": fraction[1], OF: fraction[2]}
+            elif COUNTED.match(named)[1] == fraction[1]:
+                row[OF] = fraction[2]
+            else:
+                continue
+            if EPOCH not in map(str.lower, row) and self._epoch is not None:
+                row[EPOCH] = self._epoch
+            return
+        if named is None and (first := LEADING.match(part)):
+            row["step"] = first[1]
+        elif named is None and self._bar:
+            row[BAR] = self._bar[0]
 
     def _repeats(self, part: str, row: dict[str, str]) -> bool:
         """Whether a second logger prints, behind a prefix of its own, the record that has just been read."""
