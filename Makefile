@@ -39,11 +39,12 @@ aprender: install  ## abre el curso en JupyterLab, en español / open it in Span
 test: install $(EXTRAS)  ## run every test / ejecuta todas las pruebas
 	$(BIN)/course build --check
 	$(BIN)/course check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax tests solutions
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax tests solutions
 
 lint: install  ## look for mistakes of style / revisa el estilo
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 build: install  ## make the notebooks from the lesson sources / genera los cuadernos
 	$(BIN)/course build
@@ -55,7 +56,7 @@ bench: install  ## run every measurement in benchmarks/, for hours / ejecuta las
 # After a change of a version in pyproject.toml: a fresh environment decides the rest.
 lock:  ## write requirements.lock anew / vuelve a escribir requirements.lock
 	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/python -m pip install --editable '.[dev]'
+	build/lock/bin/python -m pip install --editable '.[course,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort --ignore-case; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock

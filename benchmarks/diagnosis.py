@@ -41,7 +41,10 @@ import diagnosis_cases as cases  # noqa: E402
 from diagnosis_cases import Case  # noqa: E402
 
 BUILD = Path(__file__).parent.parent / "build"
-FROZEN = ("stability/*.py", "faults/*.py", "probes.py", "rehearsal.py", "overlap.py")  # what a result is of,
+FROZEN = (  # what a result is of,
+    *("diagnosis/**/*.py", "runs/schema.py", "runs/evidence.py", "faults/*.py", "data/overlap.py"),
+    *("training/probes.py", "training/rehearsal.py"),
+)
 WORDS = ("report.py", "card.py", "comparison.py")  # but for these
 BARS = {"F1": 0.97, "top-1": 0.95, "false alarms": 0.02}
 HEALTHY, UNKNOWN = "healthy", "unknown"
@@ -104,7 +107,7 @@ def judge(case: Case) -> dict[str, Any]:
         evidence = evidence_of(train(recipe, folder / "run"))
     finally:
         shutil.rmtree(folder)
-    found = walk(evidence, QUESTIONS)
+    found = walk(evidence)
     at = named_at(case.leaf, evidence) if found.leaf and found.leaf == case.leaf else None
     return {
         "name": case.name,
@@ -128,8 +131,13 @@ def until(evidence: Evidence, step: int) -> Evidence:
         steps, values = evidence.metrics.column(name)
         if (steps <= step).any():
             metrics[name] = (steps[steps <= step], values[steps <= step])
-    audits = {kind: audit for kind, audit in evidence.audits.items() if audit["step"] <= step}
-    known = {name: getattr(evidence, name) for name in ("vocab_size", "config", "starts_from_checkpoint")}
+    audits = {
+        kind: tuple(probe for probe in probes if probe.step <= step)
+        for kind, probes in evidence.audits.items()
+    }
+    known = {
+        name: getattr(evidence, name) for name in ("source", "vocab_size", "config", "starts_from_checkpoint")
+    }
     probes = {name: getattr(evidence, name) for name in ("start", "rehearsal", "baselines")}
     return Evidence(**known, **probes, metrics=Columns.of(metrics), audits=audits)
 
@@ -144,7 +152,7 @@ def named_at(leaf: str, evidence: Evidence) -> int:
     at = steps[(steps < 40) | (steps % 10 == 9) | np.isin(steps, looks)]
 
     def names(step: int) -> bool:
-        return walk(until(evidence, step), QUESTIONS).leaf == leaf
+        return walk(until(evidence, step)).leaf == leaf
 
     look = next((step for step in at if names(step)), steps[-1])
     unseen = steps[(steps > at[at < look].max(initial=-1)) & (steps < look)]

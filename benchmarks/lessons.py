@@ -3,18 +3,24 @@
     python benchmarks/lessons.py               # every lesson, twice: the slowest cells first
     python benchmarks/lessons.py 18-01 18-06   # some of them
     python benchmarks/lessons.py --once        # times alone
+    python benchmarks/lessons.py --instruction-sets   # every lesson as on five machines: what differs
 
 Each solved notebook runs as `course build` runs it. The bars are 20 s for a cell and 60 s for a lesson, on
 two cores; the exit status is 1 when one is missed, or when a compared cell differs between the two runs.
 Whether it also differs from the committed solution, which may come from another machine, is printed, and is
-no fault.
+no fault there. With --instruction-sets it is: what is compared must hold on any machine, and the committed
+solution is one more.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import nbformat
 from nbformat import NotebookNode
@@ -25,6 +31,16 @@ from course.lesson import Lesson, all_lessons, find_lesson
 
 CELL_BAR, LESSON_BAR = 20.0, 60.0  # seconds
 SHOWN = 25  # of the slowest cells
+# What PyTorch, oneDNN and MKL read: each setting has them round as they would on another machine.
+MACHINES = {
+    "one thread": {"OMP_NUM_THREADS": "1"},
+    "two threads": {"OMP_NUM_THREADS": "2"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "plain": {"ATEN_CPU_CAPABILITY": "default"},
+    "AVX2 in MKL too": {
+        "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"
+    },
+}  # fmt: skip
 
 
 def compared(notebook: NotebookNode) -> dict[str, str]:
@@ -57,13 +73,50 @@ def measure(lesson: Lesson, runs: int) -> tuple[dict[str, float], list[str], lis
     return seconds, differences(outputs[0], outputs[-1]), differences(outputs[0], committed), len(outputs[0])
 
 
+@contextmanager
+def machine(settings: dict[str, str]) -> Iterator[None]:
+    """Kernels started inside run with `settings` in their environment."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def across_machines(lessons: list[Lesson]) -> int:
+    """Run every lesson in each of MACHINES, print what differs from the committed solution; return how
+    many cells do."""
+    found, count = set(), 0
+    for lesson in lessons:
+        solution, _ = make(lesson)
+        committed = compared(nbformat.read(lesson.built("solutions"), as_version=4))
+        count += len(committed)
+        for name, settings in MACHINES.items():
+            with machine(settings):
+                executed, _ = execute(solution, lesson.slug)
+            outputs = compared(executed)
+            unequal = differences(outputs, committed)
+            found |= {(lesson.id, cell) for cell in unequal}
+            print(f"{lesson.id}, {name}: {', '.join(unequal) or 'none'} differ", flush=True)
+            for cell in unequal:
+                sides = (json.loads(side[cell])[0].splitlines() for side in (committed, outputs))
+                print("\n".join(difflib.unified_diff(*sides, "committed", name, n=0, lineterm="")))
+    print(f"{count} compared cells on {len(MACHINES)} machines: {len(found)} differ")
+    return len(found)
+
+
 def main() -> int:
     """Measure, print the tables, and return 1 if a bar is missed or a compared cell differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lessons", nargs="*", help="ids, such as 18-01; all of them if none is named")
     parser.add_argument("--once", action="store_true", help="run each lesson once and compare nothing")
+    parser.add_argument("--instruction-sets", action="store_true", help="run each lesson as on five machines")
     options = parser.parse_args()
     lessons = [find_lesson(word) for word in options.lessons] or all_lessons()
+    if options.instruction_sets:
+        return 1 if across_machines(lessons) else 0
     cells: list[tuple[float, str, str]] = []
     totals: list[tuple[float, str]] = []
     unequal = 0

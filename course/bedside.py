@@ -31,7 +31,7 @@ from minigpt.runs.run import Run
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _WIDTH = "800px"  # of a notebook in a small window
 _THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
-QUESTIONS = {question.id: question for question in diagnosis.QUESTIONS}
+QUESTIONS = {(question.tree, question.id): question for question in diagnosis.QUESTIONS}
 
 
 class Bedside:
@@ -66,7 +66,7 @@ class Bedside:
     def question(self) -> Question | None:
         """The question that is open for the present patient; None after the last one."""
         findings, at = self.findings[self.patient.value], self.at[self.patient.value]
-        return QUESTIONS[findings[at].question] if at < len(findings) else None
+        return QUESTIONS[findings[at].tree, findings[at].question] if at < len(findings) else None
 
     def show(self) -> None:
         """Show the controls, and the picture below them."""
@@ -94,7 +94,7 @@ class Bedside:
                 id=question.id,
                 number=self.at[patient] + 1,
                 all=len(self.findings[patient]),
-                asked=stability_message(f"stability.question-{question.id}"),
+                asked=stability_message(question.key("question")),
             )
             figures = seen(finding)
         self.text.value = _lines(f"<b>{html.escape(asked)}</b>", html.escape(figures))
@@ -177,5 +177,5 @@ def _lines(*lines: str) -> str:
 
 def _measured(run: Run) -> list[Finding]:
     """The answers of the whole tree, without the questions that this run gives no answer to."""
-    walk = diagnosis.walk(diagnosis.evidence_of(run), diagnosis.QUESTIONS, whole=True)
+    walk = diagnosis.walk(diagnosis.evidence_of(run), whole=True)
     return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from course.lesson import ROOT
 from course.messages import CourseError, one_line
 
-CELL_SECONDS = 120  # far above the 20 s that a cell should take: a slow machine is no error
+CELL_SECONDS = 300  # far above the 20 s that a cell should take: a slow machine is no error
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")

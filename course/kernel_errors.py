@@ -13,6 +13,7 @@ from types import CodeType, TracebackType
 from typing import TYPE_CHECKING
 
 from course.messages import CourseError, in_lines, message
+from course.open_lesson import lesson_here
 from course.probing import NotWritten
 from minigpt.messages import MiniGPTError
 
@@ -74,8 +75,6 @@ def heading_above(lesson: Lesson, name: str) -> tuple[str, bool] | None:
 
 def _show(shell, kind, error, traceback, tb_offset=None) -> None:
     """IPython's custom handler: the sentence if there is one, else what IPython would have shown."""
-    from course.notebook import lesson_here
-
     if not hasattr(error, "_render_traceback_"):
         try:
             text = sentence(error, shell.user_ns, lesson_here())

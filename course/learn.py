@@ -10,17 +10,16 @@ is written anew at each start.
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import signal
 import socket
 import sys
 
-from course.cli import Parser, add_language
 from course.lesson import ROOT
 from course.messages import CourseError, message
 from minigpt.cli.command_line import answer
+from minigpt.cli.parser import Arguments, Parser
 from minigpt.messages import language
 
 DEFAULT_PORT = 8888  # JupyterLab's own
@@ -76,9 +75,10 @@ def serve(port: int | None, browser: bool) -> int:
     return 0
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
-    parser = Parser(prog="python -m course.learn", description=message("learn.description"))
-    add_language(parser, message("learn.help-lang"))
+def _parse(words: list[str]) -> Arguments:
+    parser = Parser(
+        "python -m course.learn", message("learn.description"), language_help=message("learn.help-lang")
+    )
     parser.add_argument("--no-browser", action="store_true", help=message("learn.help-no-browser"))
     parser.add_argument("--port", metavar="N", help=message("learn.help-port", port=DEFAULT_PORT))
     options = parser.parse_args(words)
@@ -119,6 +119,7 @@ def _private_folders() -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(PRIVATE / "data"),
         "JUPYTER_RUNTIME_DIR": str(PRIVATE / "runtime"),
         "IPYTHONDIR": str(PRIVATE / "ipython"),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel is this environment's, whatever else is installed
     }
 

@@ -27,7 +27,6 @@ from course.picture import Picture
 
 SECONDS = 0.3  # between two drawings, at least
 SHARE = 0.1  # of the time goes into drawing, at most, once the first drawing has loaded its fonts
-LONGEST = 1.0  # seconds between two drawings, at most
 LOG_RATIO = 20  # largest over smallest value above which an axis is logarithmic
 
 BLUE, ORANGE, GREY, RED = "#0072b2", "#d55e00", "#999999", "#cc0000"
@@ -52,6 +51,7 @@ class LivePlot:
         self.before = _columns(before)
         self.records: list[dict] = []
         self._picture = Picture()
+        self._drawing: _Drawing | None = None  # kept while the run goes on: only its lines move
         self._next = 0.0  # when the next drawing is due
 
     def update(self, step: int, loss: float, grad_norm: float | None = None, **_: object) -> None:
@@ -60,9 +60,10 @@ class LivePlot:
         self.records.append(record if grad_norm is None else record | {"grad_norm": float(grad_norm)})
         started = time.monotonic()
         if started >= self._next:
+            first = self._drawing is None
             self._draw(finished=False)
             spent = time.monotonic() - started
-            self._next = time.monotonic() + max(SECONDS, min(spent / SHARE, LONGEST))
+            self._next = time.monotonic() + max(SECONDS, 0.0 if first else spent / SHARE)
 
     def close(self) -> None:
         """Draw the last, static picture."""
@@ -87,21 +88,11 @@ class LivePlot:
         """As a trainer's callback: leave the static picture."""
         self.close()
 
-    def figure(self, finished: bool = True) -> Figure:
+    def figure(self) -> Figure:
         """Return the figure of what has been recorded so far."""
-        figure = Figure(figsize=(7.2, 2.7), layout="constrained")
-        now = _columns(self.records)
-        names = [name for name in COLOURS if any(name in record for record in self.records)]
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            self._panel(axes, name, now)
-        figure.suptitle(self.summary(), fontsize=9)
-        if self.steps and not finished:
-            done = min(1.0, (now["step"][-1] + 1) / self.steps)
-            bar = figure.add_axes((0, 0, 1, 0.015), in_layout=False)
-            bar.barh(0, done, color=BLUE)
-            bar.set(xlim=(0, 1))
-            bar.axis("off")
-        return figure
+        drawing = _Drawing(self)
+        drawing.update()
+        return drawing.figure
 
     def summary(self) -> str:
         """One line: how far the run is, and its latest loss and gradient norm."""
@@ -112,34 +103,85 @@ class LivePlot:
         return message("plot.step", step=last["step"], **values)
 
     def _draw(self, finished: bool) -> None:
-        self._picture.show(self.figure(finished), self.summary())
+        if finished:
+            self._picture.show(self.figure(), self.summary())
+            return
+        if self._drawing is None or self._drawing.names != self.names():
+            self._drawing = _Drawing(self, progress=True)
+        self._drawing.update()
+        self._picture.show(self._drawing.figure, self.summary())
+        self._drawing.figure.set_layout_engine("none")  # laid out once: that is a third of the time
 
-    def _panel(self, axes: Axes, name: str, now: dict[str, list]) -> None:
-        if self.before["step"]:
-            axes.plot(self.before["step"], self.before[name], color=GREY, linewidth=1)
-        marker = "o" if len(now["step"]) == 1 else None
-        axes.plot(now["step"], now[name], color=COLOURS[name], linewidth=1.3, marker=marker, markersize=3)
-        if name == "loss" and self.vocab_size:
-            floor = math.log(self.vocab_size)
+    def names(self) -> list[str]:
+        """What has been recorded: `loss`, and `grad_norm` if there is any."""
+        return [name for name in COLOURS if any(name in record for record in self.records)]
+
+
+class _Drawing:
+    """A figure whose lines follow a plot's records."""
+
+    def __init__(self, plot: LivePlot, progress: bool = False):
+        self.plot, self.names = plot, plot.names()
+        self.figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+        panels = self.figure.subplots(1, len(self.names), squeeze=False)[0]
+        self.panels = [_Panel(axes, name, plot) for axes, name in zip(panels, self.names, strict=True)]
+        self.bar = None
+        if plot.steps and progress:
+            axes = self.figure.add_axes((0, 0, 1, 0.015), in_layout=False)
+            (self.bar,) = axes.barh(0, 0, color=BLUE)
+            axes.set(xlim=(0, 1))
+            axes.axis("off")
+
+    def update(self) -> None:
+        """Move every line to where the records are now."""
+        now = _columns(self.plot.records)
+        for panel in self.panels:
+            panel.update(now)
+        self.figure.suptitle(self.plot.summary(), fontsize=9)
+        if self.bar is not None:
+            self.bar.set_width(min(1.0, (now["step"][-1] + 1) / self.plot.steps))
+
+
+class _Panel:
+    """One curve, with the earlier run's behind it."""
+
+    def __init__(self, axes: Axes, name: str, plot: LivePlot):
+        self.axes, self.name, self.plot = axes, name, plot
+        if plot.before["step"]:
+            axes.plot(plot.before["step"], plot.before[name], color=GREY, linewidth=1)
+        (self.line,) = axes.plot([], [], color=COLOURS[name], linewidth=1.3, markersize=3)
+        if name == "loss" and plot.vocab_size:
+            floor = math.log(plot.vocab_size)
             axes.axhline(floor, color="black", linestyle="--", linewidth=1, label=f"ln V = {floor:.2f}")
             axes.legend(loc="best", fontsize=8)
-        values = [value for value in (*self.before[name], *now[name]) if math.isfinite(value) and value > 0]
-        if values and max(values) > LOG_RATIO * min(values):
-            axes.set_yscale("log")
-            nice = (1, 2, 5) if max(values) < 1000 * min(values) else (1,)
-            axes.yaxis.set_major_locator(LogLocator(subs=nice))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        for step, value in zip(now["step"], now[name], strict=True):
-            if not math.isfinite(value):
-                axes.axvline(step, color=RED, linewidth=1)
-                break
-        if self.steps:
-            axes.set_xlim(0, max(self.steps, now["step"][-1]))
+        self.broken = False  # whether the first value that was no number is marked
         axes.set_xlabel(message("plot.steps"), fontsize=8)
         axes.set_title(message(f"plot.{name.replace('_', '-')}"), fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25)
+
+    def update(self, now: dict[str, list]) -> None:
+        """Draw the values up to now, on an axis that fits them."""
+        axes, steps, values = self.axes, now["step"], now[self.name]
+        self.line.set_data(steps, values)
+        self.line.set_marker("o" if len(steps) == 1 else "")
+        everything = [
+            value for value in (*self.plot.before[self.name], *values) if math.isfinite(value) and value > 0
+        ]
+        if everything and max(everything) > LOG_RATIO * min(everything):
+            axes.set_yscale("log")
+            nice = (1, 2, 5) if max(everything) < 1000 * min(everything) else (1,)
+            axes.yaxis.set_major_locator(LogLocator(subs=nice))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        for step, value in zip(steps, values, strict=True):
+            if not self.broken and not math.isfinite(value):
+                axes.axvline(step, color=RED, linewidth=1)
+                self.broken = True
+        axes.relim()
+        axes.autoscale_view()
+        if self.plot.steps:
+            axes.set_xlim(0, max(self.plot.steps, steps[-1]))
 
 
 def _columns(records: Iterable[Mapping]) -> dict[str, list]:

@@ -11,7 +11,6 @@ The language is the notebook's own: a release carries it in its metadata, which 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,18 +20,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from course import kernel_errors, landing, progress
+from course import kernel_errors, landing, open_lesson, progress
 from course.check import Check, find_check
 from course.judging import Result, explain, run_check, untied
 from course.lesson import Lesson, find_lesson
 from course.messages import WIDTH, CourseError, message
+from course.open_lesson import notebook_language
 from course.probing import NotWritten
 from minigpt.messages import LANGUAGES, language, use_language
 
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 CHECK_SECONDS = 60  # an answer that takes longer loops for ever
 
-_open: Lesson | None = None
 _ties: dict[str, str] = {}  # by lesson, what its checks have to agree on
 
 
@@ -56,33 +55,32 @@ def lesson(identity: str) -> None:
     Raises:
         CourseError: there is no such lesson in this course.
     """
-    global _open
     shell = _shell()
     if shell:
         kernel_errors.install(shell)
-    facts = _facts(identity)
+    facts = open_lesson.facts(identity)
     code = notebook_language(identity)
     if code:
         use_language(code)
         os.environ["MINIGPT_LANG"] = code  # commands started from the notebook speak it too
     try:
-        _open = find_lesson(identity)
+        opened = open_lesson.opened = find_lesson(identity)
     except CourseError as error:
         raise (
             CourseError("lesson.not-here", given=identity) if error.key == "lesson.unknown" else error
         ) from None
-    for name in {check.answer for check in _open.checks.values()}:
+    for name in {check.answer for check in opened.checks.values()}:
         _namespace().setdefault(name, NotWritten(name))
-    if _is_other_revision(_open, facts):
+    if _is_other_revision(opened, facts):
         print(message("lesson.other-revision"))
-    homes = [_open.built(kind).parent for kind in (*LANGUAGES, "solutions")]
+    homes = [opened.built(kind).parent for kind in (*LANGUAGES, "solutions")]
     if "JPY_SESSION_NAME" in os.environ and Path.cwd() not in homes:
         print(message("lesson.other-folder"))
 
 
 def t(key: str, **values: object) -> str:
     """Return a text of the open lesson in the notebook's language, its placeholders filled."""
-    return _current().texts.text(key, **values)
+    return open_lesson.current().texts.text(key, **values)
 
 
 def check(name: str, answer: object) -> None:
@@ -92,7 +90,7 @@ def check(name: str, answer: object) -> None:
         CheckFailed: a case did not pass.
         CourseError: the open lesson has no check of that name.
     """
-    current = _current()
+    current = open_lesson.current()
     found = find_check(current.checks, name)
     result = _run_in_time(found, answer)
     if result.printed.strip():
@@ -110,45 +108,19 @@ def check(name: str, answer: object) -> None:
     _keep_progress(current, name)
 
 
-def notebook_language(identity: str) -> str | None:
-    """The language of the notebook here: its metadata's, else its folder's (`phase-18/es`), else None."""
-    here = Path.cwd()
-    folders = zip(here.parts, here.parts[1:], strict=False)
-    named = (code for phase, code in folders if phase.startswith("phase-") and code in LANGUAGES)
-    return _facts(identity).get("lang") or next(named, None)
-
-
-def lesson_here() -> Lesson | None:
-    """The open lesson; before the first cell ran, the one in the notebook's metadata, and its language."""
-    if _open is not None:
-        return _open
-    facts = _facts()
-    if not facts:
-        return None
-    use_language(facts["lang"])
-    return find_lesson(facts["id"])
-
-
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Put the open lesson and the language back afterwards: for a program that runs a notebook's cells."""
-    global _open
-    before, code, variable = _open, language(), os.environ.get("MINIGPT_LANG")
+    before, code, variable = open_lesson.opened, language(), os.environ.get("MINIGPT_LANG")
     try:
         yield
     finally:
-        _open = before
+        open_lesson.opened = before
         use_language(code)
         if variable is None:
             os.environ.pop("MINIGPT_LANG", None)
         else:
             os.environ["MINIGPT_LANG"] = variable
-
-
-def _current() -> Lesson:
-    if _open is None:
-        raise CourseError("lesson.not-open")
-    return _open
 
 
 def _is_other_revision(current: Lesson, facts: dict) -> bool:
@@ -169,21 +141,6 @@ def _keep_progress(current: Lesson, name: str) -> None:
             pass
 
 
-def _facts(identity: str | None = None) -> dict:
-    """What the notebook here (of that lesson, if one is given) says of itself: id, lang, revision; or {}."""
-    here = Path.cwd()
-    session = os.environ.get("JPY_SESSION_NAME")  # the notebook's path, where Jupyter Server sets it
-    files = [here / session] if session else []
-    for file in [*files, *sorted(here.glob("*.ipynb"))] if identity else files:
-        try:
-            facts = json.loads(file.read_text(encoding="utf-8"))["metadata"]["lesson"]
-            if identity in (None, facts["id"]) and facts["lang"] in LANGUAGES:
-                return facts
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return {}
-
-
 def _run_in_time(found: Check, answer: object) -> Result:
     """Run a check, but no longer than CHECK_SECONDS where the system can ring (not on Windows).
 
@@ -201,7 +158,7 @@ def _run_in_time(found: Check, answer: object) -> Result:
     try:
         return run_check(found, answer)
     except _TooLong:
-        title = message("check.failed", title=_current().texts.text(found.name))
+        title = message("check.failed", title=open_lesson.current().texts.text(found.name))
         text = message("check.too-long", name=found.answer, seconds=CHECK_SECONDS)
         raise CheckFailed(f"{title}\n{textwrap.fill(text, WIDTH, subsequent_indent='  ')}") from None
     finally:

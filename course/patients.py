@@ -187,4 +187,4 @@ def _sealed(part):
 def _walk(patient: Patient, parts: tuple[str, ...], settings: tuple[tuple[str, float], ...]) -> Walk:
     with tempfile.TemporaryDirectory() as folder:
         run = patient.train(Path(folder) / "run", parts, dict(settings))
-        return diagnosis.walk(diagnosis.evidence_of(run.path), diagnosis.QUESTIONS, whole=True)
+        return diagnosis.check(run.path, whole=True)

@@ -38,6 +38,7 @@ class ModelConfig:
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
     positions: Literal["learned", "rotary"] = "learned"
+    mixer: Literal["attention"] = "attention"  # how the tokens of a block read one another
     activation: Literal["gelu", "gelu_tanh", "swiglu"] = "gelu"  # gelu_tanh is GPT-2's approximation
     qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
     tied_head: bool = True  # the head shares its matrix with the token embedding

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, one language, and runs that are trained once a session."""
+"""What all tests share: threads, one language, and runs that are trained once a session."""
 
 import os
 
@@ -11,7 +11,10 @@ from minigpt.messages import use_language
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import train
 
-torch.set_num_threads(1)
+# The threads that a user has, shared among the test processes of `pytest -n`: two processes that each take
+# every core would wait for each other. What a test starts as a process of its own keeps a user's settings.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no-clock")
 

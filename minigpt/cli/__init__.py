@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
-from minigpt.cli.command_line import answer
-from minigpt.cli.parser import Parser, UsageError
-from minigpt.messages import LANGUAGES, message, nearest
+from minigpt.cli.command_line import Command, answer, dispatch
+from minigpt.cli.parser import Arguments, Parser
+from minigpt.messages import message
 
 # Threads that wait sleep instead of spinning: where something else runs besides, two spinning threads
 # train several times slower than one. OpenMP reads this when torch is imported, which comes later.
@@ -23,27 +25,25 @@ COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    code = answer(_dispatch, sys.argv[1:] if argv is None else argv, prefix="minigpt: ")
+    code = answer(_run, sys.argv[1:] if argv is None else argv, prefix="minigpt: ")
     if "minigpt.training.distributed" in sys.modules:
         sys.modules["minigpt.training.distributed"].end_process(code)
     return code
 
 
-def _dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
-        print(message("general.usage"))
-        for name in COMMANDS:
-            print(f"  {name:<11}{message(f'{_module(name)}.summary')}")
-        return 0 if argv else 2
-    name = argv[0]
-    if name not in COMMANDS:
-        hint = "" if name.startswith("-") else nearest(name, COMMANDS)
-        raise UsageError("general.unknown-command", given=name, known=", ".join(COMMANDS), hint=hint)
-    command = import_module(f"minigpt.cli.{_module(name)}")
-    parser = Parser(prog=f"minigpt {name}", description=message(f"{_module(name)}.summary"))
+def _run(argv: list[str]) -> int:
+    commands = {
+        name: Command(message(f"{_module(name)}.summary"), partial(_prepare, _module(name)))
+        for name in COMMANDS
+    }
+    return dispatch("minigpt", message("general.usage"), commands, argv, variables="MINIGPT_")
+
+
+def _prepare(module: str, parser: Parser) -> Callable[[Arguments], int]:
+    """Import a command, which takes seconds where it needs torch, and let it add its arguments."""
+    command = import_module(f"minigpt.cli.{module}")
     command.add_arguments(parser)
-    parser.add_argument("--lang", metavar="|".join(LANGUAGES), help=message("general.lang-help"))
-    return command.run(parser.parse_args(argv[1:]))
+    return command.run
 
 
 def _module(name: str) -> str:

@@ -6,9 +6,7 @@ minigpt card --html --lang es > tarjeta.html
 
 from __future__ import annotations
 
-from jsonargparse import Namespace
-
-from minigpt.cli.parser import Parser
+from minigpt.cli.parser import Arguments, Parser
 from minigpt.diagnosis.card import as_html, as_markdown
 from minigpt.messages import message
 
@@ -18,7 +16,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--html", action="store_true", help=message("card.html-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the card."""
     print((as_html if arguments.html else as_markdown)(), end="")
     return 0

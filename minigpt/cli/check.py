@@ -12,23 +12,18 @@ from __future__ import annotations
 import json
 import os
 
-from jsonargparse import Namespace
 from rich.console import Console
 
-from minigpt.cli.parser import Parser
-from minigpt.diagnosis import QUESTIONS, Verdict, Walk, check, walk
+from minigpt.cli.parser import Arguments, Parser
+from minigpt.diagnosis import Verdict, Walk, check, walk
 from minigpt.diagnosis.comparison import compare, comparison_as_data, show_comparison
 from minigpt.diagnosis.report import as_data, show
-from minigpt.diagnosis.trees.configuration.losses import LATER
 from minigpt.importers import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
 from minigpt.messages import message
 
-START_QUESTIONS = ("1.1", "1.1b", "4.1")  # a log that answers none of them proves no health,
-LATER_QUESTIONS = ("1.1b", "4.1")  # nor one of none of these that is long enough to show a falling loss,
-END_QUESTIONS = ("4.1b",)  # nor does one that ends in doubt
 FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs that are not ours
 OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
-EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.PHASE_19: 1, Verdict.UNKNOWN: 3}
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -44,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help=message("check.all-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the walk."""
     whole = arguments.all or arguments.before is not None
     found = _walk(arguments.run_dir, arguments, whole)
@@ -63,7 +58,7 @@ def run(arguments: Namespace) -> int:
     return EXIT_CODES[found.verdict]
 
 
-def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
+def _walk(path: str, arguments: Arguments, whole: bool) -> Walk:
     given = [option for option in FOREIGN if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
@@ -71,9 +66,7 @@ def _walk(path: str, arguments: Namespace, whole: bool) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        short = evidence.metrics.column("loss")[0].max(initial=0) < LATER
-        needs = START_QUESTIONS if short else LATER_QUESTIONS
-        return walk(evidence, QUESTIONS, whole, needs, END_QUESTIONS)
+        return walk(evidence, whole=whole)
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
         if inside := logs_in(path):
             raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))

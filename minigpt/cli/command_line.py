@@ -1,20 +1,21 @@
-"""What the commands `minigpt` and `course` share: the language asked for, help in it, and a clean end.
+"""What the commands `minigpt` and `course` share: their list, the language asked for, and a clean end.
 
     def main(argv=None) -> int:
         return answer(work, sys.argv[1:] if argv is None else argv, prefix="minigpt: ")
 
-Whatever stops a command that the user or the machine can mend is one sentence on stderr, never a traceback.
+Any error that the user can fix is one sentence on stderr, never a traceback.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from minigpt.messages import MiniGPTError, message, use_language
+from minigpt.cli.parser import Arguments, Parser, UsageError
+from minigpt.messages import MiniGPTError, message, nearest, use_language
 
 INTERRUPTED = 130  # as a shell says of a program that Ctrl-C ended
 
@@ -22,7 +23,9 @@ INTERRUPTED = 130  # as a shell says of a program that Ctrl-C ended
 def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", unusable: int = 2) -> int:
     """Do the work in the language that the command line asks for, and return the exit code.
 
-    `prefix` stands before every sentence, `unusable` is the code for what cannot be done.
+    Args:
+        prefix: stands before every sentence.
+        unusable: exit code of an error; of a command line that cannot be understood it is always 2.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -34,8 +37,10 @@ def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", 
             use_language(language)
         code = work(rest)
         sys.stdout.flush()
-    except SystemExit as stop:  # argparse, after --help and after what it refuses
+    except SystemExit as stop:  # argparse, after --help
         code = stop.code
+    except UsageError as error:
+        code = _stop(prefix + str(error), 2)
     except MiniGPTError as error:
         code = _stop(prefix + str(error), unusable)
     except KeyboardInterrupt:
@@ -52,30 +57,39 @@ def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", 
     return code
 
 
-class LocalFormatter(argparse.HelpFormatter):
-    """argparse's help, its own words in the language in force, and a usage of one line."""
+@dataclass(frozen=True)
+class Command:
+    """One command of a program: its line in the list, and what to do with a parser of its own."""
 
-    def add_usage(self, usage, actions, groups, prefix=None) -> None:
-        if prefix is None:
-            prefix = message("general.usage-prefix")
-            usage = usage or " ".join(["%(prog)s", message("general.usage-options"), *_positionals(actions)])
-        super().add_usage(usage, actions, groups, prefix)
-
-
-def localise(parser: argparse.ArgumentParser) -> None:
-    """Put the headings of a parser's help, and what it says of --help, into the language in force."""
-    parser._positionals.title = message("general.usage-positionals")
-    parser._optionals.title = message("general.usage-options-title")
-    for action in parser._actions:
-        if isinstance(action, argparse._HelpAction):
-            action.help = message("general.help-help")
+    summary: str
+    # adds the arguments, and returns the function that does the work and gives the exit code
+    prepare: Callable[[Parser], Callable[[Arguments], int]]
 
 
-def _positionals(actions) -> list[str]:
-    """Return how each positional argument is written in a usage line: RUN_DIR, [RUN ...]."""
-    positionals = [action for action in actions if not action.option_strings]
-    shapes = {argparse.ZERO_OR_MORE: "[{} ...]", argparse.PARSER: "{} ..."}
-    return [shapes.get(action.nargs, "{}").format(action.metavar or action.dest) for action in positionals]
+def dispatch(
+    prog: str, usage: str, commands: Mapping[str, Command], argv: list[str], variables: str = ""
+) -> int:
+    """Run the command that the first word names, and return its exit code; without a word, list them.
+
+    Args:
+        usage: what stands above the list of commands.
+        variables: prefix of the environment variables that options may come from.
+
+    Raises:
+        UsageError: there is no such command, or it cannot be called so.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage)
+        for name, command in commands.items():
+            print(f"  {name:<11}{command.summary}")
+        return 0 if argv else 2
+    name = argv[0]
+    if name not in commands:
+        hint = "" if name.startswith("-") else nearest(name, commands)
+        raise UsageError("general.unknown-command", given=name, known=", ".join(commands), hint=hint)
+    parser = Parser(f"{prog} {name}", commands[name].summary, variables)
+    work = commands[name].prepare(parser)
+    return work(parser.parse_args(argv[1:]))
 
 
 def _language_asked(argv: list[str]) -> tuple[str | None, list[str]]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import Namespace
-
-from minigpt.cli.parser import Parser, UsageError
+from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.dashboard import Source, follow, from_run, from_wandb, named_apart, page, write
 from minigpt.messages import message
 
@@ -23,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--live", action="store_true", help=message("dashboard.live-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the page, and say where."""
     folders = [*arguments.run_dirs, *arguments.wandb]
     if not folders:

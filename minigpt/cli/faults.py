@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from minigpt.cli.parser import Parser
+from minigpt.cli.parser import Arguments, Parser
 from minigpt.faults import FAULTS
 from minigpt.messages import message
 
@@ -20,7 +19,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help=message("faults.json-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the catalogue of faults."""
     if arguments.json:
         rows = [

@@ -6,10 +6,9 @@ Exit code 0 with a suggestion, 3 when the curve shows no descent.
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
-from jsonargparse import Namespace
-
-from minigpt.cli.parser import Parser
+from minigpt.cli.parser import Arguments, Parser
 from minigpt.cli.train import add_recipe_arguments, recipe_given
 from minigpt.messages import message
 from minigpt.runs.run import strict
@@ -30,11 +29,14 @@ def add_arguments(parser: Parser) -> None:
     add_recipe_arguments(parser)
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Sweep, draw, and say what to use."""
-    refuse_path(arguments.plot)
+    draws = not arguments.json or find_spec("matplotlib") is not None  # figures alone need no matplotlib
+    if draws:
+        refuse_path(arguments.plot)
     found = find_lr(recipe_given(arguments), arguments.lr_start, arguments.lr_end, arguments.sweep_steps)
-    plot(found, arguments.plot)
+    if draws:
+        plot(found, arguments.plot)
     if arguments.json:
         print(json.dumps(strict(vars(found)), indent=2))
     elif found.suggestion is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from jsonargparse import Namespace
-
-from minigpt.cli.parser import Parser, UsageError
+from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.data.conjugations import score_cells
 from minigpt.data.corpus import load_corpus
 from minigpt.messages import message
@@ -23,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help=message("sample.seed-help"))
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print samples and, for the course's corpus, how much of it the model conjugates rightly."""
     if arguments.count < 1:
         raise UsageError("config.at-least-one", name="count", given=arguments.count)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
 
-from minigpt.cli.parser import Parser, UsageError
+from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.faults import refuse_idle
 from minigpt.messages import message, nearest
@@ -48,7 +47,7 @@ def add_recipe_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--preset", type=str | None, default=None, metavar="NAME", help=message("train.preset-help")
     )
-    parser.add_argument("--config", action="config", metavar="FILE.yaml", help=message("train.config-help"))
+    parser.add_config(message("train.config-help"))
     for field in fields(Config):
         text = message(f"settings.{field.name}")
         if field.default not in (None, ""):
@@ -61,12 +60,12 @@ def add_recipe_arguments(parser: Parser) -> None:
         )
 
 
-def settings_given(arguments: Namespace) -> dict[str, Any]:
+def settings_given(arguments: Arguments) -> dict[str, Any]:
     """Return the settings that a variable, a file or a flag names."""
     return {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
 
 
-def config_given(arguments: Namespace) -> Config:
+def config_given(arguments: Arguments) -> Config:
     """Return the config that the command line asks for.
 
     Raises:
@@ -80,7 +79,7 @@ def config_given(arguments: Namespace) -> Config:
     return Config.from_dict(preset | settings_given(arguments))
 
 
-def recipe_given(arguments: Namespace) -> Recipe:
+def recipe_given(arguments: Arguments) -> Recipe:
     """Return the recipe that the command line asks for, its faults included.
 
     Raises:
@@ -93,7 +92,7 @@ def recipe_given(arguments: Namespace) -> Recipe:
     return recipe
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Train, and say where the run lies and how to go on."""
     if arguments.print_config:
         print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
@@ -113,7 +112,7 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _new(arguments: Namespace) -> Trainer:
+def _new(arguments: Arguments) -> Trainer:
     recipe = recipe_given(arguments)
     started = datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
@@ -121,14 +120,14 @@ def _new(arguments: Namespace) -> Trainer:
     return Trainer(recipe, arguments.run_dir or Path("experiments") / name, _callbacks(arguments))
 
 
-def _resumed(arguments: Namespace) -> Trainer:
+def _resumed(arguments: Arguments) -> Trainer:
     for name in ("run_dir", "fault", "preset"):
         if arguments[name]:
             raise UsageError("train.resume-alone", given=f"--{name.replace('_', '-')}")
     return resume(arguments.resume, _callbacks(arguments), asked=settings_given(arguments))
 
 
-def _callbacks(arguments: Namespace) -> list[Any]:
+def _callbacks(arguments: Arguments) -> list[Any]:
     return [ProgressBar(), *map(logger, _listed(arguments.log))]
 
 

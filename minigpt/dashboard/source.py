@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigpt.config import Config, ConfigError
-from minigpt.diagnosis import QUESTIONS, Walk, evidence_of, walk
+from minigpt.diagnosis import Walk, evidence_of, walk
 from minigpt.importers.wandb_run import read_wandb
 from minigpt.runs.jsonl import Columns, RunError
 from minigpt.runs.run import Run
@@ -82,7 +82,7 @@ def from_run(path: str | Path, may_be_empty: bool = False) -> Source:
     run = Run(path)
     if not len(run.columns) and not may_be_empty:
         raise RunError("run.no-metrics", path=run.path)
-    found = walk(evidence_of(run), QUESTIONS, whole=True) if len(run.columns) else None
+    found = walk(evidence_of(run), whole=True) if len(run.columns) else None
     return Source(run.path.resolve().name, run.path, run.columns, run.probes, run.config, run.manifest, found)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from minigpt.config import Config
 from minigpt.data.corpus import Corpus, load_corpus, load_text
+from minigpt.data.overlap import overlap
 from minigpt.data.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
 from minigpt.messages import MiniGPTError
 from minigpt.runs.run import Run
@@ -24,6 +25,11 @@ class Data:
     tokenizer: Tokenizer
     name: str
     hashes: dict[str, str]  # SHA-256 of what was read, for the manifest
+
+    @cached_property
+    def overlap(self) -> dict[str, float | None]:
+        """What both sides share; measured once, however many runs a process trains on this text."""
+        return overlap(self.train, self.validation, self.tokenizer)
 
 
 def load_data(config: Config) -> Data:

@@ -13,7 +13,7 @@ from html import escape
 from itertools import groupby
 
 from minigpt.diagnosis.tree import Question
-from minigpt.diagnosis.trees.configuration.questions import QUESTIONS
+from minigpt.diagnosis.trees import TREES
 from minigpt.messages import language as language_in_force
 from minigpt.messages import message
 
@@ -56,12 +56,10 @@ class Row:
 def rows(language: str) -> Iterator[tuple[str, list[Row]]]:
     """Yield the title and the rows of every section."""
     told: set[str] = set()
-    for section, questions in groupby(QUESTIONS, key=_section):
-        yield message(f"card.section-{section}", language), [_row(q, language, told) for q in questions]
-
-
-def _section(question: Question) -> str:
-    return question.id.partition(".")[0]
+    for tree in TREES:
+        for section, questions in groupby(tree.questions, key=lambda question: question.section):
+            title = message(f"{tree.id}.section-{section}", language)
+            yield title, [_row(question, language, told) for question in questions]
 
 
 def _row(question: Question, language: str, told: set[str]) -> Row:
@@ -74,11 +72,11 @@ def _row(question: Question, language: str, told: set[str]) -> Row:
         re.sub(
             r"(?<!\S)-(?=\d)",
             "−",
-            message(f"card.{name}-{question.id}", language, limits=question.thresholds),
+            message(question.key(name), language, limits=question.thresholds),
         )
         for name in ("healthy", "broken")
     )
-    asked = message(f"stability.question-{question.id}", language)
+    asked = message(question.key("question"), language)
     return Row(question.id, asked, healthy, broken, tuple(actions), above)
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from minigpt.diagnosis.report import STYLES, as_data, conclude, seen
 from minigpt.diagnosis.tree import Finding, Verdict
-from minigpt.diagnosis.walker import ENDS_THE_WALK, Walk
+from minigpt.diagnosis.walker import FAULTS, Walk
 from minigpt.messages import message
 from minigpt.runs.run import strict
 
@@ -43,7 +43,7 @@ class Compared:
     @property
     def change(self) -> Change:
         """What became of it; one fault in the place of another is new."""
-        was, now = (finding.verdict in ENDS_THE_WALK for finding in (self.before, self.after))
+        was, now = (finding.verdict in FAULTS for finding in (self.before, self.after))
         if now:
             return Change.STILL if was and self.before.leaf == self.after.leaf else Change.NEW
         if not was:
@@ -61,11 +61,11 @@ class Comparison:
     @property
     def questions(self) -> tuple[Compared, ...]:
         """Every question that both walks asked, in the order of the later one."""
-        before = {finding.question: finding for finding in self.before.findings}
+        before = {(finding.tree, finding.question): finding for finding in self.before.findings}
         return tuple(
-            Compared(finding.question, before[finding.question], finding)
+            Compared(finding.question, before[finding.tree, finding.question], finding)
             for finding in self.after.findings
-            if finding.question in before
+            if (finding.tree, finding.question) in before
         )
 
     def leaves(self, change: Change) -> list[str]:
@@ -129,7 +129,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 def _told(compared: Compared) -> Iterator[str]:
     """Yield the question and both answers; figures only where something changed."""
-    asked = escape(message(f"stability.question-{compared.question}"))
+    asked = escape(message(compared.after.key("question")))
     changed = compared.before.verdict is not compared.after.verdict or compared.change is not Change.SAME
     yield f"[bold]{asked}[/]" if changed else asked
     for finding in (compared.before, compared.after):

@@ -11,31 +11,27 @@ from rich.panel import Panel
 from rich.table import Table
 
 from minigpt.diagnosis.tree import Finding, Verdict
-from minigpt.diagnosis.trees.configuration.questions import QUESTIONS
 from minigpt.diagnosis.walker import Walk
 from minigpt.messages import CATALOGUE, message
 from minigpt.runs.run import strict
 
-THRESHOLDS = {question.id: question.thresholds for question in QUESTIONS}
 STYLES = {
     Verdict.PASS: ("✓", "green"),
     Verdict.WARN: ("!", "yellow"),
     Verdict.FAIL: ("✗", "bold red"),
     Verdict.NOT_MEASURED: ("·", "dim"),
-    Verdict.PHASE_19: ("→", "cyan"),
     Verdict.UNKNOWN: ("?", "magenta"),
 }
 
 
 def seen(finding: Finding, language: str | None = None) -> str:
     """Return what was seen, figure and threshold, in one sentence."""
-    limits = THRESHOLDS[finding.question]
     if not finding.values:
-        return message(f"stability.not-measured-{finding.question}", language)
-    own = f"stability.seen-{finding.question}-{finding.leaf or finding.verdict}"  # tells more
-    key = own if CATALOGUE.has(own) else f"stability.seen-{finding.question}"
+        return message(finding.key("not-measured"), language)
+    key, own = finding.key("seen"), f"{finding.key('seen')}-{finding.leaf or finding.verdict}"  # tells more
+    key = own if CATALOGUE.has(own) else key
     values = {name: _Unknown(language) if value is None else value for name, value in finding.values.items()}
-    return message(key, language, limits=limits, **values)
+    return message(key, language, limits=finding.limits, **values)
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class _Unknown:
 def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
     """Return the walk as plain data for JSON; `docs/check.schema.json` describes it.
 
-    Keys: `verdict` (pass, fail, phase-19 or unknown), `leaf` (id or null), `findings` (question, asked,
+    Keys: `verdict` (pass, fail or unknown), `leaf` (id or null), `findings` (question, asked,
     verdict, leaf, seen, values), and with a leaf `means`, `change` and `lesson`.
     """
     data: dict[str, Any] = {
@@ -60,7 +56,7 @@ def as_data(walk: Walk, language: str | None = None) -> dict[str, Any]:
         "findings": [
             {
                 "question": finding.question,
-                "asked": message(f"stability.question-{finding.question}", language),
+                "asked": message(finding.key("question"), language),
                 "verdict": finding.verdict.value,
                 "leaf": finding.leaf,
                 "seen": seen(finding, language),
@@ -81,7 +77,7 @@ def show(walk: Walk, console: Console) -> None:
     table = Table.grid(padding=(0, 1))
     for finding in walk.findings:
         mark, style = STYLES[finding.verdict]
-        asked = message(f"stability.question-{finding.question}")
+        asked = message(finding.key("question"))
         table.add_row(
             f"[{style}]{mark}[/]", finding.question, f"{escape(asked)}\n[dim]{escape(seen(finding))}[/]"
         )
@@ -91,8 +87,6 @@ def show(walk: Walk, console: Console) -> None:
 
 def conclude(walk: Walk, console: Console) -> None:
     """Print the leaf: what it means, what to change, which lesson teaches it; or what is said without one."""
-    if walk.verdict is Verdict.PHASE_19:
-        console.print(message("stability.verdict-phase-19"))
     if walk.leaf:
         rows = [
             f"[bold]{message(f'stability.label-{name}')}[/] {message(f'leaves.{walk.leaf}-{name}')}"

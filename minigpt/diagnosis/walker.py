@@ -1,9 +1,12 @@
-"""The walk: ask the questions in order, stop at the first failing leaf, or show them all.
+"""The walk: ask the questions in order, stop at the first cause, or ask them all.
 
 A leaf that was read off the course of the run (a gradient that is too large, a loss that does not fall) may
 be the symptom of another fault. So it is named only where the questions that are left find no cause: those
 that test one part of the run by itself, where a failure is certain. Without this rule a missing norm is a
 learning rate that is too low in one run and a divergence in the next.
+
+The configuration tree is walked first, then the dynamics tree: trouble of the dynamics is looked into once
+the configuration holds.
 """
 
 from __future__ import annotations
@@ -11,29 +14,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minigpt.diagnosis.tree import Finding, Question, Verdict
+from minigpt.diagnosis.tree import Finding, Need, Question, Tree, Verdict
+from minigpt.diagnosis.trees import TREES
+from minigpt.messages import MiniGPTError
 from minigpt.runs.evidence import Evidence
 
-ENDS_THE_WALK = (Verdict.FAIL, Verdict.PHASE_19, Verdict.UNKNOWN)
+FAULTS = (Verdict.FAIL, Verdict.UNKNOWN)
+
+
+class JudgeError(MiniGPTError):
+    """A mistake in a question's own code: a bug of this program, and no fault of the run."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Every question asked, in order. The verdict is the first fault's; without one the run is healthy."""
+    """The answers in the order asked, and what the trees miss before they call the run healthy."""
 
     findings: tuple[Finding, ...]
-    needs: tuple[str, ...] = ()  # questions of which health takes an answer to one; none named: to any at all
-    must_pass: tuple[str, ...] = ()  # questions that health takes a pass from
+    unmet: tuple[Need, ...] = ()
 
     @property
     def end(self) -> Finding | None:
-        """The finding that ended the walk, the cause rather than its symptom; None for a healthy run."""
-        faults = [finding for finding in self.findings if finding.verdict in ENDS_THE_WALK]
+        """The finding that decides: the first cause, else the first symptom; None where there is no fault."""
+        faults = [finding for finding in self.findings if finding.verdict in FAULTS]
         return next((finding for finding in faults if not finding.symptom), faults[0] if faults else None)
 
     @property
     def leaf(self) -> str | None:
-        """The leaf to mend first, or None."""
+        """The leaf to fix first, or None."""
         return self.end.leaf if self.end else None
 
     @property
@@ -43,43 +51,54 @@ class Walk:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL or PHASE_19 with a leaf, UNKNOWN, or PASS; UNKNOWN too when nothing at all was measured."""
+        """FAIL with a leaf; UNKNOWN where a fault has no name or too little was measured; else PASS."""
         if self.end:
             return self.end.verdict
-        answers = [finding for finding in self.findings if not self.needs or finding.question in self.needs]
-        measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in answers)
-        passed = {finding.question for finding in self.findings if finding.verdict is Verdict.PASS}
-        return Verdict.PASS if measured and passed.issuperset(self.must_pass) else Verdict.UNKNOWN
-
-
-def _judged(question: Question, evidence: Evidence) -> Finding:
-    """Ask one question; evidence that an older version or another hand wrote otherwise is no evidence."""
-    try:
-        return question.judge(question, evidence)
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
-        return question.not_measured()
+        measured = any(finding.verdict is not Verdict.NOT_MEASURED for finding in self.findings)
+        return Verdict.PASS if measured and not self.unmet else Verdict.UNKNOWN
 
 
 def walk(
-    evidence: Evidence,
-    questions: Sequence[Question],
-    whole: bool = False,
-    needs: tuple[str, ...] = (),
-    must_pass: tuple[str, ...] = (),
+    evidence: Evidence, questions: Sequence[Question] | Sequence[Tree] | None = None, whole: bool = False
 ) -> Walk:
-    """Ask `questions` of `evidence` in order.
+    """Ask the stability check, or some of its questions, of `evidence`.
 
     Args:
-        whole: go on after the first failing leaf, to show all of the tree.
-        needs: questions of which one must have an answer before a run counts as healthy.
-        must_pass: questions that must all pass before it does.
+        questions: trees; or questions, whose walk needs no more for "healthy" than one answer. Default: all
+            trees, configuration first.
+        whole: go on after the first cause, to show every answer.
+
+    Raises:
+        JudgeError: the code of a question is wrong.
     """
-    findings = []
-    for question in questions:
+    given = TREES if questions is None else questions
+    trees = [entry for entry in given if isinstance(entry, Tree)]
+    asked = [question for entry in given for question in getattr(entry, "questions", (entry,))]
+    findings: list[Finding] = []
+    for question in asked:
         findings.append(_judged(question, evidence))
-        if findings[-1].verdict in ENDS_THE_WALK and not findings[-1].symptom and not whole:
+        if findings[-1].verdict in FAULTS and not findings[-1].symptom and not whole:
             break
-    found = Walk(tuple(findings), tuple(needs), tuple(must_pass))
-    if found.end and not whole:
-        found = Walk(found.findings[: found.findings.index(found.end) + 1], found.needs, found.must_pass)
-    return found
+    found = tuple(findings)
+    walked = Walk(found, tuple(need for tree in trees for need in tree.unmet(evidence, found)))
+    if walked.end and not whole:
+        return Walk(found[: found.index(walked.end) + 1], walked.unmet)
+    return walked
+
+
+def _judged(question: Question, evidence: Evidence) -> Finding:
+    try:
+        return question.judge(question, evidence)
+    except Exception as error:
+        where = error.__traceback__
+        while where.tb_next is not None:
+            where = where.tb_next
+        raise JudgeError(
+            "stability.internal-error",
+            question=question.id,
+            tree=question.tree,
+            kind=type(error).__name__,
+            detail=error,
+            file=where.tb_frame.f_code.co_filename.rpartition("minigpt")[2].lstrip("/\\"),
+            line=where.tb_lineno,
+        ) from error

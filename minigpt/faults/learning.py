@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import torch
-from torch import nn
-
 from minigpt.faults.fault import Fault, FaultError
 from minigpt.faults.start import declared_start
 
@@ -52,6 +49,8 @@ def _data_leak(load_data, recipe, severity):
 
 
 def _shuffled_targets(get_batch, recipe, severity):
+    import torch
+
     def targets_out_of_order(tokens, config, step, *place):
         batch = get_batch(tokens, config, step, *place)
         generator = torch.Generator().manual_seed(config.seed + step)
@@ -62,6 +61,8 @@ def _shuffled_targets(get_batch, recipe, severity):
 
 
 def _weight_mean(init_weights, recipe, severity):
+    import torch
+
     def init_off_centre(model, config):
         init_weights(model, config)
         with torch.no_grad():
@@ -73,17 +74,24 @@ def _weight_mean(init_weights, recipe, severity):
 
 
 def _residual_scale(init_weights, recipe, severity):
+    import torch
+
+    from minigpt.model.roles import Role, roles_of
+
     def init_without_residual_scale(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if name.endswith("c_proj.weight"):
+                if roles[name] is Role.RESIDUAL:
                     parameter.mul_(math.sqrt(2 * config.n_layer))
 
     return init_without_residual_scale
 
 
 def _missing_norm(build_model, recipe, severity):
+    from torch import nn
+
     def model_without_norms(config):
         model = build_model(config)
         for block in model.h:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minigpt.faults.fault import Fault
 
 SPIKE_EVERY = 25  # steps
@@ -51,28 +49,12 @@ def _lost_optimizer_state(step, recipe, severity):
     return step_of_a_rebuilt_optimizer
 
 
-class _UncorrectedAdamW(torch.optim.AdamW):
-    """AdamW that divides by 1 − β^t as if t were already large."""
-
-    OFFSET = 10_000
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None and not self.state[parameter]:
-                    self.state[parameter] = {
-                        "step": torch.tensor(float(self.OFFSET), device=parameter.device),
-                        "exp_avg": torch.zeros_like(parameter),
-                        "exp_avg_sq": torch.zeros_like(parameter),
-                    }
-        return super().step(closure)
-
-
 def _no_bias_correction(build_optimizer, recipe, severity):
+    from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
+
     def optimizer_without_bias_correction(model, config):
         optimizer = build_optimizer(model, config)
-        return _UncorrectedAdamW(optimizer.param_groups, fused=True)
+        return UncorrectedAdamW(optimizer.param_groups)
 
     return optimizer_without_bias_correction
 

@@ -1,15 +1,12 @@
-"""Faults that show before the first update: section 1 of the stability check."""
+"""Faults that show before the first update: section 1 of the stability check.
+
+A patch imports torch itself, so that the catalogue can be listed without it.
+"""
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from minigpt.config import Config
 from minigpt.faults.fault import Fault
-from minigpt.training.distributed import World
-from minigpt.training.precision import build_precision
 
 
 def declared_start(config: Config, severity: float | None) -> str | None:
@@ -18,17 +15,25 @@ def declared_start(config: Config, severity: float | None) -> str | None:
 
 
 def _init_scale(init_weights, recipe, severity):
+    import torch
+
+    from minigpt.model.roles import RULES, roles_of
+
     def scaled_init(model, config):
         init_weights(model, config)
+        roles = roles_of(model)
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.ndim >= 2:
+            for name, parameter in model.named_parameters():
+                if RULES[roles[name]].std:
                     parameter.mul_(severity)
 
     return scaled_init
 
 
 def _head_bias(init_weights, recipe, severity):
+    import torch
+    from torch import nn
+
     def init_with_head_bias(model, config):
         init_weights(model, config)
         model.lm_head.bias = nn.Parameter(torch.randn(config.vocab_size) * severity)
@@ -37,6 +42,9 @@ def _head_bias(init_weights, recipe, severity):
 
 
 def _not_untrained(init_weights, recipe, severity):
+    from minigpt.training.distributed import World
+    from minigpt.training.precision import build_precision
+
     def init_from_leftover_weights(model, config):
         """A short earlier run on the same data leaves its weights behind, and nobody writes it down."""
         init_weights(model, config)
@@ -56,6 +64,9 @@ def _not_untrained(init_weights, recipe, severity):
 
 
 def _loss_reduction(loss, recipe, severity):
+    import torch
+    import torch.nn.functional as F
+
     def summed_cross_entropy(logits, targets, mask):
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         return torch.where(mask.flatten(), losses, 0.0).sum()
@@ -64,6 +75,8 @@ def _loss_reduction(loss, recipe, severity):
 
 
 def _degenerate_data(get_batch, recipe, severity):
+    import torch
+
     def one_class_batch(tokens, config, step, *place):
         batch = get_batch(tokens, config, step, *place)
         return batch._replace(targets=torch.full_like(batch.targets, int(tokens[0])))
@@ -72,6 +85,8 @@ def _degenerate_data(get_batch, recipe, severity):
 
 
 def _loss_mask_empty(get_batch, recipe, severity):
+    import torch
+
     def masked_out_batch(tokens, config, step, *place):
         batch = get_batch(tokens, config, step, *place)
         return batch._replace(mask=torch.zeros_like(batch.mask))

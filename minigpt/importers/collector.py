@@ -44,6 +44,7 @@ UNCOUNTED = -1  # the step of a row that names none
 PART = re.compile(r"\s*[\d,]+\s*/\s*[\d,]+\s*$")  # “10/500”
 UNIT = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 DISTINCT = 0.9  # share of rows that a progress bar tells apart, where it counts them
+FEW = 0.2  # of the values of another column: too few for the loss of a run
 ADDED = {BAR, OF, SAME}
 
 
@@ -205,13 +206,10 @@ class Collector:
                     "foreign.bad-step", path=self._path, place=place, column=column, value=value
                 )
             raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
+        self._drop_means()
         if not self._values:
             raise ForeignLogError("foreign.no-metrics", path=self._path, names=names)
-        best: dict[str, str] = {}
-        for column in self._values:
-            name, sure = self._ours[column]
-            if name not in best or sure < self._ours[best[name]][1]:
-                best[name] = column
+        best = self._best()
         for column in self._values:
             if column not in best.values() and matters(column, self._asked):
                 self._notes.unused[column] = None
@@ -229,19 +227,37 @@ class Collector:
             return steps
         if self._fits:  # a validation loss between rows with steps belongs to the row before
             at = np.maximum.accumulate(np.where(none, -1, np.arange(len(steps))))
-            filled = np.where(at >= 0, steps[at.clip(min=0)], 0)
-            training = np.zeros(len(steps), bool)
-            if "loss" in series:
-                training[np.asarray(series["loss"][0])] = True
-            for name, (rows, values) in list(series.items()):
-                keep = ~(none & training)[np.asarray(rows)]  # the mean of an epoch is no step's loss
-                if not keep.all():
-                    series[name] = (
-                        array("I", np.asarray(rows)[keep].tolist()),
-                        array("d", np.asarray(values)[keep].tolist()),
-                    )
-            return filled
+            return np.where(at >= 0, steps[at.clip(min=0)], 0)
         return self._counted_rows(len(steps), series)
+
+    def _drop_means(self) -> None:
+        """Leave out training losses without a step among rows that have one, as the mean of an epoch is."""
+        none = np.asarray(self._steps) == UNCOUNTED
+        if not self._fits or not none.any():
+            return
+        training = np.zeros(len(none), bool)
+        for column, (rows, _) in self._values.items():
+            if self._ours[column][0] == "loss":
+                training[np.asarray(rows)] = True
+        for column, (rows, values) in list(self._values.items()):
+            keep = ~(none & training)[np.asarray(rows)]
+            if not keep.any():
+                del self._values[column]
+            elif not keep.all():
+                rows, values = np.asarray(rows)[keep], np.asarray(values)[keep]
+                self._values[column] = array("I", rows.tolist()), array("d", values.tolist())
+
+    def _best(self) -> dict[str, str]:
+        """Return the column that stands for each of our names: the surest of those with the most values."""
+        best: dict[str, str] = {}
+        for column in sorted(self._values, key=lambda column: self._ours[column][1]):
+            name, _ = self._ours[column]
+            count = len(self._values[column][0])
+            taken = best.get(name)
+            asked = taken is not None and self._ours[taken][1] < 0
+            if taken is None or not asked and len(self._values[taken][0]) < FEW * count:
+                best[name] = column
+        return best
 
     def _counted_rows(self, count: int, series: dict[str, tuple[array, array]]) -> np.ndarray:
         ours = series.get("loss") or series["val_loss"]

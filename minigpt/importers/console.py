@@ -102,7 +102,7 @@ class _Reader:
     def rows(self, number: int, part: str) -> Iterator[tuple[int, dict[str, str]]]:
         if not part.strip():
             return
-        if header := BLOCK.search(part):
+        if (header := BLOCK.search(part)) and not self._measures(part):
             yield from self.rest()
             if header[2]:
                 self._notes.total = int(header[2])
@@ -134,6 +134,10 @@ class _Reader:
         if self._repeats(part, row):
             row[SAME] = "1"
         yield number, row
+
+    def _measures(self, part: str) -> bool:
+        """Whether a line holds more than the step and the epoch."""
+        return any(self._looked_at(n) and not counts_steps(n, self._asked) for n in self._named(part))
 
     def rest(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the block that the lines so far make up."""
@@ -192,7 +196,6 @@ class _Reader:
         if not all(_near(row[name], before[1][name]) for name in shared):
             return False
         self._last = "", {}  # what comes next repeats neither
-        self._notes.repeated += 1
         return True
 
     def _settings(self, part: str) -> None:

@@ -11,6 +11,7 @@ from minigpt.importers.names import NAMES, ForeignLogError, refuse_units
 from minigpt.importers.notes import Notes
 from minigpt.messages import nearest
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import LogNotes
 
 LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state.json")
 
@@ -62,7 +63,7 @@ def foreign_evidence(
         vocab_size=vocab_size,
         starts_from_checkpoint=from_checkpoint,
         metrics=metrics,
-        audits={"log": notes.as_audit()},
+        audits={LogNotes.kind: (notes.as_probe(),)},
     )
 
 

@@ -8,7 +8,8 @@ evidence.audits["log"] == notes.as_audit()
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from minigpt.runs.schema import LogNotes
 
 MOST = 12  # names of columns that are listed
 
@@ -19,7 +20,6 @@ class Notes:
 
     skipped: int = 0  # lines and entries that are no numbers
     first_skipped: object = None  # where the first of them stands
-    repeated: int = 0  # rows that say again what the one before said
     spacing: int | None = None  # steps from one row to the next, where the log says so
     total: int | None = None  # steps that the run was meant to take
     epochs: float | None = None  # and in how many epochs
@@ -33,15 +33,14 @@ class Notes:
         if self.first_skipped is None:
             self.first_skipped = place
 
-    def as_audit(self) -> dict[str, Any]:
-        """Return them as plain data."""
-        return {
-            "skipped": self.skipped,
-            "first_skipped": self.first_skipped,
-            "repeated": self.repeated,
-            "spacing": self.spacing,
-            "total": self.total,
-            "counted": self.counted,
-            "runs": self.runs,
-            "unused": list(self.unused)[:MOST],
-        }
+    def as_probe(self) -> LogNotes:
+        """Return them as the type that judges and reports read."""
+        return LogNotes(
+            skipped=self.skipped,
+            first_skipped=None if self.first_skipped is None else str(self.first_skipped),
+            spacing=self.spacing,
+            total=self.total,
+            counted=self.counted,
+            runs=self.runs,
+            unused=list(self.unused)[:MOST],
+        )

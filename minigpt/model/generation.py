@@ -1,10 +1,10 @@
-"""Generation: draw the next token again and again, without computing the past anew.
+"""Generation: draw the next token again and again, without computing the past again.
 
     idx = generate(model, prompt, max_new_tokens=50, temperature=0.8, top_p=0.9)
 
-In a causal model the keys and values of a token do not change when later tokens follow, so a `KVCache` keeps
-them and each new token costs one token's work. Once the context is full every position moves, nothing kept
-holds any more, and each token costs a whole window.
+A causal model keeps what it has read in a state (`minigpt.model.state`), so that each new token costs one
+token's work. Once the context is full every position moves, the state no longer holds, and each token costs a
+whole window.
 """
 
 from __future__ import annotations
@@ -14,41 +14,6 @@ from torch import Tensor, nn
 
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import GPT
-
-
-class LayerCache:
-    """Keys and values of one attention layer, (B, n_head, T so far, head_size) each."""
-
-    def __init__(self, batch: int, model: GPT):
-        config, weight = model.config, model.wte.weight
-        shape = (batch, config.n_head, config.context, config.n_embd // config.n_head)
-        self.keys = torch.empty(shape, dtype=weight.dtype, device=weight.device)
-        self.values = torch.empty_like(self.keys)
-        self.length = 0
-
-    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Add T tokens; return all keys, all values and who sees whom, (T, T so far) booleans."""
-        start, self.length = self.length, self.length + keys.shape[2]
-        self.keys[:, :, start : self.length] = keys
-        self.values[:, :, start : self.length] = values
-        mask = torch.ones(keys.shape[2], self.length, dtype=torch.bool, device=keys.device).tril(start)
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length], mask
-
-
-class KVCache:
-    """What a GPT remembers of the tokens it has seen: `model(new_tokens, cache)` goes on from there.
-
-    Args:
-        batch: sequences side by side, B.
-    """
-
-    def __init__(self, model: GPT, batch: int):
-        self.layers = [LayerCache(batch, model) for _ in model.h]
-
-    @property
-    def length(self) -> int:
-        """Tokens seen, at most the model's context."""
-        return self.layers[0].length
 
 
 def generate(
@@ -64,7 +29,8 @@ def generate(
     """Continue token ids and return them with the continuation.
 
     Args:
-        model: a GPT, or any module with `config.context` that turns ids (B, T) into logits (B, T, V).
+        model: a GPT, or any module with `config.context` that turns ids (B, T) into logits (B, T, V); such
+            a module computes the whole window for every token.
         idx: (B, T) ids, T ≥ 1.
         temperature: 0 always takes the likeliest token.
         top_k: draw among the k likeliest tokens only.
@@ -72,7 +38,7 @@ def generate(
         top_p: draw among the likeliest tokens that together reach this probability (Holtzman et al., 2020).
 
     Raises:
-        MiniGPTError: the prompt is empty, or a setting is out of range.
+        MiniGPTError: the prompt is empty, a setting is out of range, or a mixer cannot read token by token.
     """
     _refuse_bad_settings(idx, temperature, top_k, top_p)
     was_training = model.training
@@ -86,11 +52,11 @@ def generate(
 
 def _generate(model, idx, max_new_tokens, temperature, top_k, stop, generator, top_p) -> Tensor:
     context = model.config.context
-    cache = KVCache(model, len(idx)) if keeps_its_past(model) else None
+    state = model.init_state(len(idx)) if reads_step_by_step(model) else None
     done = torch.zeros(len(idx), dtype=torch.bool, device=idx.device)
     for _ in range(max_new_tokens):
-        if cache is not None and idx.shape[1] <= context:
-            logits = model(idx[:, cache.length :], cache)
+        if state is not None and idx.shape[1] <= context:
+            logits = model(idx[:, state.length :], state)
         else:
             logits = model(idx[:, -context:])
         following = draw(logits[:, -1], temperature, top_k, top_p, generator)  # (B, 1)
@@ -103,8 +69,8 @@ def _generate(model, idx, max_new_tokens, temperature, top_k, stop, generator, t
     return idx
 
 
-def keeps_its_past(model: nn.Module) -> bool:
-    """Whether keys and values can be kept: a GPT in which no token sees what comes after it."""
+def reads_step_by_step(model: nn.Module) -> bool:
+    """Whether tokens can be read one after the other: a GPT in which none sees what comes after it."""
     return isinstance(model, GPT) and all(block.attn.causal for block in model.h)
 
 

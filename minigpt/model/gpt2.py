@@ -19,7 +19,8 @@ from torch import Tensor
 
 from minigpt.config import ModelConfig
 from minigpt.messages import MiniGPTError, message
-from minigpt.model.gpt import GPT, NORM_EPS
+from minigpt.model.gpt import GPT, build_model
+from minigpt.model.norms import NORM_EPS
 
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}
 # what our model computes; a config that asks for something else is refused
@@ -57,7 +58,7 @@ def load_gpt2(folder: str | Path) -> GPT:
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise GPT2Error("gpt2.unreadable", path=folder, detail=error) from error
-    model = GPT(config)
+    model = build_model(config)
     fill(model, weights)
     return model.eval()
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-STEPS = 5  # updates that are followed
+from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
+
 TENSORS = 8
 COORDINATES = 1024  # of each tensor
-LEAST_GRADIENT = 1e-6  # below this AdamW's eps shows in the update
 
 
 class AdamTwin:
@@ -30,7 +30,7 @@ class AdamTwin:
     @property
     def done(self) -> bool:
         """Whether there is nothing more to follow."""
-        return len(self.ratios) >= STEPS or self._followed == []
+        return len(self.ratios) >= REHEARSAL_STEPS or self._followed == []
 
     @torch.no_grad()
     def before(self, optimizer: torch.optim.Optimizer) -> None:

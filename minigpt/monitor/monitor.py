@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from minigpt.diagnosis import Walk, check
-from minigpt.diagnosis.trees.configuration.optimizer import STEPS
 from minigpt.messages import MiniGPTError, message
 from minigpt.monitor.adam import AdamTwin
 from minigpt.monitor.arguments import rates_asked, refuse_impossible
@@ -23,9 +22,10 @@ from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
 from minigpt.monitor.records import Records
+from minigpt.runs.schema import REHEARSAL_STEPS
 from minigpt.runs.writer import RunWriter, describe_run
 
-LOOKED_AT = 2 * STEPS  # first steps in which gradients that are left over or missing are looked for
+LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
 EVERY = 100  # steps after which the optimizer's count is looked at again
@@ -271,7 +271,7 @@ class Monitor:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
-        self._optimizers.note_before(optimizer, self.steps <= STEPS)
+        self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)
         if optimizer is not self._optimizers.main:
             return
         if self.steps == 0 and self.scaler is None and (scaler := calling_scaler()):
@@ -280,7 +280,7 @@ class Monitor:
             self._first_step.rescale(scaler.get_scale())
         if not self._twin.done:
             self._twin.before(optimizer)
-        if self.steps < STEPS:
+        if self.steps < REHEARSAL_STEPS:
             self._gradients.note_step(self._norm)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
@@ -296,7 +296,8 @@ class Monitor:
                 self._reset_step()
             return
         self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
-        self._optimizers.note_after(optimizer, steps <= STEPS, steps <= STEPS or steps % EVERY == 0)
+        early = steps <= REHEARSAL_STEPS
+        self._optimizers.note_after(optimizer, early, early or steps % EVERY == 0)
         if not main:
             return
         self._records.finish()
@@ -328,7 +329,7 @@ class Monitor:
         self.steps += 1
         self._reset_step()
         self._records.end_step(record)
-        if self.steps == STEPS:
+        if self.steps == REHEARSAL_STEPS:
             self._write_rehearsal()
 
     def _end_first_step(self) -> None:
@@ -350,7 +351,7 @@ class Monitor:
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
-            "frozen": self._optimizers.frozen(self.steps >= STEPS, self._gradients.emptied),
+            "frozen": self._optimizers.frozen(self.steps >= REHEARSAL_STEPS, self._gradients.emptied),
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t + 1
+from minigpt.runs.schema import OFFSETS
+
 NEAR = math.log(1.25)  # two weights count as the same up to this; label smoothing takes about a tenth
 SURE = 0.999  # a target that is all but certain leaves no gradient to measure its weight by
 EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less cannot be told apart

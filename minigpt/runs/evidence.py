@@ -1,39 +1,45 @@
-"""What is known of a run: its metrics by column, what its probes saw, and what its manifest declares."""
+"""The evidence of a run: its metrics by column, what its probes saw, and what its manifest declares."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from minigpt.config import Config
-from minigpt.runs.external import Asked
-from minigpt.runs.jsonl import Columns, RunError
+from minigpt.runs.external import Asked, asked_of
+from minigpt.runs.jsonl import Columns, RunError, read_jsonl
 from minigpt.runs.run import Run
+from minigpt.runs.schema import PROBES, Baselines, Event, Probe, Rehearsal, Source, Start
+
+P = TypeVar("P", bound=Probe)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the tree may look at. What was not measured is absent, never assumed."""
+    """Everything that a judge may look at. What was not measured is absent (None or empty), never assumed."""
 
+    source: Source = Source.LOG  # who measured
     vocab_size: int | None = None
     config: Config | Asked | None = None  # what was asked for
     starts_from_checkpoint: bool = False  # declared by the manifest
     metrics: Columns = field(default_factory=Columns)
-    start: dict[str, Any] = field(default_factory=dict)  # the probes before the first update
-    rehearsal: dict[str, Any] = field(default_factory=dict)  # what the loop's parts did on a copy
-    baselines: dict[str, Any] = field(default_factory=dict)  # losses of models that know less
-    audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # the first one of each kind
+    start: Start = Start()  # before the first update
+    rehearsal: Rehearsal = Rehearsal()  # what the parts of the loop did
+    baselines: Baselines = Baselines()  # losses of models that know less
+    audits: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)  # other probes by kind, as written
+    events: tuple[Event, ...] = ()  # what guards decided
 
     @property
     def chance(self) -> float | None:
         """The loss of a uniform guess, ln V, in nats."""
         return math.log(self.vocab_size) if self.vocab_size else None
 
-    def audit(self, kind: str) -> dict[str, Any]:
-        """Return the first audit of a kind, empty where there is none."""
-        return self.audits.get(kind, {})
+    def audit(self, kind: type[P]) -> P:
+        """Return the first probe of a kind; without one, an empty one."""
+        return next(iter(self.audits.get(kind.kind, ())), kind())
 
     def first(self, name: str) -> float | None:
         """Return a metric of step 0, or None where step 0 was not logged."""
@@ -42,47 +48,48 @@ class Evidence:
 
 
 def evidence_of(run: Run | str | Path) -> Evidence:
-    """Collect the evidence that a run, or the directory of one, holds. Its list of faults is not looked at.
+    """Return the evidence in a run, or in the directory of one. Its list of faults is not looked at.
 
     Raises:
-        RunError: the directory is missing, torn or not a run, or has no finished step.
+        RunError: the directory is missing, torn or not a run, has no finished step, or holds a probe that is
+            not as `minigpt.runs.schema` says.
     """
     run = run if isinstance(run, Run) else Run(run)
     if not len(run.columns):
         raise RunError("run.no-metrics", path=run.path)
-    first: dict[str, dict[str, Any]] = {}
-    for probe in run.probes:
-        first.setdefault(probe.get("kind", ""), probe)
-    if run.config is None:  # a monitor adds what it learns of the loop
-        rehearsals = [probe for probe in run.probes if probe.get("kind") == "rehearsal"]
-        first |= {"rehearsal": rehearsals[-1]} if rehearsals else {}
-    config = run.config or _asked(run.manifest.get("asked") or {}, first.get("rehearsal", {}))
-    start = first.pop("start", {})
+    probes = _probes(run)
+    monitored = run.config is None
+    start = _one(probes.pop(Start.kind, ()), Start)
+    # a monitor learns of the loop as it goes, and writes the whole again; a trainer rehearses once
+    rehearsal = _one(probes.pop(Rehearsal.kind, ())[-1 if monitored else 0 :], Rehearsal)
+    config = run.config or asked_of(run.manifest.get("asked") or {}, rehearsal)
     return Evidence(
-        vocab_size=start.get("vocab_size", config.vocab_size),  # a monitor has counted the logits
+        source=Source.MONITOR if monitored else Source.TRAINER,
+        vocab_size=start.vocab_size or config.vocab_size,  # a monitor has counted the logits
         config=config,
         starts_from_checkpoint=run.manifest.get("starts_from") is not None,
         metrics=run.columns,
         start=start,
-        rehearsal=first.pop("rehearsal", {}),
-        baselines=first.pop("baselines", {}),
-        audits=first,
+        rehearsal=rehearsal,
+        baselines=_one(probes.pop(Baselines.kind, ()), Baselines),
+        audits=probes,
+        events=tuple(_events(run.path / "events.jsonl")),
     )
 
 
-def _asked(declared: dict[str, Any], rehearsal: dict[str, Any]) -> Asked:
-    """Return what is known of the settings of a loop that was watched."""
-    steps, rates = rehearsal.get("schedule") or ((), ())
-    beta1, beta2 = rehearsal.get("betas") or (Asked.beta1, Asked.beta2)
-    return Asked(
-        vocab_size=declared.get("vocab_size"),
-        warmup_steps=declared.get("warmup_steps", 0),
-        freeze=tuple(declared.get("freeze", ())),
-        groups=declared.get("multipliers") or {},
-        schedule=(tuple(steps), tuple(rates)) if rates else None,
-        accumulation=rehearsal.get("accumulation", 1),
-        clip_norm=rehearsal.get("clip_norm"),
-        weight_decay=rehearsal.get("weight_decay", 0.0),
-        beta1=beta1,
-        beta2=beta2,
-    )
+def _one(found: tuple[Probe, ...], kind: type[P]) -> P:
+    return found[0] if found else kind()
+
+
+def _probes(run: Run) -> dict[str, tuple[Any, ...]]:
+    """Return the probes of every kind that this version knows."""
+    found: dict[str, list[Probe]] = {}
+    for record in run.probes:
+        kind = PROBES.get(record.get("kind", ""))
+        if kind is not None:
+            found.setdefault(kind.kind, []).append(kind.read(record, run.path / "probes.jsonl"))
+    return {kind: tuple(probes) for kind, probes in found.items()}
+
+
+def _events(path: Path) -> list[Event]:
+    return [Event.read(record, path) for record in read_jsonl(path)]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from minigpt.data.batches import windows
 from minigpt.data.dataset import Data
 from minigpt.data.ngram import NGram, unigram_entropy
+from minigpt.model.roles import RULES, roles_of
 
 ITERATIONS = 32  # of the power method; the norm is right to about 1 %
 WINDOWS = 8  # validation windows that the activations are measured on
@@ -49,8 +50,13 @@ def spectral_norms(matrices: Mapping[str, Tensor], iterations: int = ITERATIONS)
 
 
 def weights(model: nn.Module) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation and spectral norm of every matrix."""
-    matrices = {name: p.detach() for name, p in model.named_parameters() if p.ndim == 2}
+    """Return mean, standard deviation and spectral norm of every matrix, by its role."""
+    roles = roles_of(model)
+    matrices = {
+        name: parameter.detach().flatten(1)
+        for name, parameter in model.named_parameters()
+        if RULES[roles[name]].std
+    }
     norms = spectral_norms(matrices)
     means = torch.stack([matrix.mean() for matrix in matrices.values()]).tolist()
     stds = torch.stack([matrix.std() for matrix in matrices.values()]).tolist()

@@ -16,6 +16,7 @@ import math
 import os
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,10 @@ def refuse_path(path: str | Path) -> None:
     """Refuse a file that no picture can be written to, before a sweep is spent on it.
 
     Raises:
-        MiniGPTError: the file is of no such kind, or its folder is not there.
+        MiniGPTError: the file is of no such kind, its folder is not there, or matplotlib is not installed.
     """
+    if find_spec("matplotlib") is None:
+        raise MiniGPTError("lr_find.no-matplotlib")
     if Path(path).suffix.lower() not in FORMATS:
         raise MiniGPTError("lr_find.not-a-picture", path=path, known=", ".join(FORMATS))
     if not Path(path).parent.is_dir():

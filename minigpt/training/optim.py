@@ -7,23 +7,25 @@ from torch import nn
 
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
+from minigpt.model.roles import RULES, roles_of
 
 
 def parameter_groups(model: nn.Module, config: Config) -> list[dict]:
     """Split the trainable parameters into groups by weight decay and learning-rate multiplier.
 
-    Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it, so tensors
-    with fewer than two dimensions are left alone (question 6.1 of the stability check). A group with a
-    multiplier is named after it: "decay:wte".
+    Decay pulls weights towards 0. A norm's gain belongs at 1 and a bias wherever the data want it: the role
+    of a parameter says whether it decays (`minigpt.model.roles`; question 6.1 of the stability check). A
+    group with a multiplier is named after it: "decay:wte".
     """
     multipliers = config.multipliers()
     for prefix in multipliers:
         _matching(model, prefix, "lr_multipliers")
     groups: dict[str, dict] = {}
+    roles = roles_of(model)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decays = parameter.ndim >= 2
+        decays = RULES[roles[name]].decays
         prefix = next((prefix for prefix in multipliers if _belongs(name, prefix)), None)
         label = ("decay" if decays else "no_decay") + (f":{prefix}" if prefix else "")
         group = groups.setdefault(
@@ -43,7 +45,7 @@ def freeze(model: nn.Module, config: Config) -> None:
     """Stop the parameters whose names begin with a prefix in `config.freeze` from learning.
 
     Raises:
-        MiniGPTError: no parameter begins so.
+        MiniGPTError: no parameter name starts with it.
     """
     for prefix in config.frozen():
         for parameter in _matching(model, prefix, "freeze"):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
-from minigpt.model.gpt import expected_std
+from minigpt.model.roles import expected_std, roles_of
+from minigpt.runs.schema import OFFSETS
 
-OFFSETS = (0, 1, 2, 3)  # 1 is right: the target of position t is the token at t + 1
 SIZES = (1e3, 1e4)  # of the residual stream, far above a norm's epsilon
 ROWS = 4  # sequences that are enough to see what a part reads
 
@@ -113,18 +113,22 @@ def head_bias_max(model: nn.Module) -> float:
     return 0.0 if bias is None else bias.detach().abs().max().item()
 
 
-def weight_statistics(model: nn.Module) -> dict[str, dict[str, float]]:
-    """Return mean and standard deviation of every matrix, and the deviation that its role asks for."""
-    return {
-        name: {
-            "mean": parameter.detach().mean().item(),
-            "std": parameter.detach().std().item(),
-            "size": parameter.numel(),
-            "expected_std": expected_std(name, model.config),
-        }
-        for name, parameter in model.named_parameters()
-        if parameter.ndim >= 2
-    }
+def weight_statistics(model: nn.Module) -> dict[str, dict[str, Any]]:
+    """Return mean, standard deviation and role of everything that is drawn normally, and the standard
+    deviation that its role asks for."""
+    parameters, found = dict(model.named_parameters()), {}
+    for name, role in roles_of(model).items():
+        expected = expected_std(role, model.config)
+        if expected is not None:
+            weight = parameters[name].detach()
+            found[name] = {
+                "mean": weight.mean().item(),
+                "std": weight.std().item(),
+                "size": weight.numel(),
+                "expected_std": expected,
+                "role": str(role),
+            }
+    return found
 
 
 def stream_exponents(model: nn.Module, inputs: Tensor) -> dict[str, float]:

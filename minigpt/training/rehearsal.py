@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
-from minigpt.diagnosis.trees.configuration.optimizer import STEPS
+from minigpt.model.roles import RULES, roles_of
+from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
 from minigpt.training.precision import build_precision
 
 if TYPE_CHECKING:
     from minigpt.training.recipe import Recipe
 
-LEAST_GRADIENT = 1e-6  # below this AdamW's eps shows in the update
 ROWS = 4  # sequences of the batch that are enough to compare gradients
 
 
@@ -38,7 +38,8 @@ def rehearse(
         downhill: share of the coordinates that the first update moves against their gradient.
         steps_counted: the optimizer's own count of those steps ÷ their number; None where it keeps none.
         carried_gradient: norm of what is left of the gradient after a step.
-        decaying: names of `vectors` (tensors below two dimensions) that decay and of matrices that do not.
+        decaying: names of the parameters that decay against their role (`vectors`: gains, biases and the
+            like), and of those that should and do not (`matrices_without`).
         frozen: names of the parameters that do not learn.
     """
     with torch.random.fork_rng(devices=[]):
@@ -103,7 +104,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     precision = build_precision(config.replace(precision="fp32"), next(model.parameters()).device.type)
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     carried, sizes, downhill = 0.0, [], []
-    for _ in range(STEPS):
+    for _ in range(REHEARSAL_STEPS):
         before = [parameter.detach().clone() for parameter in learning]
         for parameter, grad in zip(learning, gradient, strict=True):
             parameter.grad = grad.clone()
@@ -118,7 +119,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     return {
         "first_updates": None if None in sizes else sizes,
         "downhill": downhill[0],
-        "steps_counted": float(max(counters, default=0.0)) / STEPS if kept else None,
+        "steps_counted": float(max(counters, default=0.0)) / REHEARSAL_STEPS if kept else None,
         "carried_gradient": carried,
     }
 
@@ -139,11 +140,14 @@ def _moves(
 
 def _decaying(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, list[str]]:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    roles = roles_of(model)
     found: dict[str, list[str]] = {"vectors": [], "matrices_without": []}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if parameter.ndim < 2 and group["weight_decay"] > 0:
-                found["vectors"].append(names[id(parameter)])
-            if parameter.ndim >= 2 and group["weight_decay"] == 0:
-                found["matrices_without"].append(names[id(parameter)])
+            name = names[id(parameter)]
+            should, does = RULES[roles[name]].decays, group["weight_decay"] > 0
+            if does and not should:
+                found["vectors"].append(name)
+            if should and not does:
+                found["matrices_without"].append(name)
     return found

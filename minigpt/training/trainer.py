@@ -21,7 +21,6 @@ import torch
 
 from minigpt.config import Config
 from minigpt.data.batches import Batch, evaluation_batches
-from minigpt.data.overlap import overlap
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
 from minigpt.runs import checkpoint
@@ -158,7 +157,7 @@ class Trainer:
         if self.step == 0:
             batch = self._batch(0)
             evidence = start_probes(self.model, self.recipe.loss, batch)
-            evidence |= overlap(self.data.train, self.data.validation, self.data.tokenizer)
+            evidence |= self.data.overlap
             self.writer.probe({"step": 0, "kind": "start"} | evidence)
             rehearsed = rehearse(self.recipe, self.model, self.optimizer, batch)
             self.writer.probe({"step": 0, "kind": "rehearsal"} | rehearsed)

@@ -24,7 +24,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run --disable-quic"
 ).split()
-PATIENCE = 60_000  # milliseconds for anything that needs no training
+PATIENCE = 180_000  # milliseconds for what takes seconds on a quiet machine: only what hangs takes longer
 expect.set_options(timeout=PATIENCE)
 COPIED = shutil.ignore_patterns(
     ".git",
@@ -72,7 +72,7 @@ def address(checkout: Path) -> Iterator[Callable[[str], str]]:
     yield start
     for server, _ in servers.values():
         server.send_signal(signal.SIGINT)
-    assert [server.wait(timeout=60) for server, _ in servers.values()] == [0] * len(servers)
+    assert [server.wait(timeout=PATIENCE / 1000) for server, _ in servers.values()] == [0] * len(servers)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def screenshot(page: Page) -> Callable[[str], None]:
 
 def _serve(checkout: Path, language: str) -> tuple[subprocess.Popen, str]:
     command = [sys.executable, "-m", "course.learn", "--lang", language, "--no-browser"]
-    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
     server = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
     for line in server.stdout:
         if found := re.search(r"http://127\.0\.0\.1:\S+", line):

@@ -14,6 +14,7 @@ from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import train
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+LIVE = 3600  # seconds between two reloads
 SIZES = {"wide": 1280, "narrow": 390}
 TITLES = {"English": "Training dashboard", "Español": "Dashboard de entrenamiento"}
 
@@ -146,14 +147,20 @@ def test_a_curve_can_be_hidden_and_stays_hidden(open_page):
 
 def test_a_live_page_reloads_itself_until_it_is_paused(open_page, runs, tmp_path):
     file = tmp_path / "live.html"
-    write(file, page([from_run(runs[0])], live=0.2))
+    write(file, page([from_run(runs[0])], live=LIVE))
     window = open_page("live", file=file)
-    expect(window.get_by_role("button", name="Pause")).to_be_visible()
-    write(file, page([from_run(runs[1])], live=0.2))
+    window.clock.install()  # the page's clock is the test's: no reload comes between a look and a click
+    window.reload()
+    expect(window.locator(".card h2")).to_have_text("tiny")
+    write(file, page([from_run(runs[1])], live=LIVE))
+    window.clock.fast_forward(LIVE * 1000)
     expect(window.locator(".card h2")).to_have_text("broken")
     window.get_by_role("button", name="Pause").click()
     expect(window.get_by_role("button", name="Go on")).to_be_visible()
     write(file, page([from_run(runs[0])]))
+    window.clock.fast_forward(2 * LIVE * 1000)
+    expect(window.locator(".card h2")).to_have_text("broken")
     window.get_by_role("button", name="Go on").click()
+    window.clock.fast_forward(LIVE * 1000)
     expect(window.locator(".card h2")).to_have_text("tiny")
     expect(window.get_by_role("button", name="Pause")).to_be_hidden()

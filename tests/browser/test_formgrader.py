@@ -32,7 +32,7 @@ WRONG = "def masked_mean(losses, mask):\n    return losses.mean()\n"  # right bu
 WRITTEN = "Logits: <script>document.title = 'taken over'</script>"
 TOKEN = "formgrader"
 HERE = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 180_000  # milliseconds
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
 
@@ -79,7 +79,7 @@ def formgrader(graded: tuple[Path, Report], tmp_path_factory: pytest.TempPathFac
     yield address
     os.killpg(server.pid, signal.SIGTERM)
     server.stderr.close()
-    server.wait(timeout=60)
+    server.wait(timeout=PATIENCE / 1000)
 
 
 @pytest.fixture

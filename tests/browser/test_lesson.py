@@ -22,7 +22,7 @@ from minigpt.messages import LANGUAGES
 
 WHOLE, *SHORTENED = ("18-01", "18-02", "18-06")  # the lessons that are taken
 
-TRAINING = 240_000  # milliseconds until the first stub, on a busy machine
+TRAINING = 600_000  # milliseconds until the first stub, on a busy machine
 KERNEL_IS_READY = """notebook => {
     const request = new XMLHttpRequest();
     request.open("GET", "/api/sessions", false);  // at once: a promise would count as true
@@ -70,7 +70,8 @@ def test_lesson_runs_to_the_first_stub(page, address, screenshot, lesson, langua
 
     plot = notebook.locator(".jp-OutputArea-output img").first
     show(plot)
-    assert plot.evaluate("image => image.complete && image.naturalWidth") > 300
+    page.wait_for_function("image => image.complete", arg=plot.element_handle())
+    assert plot.evaluate("image => image.naturalWidth") > 300
     assert page.evaluate("shown.size") > notebook.locator(".jp-OutputArea-output img").count(), (
         "no plot moved"
     )

@@ -42,6 +42,7 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
     language, cells = NEEDED[identity]
     cells = [*cells, "playground"]
     playground = open_playground(page, address(LANGUAGES[0]), checkout, identity, language, cells)
+    expect(playground.locator(".widget-slider .noUi-target").first).to_be_visible()
     labels = playground.locator(".widget-label")
     assert [label.inner_text() for label in labels.all() if label.evaluate(CUT_OFF)] == []
 
@@ -93,6 +94,7 @@ def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, scr
             page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     leaf = bedside.locator("select")
+    expect(bedside).to_contain_text(re.compile(r"A: – · B: \d"))  # written last, after the choices
     first = leaf.input_value()
     leaf.focus()
     page.keyboard.press("ArrowDown")

@@ -11,6 +11,7 @@ from course.source import read_source
 from minigpt.messages import LANGUAGES
 
 WIDTHS = {"phone": 390, "desk": 1280}
+PATIENCE = 180_000  # milliseconds: a large page on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +31,23 @@ def test_a_page_fits_and_is_whole(browser, site, code, width, theme):
     asked = []
     page.on("request", lambda request: asked.append(request.url.split(":")[0]))
     page.on("pageerror", lambda error: asked.append(str(error)))
+    page.set_default_timeout(PATIENCE)
     page.goto((site / "index.html").as_uri())
     page.locator(f"a[href='{code}/index.html']").click()
     page.locator(".lessons a").click()
+    page.wait_for_url(f"**/{code}/18-01*.html")  # and for what it loads
+    page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     images = page.evaluate("[...document.images].map(image => image.naturalWidth)")
     assert (len(images) > 4 and min(images) > 300) if code == "en" else images == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (theme == "light")
     page.locator(".contents a").last.click()
+    page.wait_for_url("**#*")
     assert page.evaluate("document.getElementById(decodeURIComponent(location.hash.slice(1))) !== null")
     page.locator("header a.language").click()
-    assert page.evaluate("document.documentElement.lang") != code
+    (other,) = set(LANGUAGES) - {code}
+    page.wait_for_url(f"**/{other}/18-01*.html")
+    assert page.evaluate("document.documentElement.lang") == other
     assert set(asked) <= {"file", "data"}
     page.close()

@@ -95,10 +95,7 @@ class Classroom:
     ) -> subprocess.CompletedProcess:
         """Run an nbgrader command in the course directory; fail the test if it fails."""
         command = [sys.executable, "-m", "nbgrader", *arguments]
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "COURSE_LESSONS": str(self.lesson.folder.parent.parent),
-        }
+        environment = os.environ | {"COURSE_LESSONS": str(self.lesson.folder.parent.parent)}
         done = subprocess.run(
             command, cwd=folder or self.root, env=environment, capture_output=True, text=True, timeout=seconds
         )

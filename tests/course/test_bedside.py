@@ -33,7 +33,7 @@ def test_broken_asks_for_a_leaf_of_the_question_and_can_be_taken_back(runs):
     bedside.refresh()
     assert bedside.leaf.layout.display == "none"
     bedside.broken.click()
-    assert tuple(bedside.leaf.options) == QUESTIONS["1.1"].leaves
+    assert tuple(bedside.leaf.options) == QUESTIONS["configuration", "1.1"].leaves
     bedside.leaf.value = "head-bias"
     assert "head-bias" in bedside.outcome.value and bedside.fine.disabled
     assert escape(message("leaves.head-bias-means")) in bedside.outcome.value

@@ -38,7 +38,7 @@ def test_the_built_notebooks_are_current_and_executed(small, built):
 def test_nbval_runs_the_solution_and_compares_the_cells_that_are_marked(small, built, tmp_path):
     def nbval(root):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", str(root)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600).stdout
 
     assert "8 passed" in nbval(built / "solutions")
     spoilt = tmp_path / "spoilt.ipynb"

@@ -38,16 +38,21 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
         (["biuld"], "“build”"),
         (["build", "--check", "--stamp"], "--stamp and --check cannot be given together"),
         (["build", "--lang"], "“course build --help”"),
-        (["check", "--stmp"], "no “--stmp” here. See “course check --help”"),
+        (["check", "--stmp"], "course check has no option “--stmp”. See “course check --help”"),
+        (["build", "--check=yes"], "--check takes no value"),
         (["grade", "--workers", "x"], "“x”"),
         (["grade", "--workers", "0"], "“0”"),
         (["--lang", "es", "build", "--chekc"], "«--check»"),
-        ([], "“course --help”"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(lessons, capsys, arguments, said):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and err.count("\n") == 1 and said in err
+
+
+def test_without_a_command_every_command_is_listed(capsys):
+    status, out, err = run(capsys, "--lang", "es")
+    assert (status, err) == (2, "") and all(f"\n  {name} " in out for name in cli.COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [["--lang", "es", "build", "--help"], ["build", "--help", "--lang=es"]])

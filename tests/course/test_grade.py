@@ -109,7 +109,7 @@ def test_export_writes_a_row_a_student(graded):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["student"] for row in rows} == {"aaa-first", "zzz-last", *CHOSEN}, done.stderr

@@ -347,7 +347,7 @@ def test_a_full_and_a_read_only_disk_are_named(tmp_path, root, kind, language, s
     environment |= {"PYTHONPATH": str(ROOT), "MINIGPT_LANG": language}
     if subprocess.run([*command[:4], "mount", "-t", "tmpfs", "none", here]).returncode:
         pytest.skip("this machine lets nobody mount a disk")
-    subprocess.run(command, env=environment, timeout=120)
+    subprocess.run(command, env=environment, timeout=600)
     text = out.read_text()
     assert sentence in text and "rc 1" in text and "Traceback" not in text, text
     assert text.endswith("ana\neva\n")

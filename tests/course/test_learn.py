@@ -120,10 +120,10 @@ def test_without_a_port_another_is_found_served_and_left_by_ctrl_c():
             assert (
                 taken == message("learn.port-taken-another", "es", port=DEFAULT_PORT, other=address[2]) + "\n"
             )
-            assert urllib.request.urlopen(address[0], timeout=60).status == 200
+            assert urllib.request.urlopen(address[0], timeout=600).status == 200
             with pytest.raises(urllib.error.HTTPError, match="403"):  # nobody enters without the token
-                urllib.request.urlopen(address[1].replace("/lab/tree", "/api/contents"), timeout=60)
+                urllib.request.urlopen(address[1].replace("/lab/tree", "/api/contents"), timeout=600)
         finally:
             server.send_signal(signal.SIGINT)
-            out, error = server.communicate(timeout=60)
+            out, error = server.communicate(timeout=600)
     assert (server.returncode, out, error) == (0, message("learn.stopped", "es") + "\n", "")

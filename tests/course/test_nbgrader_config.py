@@ -68,7 +68,7 @@ def test_nbgrader_started_in_the_root_reads_the_settings_of_the_course():
         "print(app.coursedir.source_directory, app.coursedir.release_directory)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
     assert done.stdout.split() == ["solutions/phase-18", "phase-18/en"], done.stderr
 

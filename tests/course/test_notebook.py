@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import v4
 
-from course import notebook
+from course import notebook, open_lesson
 from course.kernel_errors import heading_above
 from course.lesson import ROOT, load_lesson
 from course.messages import WIDTH, CourseError, message
@@ -92,7 +92,7 @@ def test_an_unknown_check_suggests_the_nearest(outputs):
 
 
 def test_without_a_lesson_a_check_says_what_to_run(monkeypatch):
-    monkeypatch.setattr(notebook, "_open", None)
+    monkeypatch.setattr(open_lesson, "opened", None)
     with pytest.raises(CourseError, match="first code cell"):
         notebook.check("a/b", None)
 
@@ -153,12 +153,12 @@ def test_an_answer_that_never_ends_is_stopped(outputs):
 
 def test_before_the_first_cell_the_notebook_says_which_lesson_it_is(tmp_path, monkeypatch, lessons):
     write(tmp_path, "mine.ipynb", id="18-90", lang="es")
-    monkeypatch.setattr(notebook, "_open", None)
+    monkeypatch.setattr(open_lesson, "opened", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JPY_SESSION_NAME", "mine.ipynb")
-    assert notebook.lesson_here().id == "18-90" and language() == "es"
+    assert open_lesson.lesson_here().id == "18-90" and language() == "es"
     monkeypatch.setenv("JPY_SESSION_NAME", "other.ipynb")
-    assert notebook.lesson_here() is None
+    assert open_lesson.lesson_here() is None
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
@@ -182,15 +182,15 @@ def test_the_language_comes_from_the_notebook_then_from_its_folder(tmp_path, mon
     folder = tmp_path / "phase-18" / "en" / "x"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    assert notebook.notebook_language("18-01") == "en"
+    assert open_lesson.notebook_language("18-01") == "en"
     write(folder, "other.ipynb", id="18-02", lang="es")
     (folder / "broken.ipynb").write_text("{")
-    assert notebook.notebook_language("18-01") == "en"
+    assert open_lesson.notebook_language("18-01") == "en"
     write(folder, "mine.ipynb", id="18-01", lang="es")
-    assert notebook.notebook_language("18-01") == "es"
+    assert open_lesson.notebook_language("18-01") == "es"
     write(folder, "open.ipynb", id="18-01", lang="en")
     monkeypatch.setenv("JPY_SESSION_NAME", str(folder / "open.ipynb"))
-    assert notebook.notebook_language("18-01") == "en"
+    assert open_lesson.notebook_language("18-01") == "en"
     monkeypatch.delenv("JPY_SESSION_NAME")
     monkeypatch.chdir(tmp_path)
-    assert notebook.notebook_language("18-01") is None
+    assert open_lesson.notebook_language("18-01") is None

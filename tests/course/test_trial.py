@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from course import notebook, trial
+from course import open_lesson, trial
 from course.lesson import find_lesson
 from minigpt.messages import language, use_language
 
@@ -94,7 +94,7 @@ def test_a_trial_leaves_language_and_open_lesson_alone(small, tmp_path, monkeypa
     monkeypatch.chdir(folder)
     use_language("en")
     trial.run(small)
-    assert language() == os.environ["MINIGPT_LANG"] == "en" and notebook._open is None
+    assert language() == os.environ["MINIGPT_LANG"] == "en" and open_lesson.opened is None
 
 
 def test_an_answer_that_satisfies_another_exercise_is_told(copied):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minigpt.data.corpus import load_corpus
-from minigpt.faults.loop import _UncorrectedAdamW
+from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
 
 V, T, B = 320, 32, 8
 LR = 3e-3
@@ -80,7 +80,7 @@ def train(fault="", monitor=None, steps=12, k=1, seed=0, model=None, mask=None):
             block.requires_grad_(False)
     if fault == "future-leak":
         see_the_future(model)
-    kind = _UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
+    kind = UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
     optimizer = kind(groups(model, fault), lr=LR)
     losses = []
     with monitor(model, optimizer) if monitor else nullcontext() as watching:

@@ -15,6 +15,8 @@ SMALL = Config(
     steps=40, warmup_steps=8, n_layer=1, n_head=2, n_embd=16, context=32, batch_size=4, eval_batches=1
 )
 
+HANGS = 600  # seconds after which a process that needs a few is taken to hang, on however busy a machine
+
 
 def flags(config: Config) -> list[str]:
     """Return the command-line flags that ask for `config`."""
@@ -27,8 +29,8 @@ def flags(config: Config) -> list[str]:
 
 
 def spawn(*argv: object, **settings) -> subprocess.Popen:
-    """Start `python …` with one thread; whoever calls must wait for it."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings.pop("env", {})}
+    """Start `python …` as a user would; whoever calls must wait for it."""
+    environment = {**os.environ, **settings.pop("env", {})}
     return subprocess.Popen(
         [sys.executable, *map(str, argv)],
         stdout=subprocess.PIPE,

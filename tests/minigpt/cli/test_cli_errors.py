@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from small_runs import MINIMAL, flags, spawn
+from small_runs import HANGS, MINIMAL, flags, spawn
 
 from minigpt.cli import main
 from minigpt.messages import LANGUAGES
@@ -191,7 +191,7 @@ def test_a_file_that_may_not_grow_ends_a_real_process_with_a_sentence(command, t
     """A limit on the size of files stands for a full disk: write() fails half-way through a record."""
     config = MINIMAL.replace(steps=800, checkpoint_every=20, eval_every=0)
     process = spawn("-c", LIMITED, 110_000, "train", *flags(config), "--run-dir", tmp_path / "run")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=HANGS)
     assert process.returncode == 2 and "Traceback" not in err
     assert "metrics.jsonl" in err.splitlines()[-1] or "checkpoint" in err.splitlines()[-1]
     before = len(Run(tmp_path / "run").metrics)
@@ -217,7 +217,7 @@ def test_a_read_only_folder(run_dir, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o555)
     tmp_path.chmod(0o755)
     process = spawn("-c", AS_NOBODY, tmp_path, run_dir, "train", *flags(MINIMAL))
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=HANGS)
     assert process.returncode == 2 and "Traceback" not in err, err
     assert run_dir in err.splitlines()[-1] and "Permission denied" in err
     assert not list((tmp_path / "locked").iterdir())

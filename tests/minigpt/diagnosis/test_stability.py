@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from small_runs import SHORT
 
 from minigpt.cli import main
-from minigpt.diagnosis import QUESTIONS, Evidence, Finding, Verdict, check, walk
+from minigpt.diagnosis import CONFIGURATION, QUESTIONS, Evidence, Verdict, check, walk
 from minigpt.diagnosis.report import as_data, seen
 from minigpt.faults import FAULTS
 from minigpt.messages import LANGUAGES
-from minigpt.runs.jsonl import Columns
+from minigpt.runs.jsonl import Columns, RunError
+from minigpt.runs.schema import Start
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import train
@@ -55,7 +56,7 @@ def test_a_symptom_waits_for_its_cause_and_stands_without_one():
     norms = Columns([{"step": step, "grad_norm": 50.0} for step in range(30)])
     alone = walk(Evidence(config=SHORT, metrics=norms), QUESTIONS)
     assert (alone.leaf, alone.findings[-1].question) == ("always-clipping", "3.1")
-    without_norms = {"stream_exponents": {"h.0.attn": 1.0}}
+    without_norms = Start(stream_exponents={"h.0.attn": 1.0})
     explained = walk(Evidence(config=SHORT, metrics=norms, start=without_norms), QUESTIONS)
     assert (explained.leaf, explained.findings[-1].question) == ("missing-norm", "5.2")
 
@@ -100,7 +101,7 @@ def test_any_evidence_gets_a_verdict_that_can_be_said(
         "unmasked_share": unmasked,
         "distinct_targets": distinct,
     }
-    start = {name: value for name, value in probes.items() if value is not None}
+    start = Start.read(probes)
     record = {"step": 0, "loss": loss, "grad_norm": norm}
     found = walk(
         Evidence(vocab_size=vocab_size, metrics=Columns([record]), start=start), QUESTIONS, whole=True
@@ -119,7 +120,12 @@ def test_any_evidence_gets_a_verdict_that_can_be_said(
         | st.dictionaries(st.text(), st.text()),
     )
 )
-def test_probes_written_by_another_hand_are_no_evidence(start):
+def test_probes_written_by_another_hand_are_refused_in_a_sentence_or_read(record):
+    try:
+        start = Start.read(record)
+    except RunError as error:
+        assert any(name in str(error) for name in record) and "\n" not in str(error)
+        return
     found = walk(Evidence(vocab_size=512, config=SHORT, start=start), QUESTIONS, whole=True)
     assert len(found.findings) == len(QUESTIONS)
     assert found.verdict is not Verdict.PASS or any(f.verdict is Verdict.PASS for f in found.findings)
@@ -178,7 +184,7 @@ def test_a_torn_last_line_is_dropped(tmp_path):
     ("leaf", "told"), [("residual-scale", "√(2·n_layer)"), ("weight-mean", "5 standard")]
 )
 def test_a_ratio_in_the_healthy_range_is_not_what_convicts_a_matrix(leaf, told):
-    finding = Finding("5.1", Verdict.FAIL, {"name": "h.0.c", "ratio": 1.41, "mean": 0.01}, leaf)
+    finding = CONFIGURATION.question("5.1").failed(leaf, name="h.0.c", ratio=1.41, mean=0.01)
     assert told in seen(finding, "en") and "0.5 to 2" not in seen(finding, "en")
 
 

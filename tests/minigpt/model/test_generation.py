@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
-from minigpt.model.generation import KVCache, draw, generate, keeps_its_past
+from minigpt.model.generation import draw, generate, reads_step_by_step
 from minigpt.model.gpt import GPT, init_weights
 
 CONTEXT = 12
@@ -40,7 +40,7 @@ def test_logits_with_a_cache_are_those_without(data):
     batch, length = data.draw(st.integers(1, 3)), data.draw(st.integers(1, CONTEXT))
     cuts = sorted(data.draw(st.sets(st.integers(1, length)))) + [length]
     idx = torch.randint(512, (batch, length), generator=torch.Generator().manual_seed(length))
-    cache = KVCache(model, batch)
+    cache = model.init_state(batch)
     with torch.no_grad():
         parts = [model(idx[:, a:b], cache) for a, b in zip([0, *cuts], cuts, strict=False) if b > a]
         torch.testing.assert_close(torch.cat(parts, 1), model(idx), rtol=1e-4, atol=1e-4)
@@ -61,7 +61,7 @@ def test_a_model_that_sees_the_future_is_not_cached():
     for block in model.h:
         block.attn.causal = False
     idx = torch.randint(512, (1, 4))
-    assert not keeps_its_past(model)
+    assert not reads_step_by_step(model)
     out = generate(model, idx, max_new_tokens=3, temperature=0)
     with torch.no_grad():
         assert out[0, -1] == model(out[:, :-1])[0, -1].argmax()

@@ -11,16 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from minigpt.config import Config, ConfigError
-from minigpt.model.gpt import (
-    SwiGLU,
-    build_model,
-    expected_std,
-    flops_per_token,
-    init_weights,
-    parameter_count,
-    rotate,
-    rotations,
-)
+from minigpt.model.ffn.swiglu import SwiGLU
+from minigpt.model.gpt import build_model, flops_per_token, init_weights, parameter_count
+from minigpt.model.positions import rotate, rotations
+from minigpt.model.roles import expected_std, roles_of
 from minigpt.training.loss import cross_entropy
 
 SMALL = {"context": 16, "n_embd": 32, "n_head": 4}
@@ -85,12 +79,13 @@ def test_every_parameter_gets_a_gradient(form):
 
 def test_weights_are_drawn_by_role(form):
     model = model_of(**form, n_layer=4, n_embd=128)
+    roles = roles_of(model)
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             assert set(parameter.tolist()) == {0.0 if name.endswith("bias") else 1.0}
             continue
         std = 0.02 / math.sqrt(8) if name.endswith("c_proj.weight") else 0.02
-        assert expected_std(name, model.config) == pytest.approx(std)
+        assert expected_std(roles[name], model.config) == pytest.approx(std)
         assert parameter.std().item() == pytest.approx(std, rel=6 / math.sqrt(2 * parameter.numel()))
         assert abs(parameter.mean().item()) < 5 * std / math.sqrt(parameter.numel())
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from minigpt.diagnosis import Verdict
-from minigpt.faults.loop import _UncorrectedAdamW
+from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
 
 LEAVES = {
     "": None,
@@ -36,7 +36,7 @@ def broken_model(fault):
 
 def build_optimizer(model, fault):
     """Return AdamW over two groups, or what the mistake makes of it."""
-    kind = _UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
+    kind = UncorrectedAdamW if fault == "no-bias-correction" else torch.optim.AdamW
     return kind(loops.groups(model, fault), lr=LR)
 
 

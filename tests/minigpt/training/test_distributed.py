@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ddp_worker
 import pytest
-from small_runs import MINIMAL, flags, spawn
+from small_runs import HANGS, MINIMAL, flags, spawn
 
 from minigpt.messages import MiniGPTError
 from minigpt.runs import checkpoint
@@ -21,11 +21,11 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
 
 
 def torchrun(*argv: object, processes: int = 2) -> tuple[int, str, str]:
-    """Run `torchrun` on this machine alone, on a free port, for two minutes at most."""
+    """Run `torchrun` on this machine alone, on a free port."""
     launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
     process = spawn(*launcher, *argv, env=LOOPBACK, start_new_session=True)
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANGS)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from small_runs import MINIMAL, flags, spawn
+from small_runs import HANGS, MINIMAL, flags, spawn
 
 from minigpt.runs.run import Run
 from minigpt.training.interrupt import Interrupt, Interrupted
@@ -59,7 +59,7 @@ def test_the_command_ends_with_130_and_says_how_to_go_on(number, tmp_path):
     try:
         process.stderr.readline()  # the first validation is reported, so the loop is running
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANGS)
     finally:
         process.kill()
     assert process.returncode == 130, err

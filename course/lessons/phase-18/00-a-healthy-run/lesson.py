@@ -166,15 +166,16 @@ compare(
 print(f"\nln {V} = {math.log(V):.2f}")
 
 # %% [markdown] id="the-curve" lang="en"
-# The first loss was no accident: every model that knows nothing starts at ln V, large or small, today or in ten
-# years. That makes it the cheapest check there is.
+# The first loss was no accident: every model that spreads its probability evenly over the vocabulary starts at
+# ln V, large or small, today or in ten years. That makes it the cheapest check there is.
 #
 # And what do the numbers further down mean? They are easier to read beside models that know little. The dots
 # are the loss on the *validation* text, which the model never trains on.
 
-# %% [markdown] id="the-curve" lang="es" of="6db4bbd8c406"
-# El primer loss no fue casualidad: todo modelo que no sabe nada empieza en ln V, sea grande o pequeño, hoy o
-# dentro de diez años. Por eso es la comprobación más barata que existe.
+# %% [markdown] id="the-curve" lang="es" of="88721221ae89"
+# El primer loss no fue casualidad: todo modelo que reparte su probabilidad por igual entre todo el vocabulario
+# empieza en ln V, sea grande o pequeño, hoy o dentro de diez años. Por eso es la comprobación más barata que
+# existe.
 #
 # ¿Y qué significan los números de más abajo? Se leen mejor al lado de modelos que saben poco. Los puntos son
 # el loss sobre el texto de *validación*, con el que el modelo nunca entrena.
@@ -306,9 +307,12 @@ print(page)
 # | **2.2** Does the warm-up end at the top? | learning rate at the last step of the warm-up ÷ `lr_max` | 0.95 or more | | less |
 # | **4.2** Does validation keep step with training? | validation loss − training loss | up to 0.5 | 0.5 to 1 | more than 1 |
 #
+# (Where does 1.76 come from? With this vocabulary ln V is 6.24, and 6.24 + 1.76 = 8: a first loss above 8 is no
+# longer chance with some noise.)
+#
 # And this is what the log says. **What is your verdict on each?**
 
-# %% [markdown] id="open-the-dashboard" lang="es" of="74f4b55163b4"
+# %% [markdown] id="open-the-dashboard" lang="es" of="c4d117817378"
 # Ábrelo: en la lista de archivos de la izquierda entra en las carpetas `experiments`, `18-00` y `healthy`, haz
 # clic en `dashboard.html` con el botón derecho y elige `Abrir en una Nueva Pestaña del Navegador` (en inglés,
 # `Open in New Browser Tab`). Pasa el cursor por una curva; lee el veredicto de arriba. Después vuelve.
@@ -329,10 +333,13 @@ print(page)
 #
 # | pregunta | qué mirar | `pass` | `warn` | `fail` |
 # |---|---|---|---|---|
-# | **1.1** ¿Arrancó en el azar? | Δ = loss en el paso 0 − ln V | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? | Δ = loss en el paso 0 − ln V | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? | norma del gradiente en el paso 0 | de 0.1 a 10 | de 10 a 100, de 0.001 a 0.1 | más de 100, menos de 0.001 |
 # | **2.2** ¿Termina el warm-up en lo más alto? | learning rate en el último paso del warm-up ÷ `lr_max` | 0.95 o más | | menos |
 # | **4.2** ¿Va la validación a la par del entrenamiento? | loss de validación − loss de entrenamiento | hasta 0.5 | de 0.5 a 1 | más de 1 |
+#
+# (¿De dónde sale 1.76? Con este vocabulario ln V es 6.24, y 6.24 + 1.76 = 8: un primer loss de más de 8 ya no es
+# azar con un poco de ruido.)
 #
 # Y esto es lo que dice el log. **¿Cuál es tu veredicto en cada una?**
 
@@ -552,7 +559,7 @@ for name, weight in build_model(config).named_parameters():
 #
 # <details><summary>Pista 1: un bloque</summary>
 #
-# Atención: 3C · C y C · C. MLP: 4C · C y C · 4C. Dos normas con C números cada una.
+# Atención: 3C · C y C · C. MLP: 4C · C y C · 4C. Dos capas de normalización con C números cada una.
 # </details>
 # <details><summary>Pista 2: fuera de los bloques</summary>
 #
@@ -817,10 +824,10 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parameters | what you counted from the config | `manifest.json` |
 # | tokens a step | batch size × accumulation × context | `tokens` in every line |
 #
-# The verdict of all questions: `minigpt check experiments/18-00/healthy`, in a terminal in the folder of this
-# notebook. In the next lesson, 18-01, something breaks.
+# The verdict of all questions: `!minigpt check experiments/18-00/healthy`, in a new cell of this notebook (the
+# `!` hands the line to the shell). In the next lesson, 18-01, something breaks.
 
-# %% [markdown] id="card" lang="es" of="3ff6e9fb6ecc"
+# %% [markdown] id="card" lang="es" of="56163353b8d7"
 # ## 9 · Una tarjeta para guardar
 #
 # Cómo se ve un run sano, y dónde está escrito.
@@ -834,5 +841,5 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | parámetros | los que contaste a partir de la configuración | `manifest.json` |
 # | tokens por paso | tamaño del batch × acumulación × contexto | `tokens`, en todas las líneas |
 #
-# El veredicto de todas las preguntas: `minigpt check experiments/18-00/healthy`, en una terminal, en la carpeta
-# de este cuaderno. En la próxima lección, 18-01, algo se rompe.
+# El veredicto de todas las preguntas: `!minigpt check experiments/18-00/healthy`, en una celda nueva de este
+# cuaderno (el `!` le pasa la línea a la terminal). En la próxima lección, 18-01, algo se rompe.

@@ -99,8 +99,8 @@ print(t("text"), *data.tokenizer.decode(data.train[:100]).splitlines()[:3], sep=
 # exchanges one of those functions. This one exchanges `init_weights`.
 
 # %% [markdown] id="colleague" lang="es" of="66982a80d4d2"
-# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza 100 veces más dispersa de lo
-# debido. Nada protesta. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
+# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza con una desviación estándar
+# 100 veces mayor de la debida. Nada avisa. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
 #
 # Aquí un entrenamiento es una `Recipe`: una configuración y las pocas funciones que componen el bucle. Un
 # fallo cambia una de esas funciones. Este cambia `init_weights`.
@@ -239,7 +239,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # | pregunta | sano | raro | roto |
 # |---|:-:|:-:|:-:|
-# | **1.1** ¿Arrancó en el azar? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
+# | **1.1** ¿Arrancó al nivel del azar (ln V)? Δ | de −0.5 a 0.5 | de 0.5 a 1.76 | más de 1.76, o menos de −0.5 |
 # | **1.2** ¿Tiene el primer gradiente un tamaño razonable? ‖g‖ | de 0.1 a 10 | de 10 a 100, o de 0.001 a 0.1 | más de 100, o menos de 0.001 |
 #
 # Busca la fila y la columna de los dos runs.
@@ -250,15 +250,16 @@ print(f"{'':8} {'loss₀':>8} {'Δ':>8} {'‖g‖':>8}")
 for name, run in {"healthy": healthy, "broken": broken}.items():
     first = run.metrics[0]
     delta = first["loss"] - math.log(V)
-    print(f"{t(name):8} {first['loss']:8.2f} {delta:+8.2f} {first['grad_norm']:8.2f}")
+    norm = float(f"{first['grad_norm']:.1g}")  # one digit: the next ones differ from processor to processor
+    print(f"{t(name):8} {first['loss']:8.2f} {delta:+8.2f} {norm:8g}")
 
 # %% [markdown] id="walker" lang="en"
 # You have just done by hand what `minigpt check` does. This is its report on the broken run; it stops at the
-# first failing answer, as you did. (In a terminal: `minigpt check experiments/18-01/broken`.)
+# first failing answer, as you did. (In a new cell: `!minigpt check experiments/18-01/broken`.)
 
-# %% [markdown] id="walker" lang="es" of="96561601c81c"
+# %% [markdown] id="walker" lang="es" of="5320a4958940"
 # Acabas de hacer a mano lo que hace `minigpt check`. Este es su informe del run roto; se detiene en la
-# primera respuesta que falla, igual que tú. (En una terminal: `minigpt check experiments/18-01/broken`.)
+# primera respuesta que falla, igual que tú. (En una celda nueva: `!minigpt check experiments/18-01/broken`.)
 
 # %% id="walk-broken"
 show(walk_section_1(broken), Console(width=88))
@@ -282,10 +283,10 @@ show(walk_section_1(broken), Console(width=88))
 # 4. Narrow the weights to ×0.1. Is there anything in section 1 that could tell?
 
 # %% [markdown] id="play" lang="es" of="72826f9aea84"
-# ### ¿Por qué salen tan caros los pesos dispersos? Gira la perilla
+# ### ¿Por qué salen tan caros los pesos demasiado grandes? Gira la perilla
 #
-# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves un control se sortean los pesos de
-# nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto:
+# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves un control se inicializan
+# los pesos de nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto:
 # los 512 tokens, del más probable al menos probable. Un modelo que no sabe nada debería ser plano, con cada
 # token en 1/V. En el centro y a la derecha está lo que lee el árbol; las bandas verdes son lo sano, y la
 # línea gris es lo que pasa sin bias en la cabeza.
@@ -293,11 +294,11 @@ show(walk_section_1(broken), Console(width=88))
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. (El código que dibuja está plegado: haz
 # clic en los puntos para leerlo.) Cuatro cosas por descubrir:
 #
-# 1. Deja el bias en 0 y dispersa los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
+# 1. Deja el bias en 0 y agranda los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
 #    gradiente?
-# 2. Busca una dispersión en la que el loss esté roto y la norma del gradiente siga sana.
-# 3. Regresa la dispersión a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
-# 4. Baja la dispersión a ×0.1. ¿Hay algo en la sección 1 que pueda notarlo?
+# 2. Busca un factor con el que el loss esté roto y la norma del gradiente siga sana.
+# 3. Regresa el factor a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
+# 4. Baja el factor a ×0.1. ¿Hay algo en la sección 1 que pueda notarlo?
 
 # %% id="one-start"
 small = config.replace(batch_size=8)
@@ -400,9 +401,9 @@ playground(
 #    sanos. Lo nota quien mide los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo;
 #    por eso el árbol tiene muchas.
 #
-# **La razón.** La última norma deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
-# la cabeza lo multiplica por los suyos. Por eso los logits crecen con la dispersión de la cabeza: su
-# desviación estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esa dispersión
+# **La razón.** La última capa de normalización deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
+# la cabeza lo multiplica por los suyos. Por eso los logits crecen con los pesos de la cabeza: su
+# desviación estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esas diferencias
 # en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la distancia
 # entre los logits. Con logits de distribución normal vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1
 # cuesta 0.5, el borde de la banda sana.
@@ -417,7 +418,7 @@ playground(
 # %% [markdown] id="patients" lang="es" of="a57d9734c30d"
 # ### Seis pacientes
 #
-# Los pesos dispersos son una manera de arrancar mal. Aquí tienes seis runs con un fallo cada uno, entrenados
+# Los pesos demasiado grandes son una manera de arrancar mal. Aquí tienes seis runs con un fallo cada uno, entrenados
 # unos pocos pasos, y uno sano para comparar. Las letras están barajadas. Estos son los seis fallos:
 
 # %% id="suspects"
@@ -432,7 +433,7 @@ suspects = [
 for name in suspects:
     print(f"{name:16} {FAULTS[name].text('breaks')}")
 
-# %% id="ward" compare=true
+# %% id="ward"
 patients = dict(zip("ABCDEF", random.Random(64).sample(suspects, 6), strict=True))
 severity = {"not-untrained": 40}
 brief = Recipe(config.replace(steps=20, warmup_steps=4, batch_size=16, eval_batches=1))
@@ -480,7 +481,7 @@ Picture().show(figure, t("window-alt"))
 # line is ln V), and at four measurements that each cost one forward pass.
 
 # %% [markdown] id="inside" lang="es" of="d4a26a660f2b"
-# Uno de ellos está **dentro de la ventana**. Su primer loss está en el azar, su primer gradiente tiene un
+# Uno de ellos está **dentro de la ventana**. Su primer loss está al nivel del azar, su primer gradiente tiene un
 # tamaño sano y, aun así, está roto. Y los que están por encima del azar: ¿son los pesos, la cabeza o el loss
 # mismo? Dos números no lo dicen. Así que mira otra vez: los primeros pasos (en gris, un run sano; la línea
 # discontinua es ln V), y cuatro medidas que cuestan una pasada hacia delante cada una.
@@ -509,7 +510,7 @@ for letter, run in charts.items():
 # `A="head-bias"`.
 
 # %% [markdown] id="diagnose" lang="es" of="40581ef4ed47"
-# Ahora comprométete. Escribe un nombre de la lista de arriba en lugar de cada `...`, entre comillas: por
+# Ahora decídete. Escribe un nombre de la lista de arriba en lugar de cada `...`, entre comillas: por
 # ejemplo, `A="head-bias"`.
 
 # %% id="my-diagnosis"
@@ -539,12 +540,12 @@ for letter, walk in walks.items():
 #   needs a few steps to look too good to be true.
 
 # %% [markdown] id="lessons-of-the-ward" lang="es" of="1d6077ca5cf5"
-# Tres cosas que llevarse de esta sala.
+# Tres cosas para llevarte de esta sala.
 #
 # * **Demasiado bueno también es roto.** Un modelo nuevo no puede arrancar muy por debajo del azar. Si lo
 #   hace, ya vio los datos: busca la línea que carga pesos.
 # * **Un loss de exactamente 0 no es un triunfo.** Dice que ningún target cuenta.
-# * **Estar en el azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue
+# * **Estar al nivel del azar no es estar sano.** Cuando todos los targets son el mismo token, el primer loss sigue
 #   siendo ln V: el modelo todavía no sabe cuál es. La pregunta 1.6 del árbol lo descubre en el paso 0; la
 #   curva necesita unos pasos para verse demasiado buena para ser verdad.
 
@@ -724,7 +725,7 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # </details>
 
 # %% [markdown] id="task-init-2" lang="es" of="63e4e56b230a"
-# Muy por encima del azar. Nadie se equivocó: PyTorch sortea un embedding con desviación estándar 1, y aquí el
+# Muy por encima del azar. Nadie se equivocó: PyTorch inicializa un embedding con desviación estándar 1, y aquí el
 # embedding es también la cabeza (`lm_head.weight` *es* `wte.weight`: un tensor con dos nombres). Un GPT
 # necesita su propia inicialización, según el papel de cada parámetro:
 #
@@ -732,12 +733,12 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # |---|---|---|
 # | embeddings y capas lineales | `wte`, `wpe`, `c_attn`, `c_fc` | normal, media 0, desviación estándar 0.02 |
 # | proyecciones al flujo residual | todos los `c_proj.weight` | normal, media 0, desviación estándar 0.02/√(2L) |
-# | ganancias de las normas | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
+# | ganancias de las capas de normalización | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
 # | biases | lo que termina en `bias`, también `lm_head.bias` si existe | 0 |
 #
 # L es `config.n_layer`. Cada bloque suma dos veces al flujo residual, una desde la atención y otra desde el
-# MLP, así que se suman 2L contribuciones independientes. Las varianzas se suman; por eso cada una se sortea
-# √(2L) veces más angosta.
+# MLP, así que se suman 2L contribuciones independientes. Las varianzas se suman; por eso cada una se
+# inicializa con una desviación estándar √(2L) veces menor.
 #
 # Escribe `init_weights(model, config)`. Cambia los parámetros del modelo sin crear otros. En las
 # comprobaciones recibe un modelo con *todos* los parámetros estropeados de antemano, y que puede tener
@@ -997,8 +998,9 @@ for letter, sick_recipe in sick.items():
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="cd2dbaf47b03"
 # El run empezó muy por encima de ln V: antes de entrenar, el modelo estaba casi seguro de tokens equivocados;
-# un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se sortearon 100 veces más
-# dispersos de lo debido, así que los logits también, y softmax convierte esa dispersión en certeza. La bajada
+# un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se inicializaron con una
+# desviación estándar 100 veces mayor de la debida, así que los logits también, y softmax convierte esas
+# diferencias en certeza. La bajada
 # solo muestra que el entrenamiento está retirando una certeza que nunca debió existir: después de todos esos
 # pasos el loss sigue por encima del azar, donde el run sano estaba antes de su primera actualización. Yo
 # compararía el loss del paso 0 con ln V, miraría la primera norma del gradiente y mediría la desviación
@@ -1006,7 +1008,7 @@ for letter, sick_recipe in sick.items():
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) El modelo estaba seguro y equivocado antes de entrenar, porque los
-# pesos, y con ellos los logits, están demasiado dispersos. «El loss es muy alto» por sí solo no da puntos.
+# pesos, y con ellos los logits, son demasiado grandes. «El loss es muy alto» por sí solo no da puntos.
 # (2) Que baje no dice nada del nivel: compara con ln V o con el run sano, o dice que está desaprendiendo la
 # inicialización. (3) Nombra una medida en el paso 0 que decide: el loss frente a ln V, la norma del
 # gradiente, o la desviación estándar medida frente a la pedida. «Bajar el learning rate» o «entrenar más» no
@@ -1044,7 +1046,7 @@ for letter, sick_recipe in sick.items():
 # | `not-untrained` | demasiado bueno para un modelo nuevo | Δ < −0.5 y ningún checkpoint en el manifest | busca la línea que carga pesos |
 # | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | al menos el 90 % de los targets es otro token que el siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
 # | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | devuelve la máscara causal |
-# | `degenerate-data` | en el azar, y casi 0 en pocos pasos | el mismo token en todos los targets | decodifica un batch y léelo |
+# | `degenerate-data` | al nivel del azar, y casi 0 en pocos pasos | el mismo token en todos los targets | decodifica un batch y léelo |
 # | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, ‖g‖ < 0.001 | revisa el sentido de la máscara |
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,

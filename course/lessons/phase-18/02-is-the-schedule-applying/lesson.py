@@ -21,7 +21,7 @@
 #
 # La configuración tiene una respuesta, y es solo un deseo. Entre ese número y los pesos hay un scheduler, la
 # unidad en la que cuenta y una lista de grupos de parámetros. Cualquiera de ellos puede cambiar el valor, y
-# ninguno protesta. El loss baja de todos modos, solo que no tanto como podría, y nadie sabe hasta dónde
+# ninguno avisa. El loss baja de todos modos, solo que no tanto como podría, y nadie sabe hasta dónde
 # habría llegado.
 #
 # Aquí vas a romper el schedule de un run de verdad y a encontrar el lugar donde se nota. Al terminar sabrás
@@ -266,7 +266,7 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Walk the tree by hand
 #
-# Section 2 of the stability check asks two questions. The first compares all rates with what was asked for;
+# Section 2 of the stability check begins with two questions you can answer by hand. The first compares all rates with what was asked for;
 # if they differ, the *way* they differ names the leaf.
 #
 # | question | evidence | healthy | broken |
@@ -276,12 +276,12 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # W is the number of warm-up steps. Find the row and the column for both runs.
 
-# %% [markdown] id="by-hand" lang="es" of="16b0d2b83208"
+# %% [markdown] id="by-hand" lang="es" of="88b950681523"
 # La forma correcta, en un eje estirado por cuatro. Es la firma de un schedule que cuenta micro-batches.
 #
 # ### Recorre el árbol a mano
 #
-# La sección 2 de la revisión de estabilidad hace dos preguntas. La primera compara todos los valores con lo
+# La sección 2 de la revisión de estabilidad empieza con dos preguntas que puedes responder a mano. La primera compara todos los valores con lo
 # que se pidió; si difieren, la *manera* en que difieren le da nombre a la hoja.
 #
 # | pregunta | evidencia | sano | roto |
@@ -517,7 +517,7 @@ for letter, walk in walks.items():
 #   thrown away. And where the warm-up should have arrived, it is still one step short.
 
 # %% [markdown] id="lessons-of-the-ward" lang="es" of="02aae19e3dc8"
-# Tres cosas que llevarse de esta sala.
+# Tres cosas para llevarte de esta sala.
 #
 # * **Un learning rate es un número que se puede comprobar con exactitud.** No es estadística: cada valor es el
 #   que pediste o no lo es. No hay que ajustar ningún umbral ni hace falta un run de referencia.

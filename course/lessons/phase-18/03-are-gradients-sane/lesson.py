@@ -391,7 +391,7 @@ for letter, walk in walks.items():
 #   step in a direction that one bad batch chose.
 
 # %% [markdown] id="lessons-of-the-ward" lang="es" of="28c48c689ed3"
-# Tres cosas que llevarse de esta sala.
+# Tres cosas para llevarte de esta sala.
 #
 # * **Una norma dentro de la banda demuestra poco.** El modelo congelado tiene una norma pequeña y
 #   tranquila: lo que no aprende no tiene gradiente que contar. Pregunta qué parámetros aprenden.

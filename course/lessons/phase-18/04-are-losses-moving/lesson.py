@@ -18,14 +18,14 @@
 # Dos curvas deciden lo que se hace con un run: el loss de entrenamiento y el de validación. Uno tiene que
 # bajar y el otro tiene que seguirlo. Los dos se pueden leer mal. Una curva plana puede venir de un learning
 # rate (tasa de aprendizaje) muy bajo, o de uno muy alto. Y un loss de validación es un examen: si las
-# preguntas se repartieron antes, todo el mundo aprueba.
+# preguntas circularon antes, todo el mundo aprueba.
 #
 # Aquí vas a romper runs de cinco maneras, y a curar uno de una manera que no cura nada. Al terminar sabrás
 #
 # * decir si un loss ruidoso baja, se queda igual o sube, con un número;
 # * distinguir el sobreajuste de una fuga de datos, y un modelo que no aprende nada de otro que solo aprende
 #   qué tan frecuente es cada palabra;
-# * repartir un texto de modo que la validación pregunte algo nuevo, y demostrar que lo hace.
+# * dividir un texto de modo que la validación pregunte algo nuevo, y demostrar que lo hace.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**. Todo se entrena en tu propia máquina, en segundos.
 
@@ -219,7 +219,7 @@ compare("exam", **exam)
 # revés. Eso es una *fuga de datos*, y así se reconoce: un loss de validación bueno sin que nadie se lo haya
 # ganado.
 #
-# Las dos líneas son un mismo **ítem**. Un reparto que no parte los ítems pregunta algo nuevo; un reparto
+# Las dos líneas son un mismo **ítem**. Una división que no parte los ítems pregunta algo nuevo; una división
 # por líneas pregunta lo que se aprendió de memoria.
 
 # %% [markdown] id="play" lang="en"
@@ -255,7 +255,7 @@ compare("exam", **exam)
 #
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. Cuatro cosas por descubrir:
 #
-# 1. Deja el learning rate y mueve β de 0 a 0.99. ¿Qué ganas y qué pagas?
+# 1. Sin tocar el learning rate, mueve β de 0 a 0.99. ¿Qué ganas y qué pagas?
 # 2. ¿Desde qué learning rate se *ve* que el run aprende? Lee la pendiente del título con 1e-6 y con 1e-5.
 # 3. Busca el mejor learning rate, y después los dos, uno muy bajo y otro muy alto, que terminan en un loss
 #    de cerca de 5.
@@ -437,7 +437,7 @@ for letter, walk in walks.items():
 #   is yours to write.
 
 # %% [markdown] id="lessons-of-the-ward" lang="es" of="04071df4fd0e"
-# Tres cosas que llevarse de esta sala.
+# Tres cosas para llevarte de esta sala.
 #
 # * **Una fuga se ve como la salud.** Con un texto grande, cuando todavía no se ha aprendido nada de
 #   memoria, ni siquiera la delata la distancia entre las curvas. Solo la delata comparar los textos.
@@ -533,7 +533,7 @@ check("smooth/past", smooth)
 # %% [markdown] id="task-slope" lang="es" of="cbaecaeee5fc"
 # **1b.** Escribe `slope(losses, beta=0.98, early=50, later=200)`: cuánto cambia el loss *suavizado* entre
 # los pasos `early` y `later`, en nats por cada 100 pasos. Negativo cuando el loss baja. Un run que todavía
-# no tiene el paso `later` recibe `math.nan`: «no se sabe» es una respuesta honrada. (Los pasos se cuentan
+# no tiene el paso `later` recibe `math.nan`: «no se sabe» es una respuesta honesta. (Los pasos se cuentan
 # desde 0. Puedes usar tu `smooth`.)
 #
 # <details><summary>Pista</summary>
@@ -588,7 +588,7 @@ check("slope/short", slope)
 # </details>
 
 # %% [markdown] id="task-split" lang="es" of="4608b1c29539"
-# ### Ejercicio 2 · Un reparto que pregunta algo nuevo
+# ### Ejercicio 2 · Una división que pregunta algo nuevo
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
 #
@@ -600,7 +600,7 @@ check("slope/short", slope)
 # * todas las líneas de un ítem están en el mismo lado;
 # * la validación tiene más o menos una parte `share` de las líneas; con pocos ítems, al menos uno en cada
 #   lado;
-# * la misma entrada da siempre el mismo reparto: con una validación que cambia de un run a otro no se
+# * la misma entrada da siempre la misma división: con una validación que cambia de un run a otro no se
 #   compara nada.
 #
 # <details><summary>Pista 1: qué barajar</summary>
@@ -751,8 +751,8 @@ for letter, run in ward.items():
 
 # %% [markdown] id="split-again" lang="es" of="98eacbe4e903"
 # Una pendiente atrapa lo que no se mueve. Para lo demás hace falta una validación que valga algo. Toma
-# entonces la pila barajada de la sección 1 y repártela otra vez, ahora con tu función. En el dibujo de la
-# izquierda, el reparto por líneas; en el de la derecha, el tuyo.
+# entonces la pila barajada de la sección 1 y divídela otra vez, ahora con tu función. En el dibujo de la
+# izquierda, la división por líneas; en el de la derecha, la tuya.
 
 # %% id="train-mine"
 sides = split_by_item([item_of(line) for line in shuffled], 0.2)
@@ -784,7 +784,7 @@ show(walk_section_4(mine), Console(width=88))
 # más pequeño, dropout o parar a tiempo.
 #
 # ¿Y tu detector le habría avisado al colega? La parte de las líneas de validación que tienen un n-grama en
-# común con el entrenamiento, con los dos repartos:
+# común con el entrenamiento, con las dos divisiones:
 
 # %% id="my-overlap"
 encode = corpus.tokenizer.encode
@@ -804,8 +804,8 @@ for name, texts in splits.items():
 # %% [markdown] id="which-n" lang="es" of="32e45fc5046e"
 # Los trozos cortos los comparten dos textos cualesquiera de un idioma («voy a»), así que un n pequeño da
 # falsas alarmas. Los largos solo los comparten los textos copiados, así que con un n muy grande se escapa
-# una copia a la que le cambiaron una palabra. Entre los dos extremos, los dos repartos están muy lejos uno
-# del otro. Cuánto es mucho se decide comparando: con un reparto que sabes que está limpio.
+# una copia a la que le cambiaron una palabra. Entre los dos extremos, las dos divisiones están muy lejos una
+# de la otra. Cuánto es mucho se decide comparando: con una división que sabes que está limpia.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
@@ -820,11 +820,11 @@ for name, texts in splits.items():
 # %% [markdown] id="explain" lang="es" of="a6fa8f432a4f"
 # ## 7 · Explica
 #
-# El colega no está convencido: *«Mi reparto es al azar, así que es justo. Ni una sola línea está en los dos
+# El colega no está convencido: *«Mi división es al azar, así que es justa. Ni una sola línea está en los dos
 # lados; lo revisé. Y ahora la validación sigue al entrenamiento, así que el sobreajuste desapareció».*
 #
 # Responde en tres a seis oraciones, en la celda de abajo: qué mide su loss de validación, y por qué sigue
-# al otro; por qué su revisión de las líneas no podía verlo, y qué sí lo habría visto; y cómo repartirías
+# al otro; por qué su revisión de las líneas no podía verlo, y qué sí lo habría visto; y cómo dividirías
 # tú, y qué dirías entonces del sobreajuste. (Tres puntos, uno por cada parte.)
 
 # %% [markdown] answer="explain-the-leak" points=3 lang="en"
@@ -846,8 +846,8 @@ for name, texts in splits.items():
 # Sus líneas de validación son, casi todas, la otra dirección de líneas de entrenamiento, así que el loss en
 # ellas mide qué tan bien recuerda el modelo lo que se aprendió de memoria, y por eso sigue al de
 # entrenamiento. Ninguna línea es idéntica, porque las dos direcciones son líneas distintas; comparar ítems,
-# o n-gramas de unos diez tokens, descubre las mitades compartidas. Yo repartiría por ítem, de modo que las
-# dos direcciones de un par queden en el mismo lado, y dejaría fijo ese reparto. Entonces la validación
+# o n-gramas de unos diez tokens, descubre las mitades compartidas. Yo dividiría por ítem, de modo que las
+# dos direcciones de un par queden en el mismo lado, y dejaría fija esa división. Entonces la validación
 # coincide con un texto que nadie ha visto, y la distancia es tan grande como antes: el modelo sigue
 # sobreajustado; solo habíamos dejado de mirar.
 #

@@ -17,7 +17,7 @@
 # aprendizaje), los gradientes, las curvas. Ahora mira el modelo mismo, antes de que haga nada. Tres exámenes,
 # de unas pocas pasadas hacia delante cada uno, dicen
 #
-# * si cada peso empieza con la dispersión que pide su papel, y centrado;
+# * si cada peso empieza con la desviación estándar que pide su papel, y centrado;
 # * si cada bloque dice algo, y ninguno grita;
 # * si una predicción puede ver el token que debería predecir.
 #
@@ -135,8 +135,8 @@ right = train(recipe, runs / "right", callbacks=[LivePlot()], overwrite=True)
 opened = train(open_recipe, runs / "open", callbacks=[LivePlot(before=right.metrics)], overwrite=True)
 
 # %% id="compare-prediction" compare=true
-last = opened.metrics[-1]
-compare("no-mask", training=round(last["loss"], 1), validation=round(last["val_loss"], 1))
+end = sum(record["loss"] for record in opened.metrics[-10:]) / 10  # calmer than the loss of one batch
+compare("no-mask", training=round(end, 1), validation=round(opened.metrics[-1]["val_loss"], 1))
 baselines = next(probe for probe in opened.probes if probe["kind"] == "baselines")
 print()
 print(f"{t('right')}: {right.metrics[-1]['val_loss']:.1f}")
@@ -173,7 +173,7 @@ for name, run in {"right": right, "open": opened}.items():
 # %% [markdown] id="why-nonsense" lang="es" of="2a13b6d15faa"
 # El correcto ha aprendido algo parecido al español y algo parecido al inglés. El otro ha aprendido a *copiar la respuesta*: el target
 # de cada lugar es el token siguiente, y el token siguiente está a la vista. Cuando escribe, todavía no hay
-# token siguiente que copiar. La validación no puede protestar: también ahí la respuesta está en la entrada.
+# token siguiente que copiar. La validación no puede avisar: también ahí la respuesta está en la entrada.
 #
 # ## 4 · Inspecciona
 #
@@ -265,17 +265,17 @@ show(walk_the_model(opened), Console(width=88))
 # Cada bloque lee el flujo residual y le suma algo. Así que pregunta dos cosas a cada bloque: qué tamaño tiene
 # el flujo después de él (la raíz de la media de los cuadrados de sus elementos) y **cuánto le sumó, en
 # relación con lo que recibió**. A la derecha está el tamaño de su gradiente. Modelos reales, un batch real,
-# nada de entrenamiento; en gris, pre-norm con la dispersión habitual.
+# nada de entrenamiento; en gris, pre-norm con la desviación estándar habitual.
 #
-# Las formas: *pre-norm* normaliza lo que cada parte lee, y las proyecciones al flujo son √(2L) veces más
-# angostas; *sin escalar* omite ese factor; *post-norm* normaliza la suma que cada parte deja; *sin norma* no
+# Las formas: *pre-norm* normaliza lo que cada parte lee, y las proyecciones al flujo tienen una desviación
+# √(2L) veces menor; *sin escalar* omite ese factor; *post-norm* normaliza la suma que cada parte deja; *sin normalización* no
 # hace ninguna de las dos cosas.
 #
 # 1. Pre-norm, std 0.02: ve de 2 a 24 capas. ¿Qué pasa con el tamaño después del último bloque? ¿Y *sin
 #    escalar*?
-# 2. *Sin norma*, std 0.02. El flujo no crece nada: parece más tranquilo que el sano. ¿Qué dibujo dice que
+# 2. *Sin normalización*, std 0.02. El flujo no crece nada: parece más tranquilo que el sano. ¿Qué dibujo dice que
 #    algo anda mal?
-# 3. Sigue *sin norma*, con 24 capas, y sube a 0.2. ¿Qué ha sido del gradiente del primer bloque?
+# 3. Sigue *sin normalización*, con 24 capas, y sube a 0.2. ¿Qué ha sido del gradiente del primer bloque?
 # 4. *Post-norm*, std 0.02: ¿cuánto suman los bloques que siguen al primero? ¿Con qué std suman más o menos lo
 #    que suman los sanos?
 
@@ -338,14 +338,14 @@ playground(
 #    add up, and each is 2L times smaller. Unscaled, the stream grows with depth, to about 0.16 at 24 layers.
 # 2. The middle one. A block adds less than a hundredth of what it got: it is *silent*. It reads a stream of
 #    size 0.03 instead of a normalised one of size 1. The gradient says it too: thirty times smaller than grey.
-# 3. It is about 90,000, thousands of times the last block's. Without norms each block multiplies, and products
+# 3. It is in the tens of thousands (the exact figure is chaotic), thousands of times the last block's. Without norms each block multiplies, and products
 #    explode. The same missing norm is silent at one width and deafening at another; growth alone does not
 #    find it.
 # 4. About 0.4 % at 24 layers and 0.7 % at 8. A post-norm stream has size 1, and what a weight of 0.02 adds to
 #    it is next to nothing. Near 0.1 they add as much as healthy ones.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="0a5e9c1fdc86"
+# %% [markdown] id="play-answers" lang="es" of="f938467c46d1"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Nada: se queda cerca de 0.035, sea cual sea la profundidad. Para eso está la √(2L). Se suman las
@@ -354,9 +354,9 @@ playground(
 # 2. El del centro. Un bloque suma menos de una centésima de lo que recibió: está *callado*. Lee un flujo de
 #    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo dice: es treinta veces menor
 #    que el gris.
-# 3. Vale cerca de 90 000, miles de veces más que el del último bloque. Sin normas, cada bloque multiplica, y los productos
-#    explotan. La misma norma que falta calla con una dispersión y ensordece con otra; el crecimiento por sí
-#    solo no la descubre.
+# 3. Vale decenas de miles (la cifra exacta es caótica), miles de veces más que el del último bloque. Sin capas de normalización, cada bloque multiplica, y
+#    los productos explotan. La misma capa que falta no se oye con unos pesos y ensordece con otros; el
+#    crecimiento por sí solo no la descubre.
 # 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y lo que un peso de
 #    0.02 le suma es casi nada. Cerca de 0.1 suman tanto como los sanos.
 # </details>
@@ -438,9 +438,9 @@ for letter, run in charts.items():
 # Commit yourself: a name in place of each `...`, in quotes, or `"healthy"`.
 
 # %% [markdown] id="columns" lang="es" of="121b4e659917"
-# Las columnas: el peso más disperso ÷ lo que pide su papel; la media más alejada de 0, en errores estándar
+# Las columnas: la mayor desviación estándar de un peso ÷ la que pide su papel; la media más alejada de 0, en errores estándar
 # (σ/√n, así que hasta cerca de 4 es azar); flujo después del último bloque ÷ antes del primero; cuánto sigue
-# lo que lee cada parte al tamaño del flujo (0 detrás de una norma, 1 o más sin ella); el mayor gradiente que
+# lo que lee cada parte al tamaño del flujo (0 detrás de una capa de normalización, 1 o más sin ella); el mayor gradiente que
 # llega del futuro.
 #
 # Decídete: un nombre en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
@@ -490,7 +490,7 @@ for letter, walk in walks.items():
 # </details>
 
 # %% [markdown] id="fix" lang="es" of="229c1c6641b3"
-# Fíjate en que el flujo del run sin normas no crece: una regla general («las activaciones explotan») lo
+# Fíjate en que el flujo del run sin capas de normalización no crece: una regla general («las activaciones explotan») lo
 # habría dejado pasar.
 #
 # ## 5 · Arregla
@@ -806,15 +806,15 @@ for letter, sick_recipe in sick.items():
 # %% [markdown] id="sixth" lang="en"
 # And F? The tree finds nothing, for every norm is where it was asked for. But your audit does: after the
 # first block each one writes less than a hundredth of the stream, exactly like the blocks without norms.
-# Post-norm keeps the stream at size 1, and GPT-2's width of 0.02 is made for a stream fifty times smaller. If
-# that is the cause, **wider weights must cure it**. A hypothesis that can fail is worth a run; in grey, F as
+# Post-norm keeps the stream at size 1, and GPT-2's standard deviation of 0.02 is made for a stream about thirty
+# times smaller. If that is the cause, **larger weights must cure it**. A hypothesis that can fail is worth a run; in grey, F as
 # it was asked for:
 
-# %% [markdown] id="sixth" lang="es" of="26d0a80dab34"
-# ¿Y F? El árbol no encuentra nada, porque cada norma está donde se pidió. Pero tu examen sí: después del
-# primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin normas.
-# Post-norm mantiene el flujo en tamaño 1, y la dispersión de 0.02 de GPT-2 está hecha para un flujo cincuenta
-# veces menor. Si esa es la causa, **unos pesos más dispersos tienen que curarlo**. Una hipótesis que puede
+# %% [markdown] id="sixth" lang="es" of="388585323a02"
+# ¿Y F? El árbol no encuentra nada, porque cada capa de normalización está donde se pidió. Pero tu examen sí: después del
+# primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin capas de normalización.
+# Post-norm mantiene el flujo en tamaño 1, y la desviación estándar de 0.02 de GPT-2 está hecha para un flujo
+# unas treinta veces menor. Si esa es la causa, **unos pesos más grandes tienen que curarlo**. Una hipótesis que puede
 # fallar merece un run; en gris, F como se pidió:
 
 # %% id="train-post"
@@ -831,7 +831,7 @@ for name, some_recipe, run in (("post", post_recipe, post), ("post-wide", wide_r
 print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 
 # %% [markdown] id="cured" lang="en"
-# It comes off the plateau. Post-norm is no fault; post-norm with the width of pre-norm is. An examination
+# It comes off the plateau. Post-norm is no fault; post-norm with the standard deviation of pre-norm is. An examination
 # told you what the tree could not, because you understood what it measures.
 #
 # ## 7 · Explain
@@ -843,8 +843,8 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # spite of it; and which measurement on one batch, before the first step, settles the matter, with what
 # number. (Three points, one for each.)
 
-# %% [markdown] id="cured" lang="es" of="945c76806618"
-# Sale de la meseta. Post-norm no es un fallo; post-norm con la dispersión de pre-norm, sí. Un examen te dijo
+# %% [markdown] id="cured" lang="es" of="a3160e75ac55"
+# Sale de la meseta. Post-norm no es un fallo; post-norm con la desviación estándar de pre-norm, sí. Un examen te dijo
 # lo que el árbol no podía, porque entendiste qué mide.
 #
 # ## 7 · Explica
@@ -852,7 +852,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # Un colega escribe: *«Loss de validación 0.2 después de 150 pasos, el de entrenamiento igual, así que no
 # puede ser sobreajuste. Estamos muy por debajo de los n-gramas. Creo que deberíamos publicarlo».*
 #
-# Responde en tres a seis oraciones: por qué el loss de validación no protesta; por qué el modelo escribe
+# Responde en tres a seis oraciones: por qué el loss de validación no avisa; por qué el modelo escribe
 # disparates a pesar de ello; y qué medida sobre un batch, antes del primer paso, zanja la cuestión, y con qué
 # número. (Tres puntos, uno por cada parte.)
 
@@ -910,9 +910,9 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # | hoja | síntoma | examen | bien | primera acción |
 # |---|---|---|:-:|---|
 # | `future-leak` | demasiado bueno, también en validación; las muestras son disparates | gradiente de los logits en t hacia las entradas posteriores a t | exactamente 0 | pasa `is_causal=True` |
-# | `init-scale` | muy por encima del azar, o sin ganas de aprender | desviación ÷ la que pide su papel | de 0.5 a 2; roto con 10 o 0.1 | sortea según el papel (18-01) |
+# | `init-scale` | muy por encima del azar, o sin ganas de aprender | desviación ÷ la que pide su papel | de 0.5 a 2; roto con 10 o 0.1 | inicializa según el papel (18-01) |
 # | `residual-scale` | inofensivo con dos capas, no con cuarenta | lo mismo, en cada `c_proj` | 1, no √(2L) | divide entre √(2L) |
-# | `weight-mean` | un poco peor, y nadie sabe por qué | media ÷ (σ/√n) | como mucho 5 | sortea alrededor de 0; busca un `uniform_(0, …)` |
+# | `weight-mean` | un poco peor, y nadie sabe por qué | media ÷ (σ/√n) | como mucho 5 | inicializa alrededor de 0; busca un `uniform_(0, …)` |
 # | `missing-norm` | atascado en la entropía de los tokens sueltos, o explota | lo que lee una parte cuando se agranda el flujo | no cambia | devuelve `ln_1` y `ln_2` |
 #
 # Y una que el árbol no pregunta: un bloque que escribe menos del 1 o el 2 % del flujo está callado, sea cual

@@ -185,8 +185,8 @@ for name, run in {"forgotten": forgotten, "tight": tight}.items():
 # To three decimals, in every step: the same run. So this bug is a setting that nobody chose: the manifest
 # says `clip_norm` 1.0, and what acts is 1/k. In these few steps a tight limit happens to help. It is still a
 # bug, for the day you change k, because you got a bigger machine, the run changes; with SGD in place of Adam
-# its steps are k times too long; and every threshold that you know about gradient norms is off by k. You want
-# to *choose* your clipping.
+# its steps are k times too long; and every threshold that you know about gradient norms is off by k. The
+# limit is for you to *choose*.
 #
 # ## 4 · Inspect
 #
@@ -196,12 +196,12 @@ for name, run in {"forgotten": forgotten, "tight": tight}.items():
 # divide the norms. That is question 6.3 of the stability check, once with equal masks and once with unequal
 # ones. The trainer did it before the first step, on a copy.
 
-# %% [markdown] id="same-run-said" lang="es" of="b483625c5906"
+# %% [markdown] id="same-run-said" lang="es" of="a51a4cd552cb"
 # Con tres decimales, y en todos los pasos: es el mismo run. Este fallo es, entonces, un ajuste que nadie
 # eligió: el manifest dice `clip_norm` 1.0 y lo que actúa es 1/k. En estos pocos pasos da la casualidad de que
 # un límite estrecho ayuda. Sigue siendo un fallo: el día que cambies k, porque conseguiste una máquina más
 # grande, el run cambia; con SGD en lugar de Adam, sus pasos son k veces más largos; y todo umbral que
-# conozcas sobre normas del gradiente está desviado por k. El clipping lo quieres *elegir* tú.
+# conozcas sobre normas del gradiente está corrido en un factor k. El límite lo tienes que *elegir* tú.
 #
 # ## 4 · Inspecciona
 #
@@ -337,15 +337,15 @@ playground(
 # t = 1, 2, 3, …
 #
 # You need no training run to see whether an optimizer does that. Take a model of one weight, hand it
-# gradients of your own, and write down how far it moves, in learning rates. Two programmes are enough:
+# gradients of your own, and write down how far it moves, in learning rates. Two sequences are enough:
 #
 # * **steady**: 1, 1, 1, 1, 1. Both means are 1 after correction, so every move must be exactly 1.
 # * **to and fro**: 1, −1, 1, −1, 1. The mean is nearly 0, so whoever remembers hardly moves.
 #
 # **What will an optimizer do that is rebuilt before every step**, and so has no memory? Say it for the last
-# move of each programme.
+# move of each sequence.
 
-# %% [markdown] id="bench" lang="es" of="8aa0532039aa"
+# %% [markdown] id="bench" lang="es" of="3bd0c32f47b3"
 # ### Un banco de pruebas para optimizadores
 #
 # Adam lleva dos medias móviles por cada peso, las dos desde 0:
@@ -356,14 +356,14 @@ playground(
 # $\hat{v}=v/(1-\beta_2^t)$ compensan el comienzo en 0. El paso se cuenta t = 1, 2, 3, …
 #
 # Para ver si un optimizador hace eso no te hace falta entrenar. Toma un modelo de un solo peso, dale
-# gradientes tuyos y anota cuánto se mueve, medido en learning rates. Bastan dos programas:
+# gradientes tuyos y anota cuánto se mueve, medido en learning rates. Bastan dos secuencias:
 #
 # * **constante**: 1, 1, 1, 1, 1. Las dos medias valen 1 una vez corregidas, así que cada movimiento debe ser
 #   exactamente 1.
 # * **vaivén**: 1, −1, 1, −1, 1. La media es casi 0, así que quien recuerda apenas se mueve.
 #
 # **¿Qué hará un optimizador que se reconstruye antes de cada paso**, y por tanto no tiene memoria? Dilo para
-# el último movimiento de cada programa.
+# el último movimiento de cada secuencia.
 
 # %% id="my-second-prediction"
 predict("no-memory", steady=..., to_and_fro=...)
@@ -403,7 +403,7 @@ compare(
 )
 
 # %% [markdown] id="bench-said" lang="en"
-# On the steady programme the forgetful optimizer is perfect. Only the second programme finds it: it runs to
+# On the steady sequence the forgetful optimizer is perfect. Only the second one finds it: it runs to
 # and fro with every gradient, as if each step were the first. *One experiment that passes shows one thing.*
 #
 # ### Five patients
@@ -412,8 +412,8 @@ compare(
 # so that between 4 and 64 targets a row count. Four of the runs have one fault each, and **one is healthy**.
 # The letters are shuffled. These are the four:
 
-# %% [markdown] id="bench-said" lang="es" of="a3cfd5422b31"
-# En el programa constante, el optimizador olvidadizo es perfecto. Solo lo descubre el segundo programa: va y
+# %% [markdown] id="bench-said" lang="es" of="ec4b7d6ed899"
+# En la secuencia constante, el optimizador olvidadizo es perfecto. Solo lo descubre la segunda: va y
 # viene con cada gradiente, como si cada paso fuera el primero. *Un experimento que sale bien demuestra una
 # sola cosa.*
 #

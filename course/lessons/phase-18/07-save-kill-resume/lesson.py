@@ -19,7 +19,7 @@
 # Run the cells in order with **Shift + Enter**.
 
 # %% [markdown] id="why" lang="es" of="aa3fdc78203c"
-# Un entrenamiento muere. Un corte de luz, un límite de tiempo en el clúster, una tapa que se cerró: no es
+# Un entrenamiento muere. Un corte de luz, un límite de tiempo en el clúster, alguien cerró el portátil: no es
 # cuestión de si pasará. Guardaste un checkpoint, lo cargas, el loss sigue bajando. ¿Todo bien?
 #
 # Casi todo el código de reanudación que se escribe está mal, y casi nunca lo dice. Carga los pesos y pierde
@@ -32,7 +32,7 @@
 #
 # * enumerar todo lo que un bucle de entrenamiento recuerda de un paso al siguiente;
 # * decir, con dos líneas de un log, qué parte se perdió;
-# * escribir un checkpoint que no pierde nada, en un archivo que ninguna muerte puede romper.
+# * escribir un checkpoint que no pierde nada, en un archivo que ninguna interrupción deja a medias.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -86,7 +86,7 @@ matplotlib.rcParams["font.size"] = 9
 #
 # Para ver lo que recuerda un bucle necesitas uno que no esconda nada. Este es de PyTorch puro, como el de
 # cientos de tutoriales, alrededor de un mini-GPT pequeño: AdamW, warm-up y coseno con `LambdaLR`, dropout,
-# batches que sortea un generador, y logits en media precisión, para que un `GradScaler` tenga trabajo. (Empieza
+# batches que salen de un generador aleatorio, y logits en media precisión, para que un `GradScaler` tenga trabajo. (Empieza
 # demasiado alto a propósito: mira cómo encuentra su nivel).
 
 # %% id="facts" compare=true
@@ -283,7 +283,8 @@ advance(again, KILL)
 memory = everything(again)
 resumed = {lost: advance(resume_without((lost,), memory), config.steps - KILL) for lost in LOSSES}
 
-bumps = {lost: max(gaps(records)) for lost, records in resumed.items()}
+# One digit: training amplifies even what another processor rounds otherwise.
+bumps = {lost: float(f"{max(gaps(records)):.1g}") for lost, records in resumed.items()}
 compare("losses", **bumps)
 compare("size", update=resumed["optimizer"][0]["update"])
 
@@ -323,8 +324,8 @@ Picture().show(figure, t("losses-alt"))
 # Arriba, unos olvidos saltan a la vista y otros no. Abajo, **los cuatro son otro run desde los
 # primeros pasos**, y ninguno vuelve: el entrenamiento amplifica cualquier diferencia.
 #
-# Así que de la curva no hay que fiarse. Dos líneas del log dicen más: el último paso antes de la muerte y el
-# primero después.
+# Así que de la curva no hay que fiarse. Dos líneas del log dicen más: el último paso antes de la interrupción y
+# el primero después.
 
 # %% id="two-lines" compare=true
 columns = {"loss": ".3f", "lr": ".5f", "scale": ",.0f", "update": ".2f"}
@@ -434,8 +435,8 @@ for name, patient in patients.items():
 # %% [markdown] id="tree-read" lang="es" of="c67e2fdb495c"
 # Al schedule lo atrapa, porque el árbol compara cada learning rate con el que se pidió. Al optimizador que
 # olvida en cada paso también, porque la revisión ensaya unos pasos antes de que empiece el run. El que olvidó
-# **una sola vez, al reanudar**, sale con el certificado limpio: para entonces el ensayo ya había terminado. El
-# azar no podía verlo de ningún modo. Una reanudación necesita su propia prueba, y la vas a escribir tú.
+# **una sola vez, al reanudar**, el árbol lo da por sano: para entonces el ensayo ya había terminado. El
+# estado aleatorio no podía verlo de ningún modo. Una reanudación necesita su propia prueba, y la vas a escribir tú.
 #
 # ### Mátalo cuando quieras
 #
@@ -443,11 +444,11 @@ for name, patient in patients.items():
 # está el loss; en el centro, su distancia al run que nadie mató; a la derecha, la escala del loss. Arrastra el
 # control, o haz clic en él y usa las flechas del teclado. Cosas por descubrir:
 #
-# 1. Pierde el **optimizador** y mueve la muerte de temprano a tarde. ¿Cuándo duele más?
+# 1. Pierde el **optimizador** y cambia el momento de la interrupción, de temprano a tarde. ¿Cuándo duele más?
 # 2. Pierde el **schedule** en el paso 60. ¿El run termina por encima o por debajo de la curva gris? ¿Es una
 #    buena noticia?
 # 3. Pierde el **scaler**. ¿Cuántos pasos tarda la escala en volver a su nivel?
-# 4. Pierde el **azar**. ¿Hay algún momento en que lo delate el dibujo de la izquierda?
+# 4. Pierde el **estado aleatorio**. ¿Hay algún momento en que lo delate el dibujo de la izquierda?
 # 5. No pierdas **nada**. ¿Dónde está la curva naranja?
 
 # %% id="playground" folded=true
@@ -551,13 +552,13 @@ playground(
 #
 # > Dificultad ●●○○○ · Importancia ●●●●○ · 10 minutos
 #
-# Alguien te manda dos líneas de un log: el último paso antes de una muerte y el primero después de reanudar, a
+# Alguien te manda dos líneas de un log: el último paso antes de una interrupción y el primero después de reanudar, a
 # mitad de un run. Escribe `resume_audit(last, first, asked)`. `last` y `first` son diccionarios con `step`,
 # `lr`, `scale` y `update`, como en la tabla de arriba; `asked` es el learning rate que pide el schedule en
 # `first["step"]`. Devuelve una lista de lo que se perdió: `"optimizer"`, `"schedule"`, `"scaler"`, los que sean,
 # o una lista vacía.
 #
-# Cuidado con los inocentes: los schedules se mueven, y un scaler puede duplicar su escala o partirla por la
+# Ojo con las falsas alarmas: los schedules se mueven, y un scaler puede duplicar su escala o partirla por la
 # mitad en cualquier paso.
 #
 # <details><summary>Pista 1: el optimizador</summary>
@@ -638,12 +639,12 @@ check("resume-audit/several", resume_audit)
 # Escribe la clase `Checkpoint`, sin constructor, con dos métodos:
 #
 # * `save(self, training, path)` escribe en `path` todo lo que recuerda `training`;
-# * `load(self, training, path)` lo devuelve a *otro* `training`, recién construido con otra semilla.
+# * `load(self, training, path)` lo vuelve a poner en *otro* `training`, recién construido con otra semilla.
 #
 # `training` es un `Training` como el de arriba: `model`, `optimizer`, `scheduler`, `scaler`, `generator`,
 # `step`. En las comprobaciones es uno más pequeño, su modelo tiene un BatchNorm, y el archivo se lleva a otra
-# carpeta antes de cargarlo, como a otra máquina. Aquí hay dos cosas que sortean números: `training.generator`
-# sortea los batches, y el dropout usa el generador global de torch.
+# carpeta antes de cargarlo, como a otra máquina. Aquí hay dos fuentes de números aleatorios: `training.generator`
+# elige los batches, y el dropout usa el generador global de torch.
 #
 # <details><summary>Pista 1: cómo escribir y leer</summary>
 #
@@ -742,11 +743,11 @@ check("checkpoint/identical", Checkpoint)
 # </details>
 
 # %% [markdown] id="task-file" lang="es" of="2a39bc8570df"
-# ### Ejercicio 3 · Un archivo que ninguna muerte puede romper
+# ### Ejercicio 3 · Un archivo que ninguna interrupción deja a medias
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
 #
-# La muerte no espera a que termines de escribir. Si llega en medio de `torch.save`, donde estaba tu único
+# Una interrupción no espera a que termines de escribir. Si llega en medio de `torch.save`, donde estaba tu único
 # checkpoint bueno queda medio archivo. Y los discos y las redes cambian un bit de vez en cuando: `torch.load`
 # lee ese archivo sin decir palabra, y algún peso ya es otro número.
 #
@@ -771,13 +772,13 @@ check("checkpoint/identical", Checkpoint)
 #
 # `hashlib.sha256(data).digest()` son 32 bytes que cambian si cambia algo en `data`. Ponlos en el *mismo*
 # archivo, delante de los datos: un segundo archivo necesitaría un segundo cambio de nombre, y entre los dos
-# cabe una muerte.
+# cabe una interrupción.
 # </details>
 # <details><summary>Pista 3: ¿está en el disco?</summary>
 #
 # `file.write` solo entrega los bytes al sistema operativo. Contra un corte de luz, `file.flush()` y
-# `os.fsync(file.fileno())` antes de renombrar. Ninguna comprobación puede desenchufarte, así que esto queda en
-# tu conciencia.
+# `os.fsync(file.fileno())` antes de renombrar. Ninguna comprobación puede desenchufarte, así que en
+# esto confiamos en tu palabra.
 # </details>
 
 
@@ -861,7 +862,7 @@ def largest_difference(one, other):
 
 for name, training, records in (("everything-else", naive, naive_log), ("nothing", survivor, survivor_log)):
     print(f"{t('lost')}: {t(name)}")
-    print("   ", t("difference"), f"{largest_difference(training, whole):.3g}")
+    print("   ", t("difference"), f"{largest_difference(training, whole):.1g}")
     print("   ", "resume_audit", resume_audit(log[KILL - 1], records[0], log[KILL]["lr"]))
 print()
 print(t("identical"), [r["loss"] for r in survivor_log] == [r["loss"] for r in log[KILL:]])
@@ -886,7 +887,7 @@ print(t("identical"), [r["loss"] for r in survivor_log] == [r["loss"] for r in l
 #
 # ### Mata a uno de verdad
 #
-# Hasta aquí las muertes fueron amables. Ahora un mini-GPT entrena en un proceso aparte y recibe SIGKILL, la
+# Hasta aquí las interrupciones fueron amables. Ahora un mini-GPT entrena en un proceso aparte y recibe SIGKILL, la
 # señal que nadie puede atrapar, en algún punto del camino. Después se reanuda, y lo que tiene al final se
 # compara con un run al que dejaron en paz.
 
@@ -1008,16 +1009,16 @@ finally:
 # Puede faltar el estado de los generadores de azar: entonces el run ve otros batches y otras máscaras de dropout
 # que los que le tocaban, y un loss sobre otros batches se ve igual de ruidoso que siempre. Un scaler perdido, o
 # un optimizador perdido cuando el learning rate es bajo, tampoco se notan casi. Lo decide entrenar un run sin
-# interrupción y otro con una muerte y una reanudación en medio, en la misma máquina, y comparar los pesos o los
+# interrupción y otro con un SIGKILL y una reanudación en medio, en la misma máquina, y comparar los pesos o los
 # losses bit por bit: cualquier diferencia significa que algo se perdió. Y si el checkpoint nuevo se escribe
-# encima del viejo, una muerte durante la escritura no deja ninguno de los dos; hay que escribirlo con otro
+# encima del viejo, una interrupción durante la escritura no deja ninguno de los dos; hay que escribirlo con otro
 # nombre, acompañarlo de un hash y renombrarlo cuando esté completo.
 #
 # ---
-# **Rúbrica.** Un punto por cada parte. (1) Nombra algo que no deja marca visible (sobre todo el azar; también el
+# **Rúbrica.** Un punto por cada parte. (1) Nombra algo que no deja marca visible (sobre todo el estado aleatorio; también el
 # scaler, o los momentos con un learning rate bajo) y dice por qué: la curva es ruidosa de todos modos, otros
 # batches tienen otros losses. (2) Compara bit por bit con un run sin interrupción, los pesos o todos los losses.
-# «Mirar la curva con más cuidado» no da puntos. (3) Una muerte a mitad de la escritura destruye lo viejo y lo
+# «Mirar la curva con más cuidado» no da puntos. (3) Una interrupción a mitad de la escritura destruye lo viejo y lo
 # nuevo; escribir en otro lado y renombrar. Un hash solo es medio punto: nota el daño, no lo evita.
 
 # %% [markdown] id="card" lang="en"
@@ -1045,7 +1046,7 @@ finally:
 # | optimizador | el loss tropieza, más con un learning rate alto | actualización media ÷ LR mayor que 0.9 en el primer paso; lo habitual son unas décimas | guarda y carga `optimizer.state_dict()`; revisa su cuenta de pasos |
 # | schedule | un learning rate que nadie pidió | el LR se aparta más del 0.1 % del pedido → `lr-discontinuous` en el árbol | `scheduler.state_dict()`, o haz que el learning rate sea función del paso |
 # | scaler | los primeros pasos se saltan | la escala se mueve más de un factor 2 en un paso | `scaler.state_dict()` |
-# | azar | no se ve nada | cualquier diferencia con el run sin interrupción | guarda el estado de cada generador, o sortea según (semilla, paso) |
+# | estado aleatorio | no se ve nada | cualquier diferencia con el run sin interrupción | guarda el estado de cada generador, o haz que dependa de (semilla, paso) |
 # | el archivo | en el mejor caso un error, en el peor un disparate callado | el hash no coincide | escribe en otro lado, fsync, renombra; rechaza lo que no coincida con su hash |
 #
 # La próxima lección, 18-08, la última de esta fase, te da seis runs de los que nadie te cuenta nada.

@@ -18,7 +18,7 @@
 # Hasta ahora cada lección te decía su tema. Un run de verdad no lo dice. Alguien comenta «no se ve bien», o
 # nadie dice nada, y tú tienes una carpeta con un manifest, un log y unas medidas.
 #
-# Aquí hay seis runs. Se sortearon solo para ti, con tu nombre, de entre todos los fallos del curso: cuatro
+# Aquí hay seis runs. Se eligieron al azar solo para ti, con tu nombre, de entre todos los fallos del curso: cuatro
 # tienen un fallo, uno tiene dos **y uno está sano**. Sus carpetas no dicen cuál es cuál. Vas a
 #
 # * leer su evidencia y recorrer el árbol, pregunta por pregunta;
@@ -103,7 +103,7 @@ for name in ("steps", "warmup_steps", "batch_size", "accumulation", "init_std", 
 # %% [markdown] id="predict" lang="es" of="b9891a12bf91"
 # ## 2 · Predice
 #
-# Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan en el azar**, con un primer
+# Antes de ver nada: cinco de los seis están rotos. **¿Cuántos de los seis arrancan al nivel del azar**, con un primer
 # loss a menos de 0.5 de ln V? **¿Y cuántos terminan por debajo**, por más de 0.5, como corresponde a un run que
 # aprende?
 
@@ -209,7 +209,7 @@ show(first_walk, Console(width=88))
 # |---|---|
 # | `load_data` | lee el texto y separa entrenamiento y validación |
 # | `get_batch` | corta las entradas, los targets y la máscara de un paso |
-# | `build_model` | hace los módulos: bloques, normas, atención y su máscara |
+# | `build_model` | hace los módulos: bloques, capas de normalización, atención y su máscara |
 # | `init_weights` | llena cada parámetro, y puede agregar o congelar alguno |
 # | `build_optimizer` | hace AdamW y sus grupos: decay, multiplicadores, signo |
 # | `lr_at` | el learning rate (tasa de aprendizaje) de un paso |
@@ -361,7 +361,7 @@ Bedside(trained).show()
 #
 # <details><summary>Pista 1: de la hoja a la parte</summary>
 #
-# Una vez elegida la hoja, junto a la cama se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
+# Una vez elegida la hoja, ahí mismo se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
 # hacen los datos, el modelo o los pesos? ¿En cada paso, entre el batch y el gradiente? ¿Cuando se mueven los
 # pesos? La tabla de arriba está en ese orden.
 # </details>
@@ -621,7 +621,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="en"
 # Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
-# the wrong tensors, a first update of the wrong size, an accumulation that weighs micro-batches alike. Those runs
+# the wrong tensors, first updates of the wrong size, an accumulation that weighs micro-batches alike. Those runs
 # learn, and nobody would have looked at them twice. A model of a hundred layers trained for a month would have
 # paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
 # each part does what its name says.
@@ -634,9 +634,9 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # and the figure that proves it; and one measure that would have caught it on the first day. (Five points, one for
 # each.)
 
-# %% [markdown] id="what-it-says" lang="es" of="56c0ee811373"
+# %% [markdown] id="what-it-says" lang="es" of="799b8e3bb04b"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
-# decay en los tensores equivocados, una primera actualización de otro tamaño, una acumulación que pesa igual todos
+# decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pesa igual todos
 # los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
 # durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el loss baja; pregunta
 # si cada parte hace lo que dice su nombre.
@@ -697,7 +697,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **3** are gradients sane? | usual ‖g‖ from 0.01 to 5; not every step clipped; nothing left over after a step | `clip_norm`, `step` |
 # | **4** do the losses move together? | falls; validation within 1 nat; no line of it in training | `load_data`, `lr_max` |
 # | **5** is the model sound? | std of each tensor ÷ what its role asks; norms in every block | `init_weights`, `build_model` |
-# | **6** is the optimizer coherent? | who decays; steps counted; first update ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
+# | **6** is the optimizer coherent? | who decays; steps counted; each of the first five updates ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
 # | resume | bit for bit the run that nobody killed | the checkpoint |
 #
 # One leaf at a time: repair, train again, walk again from the top. And the first rule of the ward: **a healthy run
@@ -705,7 +705,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # Here Phase 18 ends: the configuration is right. Phase 19 is about runs that break all the same.
 
-# %% [markdown] id="card" lang="es" of="79f208c549dd"
+# %% [markdown] id="card" lang="es" of="72b7a4ebca15"
 # ## 8 · Una tarjeta para guardar: toda la fase
 #
 # | pregunta, en este orden | número | primer sospechoso |
@@ -715,8 +715,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **2** ¿se aplica el schedule? | el learning rate de *cada* grupo, en cada paso, frente al que se pidió | `lr_at`, `build_optimizer` |
 # | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
 # | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
-# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; normas en cada bloque | `init_weights`, `build_model` |
-# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; primera actualización ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
+# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; capas de normalización en cada bloque | `init_weights`, `build_model` |
+# | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; cada una de las cinco primeras actualizaciones ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
 # | reanudar | bit por bit, el run que nadie mató | el checkpoint |
 #
 # Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y la primera regla de la sala: **existe

@@ -43,7 +43,7 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
         return question.failed(_why_large(evidence), **values) if far else question.warned(**values)
     if usual >= limits["low"]:
         return question.passed(**values)
-    if evidence.start.get("unmasked_share") == 0:
+    if evidence.start.unmasked_share == 0:
         return question.failed("loss-mask-empty", **values)
     if _frozen_by_accident(evidence):
         return question.failed("frozen-parameters", **values)
@@ -52,19 +52,19 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
 
 def _why_large(evidence: Evidence) -> str:
     """Return what is known to add gradients up, or else that clipping alone holds them."""
-    if evidence.rehearsal.get("carried_gradient"):
+    if evidence.rehearsal.carried_gradient:
         return "missing-zero-grad"
-    adds_up = (evidence.rehearsal.get("accumulation_ratio") or {}).get("equal")
+    adds_up = (evidence.rehearsal.accumulation_ratio or {}).get("equal")
     return "accumulation-sum" if adds_up and adds_up > 1.5 else "always-clipping"
 
 
 def _frozen_by_accident(evidence: Evidence) -> list[str]:
     declared = tuple(evidence.config.frozen()) if evidence.config else ()
-    return [name for name in evidence.rehearsal.get("frozen", []) if not name.startswith(declared or "\0")]
+    return [name for name in evidence.rehearsal.frozen or [] if not name.startswith(declared or "\0")]
 
 
 def _all_learn(question: Question, evidence: Evidence) -> Finding:
-    if "frozen" not in evidence.rehearsal:
+    if evidence.rehearsal.frozen is None:
         return question.not_measured()
     frozen = _frozen_by_accident(evidence)
     values = {"count": len(frozen), "name": frozen[0] if frozen else "–"}
@@ -88,7 +88,7 @@ def _spikes(question: Question, evidence: Evidence) -> Finding:
     values = {"count": most, "step": int(steps[first]) if len(high) else "–"}
     values |= {"norm": float(norms[first]) if len(high) else float(norms.max()), "usual": float(usual[first])}
     if most > limits["count"]:
-        return question.handed_over("gradient-spikes", **values)
+        return question.failed("gradient-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
 
 
@@ -104,7 +104,7 @@ def usual_before(values: NDArray[np.float64], window: int = BEFORE) -> NDArray[n
 
 
 def _cleared(question: Question, evidence: Evidence) -> Finding:
-    carried = evidence.rehearsal.get("carried_gradient")
+    carried = evidence.rehearsal.carried_gradient
     if carried is None:
         return question.not_measured()
     if carried > question.thresholds["carried"]:
@@ -127,6 +127,7 @@ GRADIENT_QUESTIONS = (
         {"spike": SPIKE, "above": 3.0, "times": 10.0, "least": 3.0, "count": 3},
         ("gradient-spikes",),
         _spikes,
+        symptom=True,
     ),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )

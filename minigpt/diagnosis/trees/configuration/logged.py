@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import LogNotes, Source
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -53,10 +54,15 @@ def fall_of(losses: Floats) -> Fall:
     return Fall(first, last, error, 1 - last / first if first else 0.0)
 
 
+def is_log(evidence: Evidence) -> bool:
+    """Whether there is nothing but a log, and nobody said what was asked for."""
+    return evidence.source is Source.LOG and evidence.config is None
+
+
 def is_long(evidence: Evidence) -> bool:
     """Whether a log is long enough to show a trend."""
     steps = curve_of(evidence)[0]
-    if evidence.audit("log").get("counted") == "rows":
+    if evidence.audit(LogNotes).counted == "rows":
         return len(steps) >= LONG // 10
     return len(steps) > 0 and int(steps[-1]) >= LONG
 
@@ -80,7 +86,7 @@ def falls(question: Question, evidence: Evidence) -> Finding:
         slope = (found.first - found.last) / float(steps[-1] - steps[0]) * 100
     values = {"early": found.first, "later": found.last, "slope": slope, "fall": found.share}
     values |= {"from_step": int(steps[0]), "to_step": int(steps[-1])}
-    if found.last > NO_LOSS:
+    if min(found.first, found.last) > NO_LOSS:
         return question.unknown(**values)  # no cross-entropy per token
     sure = found.first - found.last > 2 * found.error
     if sure and found.share >= limits["fall"]:

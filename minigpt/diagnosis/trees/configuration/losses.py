@@ -14,6 +14,7 @@ from minigpt.diagnosis.trees.configuration.logged import (
     curve_of,
     falls,
     highest_rate,
+    is_log,
     is_long,
     lost_on_the_ramp,
     side_by_side,
@@ -31,7 +32,7 @@ RECENT = 10  # steps that the training loss is averaged over, beside a validatio
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
     steps, logged = evidence.metrics.column("loss")
-    if evidence.config is None:
+    if is_log(evidence):
         return falls(question, evidence)
     if not _cross_entropies(logged):
         return question.unknown(**NO_FIGURES)
@@ -62,7 +63,7 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
 def _stays_down(question: Question, evidence: Evidence) -> Finding:
     """Ask whether the run kept what it had learnt, however late it is."""
     limits, (steps, losses) = question.thresholds, evidence.metrics.column("loss")
-    log = evidence.config is None
+    log = is_log(evidence)
     if log:
         steps, losses = curve_of(evidence)
     if not _cross_entropies(losses):
@@ -91,7 +92,7 @@ def _cross_entropies(losses: np.ndarray) -> bool:
 
 
 def _downhill(question: Question, evidence: Evidence) -> Finding:
-    share = evidence.rehearsal.get("downhill")
+    share = evidence.rehearsal.downhill
     if share is None:
         return question.not_measured()
     if share < question.thresholds["share"]:
@@ -143,10 +144,10 @@ def _apart(evidence: Evidence, low: float, high: float, errors: float) -> list[G
 
 
 def _together(question: Question, evidence: Evidence) -> Finding:
-    if evidence.config is None:
+    if is_log(evidence):
         return _together_in_log(question, evidence)
     limits, start = question.thresholds, evidence.start
-    overlaps = {"overlap": start.get("shared_lines"), "ngrams": start.get("shared_ngrams")}
+    overlaps = {"overlap": start.shared_lines, "ngrams": start.shared_ngrams}
     lines, ngrams = (share or 0 for share in overlaps.values())
     gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
@@ -214,11 +215,11 @@ def _stays_at_its_best(question: Question, evidence: Evidence) -> Finding:
 
 
 def _beyond_single_tokens(question: Question, evidence: Evidence) -> Finding:
-    entropy, shares = evidence.baselines.get("unigram_entropy"), evidence.start.get("target_offset_share")
+    entropy, shares = evidence.baselines.unigram_entropy, evidence.start.target_offset_share
     steps, val_losses = evidence.metrics.column("val_loss")
     if entropy is None or shares is None or not len(steps) or steps[-1] < LATER - 1:
         return question.not_measured()
-    if evidence.start.get("unmasked_share") == 0:
+    if evidence.start.unmasked_share == 0:
         return question.not_measured()
     values = {"val_loss": float(val_losses[-1]), "entropy": entropy, "right": shares["1"]}
     if values["val_loss"] < question.thresholds["share"] * entropy:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
-
-STEPS = 5  # of the rehearsal, which takes them from here: reading a run needs no torch
+from minigpt.runs.schema import REHEARSAL_STEPS
 
 
 def _decay_where_it_belongs(question: Question, evidence: Evidence) -> Finding:
-    decaying = evidence.rehearsal.get("decaying")
+    decaying = evidence.rehearsal.decaying
     if decaying is None:
         return question.not_measured()
     vectors, matrices = decaying["vectors"], decaying["matrices_without"]
@@ -21,10 +20,10 @@ def _decay_where_it_belongs(question: Question, evidence: Evidence) -> Finding:
 
 
 def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
-    counted = evidence.rehearsal.get("steps_counted")
+    counted = evidence.rehearsal.steps_counted
     if counted is None:
         return question.not_measured()
-    values = {"counted": round(counted * STEPS), "steps": STEPS}
+    values = {"counted": round(counted * REHEARSAL_STEPS), "steps": REHEARSAL_STEPS}
     if counted < 1:
         return question.failed("lost-optimizer-state", **values, kept=float(counted))
     return question.passed(**values)
@@ -32,7 +31,7 @@ def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
 
 def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
     updates, config, near = (
-        evidence.rehearsal.get("first_updates"),
+        evidence.rehearsal.first_updates,
         evidence.config,
         question.thresholds["near"],
     )
@@ -51,8 +50,8 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
 
 
 def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
-    ratios, near = evidence.rehearsal.get("accumulation_ratio"), question.thresholds["near"]
-    if not ratios or ratios["equal"] is None or evidence.start.get("unmasked_share") == 0:
+    ratios, near = evidence.rehearsal.accumulation_ratio, question.thresholds["near"]
+    if not ratios or ratios["equal"] is None or evidence.start.unmasked_share == 0:
         return question.not_measured()
     values = {"equal": ratios["equal"], "unequal": ratios["unequal"]}
     if abs(values["equal"] - 1) > near:

@@ -48,7 +48,8 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
         leaf, figures = curve.explain(schedule_is_right=len(wrong) < len(curves))
         faults[leaf] = curve.seen | figures
     leaf = next(leaf for leaf in ORDER if leaf in faults)
-    starts_again = leaf == "lr-discontinuous" and evidence.rehearsal.get("steps_counted", 1) < 1
+    counted = evidence.rehearsal.steps_counted
+    starts_again = leaf == "lr-discontinuous" and counted is not None and counted < 1
     if leaf is None or starts_again:  # together with an optimizer that was built anew, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])

@@ -8,10 +8,11 @@ import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import Activations
 
 
 def _weights_as_their_role_asks(question: Question, evidence: Evidence) -> Finding:
-    limits, weights = question.thresholds, evidence.start.get("weights")
+    limits, weights = question.thresholds, evidence.start.weights
     if not weights or evidence.starts_from_checkpoint or evidence.config is None:
         return question.not_measured()
     ratios = {name: weight["std"] / weight["expected_std"] for name, weight in weights.items()}
@@ -52,8 +53,8 @@ def _norms_in_their_places(question: Question, evidence: Evidence) -> Finding:
     width, so half way is a limit that no healthy model comes near. Where the probe was not taken, growth
     above the seed's factor of ten still counts as a missing norm.
     """
-    limits, exponents = question.thresholds, evidence.start.get("stream_exponents")
-    growth = evidence.audit("activations").get("growth") or []
+    limits, exponents = question.thresholds, evidence.start.stream_exponents
+    growth = evidence.audit(Activations).growth or []
     if evidence.starts_from_checkpoint:
         growth = []
     elif evidence.config and evidence.config.norm_position == "post":

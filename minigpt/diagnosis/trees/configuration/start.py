@@ -6,6 +6,7 @@ import math
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import Source
 
 
 def _first_loss(evidence: Evidence) -> float | None:
@@ -14,34 +15,37 @@ def _first_loss(evidence: Evidence) -> float | None:
     A monitor reads it off the logits: a loss may hold other terms, be in bits, or score something else. None
     where it is no cross-entropy.
     """
-    return evidence.start.get("cross_entropy", evidence.first("loss"))
+    start = evidence.start
+    read = start.cross_entropy is not None or start.other_loss
+    return start.cross_entropy if read else evidence.first("loss")
 
 
 def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     limits, loss, chance = question.thresholds, _first_loss(evidence), evidence.chance
     if loss is None or chance is None or evidence.starts_from_checkpoint:
         return question.not_measured()
-    if evidence.start.get("unmasked_share") == 0:  # a loss over no target says nothing about the weights
+    if evidence.start.unmasked_share == 0:  # a loss over no target says nothing about the weights
         return question.not_measured()
     delta = loss - chance
     values = {"loss": loss, "chance": chance, "vocab_size": evidence.vocab_size, "delta": delta}
     if not math.isfinite(loss):
         return question.unknown(**values)
-    if not evidence.start.get("vocabulary_found", True) and abs(delta) > limits["high"]:
+    if evidence.start.vocabulary_found is False and abs(delta) > limits["high"]:
         return question.unknown(**values)  # no part of the model is as large as the vocabulary that was given
-    of_bias = evidence.start.get("head_bias_loss", loss)  # the loss if logits were nothing but the bias
+    of_bias = evidence.start.head_bias_loss  # the loss if logits were nothing but the bias
     if delta < limits["low"]:
-        if of_bias < chance and abs(loss - of_bias) <= limits["high"] and "head_bias_loss" in evidence.start:
+        if of_bias is not None and of_bias < chance and abs(loss - of_bias) <= limits["high"]:
             return question.passed(**values)  # the bias holds how frequent each token is
-        shares, share = evidence.start.get("target_offset_share", {}), ALIGNED["share"]
+        shares, share = evidence.start.target_offset_share or {}, ALIGNED["share"]
         if shares.get("0", 0.0) >= share > shares["1"]:
             return question.warned(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
-        if evidence.config is None and "cross_entropy" not in evidence.start:
+        if evidence.source is Source.LOG:
             return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
         return question.failed("not-untrained", **values)
     if delta <= limits["high"]:
         return question.passed(**values)
-    ratio, bias = evidence.start.get("duplicate_batch_ratio"), evidence.start.get("head_bias_max")
+    ratio, bias = evidence.start.duplicate_batch_ratio, evidence.start.head_bias_max
+    of_bias = loss if of_bias is None else of_bias
     if bias and of_bias - chance > limits["high"] and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
         return question.failed("head-bias", **values, ratio=ratio, bias=bias)
     if delta <= limits["fail"]:
@@ -70,14 +74,14 @@ def _first_gradient(question: Question, evidence: Evidence) -> Finding:
     if not math.isfinite(norm):
         return question.unknown(**values)
     if norm > limits["fail_high"]:
-        ratio = evidence.start.get("duplicate_batch_ratio")
+        ratio = evidence.start.duplicate_batch_ratio
         if ratio is None:
             return question.unknown(**values)
         return question.failed(
             "loss-reduction" if ratio > LOSS_REDUCTION["ratio"] else "init-scale", **values
         )
     if norm < limits["fail_low"]:
-        unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+        unmasked, distinct = evidence.start.unmasked_share, evidence.start.distinct_targets
         if unmasked == 0:
             return question.failed("loss-mask-empty", **values)
         return question.failed("degenerate-data", **values) if distinct == 1 else question.unknown(**values)
@@ -87,7 +91,7 @@ def _first_gradient(question: Question, evidence: Evidence) -> Finding:
 
 
 def _mean_loss(question: Question, evidence: Evidence) -> Finding:
-    ratio = evidence.start.get("duplicate_batch_ratio")
+    ratio = evidence.start.duplicate_batch_ratio
     if ratio is None or not math.isfinite(ratio):
         return question.not_measured()
     if ratio > question.thresholds["ratio"]:
@@ -96,8 +100,8 @@ def _mean_loss(question: Question, evidence: Evidence) -> Finding:
 
 
 def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
-    shares, limit = evidence.start.get("target_offset_share"), question.thresholds["share"]
-    if not shares or evidence.start.get("unmasked_share") == 0:
+    shares, limit = evidence.start.target_offset_share, question.thresholds["share"]
+    if not shares or evidence.start.unmasked_share == 0:
         return question.not_measured()
     offset, share = max(shares.items(), key=lambda item: (item[1], item[0] == "1"))
     values = {"offset": int(offset), "share": share, "right": shares["1"]}
@@ -106,15 +110,15 @@ def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
     if share >= limit:
         return question.failed("target-shift", **values)
     # a model that reads a sequence as a whole, or answers at its end, may be asked for anything
-    causal = evidence.start.get("future_gradient") == 0
-    dense = evidence.start.get("unmasked_share", 0.0) >= question.thresholds["dense"]
+    causal = evidence.start.future_gradient == 0
+    dense = (evidence.start.unmasked_share or 0.0) >= question.thresholds["dense"]
     if causal and dense and share < question.thresholds["any"]:
         return question.unknown(**values)
     return question.warned(**values)
 
 
 def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
-    gradient = evidence.start.get("future_gradient")
+    gradient = evidence.start.future_gradient
     if gradient is None:
         return question.not_measured()
     if gradient > question.thresholds["gradient"]:
@@ -123,7 +127,7 @@ def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
 
 
 def _varied_targets(question: Question, evidence: Evidence) -> Finding:
-    unmasked, distinct = evidence.start.get("unmasked_share"), evidence.start.get("distinct_targets")
+    unmasked, distinct = evidence.start.unmasked_share, evidence.start.distinct_targets
     if unmasked is None or distinct is None:
         return question.not_measured()
     values = {"unmasked": unmasked, "distinct": distinct}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import LogNotes
 
 Rates = NDArray[np.float64]
 
@@ -109,7 +110,7 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
     if not groups or (config is not None and config.schedule is not None):
         return question.not_measured()  # a schedule that is declared is question 2.1's
-    total = evidence.audit("log").get("total")
+    total = evidence.audit(LogNotes).total
     found = {}
     for group in groups:
         leaf, seen = wrong_by_itself(*evidence.metrics.column(group), question.thresholds, total)

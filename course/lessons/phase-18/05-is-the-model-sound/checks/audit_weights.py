@@ -8,7 +8,8 @@ from torch import nn
 
 from course.check import Check, number, wrong
 from minigpt import Config
-from minigpt.model.gpt import build_model, expected_std
+from minigpt.model.gpt import build_model
+from minigpt.model.roles import expected_std, roles_of
 
 NOISE = 3.0  # standard errors that a mean may be off by chance
 
@@ -27,7 +28,7 @@ def _drawn(case, rng):
     `case["factors"]` widens matrices, `case["shifts"]` moves them, in standard errors; by the end of a name.
     """
     model, config = _untouched(case["n_layer"], case["init_std"])
-    drawn = {}
+    drawn, roles = {}, roles_of(model)
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             drawn[name] = np.full(parameter.shape, 0.0 if name.endswith("bias") else 1.0)
@@ -36,7 +37,7 @@ def _drawn(case, rng):
         noise = (noise - noise.mean()) / noise.std(ddof=1)
         errors = _of(case["shifts"], name, NOISE) / math.sqrt(noise.size)
         factor = _of(case["factors"], name, 1.0)
-        drawn[name] = (noise + errors) * factor * expected_std(name, config)
+        drawn[name] = (noise + errors) * factor * expected_std(roles[name], config)
     return drawn
 
 

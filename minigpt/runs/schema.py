@@ -1,0 +1,273 @@
+"""What a run writes down, typed: producers fill these types, judges read them, reading validates them.
+
+A trainer, a monitor and the importers produce; the questions of `minigpt.diagnosis` judge. A figure that was
+not measured is None. Who measured is said by `Evidence.source`, never by which figure is None.
+
+    start = Start.read({"kind": "start", "step": 0, "future_gradient": 0.0})
+    start.future_gradient                 # 0.0
+    start.unmasked_share                  # None: not measured
+
+To add a figure, add a field here. To add a kind of probe, add a class and name it in `PROBES`. A field that
+this version does not know is ignored, so newer runs can be read; one of the wrong type is refused.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from functools import cache
+from typing import Any, ClassVar, NotRequired, Self, TypedDict
+
+from minigpt.runs.jsonl import RunError
+
+REHEARSAL_STEPS = 5  # optimizer steps of the rehearsal, and of a monitored loop that are followed as closely
+OFFSETS = (0, 1, 2, 3)  # between inputs and targets; 1 is right: position t is asked for the token at t + 1
+LEAST_GRADIENT = 1e-6  # below this the eps of AdamW shows in an update
+
+
+class Source(StrEnum):
+    """Who measured."""
+
+    TRAINER = "trainer"  # minigpt's own: every probe, and a config that says what was asked for
+    MONITOR = "monitor"  # hooks in somebody's loop: probes of what they can see
+    LOG = "log"  # numbers by step, and nothing else
+
+
+class StepRecord(TypedDict):
+    """One line of metrics.jsonl. Read it by column (`minigpt.runs.jsonl.Columns`); runs may add columns."""
+
+    step: int  # optimizer step, from 0
+    attempt: NotRequired[int]  # how often this step was tried before
+    loss: NotRequired[float]  # nats per token
+    val_loss: NotRequired[float]  # nats per token
+    grad_norm: NotRequired[float]  # global, before clipping
+    clipped: NotRequired[bool]
+    lr: NotRequired[dict[str, float]]  # by parameter group; the column of a group is `lr.<group>`
+    other_lr: NotRequired[dict[str, float]]  # of optimizers beside the main one
+    tokens: NotRequired[int]  # scored in this step
+    seconds: NotRequired[float]
+
+
+class WeightStatistics(TypedDict):
+    """One matrix before the first update."""
+
+    mean: float
+    std: float
+    size: int  # number of weights
+    expected_std: float  # what its role asks for
+
+
+class AccumulationRatio(TypedDict):
+    """‖gradient of micro-batches‖ ÷ ‖gradient of the whole batch‖."""
+
+    equal: float | None  # where every micro-batch counts as many targets
+    unequal: float | None
+
+
+class Decaying(TypedDict):
+    """Names of the tensors on the wrong side of weight decay."""
+
+    vectors: list[str]  # below two dimensions, and decaying
+    matrices_without: list[str]  # of two dimensions or more, and not decaying
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What one probe saw: a line of probes.jsonl."""
+
+    kind: ClassVar[str]
+
+    step: int = 0
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
+        """Return a record as this type.
+
+        Raises:
+            RunError: a field holds something of another type.
+        """
+        hints, given = _hints(cls), {}
+        for name, value in record.items():
+            if name not in hints or value is None:
+                continue
+            if not _is(value, hints[name]):
+                raise RunError("run.bad-probe", path=path, kind=cls.kind, field=name, value=str(value)[:60])
+            given[name] = value
+        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Probe):
+    """The model and one batch before the first update."""
+
+    kind = "start"
+
+    vocab_size: int | None = None  # width of the logits, where a monitor counted them
+    cross_entropy: float | None = None  # nats per token, read off the logits: a loss may hold other terms
+    other_loss: bool | None = None  # the logits are scored, and by no cross-entropy
+    vocabulary_found: bool | None = None  # False: no part of the model is as large as the declared vocabulary
+    duplicate_batch_ratio: float | None = None  # loss of the batch fed twice ÷ once: a mean 1, a sum 2
+    unmasked_share: float | None = None  # positions that are scored ÷ positions
+    distinct_targets: int | None = None
+    target_offset_share: Mapping[str, float] | None = None  # by offset d, targets equal to the input at t + d
+    future_gradient: float | None = None  # largest gradient of a logit with respect to later inputs
+    head_bias_max: float | None = None  # largest absolute bias of the layer that makes the logits
+    head_bias_loss: float | None = None  # the loss if the logits were the bias alone
+    weights: Mapping[str, WeightStatistics] | None = None
+    stream_exponents: Mapping[str, float] | None = None  # by place: d log(what is read) ÷ d log(stream)
+    shared_lines: float | None = None  # share of the validation lines that stand in training too
+    shared_ngrams: float | None = None  # share of its pieces of 50 characters that do
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
+        """Return a record as this type; a `cross_entropy` of null says that the loss is another one."""
+        if record.get("cross_entropy", 0.0) is None:
+            record = dict(record) | {"other_loss": True}
+        start = super().read(record, path)
+        if start.target_offset_share is not None and "1" not in start.target_offset_share:
+            shares = start.target_offset_share
+            raise RunError(
+                "run.bad-probe", path=path, kind=cls.kind, field="target_offset_share", value=shares
+            )
+        return start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal(Probe):
+    """What the parts of the loop did: in a rehearsal on a copy, or in the first steps of a monitored loop."""
+
+    kind = "rehearsal"
+
+    accumulation_ratio: AccumulationRatio | None = None
+    first_updates: list[float | None] | None = None  # size of each first update ÷ rate; None at a rate of 0
+    downhill: float | None = None  # share of coordinates that the first update moves against their gradient
+    steps_counted: float | None = None  # the optimizer's own count ÷ steps taken
+    carried_gradient: float | None = None  # norm of what is left of the gradient after a step
+    decaying: Decaying | None = None
+    frozen: list[str] | None = None  # parameters that do not learn
+    betas: list[float] | None = None
+    weight_decay: float | None = None
+    accumulation: int | None = None  # micro-batches a step
+    clip_norm: float | None = None  # usual norm of the gradients that were clipped
+    schedule: list[list[float]] | None = None  # steps, and the rate asked for at each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baselines(Probe):
+    """Losses of models that know less, in nats per token."""
+
+    kind = "baselines"
+
+    ngram_order: int | None = None
+    ngram_loss: float | None = None
+    unigram_entropy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activations(Probe):
+    """The residual stream after the embedding and after each block."""
+
+    kind = "activations"
+
+    rms: list[float] | None = None
+    growth: list[float] | None = None  # of each block
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights(Probe):
+    """Every matrix during the run."""
+
+    kind = "weights"
+
+    tensors: Mapping[str, Mapping[str, float]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments(Probe):
+    """Adam's moments by parameter: norms `m` and `v`, and its step `counter`."""
+
+    kind = "moments"
+
+    tensors: Mapping[str, Mapping[str, float]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbClasses(Probe):
+    """Validation loss by class of verb, in nats per token."""
+
+    kind = "verb-classes"
+
+    loss: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogNotes(Probe):
+    """What the reader of a log left out or took for granted."""
+
+    kind = "log"
+
+    skipped: int = 0  # lines and entries that are no numbers
+    first_skipped: str | None = None  # where the first of them stands
+    spacing: int | None = None  # steps from one row to the next, where the log says so
+    total: int | None = None  # steps that the run was meant to take
+    counted: str = ""  # "rows" or "bars", where no row names its step
+    runs: int = 1  # runs one after another, of which the last was read
+    unused: list[str] = field(default_factory=list)  # columns that were not looked at
+
+
+PROBES: dict[str, type[Probe]] = {
+    probe.kind: probe
+    for probe in (Start, Rehearsal, Baselines, Activations, Weights, Moments, VerbClasses, LogNotes)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(Probe):
+    """One decision of a guard: a line of events.jsonl."""
+
+    kind = "event"
+
+    attempt: int = 0
+    guard: str = ""
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    done: str = ""  # continue, drop the step, roll back and skip, scale the rate
+    batches: list[int] | None = None
+
+
+def unknown_fields(record: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a probe's record that no type here has; producers must have none."""
+    kind = PROBES.get(record.get("kind", ""))
+    return ["kind"] if kind is None else [name for name in record if name not in {"kind", *_hints(kind)}]
+
+
+@cache
+def _hints(cls: type[Probe]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {entry.name: hints[entry.name] for entry in fields(cls)}
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether plain data is of a type: numbers, text, lists, objects, and unions of them."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (types.UnionType, typing.Union):
+        return any(_is(value, one) for one in arguments)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if typing.is_typeddict(hint):
+        wanted = typing.get_type_hints(hint)
+        return isinstance(value, Mapping) and all(
+            name in value and _is(value[name], one) for name, one in wanted.items()
+        )
+    if origin is list:
+        return isinstance(value, list | tuple) and all(_is(entry, arguments[0]) for entry in value)
+    if origin is Mapping or hasattr(origin, "keys"):
+        key, entry = arguments
+        return isinstance(value, Mapping) and all(_is(k, key) and _is(v, entry) for k, v in value.items())
+    return isinstance(value, hint)
