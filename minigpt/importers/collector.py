@@ -34,7 +34,7 @@ from minigpt.importers.names import (
     same,
 )
 from minigpt.importers.notes import Notes
-from minigpt.importers.order import in_order
+from minigpt.importers.order import in_order, in_turn
 from minigpt.messages import nearest
 from minigpt.runs.jsonl import Columns
 
@@ -217,6 +217,13 @@ class Collector:
             del self._notes.unused[column]
         series = {name: self._values[column] for name, column in best.items()}
         steps = self._counted(series)
+        if "loss" in series:
+            rows, values = (np.asarray(side) for side in series["loss"])
+            if (found := in_turn(steps[rows], values)) is not None:
+                step, first, second = found
+                raise ForeignLogError(
+                    "foreign.interleaved", path=self._path, step=step, first=first, second=second
+                )
         return in_order(steps, series, self._notes)
 
     def _counted(self, series: dict[str, tuple[array, array]]) -> np.ndarray:

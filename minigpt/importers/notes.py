@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from minigpt.messages import message
 from minigpt.runs.schema import LogNotes
 
-MOST = 12  # names of columns that are listed
+MOST, LONGEST = 12, 40  # names of columns that are listed, and their characters
 
 
 @dataclass
@@ -42,5 +43,24 @@ class Notes:
             total=self.total,
             counted=self.counted,
             runs=self.runs,
-            unused=list(self.unused)[:MOST],
+            unused=[name[:LONGEST] for name in list(self.unused)[:MOST]],
         )
+
+
+def sentences(notes: LogNotes) -> list[str]:
+    """Return what the reader of a log left out or took for granted, a sentence each."""
+    said = []
+    if notes.counted:
+        spaced = "spaced" if notes.counted == "rows" and notes.spacing else notes.counted
+        said.append(message(f"foreign.note-{spaced}", spacing=notes.spacing))
+    if notes.runs > 1:
+        said.append(message("foreign.note-runs", runs=notes.runs))
+    if notes.skipped:
+        said.append(message("foreign.note-skipped", skipped=notes.skipped, place=notes.first_skipped))
+    if notes.unused:
+        said.append(message("foreign.note-unused", names=_printable(", ".join(notes.unused))))
+    return said
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

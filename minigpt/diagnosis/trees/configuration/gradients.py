@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 
 WINDOW = 20  # steps of the rolling mean
@@ -77,30 +78,16 @@ def _spikes(question: Question, evidence: Evidence) -> Finding:
     steps, norms = steps[finite], norms[finite]
     if not len(norms):
         return question.not_measured()
-    usual = usual_before(norms)
+    usual = usual_before(norms, BEFORE)
     above = (norms > limits["spike"]) & (norms > limits["above"] * usual)
     above |= (norms > limits["least"]) & (norms > limits["times"] * usual)
-    high = np.flatnonzero(above)
-    # a log may have a row for many steps, so rows count where they are sparse
-    at = steps[high] if len(steps) > 1 and np.median(np.diff(steps)) <= 1 else high
-    most = max((int(((at >= start) & (at < start + SPIKE_WINDOW)).sum()) for start in at[:1000]), default=0)
-    first = int(high[0]) if len(high) else 0
-    values = {"count": most, "step": int(steps[first]) if len(high) else "–"}
-    values |= {"norm": float(norms[first]) if len(high) else float(norms.max()), "usual": float(usual[first])}
+    most = most_in_a_window(steps, above, SPIKE_WINDOW)
+    first = int(above.argmax()) if most else int(norms.argmax())
+    values = {"count": most, "step": int(steps[first]) if most else "–"}
+    values |= {"norm": float(norms[first]), "usual": float(usual[first])}
     if most > limits["count"]:
         return question.failed("gradient-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
-
-
-def usual_before(values: NDArray[np.float64], window: int = BEFORE) -> NDArray[np.float64]:
-    """Return, for each value, the median of those around it and before: what was usual there.
-
-    The first ones are compared with the median of the first window.
-    """
-    every = max(1, len(values) // 4096)  # of a long run, the median of every few steps is enough
-    marks = np.arange(0, len(values), every)
-    medians = [float(np.median(values[max(0, at - window) : max(at, window // 2)])) for at in marks]
-    return np.repeat(medians, every)[: len(values)]
 
 
 def _cleared(question: Question, evidence: Evidence) -> Finding:

@@ -21,6 +21,7 @@ from minigpt.diagnosis.trees.configuration.logged import (
     turned_up,
     validation_keeps_falling,
 )
+from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 
 EMA_STEPS = 50
@@ -85,6 +86,26 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
             return question.failed("lr-too-high", **values, rate=highest_rate(evidence))
         return question.failed("diverging", **values)
     return question.passed(**values) if values["lost"] <= limits["odd"] else question.warned(**values)
+
+
+def _leaps(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether single losses stand far above what was usual before them."""
+    limits, (steps, losses) = question.thresholds, evidence.metrics.column("loss")
+    finite = np.isfinite(losses)
+    steps, losses = steps[finite], losses[finite]
+    if len(losses) < 2 * FEWEST:
+        return question.not_measured()
+    usual = usual_before(losses, EMA_STEPS)
+    noise = usual_before(np.abs(np.diff(losses, prepend=losses[0])), EMA_STEPS)
+    above = losses - usual > np.maximum(
+        np.maximum(limits["nats"], limits["share"] * usual), limits["noise"] * noise
+    )
+    most = most_in_a_window(steps, above, LATER)
+    at = int(above.argmax()) if most else int(losses.argmax())
+    values = {"count": most, "step": int(steps[at]), "loss": float(losses[at]), "usual": float(usual[at])}
+    if most > limits["count"]:
+        return question.failed("loss-spikes", **values)
+    return question.warned(**values) if most else question.passed(**values)
 
 
 def _cross_entropies(losses: np.ndarray) -> bool:
@@ -248,6 +269,14 @@ LOSS_QUESTIONS = (
         {"odd": 0.25, "fail": 0.5, "nats": 0.5},  # of what was learnt, twice; nats
         ("diverging", "lr-too-high"),
         _stays_down,
+        symptom=True,
+    ),
+    Question(
+        "4.1c",
+        # above what is usual: nats, share of it, times the usual step from one loss to the next; in 200 steps
+        {"nats": 1.0, "share": 0.3, "noise": 8.0, "count": 3},
+        ("loss-spikes",),
+        _leaps,
         symptom=True,
     ),
     Question(
