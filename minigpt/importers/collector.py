@@ -264,7 +264,7 @@ class Collector:
             asked = taken is not None and self._ours[taken][1] < 0
             if taken is None or not asked and len(self._values[taken][0]) < FEW * count:
                 best[name] = column
-        return best
+        return {self._ours[column][0]: column for column in self._values if column in best.values()}
 
     def _counted_rows(self, count: int, series: dict[str, tuple[array, array]]) -> np.ndarray:
         ours = series.get("loss") or series["val_loss"]

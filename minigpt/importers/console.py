@@ -30,7 +30,7 @@ COLOUR = re.compile(
     r"\x1b\[[\d;?]*[A-Za-z]|(?<!\w)\[\d{1,3}(?:;\d{1,3})*m"
 )  # also where a paste lost its escape
 WORD = (
-    r"(?i:[-+]?nan|[-+]?inf|[-+]?infinity)(?=\s*(?:[,;|(){}\]\"']|$|\s[A-Za-z]))"  # not “nan iterations: 0”
+    r"(?i:[-+]?nan|[-+]?inf|[-+]?infinity)(?=\s*(?:[,;:|(){}\]\"']|$|\s[A-Za-z]))"  # not “nan iterations: 0”
 )
 NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
 WRAPPED = r"(?:(?:tensor|array|np\.float\d\d|Array)?[\[(]{1,2}\s{0,20})?"  # lr=[0.001], loss=tensor(2.5

@@ -54,6 +54,13 @@ def fall_of(losses: Floats) -> Fall:
     return Fall(first, last, error, 1 - last / first if first else 0.0)
 
 
+def lowest(losses: Floats) -> float:
+    """Return the lowest mean of neighbours."""
+    width = max(1, min(50, len(losses) // 10))
+    sums = np.cumsum(np.concatenate([[0.0], losses]))
+    return float(((sums[width:] - sums[:-width]) / width).min())
+
+
 def is_log(evidence: Evidence) -> bool:
     """Whether there is nothing but a log, and nobody said what was asked for."""
     return evidence.source is Source.LOG and evidence.config is None
@@ -95,6 +102,8 @@ def falls(question: Question, evidence: Evidence) -> Finding:
         return _stuck(question, evidence, values) or question.passed(**values)
     if found.last < limits["done"] or validation_keeps_falling(evidence):
         return question.warned(**values)  # little is left, or the objective changed and the model learns on
+    if lowest(losses) < found.first - max(4 * found.error, limits["up"]):
+        return question.warned(**values)  # it fell and came back, which 4.1b judges
     if found.last - found.first > max(2 * found.error, limits["up"]):
         return question.failed("diverging", **values)
     rate = highest_rate(evidence)
@@ -111,7 +120,7 @@ def _stuck(question: Question, evidence: Evidence, values: dict[str, Any]) -> Fi
         return None
     late = losses[int(len(losses) * (1 - STUCK)) :]
     rest = fall_of(late)
-    if rest.first - rest.last > max(2 * rest.error, 0.01 * rest.first):
+    if abs(rest.first - rest.last) > max(2 * rest.error, 0.01 * rest.first):
         return None
     if not SINGLE[0] * chance <= rest.last <= SINGLE[1] * chance:
         return None

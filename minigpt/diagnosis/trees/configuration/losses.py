@@ -100,6 +100,7 @@ def _leaps(question: Question, evidence: Evidence) -> Finding:
     above = losses - usual > np.maximum(
         np.maximum(limits["nats"], limits["share"] * usual), limits["noise"] * noise
     )
+    above[1:] &= ~above[:-1]  # a leap is counted once, however long it lasts
     most = most_in_a_window(steps, above, LATER)
     at = int(above.argmax()) if most else int(losses.argmax())
     values = {"count": most, "step": int(steps[at]), "loss": float(losses[at]), "usual": float(usual[at])}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST = 10  # values that show what is usual
-MARKS = 4096  # medians of a long run that are enough
+MARKS = 2048  # medians of a long run that are enough
 
 
 def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -16,8 +16,15 @@ def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64
     """
     every = max(1, len(values) // MARKS)
     marks = np.arange(0, len(values), every)
-    medians = [np.median(values[max(0, at - window) : at]) if at >= LEAST else np.inf for at in marks]
-    return np.repeat(np.array(medians, np.float64), every)[: len(values)]
+    medians = np.full(len(marks), np.inf)
+    for place, at in enumerate(marks.tolist()):
+        if LEAST <= at < window:
+            medians[place] = np.median(values[:at])
+    full = marks >= window
+    if full.any():
+        windows = np.lib.stride_tricks.sliding_window_view(values, window)[marks[full] - window]
+        medians[full] = np.median(windows, axis=1)
+    return np.repeat(medians, every)[: len(values)]
 
 
 def most_in_a_window(steps: NDArray[np.int64], which: NDArray[np.bool_], window: int) -> int:
