@@ -28,6 +28,7 @@ NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost
 TINY_RATE = 1e-6  # no model learns at less
 STUCK = 0.5  # share of the run, at its end, in which nothing was learnt
 SINGLE = (0.62, 0.85)  # of ln V: where a model ends that only knows how frequent each token is
+UNTRAINED = 5.5  # nats per token: where the vocabulary is not known, more than a trained model has
 HIGH_RATE = 3e-3  # from here on a rate is a suspect
 NO_FIGURES = dict.fromkeys(("early", "later", "slope", "fall"), math.nan) | dict.fromkeys(
     ("from_step", "to_step")
@@ -50,7 +51,7 @@ def fall_of(losses: Floats) -> Fall:
     behind = int(np.clip(count // 5, 1, 50))
     first, last = float(np.median(losses[:ahead])), float(np.median(losses[-behind:]))
     noise = 1.4826 * float(np.median(np.abs(np.diff(losses)))) / math.sqrt(2) if count > 2 else 0.0
-    error = noise * math.sqrt(1 / ahead + 1 / behind)
+    error = 1.25 * noise * math.sqrt(1 / ahead + 1 / behind)  # of medians
     return Fall(first, last, error, 1 - last / first if first else 0.0)
 
 
@@ -107,7 +108,7 @@ def falls(question: Question, evidence: Evidence) -> Finding:
     if found.last - found.first > max(2 * found.error, limits["up"]):
         return question.failed("diverging", **values)
     rate = highest_rate(evidence)
-    flat = abs(found.first - found.last) <= max(2 * found.error, limits["fall"] * found.first)
+    flat = abs(found.first - found.last) <= max(3 * found.error, limits["fall"] * found.first)
     if flat and rate is not None and 0 < rate < TINY_RATE and len(losses) >= 2 * FEWEST:
         return question.failed("lr-too-low", **values, rate=rate)
     return question.unknown(**values) if is_long(evidence) else question.not_measured(**values)
@@ -115,14 +116,15 @@ def falls(question: Question, evidence: Evidence) -> Finding:
 
 def _stuck(question: Question, evidence: Evidence, values: dict[str, Any]) -> Finding | None:
     """Return a finding where the loss stays at what the frequency of single tokens gives."""
-    chance, (steps, losses) = evidence.chance, curve_of(evidence)
-    if chance is None or evidence.starts_from_checkpoint or len(losses) < 4 * FEWEST or steps[-1] < 2 * LONG:
+    chance, losses = evidence.chance, curve_of(evidence)[1]
+    if evidence.starts_from_checkpoint or len(losses) < 4 * FEWEST or not is_long(evidence):
         return None
     late = losses[int(len(losses) * (1 - STUCK)) :]
     rest = fall_of(late)
     if abs(rest.first - rest.last) > max(2 * rest.error, 0.01 * rest.first):
         return None
-    if not SINGLE[0] * chance <= rest.last <= SINGLE[1] * chance:
+    low, high = (UNTRAINED, NO_LOSS) if chance is None else (share * chance for share in SINGLE)
+    if not low <= rest.last <= high:
         return None
     rate = highest_rate(evidence)
     if rate is not None and rate >= HIGH_RATE:

@@ -11,6 +11,7 @@ import numpy as np
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.logged import (
     NO_FIGURES,
+    NO_LOSS,
     curve_of,
     falls,
     highest_rate,
@@ -67,7 +68,7 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     log = is_log(evidence)
     if log:
         steps, losses = curve_of(evidence)
-    if not _cross_entropies(losses):
+    if not _cross_entropies(losses) or log and len(losses) and np.median(losses) > NO_LOSS:
         return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
     if len(losses) < 2 * FEWEST and not (log and len(losses) >= FEWEST // 2 and is_long(evidence)):
         return question.not_measured()

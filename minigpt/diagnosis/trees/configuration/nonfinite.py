@@ -13,7 +13,7 @@ from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 
 FEW = 3  # rows that are no accident
-BEFORE = 20  # losses before the first that is none, which show a rise
+ZEROS = 10  # losses of exactly 0 that are no rounding
 NAMES = ("loss", "grad_norm")
 
 
@@ -25,6 +25,8 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
     zero = _tail(losses == 0.0)
     if zero is not None and len(losses) - zero >= FEW and _none_from(norm_steps, norms, steps[zero]):
         return question.failed("fp16-overflow", **_seen("loss", steps, losses, zero))
+    if zero is not None and len(losses) - zero >= ZEROS and not (norms > 0).any():
+        return question.unknown(**_seen("loss", steps, losses, zero))  # nobody learns all there is
     gone = _tail(~np.isfinite(losses))
     if gone is not None:
         values = _seen("loss", steps, losses, gone)

@@ -21,6 +21,8 @@ Rates = NDArray[np.float64]
 
 FEWEST = 10  # rates that show a schedule
 NOTHING = 1e-7  # of the largest rate: as good as 0
+POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
+FOOT = 0.3  # of its peak: from here on a cycle may begin anew
 ODD = "odd"
 
 
@@ -67,42 +69,37 @@ def wrong_by_itself(
 
 
 def _grows_at_the_end(rates: Rates, rise: float) -> tuple[int, bool] | None:
-    """Return where a growth begins that lasts to the end, and whether nothing came before it."""
-    growing = np.diff(rates) >= 0
-    stops = np.flatnonzero(~growing)
+    """Return where a growth begins that lasts to the end, and whether it is the ramp of a start."""
+    at = np.linspace(0, len(rates) - 1, min(len(rates), POINTS)).astype(np.int64)
+    marks = rates[at]
+    stops = np.flatnonzero(np.diff(marks) <= 0)
     begin = int(stops[-1]) + 1 if len(stops) else 0
-    flat = np.flatnonzero(np.diff(rates[begin:]) > 0)  # a plateau before it is no part of it
-    if not len(flat):
+    if len(marks) - 1 - begin < max(3, 0.1 * len(marks)):
         return None
-    ramp = begin + int(flat[0])
-    length = len(rates) - ramp
-    steady = np.diff(rates[ramp:]) > 0
-    if length < max(FEWEST, 0.1 * len(rates)) or steady.mean() < 0.8:
+    if marks[-1] < rates.max() or marks[-1] < (1 + rise) * max(marks[begin], NOTHING * rates.max()):
         return None
-    if rates[-1] < (1 + rise) * max(rates[ramp], NOTHING * rates.max()) or rates[-1] < rates.max():
-        return None
-    if np.count_nonzero(np.diff(rates[:ramp])) and begin and rates[:begin].max() >= 0.99 * rates[-1]:
+    if begin and marks[: begin + 1].max() >= 0.99 * marks[-1]:
         return None  # a cycle, on its way up again
-    return ramp, ramp <= 1
+    line = np.linspace(marks[begin], marks[-1], len(marks) - begin)
+    straight = np.abs(marks[begin:] - line).max() < 0.05 * marks[-1]
+    return int(at[begin]), begin <= 1 and bool(straight or len(rates) < LONG)
 
 
 def _jumps_up(rates: Rates, jump: float) -> int | None:
-    """Return where the rate leaps up in the midst of a smooth curve, and not to its top as a restart does."""
+    """Return where the rate leaps up in the midst of a curve, and not from the foot of a cycle."""
     top, moves = rates.max(), np.diff(rates)
-    start = int(np.argmax(rates >= 0.99 * top))  # what comes before is the ramp
     leaps = np.flatnonzero(moves > jump * top)
-    leaps = leaps[leaps >= start]
+    if len(np.unique(rates)) <= 3 and len(leaps) > 0.2 * len(rates):
+        return int(leaps[1]) + 1  # back and forth between two values
+    leaps = leaps[leaps >= int(np.argmax(rates >= 0.99 * top))]  # what comes before is the ramp
     if not len(leaps) or np.median(np.abs(moves)) > 0.01 * top:
         return None
-    odd = [at for at in leaps.tolist() if rates[at + 1] < 0.9 * rates[: at + 1].max()]
-    # decays that restart lower each time leap up to a peak of its own and fall from there
-    odd = [at for at in odd if at + 2 < len(rates) and not _falls_on(rates[at + 1 :])]
-    return odd[0] + 1 if odd else None
-
-
-def _falls_on(rest: Rates) -> bool:
-    ahead = rest[:FEWEST]
-    return len(ahead) > 2 and bool((np.diff(ahead) < 0).mean() > 0.8)
+    before = 0
+    for at in leaps.tolist():
+        if rates[at] > FOOT * rates[before : at + 1].max():
+            return at + 1
+        before = at + 1
+    return None
 
 
 def _plausible(question: Question, evidence: Evidence) -> Finding:
