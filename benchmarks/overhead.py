@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from minigpt.config import Config
+from minigpt.config.presets import load_preset
 from minigpt.model.gpt import build_model
 from minigpt.monitor import Monitor
-from minigpt.presets import load_preset
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer

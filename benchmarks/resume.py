@@ -4,9 +4,10 @@
 
 A kill is SIGKILL at a random moment: any time, while a checkpoint is being written, or in the middle of a
 line of the log. After each, every checkpoint that can be seen must be intact, none older than before may be
-the newest, and the run goes on from it. When it reaches its end, weights, moments, metrics and probes must be
-those of the run that nobody killed, to the last byte (metrics by the clock apart). Then single bytes of
-finished checkpoints are flipped and files cut: none may be accepted.
+the newest, and the run is resumed from it. When it reaches its end, weights, moments, metrics, events and
+probes must be those of the run that nobody killed, to the last byte (metrics by the clock apart). One kind of
+run has a guard that goes back twice; there a rollback may leave an older checkpoint as the newest. Then
+single bytes of finished checkpoints are flipped and files cut: none may be accepted.
 
 A child is forked from this process, which has read the text and imported torch but has computed nothing, so
 that starting one takes milliseconds and no thread pool is copied half.
@@ -19,6 +20,7 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 import argparse
+import dataclasses
 import json
 import platform
 import random
@@ -44,19 +46,36 @@ from minigpt.runs.run import Run, strict
 from minigpt.runs.writer import RunWriter
 from minigpt.training.audits import baselines
 from minigpt.training.callbacks.telemetry import BY_THE_CLOCK
+from minigpt.training.guards import Decision
 from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import Trainer, resume
+from minigpt.training.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BASE = Config(
     n_layer=1, n_head=2, n_embd=32, context=32, batch_size=4, steps=60, warmup_steps=6, dropout=0.1,
     eval_every=10, eval_batches=1, checkpoint_every=5, keep_checkpoints=3, device="cpu",
 )  # fmt: skip
+
+
+class GoBackTwice:
+    """After 30 and after 45 steps, go back some steps, leave out the last batch, and halve the rate."""
+
+    name = "go-back-twice"
+    moments = ("record",)
+
+    def decide(self, record, state):
+        if (state.step, state.attempt) in ((30, 0), (45, 1)):
+            return Decision(roll_back_to=state.step - 7, skip=(state.data_step - 1,), scale_rate=0.5)
+
+
 KINDS = {
-    "accumulation and dropout": BASE.replace(accumulation=2),
-    "fp16 with overflows": BASE.replace(precision="fp16", loss_scale=2.0**24),
-    "groups, patience, z-loss": BASE.replace(
-        lr_multipliers="wte=0.5", freeze="wpe", patience=50, z_loss=1e-3, schedule="wsd"
+    "accumulation and dropout": Recipe(BASE.replace(accumulation=2)),
+    "fp16 with overflows": Recipe(BASE.replace(precision="fp16", loss_scale=2.0**24)),
+    "groups, patience, z-loss": Recipe(
+        BASE.replace(lr_multipliers="wte=0.5", freeze="wpe", patience=50, z_loss=1e-3, schedule="wsd")
+    ),
+    "a guard that goes back": dataclasses.replace(
+        Recipe(BASE.replace(snapshot_every=4)), guards=(GoBackTwice(),)
     ),
 }
 
@@ -89,7 +108,7 @@ def finished(pid: int) -> bool:
 
 def go_on(recipe: Recipe, run_dir: Path) -> None:
     """Start the run, or resume what there is of it."""
-    (resume(run_dir) if (run_dir / "manifest.json").exists() else Trainer(recipe, run_dir)).run()
+    Trainer(recipe, run_dir, resume=(run_dir / "manifest.json").exists()).run()
 
 
 def content(run_dir: Path) -> tuple[str, dict[str, bytes]]:
@@ -97,7 +116,9 @@ def content(run_dir: Path) -> tuple[str, dict[str, bytes]]:
     run = Run(run_dir)
     metrics = [{key: value for key, value in r.items() if key not in BY_THE_CLOCK} for r in run.metrics]
     last = checkpoint.find(run_dir / "checkpoints")[-1]
-    return json.dumps(strict([metrics, run.probes])), {p.name: p.read_bytes() for p in last.iterdir()}
+    return json.dumps(strict([metrics, run.events, run.probes])), {
+        p.name: p.read_bytes() for p in last.iterdir()
+    }
 
 
 class Killer:
@@ -180,10 +201,10 @@ def newest(run_dir: Path) -> int:
 def kill_and_compare(folder: Path, wanted: int, killer: Killer) -> list[Path]:
     """Kill runs of every kind until enough kills have struck; return the runs, all come out equal."""
     references: dict[str, tuple] = {}
-    for kind, config in KINDS.items():
+    for kind, recipe in KINDS.items():
         path = folder / kind.replace(" ", "-")
         started = time.perf_counter()
-        finished(fork(lambda config=config, path=path: go_on(Recipe(config), path)))
+        finished(fork(lambda recipe=recipe, path=path: go_on(recipe, path)))
         killer.run_seconds = time.perf_counter() - started
         references[kind] = content(path)
     runs: list[Path] = []
@@ -191,9 +212,9 @@ def kill_and_compare(folder: Path, wanted: int, killer: Killer) -> list[Path]:
         kind = list(KINDS)[len(runs) % len(KINDS)]
         run_dir = folder / f"killed-{len(runs)}"
         seen = -1
-        while not killer.run(Recipe(KINDS[kind]), run_dir):
+        while not killer.run(KINDS[kind], run_dir):
             now = newest(run_dir)
-            if now < seen:
+            if now < seen and not KINDS[kind].guards:
                 raise SystemExit(f"{run_dir}: step {seen} was saved, and now the newest is {now}")
             seen = now
         if content(run_dir) != references[kind]:
@@ -242,7 +263,7 @@ def main() -> None:
     ways = ", ".join(f"{number} {way}" for way, number in killer.kills.most_common())
     line = (
         f"{sum(killer.kills.values())} kills ({ways}) over {len(runs)} runs of {len(KINDS)} kinds, "
-        "each resumed: weights, moments, metrics and probes are those of the uninterrupted run in all. "
+        "each resumed: weights, moments and all logs are those of the uninterrupted run in all. "
         f"{arguments.damages} checkpoints with a byte flipped or a file cut: all refused. "
         f"{time.perf_counter() - started:.0f} s."
     )

@@ -13,11 +13,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from course.messages import message
-from minigpt.config import Config
+from minigpt import Config, Recipe, train
 from minigpt.messages import LANGUAGES
 from minigpt.runs.run import Run
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import train
 
 FAULT = "init-scale"
 CONFIG = Config(steps=300)

@@ -4,17 +4,21 @@ import os
 
 import hypothesis
 import pytest
-import torch
 
-from minigpt.config import Config
+from minigpt import Config, Recipe, train
 from minigpt.messages import use_language
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import train
 
 # The threads that a user has, shared among the test processes of `pytest -n`: two processes that each take
 # every core would wait for each other. What a test starts as a process of its own keeps a user's settings.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+
+
+def pytest_configure(config):
+    import torch  # after minigpt, which says to it how to wait
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+
+
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no-clock")
 

@@ -6,6 +6,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import distribution, packages_distributions, version
 from pathlib import Path
 
@@ -17,9 +19,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OF_AN_EXTRA = {
-    "google": ["protobuf"]
-}  # an import named otherwise than its package, which may not be installed
+# by module, the packages that bring it; protobuf, whose module is named otherwise, may not be installed
+MODULES = packages_distributions() | {"google": ["protobuf"]}
 READMES = {"en": ROOT / "README.md", "es": ROOT / "README.es.md"}
 
 
@@ -29,14 +30,21 @@ def test_lock_pins_every_line_to_one_version_and_names_no_place():
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), line
 
 
-def test_every_direct_dependency_is_pinned_to_the_version_of_the_lock():
-    for line in [*PROJECT["dependencies"], *EXTRAS["dev"]]:
-        name, pin = line.split("==")
-        assert locked()[canonicalize_name(name)] == pin, line
+def test_the_lock_pins_every_direct_dependency_to_a_version_that_pyproject_takes():
+    for line in [*PROJECT["dependencies"], *EXTRAS["course"], *EXTRAS["dev"]]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(locked()[canonicalize_name(wanted.name)]), line
+
+
+def test_the_course_is_pinned_and_the_tool_takes_ranges():
+    assert all("==" in line for line in [*EXTRAS["course"], *EXTRAS["dev"]])
+    for line in PROJECT["dependencies"]:
+        (lowest,) = Requirement(line).specifier
+        assert lowest.operator == ">=", line
 
 
 def test_lock_holds_whatever_the_dependencies_depend_on():
-    waiting, seen = [*PROJECT["dependencies"], *EXTRAS["dev"]], set()
+    waiting, seen = [*PROJECT["dependencies"], *EXTRAS["course"], *EXTRAS["dev"]], set()
     while waiting:
         needed = Requirement(waiting.pop())
         name = canonicalize_name(needed.name)
@@ -53,7 +61,7 @@ def test_lock_holds_whatever_the_dependencies_depend_on():
 def test_extras_are_pinned_to_the_versions_of_their_own_lock():
     pins = locked("requirements-extras.lock")
     assert not pins.keys() & locked().keys()
-    for line in sum((EXTRAS[name] for name in EXTRAS.keys() - {"dev"}), []):
+    for line in sum((EXTRAS[name] for name in EXTRAS.keys() - {"course", "dev"}), []):
         name, pin = line.split("==")
         assert pins[canonicalize_name(name)] == pin, line
 
@@ -72,14 +80,20 @@ def test_conda_installs_the_same_lock_on_a_python_that_the_project_takes():
 
 @pytest.mark.parametrize("package", ["minigpt", "course"])
 def test_every_import_is_declared(package):
-    declared = locked().keys() | {
-        canonicalize_name(Requirement(line).name) for line in sum(EXTRAS.values(), [])
-    }
-    packages = packages_distributions() | OF_AN_EXTRA
+    declared = locked().keys() | names_in(sum(EXTRAS.values(), []))
     for file in (ROOT / package).rglob("*.py"):
         for module in imported_modules(file) - {*sys.stdlib_module_names, "minigpt", "course"}:
-            names = {canonicalize_name(name) for name in packages.get(module, [module])}
-            assert names & declared, f"{file.relative_to(ROOT)} imports {module}"
+            assert packages_of(module) & declared, f"{file.relative_to(ROOT)} imports {module}"
+
+
+def test_the_tool_needs_nothing_of_the_course_to_be_imported():
+    core = names_in(PROJECT["dependencies"])
+    integrations = ROOT / "minigpt" / "monitor" / "integrations"  # each for a library of its own
+    for file in (ROOT / "minigpt").rglob("*.py"):
+        if integrations in file.parents:
+            continue
+        for module in imported_at_once(file) - {*sys.stdlib_module_names, "minigpt"}:
+            assert packages_of(module) & core, f"{file.relative_to(ROOT)} imports {module}"
 
 
 def test_minigpt_knows_nothing_of_lessons():
@@ -110,10 +124,31 @@ def locked(file: str = "requirements.lock") -> dict[str, str]:
     return {canonicalize_name(name): pin for name, pin in pins}
 
 
+def names_in(requirements: list[str]) -> set[str]:
+    """The canonical names of the packages that requirements ask for."""
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
+
+
+@cache
+def packages_of(module: str) -> set[str]:
+    """The canonical names of the packages that bring a module."""
+    return {canonicalize_name(name) for name in MODULES.get(module, [module])}
+
+
 def imported_modules(file: Path) -> set[str]:
     """The top-level modules that a file imports, wherever in it."""
+    return imported_by(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def imported_at_once(file: Path) -> set[str]:
+    """The top-level modules that a file imports when it is imported: not those of its functions."""
+    return imported_by(ast.parse(file.read_text(encoding="utf-8")).body)
+
+
+def imported_by(nodes: Iterable[ast.AST]) -> set[str]:
+    """The top-level modules that import statements name."""
     modules = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             modules |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -1,16 +1,17 @@
 """`minigpt check`: walk the stability check over a run.
 
     minigpt check experiments/first
-    minigpt check experiments/mended --before experiments/broken
+    minigpt check experiments/fixed --before experiments/broken
     minigpt check train.csv --columns step=iter,loss=train/loss --vocab-size 50257
 
-Exit code 0 healthy, 1 a leaf, 2 not readable, 3 unknown.
+Exit code 0 healthy, 1 a leaf, 2 not readable or an internal error, 3 unknown.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,7 +31,7 @@ from minigpt.importers import (
 from minigpt.messages import message
 from minigpt.runs.schema import LogNotes, Source
 
-FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs that are not ours
+FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs
 OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 
@@ -49,31 +50,30 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: Arguments) -> int:
-    """Print the walk."""
-    whole = arguments.all or arguments.before is not None
-    evidence, found = _walk(arguments.run_dir, arguments, whole)
-    if arguments.before is not None:
-        comparison = compare(_walk(arguments.before, arguments, whole)[1], found)
-        data, display = comparison_as_data, show_comparison
-    else:
-        comparison, data, display = found, as_data, show
+    """Print the verdict, or two walks side by side, and return the exit code."""
+    evidence, found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix
     notes = sentences(evidence.audit(LogNotes)) if evidence.source is Source.LOG else []
+    if arguments.before is not None:
+        comparison = compare(_walk(arguments.before, arguments)[1], found)
+        data, display = partial(comparison_as_data, comparison), partial(show_comparison, comparison)
+    else:
+        data, display = (partial(told, found, whole=arguments.all) for told in (as_data, show))
     if arguments.json:
-        told = {"notes": notes} if notes and arguments.before is None else {}
-        print(json.dumps(data(comparison) | told, indent=2, ensure_ascii=False))
+        more = {"notes": notes} if notes and arguments.before is None else {}
+        print(json.dumps(data() | more, indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        with console.capture() as shown:  # where the reader has gone away, Rich would choose the exit code
+        with console.capture() as shown:  # if the reader has gone away, Rich would choose the exit code
             for note in notes:
                 console.print(f"[dim]{escape(note)}[/]")
-            display(comparison, console)
+            display(console=console)
             if evidence.source is Source.LOG and found.verdict is Verdict.PASS:
                 console.print(message("foreign.not-judged"))
         print(shown.get(), end="")
     return EXIT_CODES[found.verdict]
 
 
-def _walk(path: str, arguments: Arguments, whole: bool) -> tuple[Evidence, Walk]:
+def _walk(path: str, arguments: Arguments) -> tuple[Evidence, Walk]:
     given = [option for option in FOREIGN if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
@@ -81,7 +81,7 @@ def _walk(path: str, arguments: Arguments, whole: bool) -> tuple[Evidence, Walk]
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return evidence, walk(evidence, whole=whole)
+        return evidence, walk(evidence, whole=True)
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
         if inside := logs_in(path):
             raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))
@@ -89,4 +89,4 @@ def _walk(path: str, arguments: Arguments, whole: bool) -> tuple[Evidence, Walk]
     if given and os.path.exists(path):
         raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
     evidence = evidence_of(path)
-    return evidence, walk(evidence, whole=whole)
+    return evidence, walk(evidence, whole=True)

@@ -12,7 +12,6 @@ from minigpt.cli.parser import Arguments, Parser
 from minigpt.cli.train import add_recipe_arguments, recipe_given
 from minigpt.messages import message
 from minigpt.runs.run import strict
-from minigpt.training.lr_finder import find_lr, plot, refuse_path
 
 
 def add_arguments(parser: Parser) -> None:
@@ -31,6 +30,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Sweep, draw, and say what to use."""
+    from minigpt.training.lr_finder import find_lr, plot, refuse_path
+
     draws = not arguments.json or find_spec("matplotlib") is not None  # figures alone need no matplotlib
     if draws:
         refuse_path(arguments.plot)

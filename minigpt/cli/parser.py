@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
+from minigpt.config import flat
 from minigpt.messages import LANGUAGES, MiniGPTError, message, nearest
 
 
@@ -104,6 +105,8 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: an argument, a file or a variable cannot be understood.
         """
+        # one line, instead of every option; argparse would make its own here, and expects it to be English
+        self.usage = " ".join(["%(prog)s", message("general.usage-options"), *_positionals(self._actions)])
         try:
             flags, unknown = self.parse_known_intermixed_args(args)
         except argparse.ArgumentError as error:
@@ -154,6 +157,7 @@ class Parser(argparse.ArgumentParser):
             raise UsageError("config.not-yaml", detail=" ".join(str(error).split())[:200]) from None
         if not isinstance(found, Mapping):
             raise UsageError("config.not-yaml", detail=type(found).__name__)
+        found = flat(found)
         for name in found:
             if name not in self._kinds:
                 raise UsageError("config.unknown-key", name=name, hint=nearest(str(name), self._kinds))
@@ -187,7 +191,7 @@ class Parser(argparse.ArgumentParser):
                     "general.wrong-value", prog=self.prog, option=f"--{name.replace('_', '-')}", given=text
                 ) from None
         kind, choices, may_be_none = alternatives(kind)
-        if may_be_none and text.lower() in ("null", "none"):
+        if may_be_none and text == "null":
             return None
         try:
             value = READERS[kind](text)
@@ -213,12 +217,11 @@ class Parser(argparse.ArgumentParser):
 
 
 class LocalFormatter(argparse.HelpFormatter):
-    """argparse's help, its own words in the language in force, and a usage of one line."""
+    """argparse's help, its own words in the language in force."""
 
     def add_usage(self, usage, actions, groups, prefix=None) -> None:
         if prefix is None:
             prefix = message("general.usage-prefix")
-            usage = usage or " ".join(["%(prog)s", message("general.usage-options"), *_positionals(actions)])
         super().add_usage(usage, actions, groups, prefix)
 
 

@@ -7,7 +7,6 @@ from minigpt.data.conjugations import score_cells
 from minigpt.data.corpus import load_corpus
 from minigpt.messages import message
 from minigpt.runs.run import Run
-from minigpt.training.sampling import Sampler
 
 
 def add_arguments(parser: Parser) -> None:
@@ -25,6 +24,9 @@ def run(arguments: Arguments) -> int:
     """Print samples and, for the course's corpus, how much of it the model conjugates rightly."""
     if arguments.count < 1:
         raise UsageError("config.at-least-one", name="count", given=arguments.count)
+    import minigpt.faults  # noqa: F401  a run with a fault is rebuilt with it
+    from minigpt.training.sampling import Sampler
+
     sampler = Sampler.load(arguments.run_dir)
     lines = sampler.lines(
         [arguments.prompt] * arguments.count,

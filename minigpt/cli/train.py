@@ -11,21 +11,20 @@ import sys
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
-from minigpt.faults import refuse_idle
+from minigpt.config.presets import load_preset
+from minigpt.faults import find_fault, refuse_idle
 from minigpt.messages import message, nearest
-from minigpt.presets import load_preset
-from minigpt.runs.run import Run
-from minigpt.training.callbacks.loggers import logger
-from minigpt.training.callbacks.progress import ProgressBar
-from minigpt.training.interrupt import Interrupted
-from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import Trainer, resume
+
+if TYPE_CHECKING:  # what needs torch is imported when a run starts, so that --help and errors come at once
+    from minigpt.runs.run import Run
+    from minigpt.training.recipe import Recipe
+    from minigpt.training.trainer import Trainer
 
 
 def add_arguments(parser: Parser) -> None:
@@ -85,8 +84,13 @@ def recipe_given(arguments: Arguments) -> Recipe:
     Raises:
         FaultError: a fault is not known, or would break nothing.
     """
-    recipe = Recipe(config_given(arguments))
-    for fault in _listed(arguments.fault):
+    config, faults = config_given(arguments), _listed(arguments.fault)
+    for fault in faults:
+        find_fault(fault)  # refuses a slip before seconds are spent on importing torch
+    from minigpt.training.recipe import Recipe
+
+    recipe = Recipe(config)
+    for fault in faults:
         refuse_idle(recipe.faults, fault, recipe.config)
         recipe = recipe.with_fault(fault)
     return recipe
@@ -97,6 +101,8 @@ def run(arguments: Arguments) -> int:
     if arguments.print_config:
         print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
         return 0
+    from minigpt.training.interrupt import Interrupted
+
     trainer = _resumed(arguments) if arguments.resume else _new(arguments)
     main = trainer.world.main
     if main:
@@ -114,6 +120,8 @@ def run(arguments: Arguments) -> int:
 
 def _new(arguments: Arguments) -> Trainer:
     recipe = recipe_given(arguments)
+    from minigpt.training.trainer import Trainer
+
     started = datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [started, arguments.preset or "", *recipe.faults, f"seed{recipe.config.seed}"]
     name = "-".join(part.replace(":", "x") for part in parts if part)
@@ -124,10 +132,15 @@ def _resumed(arguments: Arguments) -> Trainer:
     for name in ("run_dir", "fault", "preset"):
         if arguments[name]:
             raise UsageError("train.resume-alone", given=f"--{name.replace('_', '-')}")
+    from minigpt.training.trainer import resume
+
     return resume(arguments.resume, _callbacks(arguments), asked=settings_given(arguments))
 
 
 def _callbacks(arguments: Arguments) -> list[Any]:
+    from minigpt.training.callbacks.loggers import logger
+    from minigpt.training.callbacks.progress import ProgressBar
+
     return [ProgressBar(), *map(logger, _listed(arguments.log))]
 
 

@@ -80,7 +80,8 @@ function walk(run) {
     make(leaf, "dt", found.leaf);
     for (const part of ["means", "change", "lesson"]) make(leaf, "dd", `${text(`stability.label-${part}`)} ${found[part]}`);
   } else {
-    make(box, "p", text(`stability.verdict-${found.verdict}`));
+    make(box, "p", found.summary);
+    for (const part of ["likely", "next"]) if (found[part]) make(box, "p", `${text(`stability.label-${part}`)} ${found[part]}`);
   }
   const all = make(box, "details");
   all.open = data.runs.length === 1;

@@ -19,6 +19,7 @@ from minigpt.dashboard.source import Source, flat_manifest
 from minigpt.diagnosis.report import as_data
 from minigpt.messages import CATALOGUE, LANGUAGES, MiniGPTError, language, message
 from minigpt.runs.run import write_atomically
+from minigpt.runs.thresholds import GRADIENT_CRITICAL, GRADIENT_HIGH, GRADIENT_LOW, GRADIENT_STEPS
 
 FOLDER = Path(__file__).parent
 PARTS = {  # placeholder in page.html → file
@@ -28,7 +29,8 @@ PARTS = {  # placeholder in page.html → file
     "/*charts*/": "charts.js",
     "/*script*/": "page.js",
 }
-TEXTS = ("dashboard.page-", "stability.label-", "stability.verdict-")  # what the page says
+TEXTS = ("dashboard.page-", "stability.label-")  # what the page says
+LIMITS = {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "critical": GRADIENT_CRITICAL, "steps": GRADIENT_STEPS}
 FIGURES = (  # of a run's card, in this order: name in the catalogue, column
     ("loss", "loss"),
     ("val-loss", "val_loss"),
@@ -91,7 +93,7 @@ def _template() -> str:
 
 def _texts(code: str) -> dict[str, str]:
     keys = sorted(key for key in CATALOGUE.keys("en") if key.startswith(TEXTS))
-    return {key.removeprefix("dashboard.page-"): message(key, code) for key in keys}
+    return {key.removeprefix("dashboard.page-"): message(key, code, **LIMITS) for key in keys}
 
 
 def _run(source: Source) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigpt.dashboard.series import as_lists, rolling_mean, thin
 from minigpt.dashboard.source import NAMES, RATES, Source
+from minigpt.runs.thresholds import GRADIENT_BANDS, GRADIENT_STEPS
 from minigpt.training.schedule import lr_at
 
 POINTS = 120_000  # in the whole page: about 2 MB
@@ -28,9 +29,7 @@ OURS = (  # columns that a trainer logs and that are drawn, summed up or of no u
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
     *("target_loss", "target_steps", "target_seconds"),
 )
-GRADIENT_BANDS = (("healthy", 0.5, 5.0), ("high", 5.0, 10.0), ("critical", 10.0, None))
 SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of them
-ROLLING = 20  # steps, as in the stability check's question 3.1
 
 
 def panels(sources: Sequence[Source]) -> list[dict[str, Any]]:
@@ -132,7 +131,7 @@ def gradients(draw: Drawing) -> dict[str, Any]:
     for run, source in enumerate(draw.sources):
         steps, norms = source.column("grad_norm")
         series += draw.curve(run, {"t": "norm"}, steps, norms, log=True, style="pale")
-        series += draw.curve(run, {"t": "rolling"}, steps, rolling_mean(norms, ROLLING), log=True)
+        series += draw.curve(run, {"t": "rolling"}, steps, rolling_mean(norms, GRADIENT_STEPS), log=True)
         series += _spikes(draw, run, source, "grad_norm", "grad_spike")
         if source.config:
             lines["clip", source.config.clip_norm] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,7 +14,6 @@ from minigpt.data.corpus import Corpus, load_corpus, load_text
 from minigpt.data.overlap import overlap
 from minigpt.data.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
 from minigpt.messages import MiniGPTError
-from minigpt.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ def load_data(config: Config) -> Data:
 
 
 def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:
-    run = Run(run_dir)
-    if run.config is None or not (run.path / "tokenizer.json").is_file():
+    """Return the tokenizer beside the weights of a run."""
+    path = Path(run_dir) / "tokenizer.json"
+    if not path.parent.is_dir():
+        raise MiniGPTError("run.missing", path=run_dir)
+    if not path.is_file():
         raise MiniGPTError("data.no-vocabulary", path=run_dir)
-    if run.config.vocab_size != vocab_size:
-        raise MiniGPTError(
-            "data.other-vocabulary", path=run_dir, there=run.config.vocab_size, here=vocab_size
-        )
-    return Tokenizer.load(run.path / "tokenizer.json")
+    kept = Tokenizer.load(path)
+    if kept.vocab_size != vocab_size:
+        raise MiniGPTError("data.other-vocabulary", path=run_dir, there=kept.vocab_size, here=vocab_size)
+    return kept
 
 
 @lru_cache(maxsize=1)

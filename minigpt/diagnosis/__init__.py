@@ -26,8 +26,9 @@ def check(run_dir: str | Path, whole: bool = False, section: int | None = None) 
 
     Raises:
         RunError: the directory is missing, torn or not a run, or has no finished step.
+        JudgeError: the code of a question is wrong.
     """
-    trees = TREES if section is None else (CONFIGURATION.section(section),)
+    trees = None if section is None else (CONFIGURATION.section(section),)
     return walk(evidence_of(run_dir), trees, whole)
 
 

@@ -1,4 +1,4 @@
-"""Two walks side by side: what a fix mended, what is still there, and what is new.
+"""Two walks side by side: what a fix repaired, what is still there, and what is new.
 
 compared = compare(check("experiments/before", whole=True), check("experiments/after", whole=True))
 show_comparison(compared, Console())
@@ -81,7 +81,7 @@ class Comparison:
 
 
 def compare(before: Walk, after: Walk) -> Comparison:
-    """Put two walks side by side; both should be whole."""
+    """Return two whole walks side by side."""
     return Comparison(before, after)
 
 
@@ -111,7 +111,7 @@ def comparison_as_data(comparison: Comparison, language: str | None = None) -> d
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Print both answers to every question, figures where they changed, what came of it, and what is next."""
+    """Print both answers to every question, what changed, and the verdict of the later walk."""
     table = Table(
         *("", "", message("stability.label-before"), message("stability.label-after")),
         box=None,

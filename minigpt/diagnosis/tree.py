@@ -112,6 +112,7 @@ class Tree:
     id: str
     questions: tuple[Question, ...]
     health: tuple[Need, ...] = ()
+    reserved: tuple[str, ...] = ()  # questions that, where not measured, are named beside "healthy"
 
     def __post_init__(self) -> None:
         strangers = [question.id for question in self.questions if question.tree != self.id]
@@ -125,11 +126,21 @@ class Tree:
         return found
 
     def section(self, number: int | str) -> Tree:
-        """Return one section as a tree; what health needs from other sections is left out."""
+        """Return one section as a tree, whose "healthy" needs nothing from other sections."""
         asked = tuple(question for question in self.questions if question.section == str(number))
-        return replace(self, questions=asked, health=())
+        return replace(self, questions=asked, health=(), reserved=())
 
     def unmet(self, evidence: Evidence, findings: tuple[Finding, ...]) -> tuple[Need, ...]:
         """Return what health still needs, the evidence and the answers given."""
         verdicts = {finding.question: finding.verdict for finding in findings if finding.tree == self.id}
         return tuple(need for need in self.health if need.where(evidence) and not need.met(verdicts))
+
+    def unjudged(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Return the answers to reserved questions that were not measured."""
+        return tuple(
+            finding
+            for finding in findings
+            if finding.tree == self.id
+            and finding.question in self.reserved
+            and finding.verdict is Verdict.NOT_MEASURED
+        )

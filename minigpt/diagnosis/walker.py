@@ -12,7 +12,7 @@ the configuration holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minigpt.diagnosis.tree import Finding, Need, Question, Tree, Verdict
 from minigpt.diagnosis.trees import TREES
@@ -31,7 +31,8 @@ class Walk:
     """The answers in the order asked, and what the trees miss before they call the run healthy."""
 
     findings: tuple[Finding, ...]
-    unmet: tuple[Need, ...] = ()
+    unmet: tuple[Need, ...] = ()  # what "healthy" still needs
+    unjudged: tuple[Finding, ...] = ()  # reserved questions without an answer: an undeclared schedule
 
     @property
     def end(self) -> Finding | None:
@@ -52,6 +53,18 @@ class Walk:
     def leaves(self) -> list[str]:
         """Every leaf that was found, each once; more than the first only in a whole walk."""
         return list(dict.fromkeys(finding.leaf for finding in self.findings if finding.leaf))
+
+    @property
+    def others(self) -> list[str]:
+        """Leaves of other causes that tests of single parts found; all of them only in a whole walk."""
+        causes = [finding.leaf for finding in self.findings if finding.leaf and not finding.symptom]
+        return [leaf for leaf in dict.fromkeys(causes) if leaf != self.leaf]
+
+    def cut(self) -> Walk:
+        """Return the walk up to the finding that decides it; the whole where there is none."""
+        if self.end is None:
+            return self
+        return replace(self, findings=self.findings[: self.findings.index(self.end) + 1])
 
     @property
     def verdict(self) -> Verdict:
@@ -84,10 +97,12 @@ def walk(
         if findings[-1].verdict in FAULTS and not findings[-1].symptom and not whole:
             break
     found = tuple(findings)
-    walked = Walk(found, tuple(need for tree in trees for need in tree.unmet(evidence, found)))
-    if walked.end and not whole:
-        return Walk(found[: found.index(walked.end) + 1], walked.unmet)
-    return walked
+    walked = Walk(
+        found,
+        tuple(need for tree in trees for need in tree.unmet(evidence, found)),
+        tuple(finding for tree in trees for finding in tree.unjudged(found)),
+    )
+    return walked if whole else walked.cut()
 
 
 def _judged(question: Question, evidence: Evidence) -> Finding:

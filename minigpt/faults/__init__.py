@@ -18,6 +18,7 @@ from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
+from minigpt.training.catalogue import register_faults
 
 CATALOGUE = (*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS)
 FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}
@@ -27,7 +28,7 @@ def find_fault(name: str, severity: float | None = None) -> tuple[Fault, float |
     """Return the fault that `name` ("id" or "id:severity") asks for, with the severity to apply it at.
 
     Raises:
-        FaultError: no fault has that id, or the severity is no number or cannot be set.
+        FaultError: no fault has that id, the severity is not a number, or it cannot be set.
     """
     id, _, suffix = name.partition(":")
     if id not in FAULTS:
@@ -74,5 +75,7 @@ def refuse_idle(asked: Sequence[str], name: str, config: Config) -> None:
     if fault.replaces and hidden:
         raise FaultError("faults.hides", id=fault.id, other=hidden[0])
 
+
+register_faults(find_fault)
 
 __all__ = ["FAULTS", "Fault", "FaultError", "find_fault", "refuse_idle"]

@@ -76,17 +76,29 @@ def _accumulation_token_weighting(accumulate, recipe, severity):
     return each_micro_batch_alike
 
 
-def _gradient_spikes(clip, recipe, severity):
-    def clip_after_a_damaged_batch(model, optimizer, precision, max_norm):
-        """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+class _ClipAfterADamagedBatch:
+    """One batch in `SPIKE_EVERY` reaches the gradient many times too large, as if weighed wrongly."""
+
+    def __init__(self, clip, severity):
+        self._clip, self._severity = clip, severity
+
+    def __call__(self, model, optimizer, precision, max_norm):
         taken = max((float(state.get("step", 0)) for state in optimizer.state.values()), default=0.0)
         if taken % SPIKE_EVERY == SPIKE_EVERY - 1:
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(severity)
-        return clip(model, optimizer, precision, max_norm)
+                    parameter.grad.mul_(self._severity)
+        return self._clip(model, optimizer, precision, max_norm)
 
-    return clip_after_a_damaged_batch
+    def __getattr__(self, name):
+        """Offer the state of the clipper, where it keeps one."""
+        if name not in ("state_dict", "load_state_dict"):
+            raise AttributeError(name)
+        return getattr(self._clip, name)
+
+
+def _gradient_spikes(clip, recipe, severity):
+    return _ClipAfterADamagedBatch(clip, severity)
 
 
 def _one_micro_batch(config, severity):

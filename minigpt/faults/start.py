@@ -43,7 +43,7 @@ def _head_bias(init_weights, recipe, severity):
 
 def _not_untrained(init_weights, recipe, severity):
     from minigpt.training.distributed import World
-    from minigpt.training.precision import build_precision
+    from minigpt.training.precision import full_precision
 
     def init_from_leftover_weights(model, config):
         """A short earlier run on the same data leaves its weights behind, and nobody writes it down."""
@@ -52,7 +52,7 @@ def _not_untrained(init_weights, recipe, severity):
             steps=int(severity), warmup_steps=0, accumulation=1, init_from=None, seed=config.seed + 1
         )
         tokens, world = recipe.load_data(config).train, World()
-        precision = build_precision(earlier.replace(precision="fp32"), world.device_type)
+        precision = full_precision(world.device_type)
         optimizer = recipe.build_optimizer(model, earlier)
         for step in range(earlier.steps):
             batches = [recipe.get_batch(tokens, earlier, step)]

@@ -1,8 +1,9 @@
 """Every sentence a person reads, by key and language.
 
 A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key
-`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. Entries are `str.format` templates. Code holds
-keys, never prose.
+`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. A file may hold entries of other areas, each
+area a group of its own: so all texts of one fault fit in one file. Entries are `str.format` templates. Code
+holds keys, never prose.
 
     message("corpus.empty-text", path="a.txt")             # in the language in force
     raise MiniGPTError("corpus.empty-text", path="a.txt")   # an error whose text is that message
@@ -59,7 +60,8 @@ class Catalogue:
         texts = {}
         for file in sorted((self.folder / code).glob("*.yaml")):
             for key, text in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).items():
-                texts[f"{file.stem}.{key}"] = text
+                group = {f"{key}.{name}": inner for name, inner in text.items()} if type(text) is dict else {}
+                texts |= group or {f"{file.stem}.{key}": text}
         return texts
 
     def keys(self, code: str) -> set[str]:

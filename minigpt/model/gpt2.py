@@ -110,13 +110,13 @@ def fill(model: GPT, weights: dict[str, Tensor]) -> None:
     }
     if model.config.tied_head:
         weights.pop("lm_head.weight", None)
-    ours = dict(model.named_parameters())
+    own = dict(model.named_parameters())
     nothing = message("gpt2.nothing")
-    for name in sorted(ours.keys() | weights.keys()):
-        here = tuple(ours[name].shape) if name in ours else nothing
+    for name in sorted(own.keys() | weights.keys()):
+        here = tuple(own[name].shape) if name in own else nothing
         there = tuple(weights[name].shape) if name in weights else nothing
         if here != there:
             raise GPT2Error("gpt2.other-weights", name=name, there=there, here=here)
     with torch.no_grad():
-        for name, parameter in ours.items():
+        for name, parameter in own.items():
             parameter.copy_(weights[name])

@@ -32,6 +32,7 @@ class Role(StrEnum):
     EMBEDDING = "embedding"  # one row for each token or position
     GAIN = "gain"  # multiplies each channel, as in a norm
     BIAS = "bias"  # is added to each channel
+    FILTER = "filter"  # a short convolution of one channel
     THRESHOLD = "threshold"  # where a unit begins to answer
     TIME_CONSTANT = "time constant"  # ln τ, with τ in tokens: how long a unit remembers
 
@@ -68,12 +69,19 @@ def _log_uniform(tensor: Tensor, config: ModelConfig) -> None:
     nn.init.uniform_(tensor, 0.0, math.log(config.context))
 
 
+def _by_length(tensor: Tensor, config: ModelConfig) -> None:
+    """Draw a filter of length K evenly between ±√(3/K), so that its output is as large as its input."""
+    edge = math.sqrt(3 / tensor.shape[-1])
+    nn.init.uniform_(tensor, -edge, edge)
+
+
 RULES: dict[Role, Rule] = {
     Role.MATRIX: _normal(_plain),
     Role.RESIDUAL: _normal(_residual),
     Role.EMBEDDING: _normal(_plain),
     Role.GAIN: _constant(1.0),
     Role.BIAS: _constant(0.0),
+    Role.FILTER: Rule(_by_length, decays=True),
     Role.THRESHOLD: _constant(1.0),
     Role.TIME_CONSTANT: Rule(_log_uniform, decays=False),
 }

@@ -12,7 +12,8 @@ Two kinds of memory, which never mix:
   document of its own: that is how training and evaluation call a model. The keys and values of attention are
   one such state.
 * **Memory** lasts as long as the run, from one optimizer step to the next. A module that has one offers
-  `memory_state` and `load_memory_state`; checkpoints and snapshots of the trainer hold it.
+  `memory_state` and `load_memory_state`; checkpoints and snapshots of the trainer hold it. It must change in
+  training mode only, and on several processes in the same way on each.
 """
 
 from __future__ import annotations

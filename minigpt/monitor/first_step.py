@@ -16,8 +16,7 @@ from minigpt.monitor.targets import (
     read_gradient,
     start_evidence,
 )
-
-NEXT_TOKENS = 0.9  # share of the targets that are tokens to come, for which a model must not look ahead
+from minigpt.runs.thresholds import NEXT_TOKEN_SHARE
 
 
 class FirstStep:
@@ -104,9 +103,9 @@ class FirstStep:
             return evidence
         evidence |= start_evidence(self.micros)
         if shares := evidence.get("target_offset_share"):
-            to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKENS
+            to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKEN_SHARE
             gradient = None
-            if to_come or max(shares.values()) < NEXT_TOKENS:
+            if to_come or max(shares.values()) < NEXT_TOKEN_SHARE:
                 gradient = hooks.future_gradient(self.micros[-1].mask)
             # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
             if gradient is not None and (to_come or gradient == 0):

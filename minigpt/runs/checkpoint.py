@@ -1,8 +1,8 @@
 """Checkpoints that a kill cannot spoil: safetensors and JSON, hashed, renamed into place when complete.
 
     checkpoints/step-000500/weights.safetensors    parameters and buffers, a tied one once
-                            training.safetensors   optimizer moments by parameter name
-                            state.json             steps done, loss scaler, early stopping
+                            training.safetensors   moments by parameter name; memory and snapshots, if any
+                            state.json             the trainer's state: both clocks, scaler, guards
                             hashes.json            SHA-256 of the three
 
 `step-000500` means that 500 steps are done and step 500 comes next.
@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +27,7 @@ from minigpt.runs.run import sha256, strict
 
 FILES = ("weights.safetensors", "training.safetensors", "state.json")
 HASHES = "hashes.json"
+FORMAT = 2  # of state.json; 1 had no such field
 
 
 class CheckpointError(MiniGPTError):
@@ -37,32 +39,66 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
+def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what the optimizer keeps of every parameter, as "<parameter>.<moment>"."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[id(parameter)]}.{key}": torch.as_tensor(value)
+        for parameter, moments in optimizer.state.items()
+        for key, value in moments.items()
+    }
+
+
+def load_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """Give the optimizer the moments that `moments_of` returned, and no others."""
+    optimizer.state.clear()
+    by_parameter: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in moments.items():
+        parameter, _, key = name.rpartition(".")
+        by_parameter.setdefault(parameter, {})[key] = tensor
+    for name, parameter in model.named_parameters():
+        if name in by_parameter:
+            own = by_parameter[name].items()
+            optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in own}
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds beside weights and moments."""
+
+    state: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 0
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    keep: int = 0,
+    tensors: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint under `folder` and return its path.
 
     Args:
         state: what else a resumed run needs, as plain data; `state["step"]` is the number of steps done.
-        keep: of all checkpoints, how many of the newest stay; 0 keeps all.
+        keep: of all checkpoints, how many of the newest stay; 0 keeps all. Those of later steps go in any
+            case: the run has gone back behind them.
+        tensors: further ones that a resumed run needs; each name has a "/" in it.
 
     Raises:
         CheckpointError: the disk is full or cannot be written; earlier checkpoints are untouched.
     """
     final = folder / f"step-{state['step']:06d}"
     temporary = folder / f".new-{final.name}"
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    training = {
-        f"{names[id(parameter)]}.{key}": torch.as_tensor(value)
-        for parameter, moments in optimizer.state.items()
-        for key, value in moments.items()
-    }
+    training = moments_of(model, optimizer) | dict(tensors or {})
     try:
         clear_leftovers(folder)
         temporary.mkdir(parents=True)
         for name, tensors in zip(FILES, (weights_of(model), training), strict=False):
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary / name)
-        (temporary / FILES[2]).write_text(json.dumps(strict(state)) + "\n", encoding="utf-8")
+        (temporary / FILES[2]).write_text(
+            json.dumps(strict({"format": FORMAT} | state)) + "\n", encoding="utf-8"
+        )
         (temporary / HASHES).write_text(_hashes(temporary), encoding="utf-8")
         for path in (*temporary.iterdir(), temporary):
             _sync(path)
@@ -72,8 +108,10 @@ def save(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError("checkpoint.cannot-write", path=final, detail=error) from error
-    for old in find(folder)[:-keep] if keep else []:
-        _discard(old)
+    found = find(folder)
+    position = found.index(final) + 1
+    for other in found[position:] + (found[: max(position - keep, 0)] if keep else []):
+        _discard(other)
     return final
 
 
@@ -151,22 +189,20 @@ def load_weights(path: Path, model: nn.Module) -> None:
     _fill(weights_of(model), load_file(path / FILES[0]), path)
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put model and optimizer back as they were, and return the rest of the state.
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Saved:
+    """Put model and optimizer back as they were, and return the rest.
 
     Raises:
-        CheckpointError: it is damaged, or its tensors have other names or shapes.
+        CheckpointError: it is damaged, its tensors have other names or shapes, or a newer version wrote it.
     """
+    verify(path)
+    state = json.loads((path / FILES[2]).read_text(encoding="utf-8"))
+    if state.pop("format", 1) > FORMAT:
+        raise CheckpointError("checkpoint.newer", path=path)
     load_weights(path, model)
     training = load_file(path / FILES[1])
-    for name, parameter in model.named_parameters():
-        prefix = f"{name}."
-        keys = [key for key in training if key.startswith(prefix)]
-        if keys:
-            optimizer.state[parameter] = {
-                key.removeprefix(prefix): training.pop(key).to(parameter.device) for key in keys
-            }
-    return json.loads((path / FILES[2]).read_text(encoding="utf-8"))
+    load_moments(model, optimizer, {name: t for name, t in training.items() if "/" not in name})
+    return Saved(state, {name: tensor for name, tensor in training.items() if "/" in name})
 
 
 def _fill(target: dict[str, Tensor], source: dict[str, Tensor], path: Path) -> None:

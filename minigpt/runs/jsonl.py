@@ -48,6 +48,28 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [record for records in _blocks(path) for record in records]
 
 
+def last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records without those that were undone, in the order written.
+
+    A record carries the number of its attempt, 0 where it has none. Where attempt k began at a step, what
+    earlier attempts logged of that step and later ones no longer counts, whatever the order of the lines.
+    """
+    begins: dict[int, float] = {}  # by attempt, its first step
+    for record in records:
+        if "step" in record:
+            attempt = record.get("attempt", 0)
+            begins[attempt] = min(record["step"], begins.get(attempt, math.inf))
+    undone_from, earliest = {}, math.inf  # by attempt, where a later one set out again
+    for attempt in sorted(begins, reverse=True):
+        undone_from[attempt] = earliest
+        earliest = min(earliest, begins[attempt])
+    return [
+        record
+        for record in records
+        if "step" not in record or record["step"] < undone_from[record.get("attempt", 0)]
+    ]
+
+
 class Columns:
     """The numbers of a log, by name."""
 

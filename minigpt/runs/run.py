@@ -2,10 +2,11 @@
 
     experiments/<run>/manifest.json   config, versions, data hashes, hardware, argv
                       metrics.jsonl   one object a step
+                      events.jsonl    what guards decided, where there are any
                       probes.jsonl    what the active probes saw
                       tokenizer.json  checkpoints/
 
-The logs are append-only, flushed at every step, readable while the run goes on and after a kill: a torn last
+The logs are append-only, flushed at every step, readable during the run and after a kill: a torn last
 line is dropped.
 """
 
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from minigpt.config import Config, ConfigError
-from minigpt.runs.jsonl import Columns, RunError, read_jsonl
+from minigpt.runs.jsonl import Columns, RunError, last_attempts, read_jsonl
 
 
 class Run:
@@ -44,24 +45,35 @@ class Run:
                 (self.path / "manifest.json").read_text(encoding="utf-8")
             )
             settings = self.manifest["config"]
-            # a loop that is not ours was watched: it has no config
+            # an external loop was monitored: it has no config
             self.config = None if settings is None else Config.from_dict(settings)
         except (ValueError, KeyError, TypeError, OSError, ConfigError) as error:
             raise RunError("run.bad-manifest", path=self.path / "manifest.json", detail=error) from error
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One record a step, in the order written. Long runs are better read by column."""
+        """Every record in the order written, with what a guard undid. Long runs are better read by column."""
         return read_jsonl(self.path / "metrics.jsonl")
 
     @cached_property
     def columns(self) -> Columns:
-        """The metrics by column, read once: what a long run is looked at through."""
+        """The metrics by column, without what a guard undid; read once."""
+        columns = self.all_columns
+        return Columns(last_attempts(self.metrics)) if "attempt" in columns else columns
+
+    @cached_property
+    def all_columns(self) -> Columns:
+        """The metrics by column, with what a guard undid; read once."""
         return Columns.read(self.path / "metrics.jsonl")
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps at which a metric was logged, and its values; `lr.decay` names a group's rate."""
         return self.columns.column(name)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """One record a decision of a guard, in the order written."""
+        return read_jsonl(self.path / "events.jsonl")
 
     @property
     def probes(self) -> list[dict[str, Any]]:

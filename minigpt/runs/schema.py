@@ -40,7 +40,9 @@ class StepRecord(TypedDict):
     """One line of metrics.jsonl. Read it by column (`minigpt.runs.jsonl.Columns`); runs may add columns."""
 
     step: int  # optimizer step, from 0
-    attempt: NotRequired[int]  # how often this step was tried before
+    attempt: NotRequired[int]  # how often a guard had undone something before; absent: 0
+    data_step: NotRequired[int]  # number of the batch, where a guard has left out some
+    dropped: NotRequired[bool]  # a guard undid the step before its update
     loss: NotRequired[float]  # nats per token
     val_loss: NotRequired[float]  # nats per token
     grad_norm: NotRequired[float]  # global, before clipping
@@ -234,7 +236,10 @@ class Event(Probe):
     guard: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
     done: str = ""  # continue, drop the step, roll back and skip, scale the rate
-    batches: list[int] | None = None
+    batches: list[int] | None = None  # data steps that the step trained on
+    to: int | None = None  # the step that it went back to, at most
+    skip: list[int] | None = None  # data steps that are left out from now on
+    scale_rate: float | None = None
 
 
 def unknown_fields(record: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
     from minigpt.data.tokenizer import Tokenizer
 
 
+LOGS = ("metrics.jsonl", "probes.jsonl", "events.jsonl")
+
+
 class RunWriter:
-    """Writes a run directory while the run goes on."""
+    """Writes a run directory during the run."""
 
     def __init__(self, path: str | Path, resume: bool = False):
         """Make the folder, or reopen it to resume.
@@ -51,6 +54,7 @@ class RunWriter:
                 or it cannot be written.
         """
         self.path = Path(path)
+        self.records = dict.fromkeys(LOGS, 0)  # lines written so far, by log
         self._logs: dict[str, FileIO] = {}
         with self._writing():
             used = self.path.is_dir() and any(not file.name.startswith(".") for file in self.path.iterdir())
@@ -60,7 +64,7 @@ class RunWriter:
         self._lock = self._locked() if fcntl else None
 
     def _locked(self) -> int:
-        """Return a handle that holds the folder's lock; the system lets go of it when the process ends."""
+        """Return a handle that holds the folder's lock; the system releases it when the process ends."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +72,7 @@ class RunWriter:
             os.close(handle)
             raise RunError("run.in-use", path=self.path) from error
         except OSError:
-            pass  # a file system without locks: the run goes on unguarded
+            pass  # a file system without locks: the run continues without one
         return handle
 
     @contextmanager
@@ -94,6 +98,10 @@ class RunWriter:
         """Append what one probe saw."""
         self._append("probes.jsonl", record)
 
+    def event(self, record: dict[str, Any]) -> None:
+        """Append one decision of a guard."""
+        self._append("events.jsonl", record)
+
     def tokenizer(self, tokenizer: Tokenizer) -> None:
         """Keep the tokenizer beside the weights: neither is of use without the other."""
         with self._writing():
@@ -106,6 +114,7 @@ class RunWriter:
                 self._logs[name] = (self.path / name).open("ab", buffering=0)
             while lines:  # a disk that fills up takes part of them, and refuses the rest
                 lines = lines[self._logs[name].write(lines) :]
+        self.records[name] += len(records)
 
     def sync(self) -> None:
         """Force the logs to disk, so that no checkpoint is ever ahead of them."""
@@ -113,17 +122,24 @@ class RunWriter:
             for log in self._logs.values():
                 os.fsync(log.fileno())
 
-    def rewind(self, step: int) -> None:
-        """Drop the records of step `step` and later, which a resumed run is about to write again."""
-        for name in ("metrics.jsonl", "probes.jsonl"):
+    def rewind(self, step: int, records: Mapping[str, int] | None = None) -> None:
+        """Drop what a resumed run is about to write again.
+
+        Args:
+            step: without `records`, everything from the first record of this step or a later one on.
+            records: how many lines of each log stay, as a checkpoint remembers it.
+        """
+        for name in LOGS:
             if log := self._logs.pop(name, None):
                 log.close()
             with self._writing():
                 if (self.path / name).exists():
-                    os.truncate(self.path / name, _length_before(self.path / name, step))
+                    most = None if records is None else records.get(name, 0)
+                    length, self.records[name] = _kept(self.path / name, step, most)
+                    os.truncate(self.path / name, length)
 
     def close(self) -> None:
-        """Close the logs and let go of the folder."""
+        """Close the logs and release the folder."""
         for log in self._logs.values():
             log.close()
         self._logs.clear()
@@ -139,25 +155,28 @@ def _line(record: dict[str, Any]) -> bytes:
     return line
 
 
-def _length_before(log: Path, step: int) -> int:
-    """Return how many bytes of whole lines lie before the first record of step `step` or later."""
-    length = 0
+def _kept(log: Path, step: int, most: int | None) -> tuple[int, int]:
+    """Return how many bytes, and how many whole lines, of a log stay: `most` lines, or those before the first
+    record of step `step` or later."""
+    length = lines = 0
     with log.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if most is not None and lines == most:
+                break
             try:
                 record = orjson.loads(line)
-                if not line.endswith(b"\n") or record["step"] >= step:
+                if not line.endswith(b"\n") or most is None and record["step"] >= step:
                     break
             except (ValueError, TypeError, KeyError) as error:
                 if not line.endswith(b"\n"):  # torn by a kill
                     break
                 raise RunError("run.bad-line", path=log, line=number) from error
-            length += len(line)
-    return length
+            length, lines = length + len(line), lines + 1
+    return length, lines
 
 
 def describe_run(config: Config | None, **more: Any) -> dict[str, Any]:
-    """Return the manifest of a run that starts now; without a config for a loop that is not ours."""
+    """Return the manifest of a run that starts now; without a config for an external loop."""
     return {
         "format": 1,
         "started": now(),

@@ -2,8 +2,8 @@
 
     keep_freed_memory()    # once, before training on a CPU
 
-By default glibc gives every large block back to the system when it is freed, and the system hands it out anew
-page by page, zeroed: thousands of page faults a step, up to a fifth of a small model's time.
+By default glibc gives every large block back to the system when it is freed, and the system hands it out
+again page by page, zeroed: thousands of page faults a step, up to a fifth of a small model's time.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def activations(model: nn.Module, blocks: Sequence[nn.Module], inputs: Tensor) -
 
     Returns:
         rms: root mean square of its elements, one more than there are blocks.
-        growth: each over the one before. At 10 or more the norms are missing.
+        growth: each over the one before; alone it does not show a missing norm.
     """
     seen: list[Tensor] = []
 

@@ -86,9 +86,9 @@ class World:
             raise PeerError("distributed.peer-failed", rank=self.rank)
         return result
 
-    def share(self, text: str) -> str:
+    def share(self, value: T) -> T:
         """Return what the first process passes, on every process."""
-        box = [text]
+        box = [value]
         if self.size > 1:
             dist.broadcast_object_list(box)
         return box[0]

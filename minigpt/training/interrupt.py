@@ -15,8 +15,8 @@ class Interrupt:
     """A context in which an interrupt or termination signal sets `asked` instead of raising."""
 
     def __init__(self, patient: bool = False):
-        """With `patient`, a second signal is no different: `torchrun` passes each one on to its processes,
-        which the terminal has told already."""
+        """With `patient`, a second signal is treated like the first: `torchrun` passes each one on to its
+        processes, which the terminal has told already."""
         self.asked = False
         self._patient = patient
         self._previous: dict[int, object] = {}

@@ -29,7 +29,7 @@ from minigpt.training.trainer import NotFiniteError, Trainer
 
 MEMORY = 0.9  # of the running mean that smooths the loss
 BLOW_UP = 0.25  # the loss has blown up when it has lost this share of its fall again
-LEAST_FALL = 0.03  # of the first loss: below this there is no descent to speak of
+LEAST_FALL = 0.03  # of the first loss: a smaller fall is not a descent
 LEAST_SIGNAL = 4.0  # × the scatter from one step to the next: neither is there below this
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -126,7 +126,7 @@ def _smoothed(y: np.ndarray) -> np.ndarray:
 
 
 def _rounded(value: float) -> float:
-    """Return one significant digit: the method is no more exact than that."""
+    """Return one significant digit: the method is not more exact than that."""
     return float(f"{value:.0e}")
 
 

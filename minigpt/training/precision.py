@@ -40,6 +40,11 @@ def build_precision(config: Config, device: str) -> Precision:
     return Precision(DTYPES[config.precision], device, scaler)
 
 
+def full_precision(device: str) -> Precision:
+    """Return float32 without loss scaling, for a measurement beside the run."""
+    return Precision(torch.float32, device, torch.amp.GradScaler(device, enabled=False))
+
+
 def compiled(model: nn.Module) -> nn.Module:
     """Return `model` compiled by torch.compile: its first step is slow, the others are faster.
 

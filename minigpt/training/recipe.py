@@ -15,38 +15,58 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
 
-from minigpt.config import Config
+from minigpt.config import Config, ConfigError, GuardsConfig
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
 from minigpt.model.gpt import build_model, init_weights
 from minigpt.runs.run import Run
+from minigpt.training import parts
+from minigpt.training.catalogue import find_registered
+from minigpt.training.guards import Guard, refuse_contradictions
+from minigpt.training.guards.clipping import CLIPPERS
+from minigpt.training.guards.configured import OF_SNAPSHOTS, guards_of
 from minigpt.training.loss import cross_entropy
 from minigpt.training.optim import build_optimizer
+from minigpt.training.precision import build_precision
 from minigpt.training.schedule import lr_at
 from minigpt.training.step import accumulate, clip, seed_step, step
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A config, and the parts that the trainer composes. Each part is a plain function."""
+    """A config, and the parts that the trainer composes; `minigpt.training.parts` types each of them."""
 
     config: Config = field(default_factory=Config)
-    load_data: Callable = load_data
-    get_batch: Callable = get_batch
-    build_model: Callable = build_model
-    init_weights: Callable = init_weights
-    build_optimizer: Callable = build_optimizer
-    lr_at: Callable = lr_at
-    loss: Callable = cross_entropy
-    seed_step: Callable = seed_step
-    accumulate: Callable = accumulate
-    clip: Callable = clip
-    step: Callable = step
+    load_data: parts.LoadData = load_data
+    get_batch: parts.GetBatch = get_batch
+    build_model: parts.BuildModel = build_model
+    init_weights: parts.InitWeights = init_weights
+    build_optimizer: parts.BuildOptimizer = build_optimizer
+    build_precision: parts.BuildPrecision = build_precision
+    lr_at: parts.LrAt = lr_at
+    loss: parts.Loss = cross_entropy
+    seed_step: parts.SeedStep = seed_step
+    accumulate: parts.Accumulate = accumulate
+    clip: parts.Clip = clip
+    step: parts.Step = step
+    guards: tuple[Guard, ...] = ()  # what may drop a step, roll back or scale the rate
     faults: tuple[str, ...] = ()  # ids, with ":severity" where one was given, in the order applied
 
     def __post_init__(self) -> None:
+        refuse_contradictions(self.all_guards)
         if self.loss is cross_entropy and self.config.z_loss:
             object.__setattr__(self, "loss", partial(cross_entropy, z_loss=self.config.z_loss))
+
+    @property
+    def all_guards(self) -> tuple[Guard, ...]:
+        """The guards that the config switches on, then the recipe's own."""
+        return (*guards_of(self.config), *self.guards)
+
+    @property
+    def clipper(self) -> parts.Clip:
+        """The clipper that the config names, unless the recipe has one of its own."""
+        chosen = CLIPPERS.get(self.config.clipper)
+        return chosen() if chosen and self.clip is clip else self.clip
 
     def with_fault(self, fault: str, severity: float | None = None) -> Recipe:
         """Return this recipe with one part broken; faults compose.
@@ -55,23 +75,32 @@ class Recipe:
             fault: an id of `minigpt.faults.FAULTS`, or `"id:severity"`.
 
         Raises:
-            MiniGPTError: no fault has that id (the nearest is suggested), or it has no severity to set.
+            MiniGPTError: no fault has that id (the nearest is suggested), it has no severity to set, or
+                `minigpt.faults` was never imported.
         """
-        from minigpt.faults import find_fault  # here, because faults are written in terms of parts
-
-        found, severity = find_fault(fault, severity)
+        found, severity = find_registered(fault, severity)
         patched = found.patch(getattr(self, found.part), self, severity)
         label = found.id if severity in (None, found.severity) else f"{found.id}:{severity:g}"
         return dataclasses.replace(self, **{found.part: patched}, faults=(*self.faults, label))
 
+    def refuse_idle(self) -> None:
+        """Refuse settings that were changed and have no effect in a run by this recipe.
+
+        Raises:
+            ConfigError: names the first one.
+        """
+        self.config.refuse_idle()
+        for setting in fields(GuardsConfig):
+            value = getattr(self.config, setting.name)
+            if value != setting.default and setting.name in OF_SNAPSHOTS and not self.all_guards:
+                raise ConfigError("config.idle-without-guards", name=setting.name, given=value)
+
     @property
     def own_parts(self) -> list[str]:
         """Names of the parts that were exchanged by hand, which no run directory can tell."""
-        from minigpt.faults import find_fault
-
-        patched = {find_fault(fault)[0].part for fault in self.faults}
-        parts = [part for part in fields(self) if part.name not in {"config", "faults"} | patched]
-        return [part.name for part in parts if _bare(getattr(self, part.name)) is not part.default]
+        patched = {find_registered(fault)[0].part for fault in self.faults}
+        others = [part for part in fields(self) if part.name not in {"config", "faults"} | patched]
+        return [part.name for part in others if _bare(getattr(self, part.name)) is not part.default]
 
 
 def _bare(part: Callable) -> Callable:

@@ -1,4 +1,4 @@
-"""A dress rehearsal: a few steps on a copy, to see whether each part of the loop does what its name says.
+"""A rehearsal: a few steps on a copy, to see whether each part of the loop does what its name says.
 
 Nothing here is statistics. With a gradient that stays the same, AdamW moves every coordinate by the learning
 rate at every step; k micro-batches give the gradient of the whole batch; after a step no gradient is left
@@ -18,7 +18,7 @@ from minigpt.data.batches import Batch
 from minigpt.model.roles import RULES, roles_of
 from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
-from minigpt.training.precision import build_precision
+from minigpt.training.precision import full_precision
 
 if TYPE_CHECKING:
     from minigpt.training.recipe import Recipe
@@ -55,7 +55,7 @@ def rehearse(
 def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Tensor]:
     model.zero_grad(set_to_none=True)
     world = World(device=str(next(model.parameters()).device))
-    precision = build_precision(recipe.config.replace(precision="fp32"), world.device_type)
+    precision = full_precision(world.device_type)
     recipe.accumulate(model, recipe.loss, batches, precision, world)
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
@@ -101,7 +101,7 @@ def _optimizer_steps(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     gradient = _gradient(recipe, model, [Batch(*(part[:ROWS] for part in batch))])
     learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
     optimizer = recipe.build_optimizer(model, config)
-    precision = build_precision(config.replace(precision="fp32"), next(model.parameters()).device.type)
+    precision = full_precision(next(model.parameters()).device.type)
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     carried, sizes, downhill = 0.0, [], []
     for _ in range(REHEARSAL_STEPS):

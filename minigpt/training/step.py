@@ -80,3 +80,10 @@ def step(optimizer: torch.optim.Optimizer, precision: Precision, lr: float) -> N
     precision.scaler.step(optimizer)
     precision.scaler.update()
     optimizer.zero_grad(set_to_none=True)
+
+
+def drop(optimizer: torch.optim.Optimizer, precision: Precision) -> None:
+    """Make no update: tell the scaler, which has unscaled the gradients, and clear them."""
+    if precision.scaler.is_enabled():
+        precision.scaler.update()
+    optimizer.zero_grad(set_to_none=True)

@@ -5,37 +5,47 @@
 
 A callback is any object with some of the methods `on_start(trainer)`, `on_record(trainer, record)` (before
 the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`.
-It watches the loop without changing it, on the main process only. Telemetry is the first one.
+It watches the loop without changing it, on the main process only. Telemetry is the first one. What may change
+the run is a guard (`minigpt.training.guards`), which is a part of the recipe.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from minigpt.config import Config
 from minigpt.data.batches import Batch, evaluation_batches
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
+from minigpt.model.state import load_memory, memory_of
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.distributed import join_world
+from minigpt.training.guards import CONTINUE, Decision, GuardError, ask, together
+from minigpt.training.guards.guard import Moment
 from minigpt.training.interrupt import Interrupt, Interrupted
 from minigpt.training.optim import freeze
-from minigpt.training.precision import build_precision, compiled
+from minigpt.training.precision import compiled
 from minigpt.training.probes import start_probes
 from minigpt.training.recipe import Recipe, recipe_of
 from minigpt.training.rehearsal import rehearse
+from minigpt.training.snapshots import Snapshots
+from minigpt.training.state import Stateful, TrainerState, is_stateful
+from minigpt.training.step import drop
 
+MOST_TRIES = 100  # attempts without getting further: guards that stop a run this often will not save it
 CHANGED_BY_A_RESUME = ("started", "versions", "git_sha", "hardware", "device", "processes", "argv")
 
 
@@ -44,7 +54,7 @@ class NotFiniteError(MiniGPTError):
 
 
 class Trainer:
-    """Everything that lives while a run goes on."""
+    """Everything that lives during a run."""
 
     def __init__(
         self,
@@ -54,30 +64,52 @@ class Trainer:
         resume: bool = False,
         telemetry: bool = True,
     ):
-        """Build model and optimizer by the recipe; with `resume`, go on from the newest intact checkpoint.
+        """Build model and optimizer by the recipe; with `resume`, continue from the newest intact checkpoint.
 
         Raises:
             MiniGPTError: the device, the data, the run directory or the checkpoint cannot be used.
         """
         self.recipe, self.config, self.resumed = recipe, recipe.config, resume
+        if not resume:
+            recipe.refuse_idle()
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
         watchers = [*([Telemetry()] if telemetry else []), *callbacks]
         self.callbacks = watchers if self.world.main else []
-        self.precision = build_precision(self.config, self.world.device_type)
+        self.precision = recipe.build_precision(self.config, self.world.device_type)
+        # copies, so that what they remember is this run's alone
+        self.clip, self.guards = copy.deepcopy(recipe.clipper), copy.deepcopy(recipe.all_guards)
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
         self.optimizer = recipe.build_optimizer(self.model, self.config)
-        self.step = self.saved_step = 0  # steps done, and those in the newest checkpoint
-        self.best_val_loss, self.looks_without_better = math.inf, 0
+        self.state = TrainerState(parts=self._stateful_parts())
+        self.snapshots = Snapshots(self.config.snapshot_every, self.config.snapshots)
+        self.saved_step = 0  # steps done in the newest checkpoint
+        self._records: dict[str, int] | None = None  # lines of each log at that moment
         self.skipped_checkpoints: list[checkpoint.CheckpointError] = []
         if resume:
             self._resume()
         self.writer: RunWriter | None = self.world.on_main(lambda: self._open(resume))
         self._watching: list[Any] = []  # the callbacks that were told of the start
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.state.step
+
+    def _stateful_parts(self) -> dict[str, Stateful]:
+        """Return the parts that remember something from step to step, by the name in the checkpoint."""
+        found = {"scaler": self.precision.scaler, "clip": self.clip}
+        found |= {f"guard:{guard.name}": guard for guard in self.guards}
+        return {name: part for name, part in found.items() if is_stateful(part)}
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no step was tried yet."""
+        return self.step == 0 and not self.state.attempt
 
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(self.config.seed)
@@ -100,12 +132,12 @@ class Trainer:
         if not checkpoint.find(folder):
             return  # the run ended before its first checkpoint: step 0 comes again, and is the same
         source, self.skipped_checkpoints = checkpoint.latest(folder)
-        state = checkpoint.load(source, self.model, self.optimizer)
-        self.step = self.saved_step = state["step"]
-        self.best_val_loss = float(state["best_val_loss"])
-        self.looks_without_better = state["looks_without_better"]
-        if state["scaler"]:
-            self.precision.scaler.load_state_dict(state["scaler"])
+        state, tensors = checkpoint.load(source, self.model, self.optimizer)
+        self._records = state.get("records")
+        self.state.load_state_dict(state)
+        load_memory(self.model, _under("memory/", tensors))
+        self.snapshots.load(state.get("snapshots", []), _under("snapshot/", tensors))
+        self.saved_step = self.step
 
     def _open(self, resume: bool) -> RunWriter:
         """Return the writer of a folder that says what run it holds, with no record of a step yet to come."""
@@ -124,7 +156,7 @@ class Trainer:
             again = {name: description[name] for name in CHANGED_BY_A_RESUME}
             description = Run(self.run_dir).manifest
             description["resumed"] = [*description.get("resumed", []), {"step": self.step} | again]
-            writer.rewind(self.step)
+            writer.rewind(self.step, self._records)
         writer.manifest(description)
         writer.tokenizer(self.data.tokenizer)
         return writer
@@ -133,8 +165,10 @@ class Trainer:
         """Train to the last step. Ctrl-C (or a termination signal) finishes the step, saves and then stops.
 
         Raises:
-            Interrupted: the run was interrupted and saved; `resume` goes on with it.
-            NotFiniteError: a loss or gradient was not a number, and the config says to stop.
+            Interrupted: the run was interrupted and saved; `resume` continues it.
+            NotFiniteError: a loss or gradient was not a number, the config says to stop, and no guard
+                undid the step.
+            GuardError: guards contradict each other, or ask for something impossible.
         """
         try:
             self.world.on_main(self._start)
@@ -142,7 +176,7 @@ class Trainer:
                 while self.step < self.config.steps and not self.stops_early:
                     self._advance()
                     if self.world.any(interrupt.asked):
-                        if self.saved_step < self.step:
+                        if self.saved_step != self.step:
                             self.save()
                         raise Interrupted
         finally:
@@ -154,7 +188,7 @@ class Trainer:
         return Run(self.run_dir)
 
     def _start(self) -> None:
-        if self.step == 0:
+        if self.untouched:
             batch = self._batch(0)
             evidence = start_probes(self.model, self.recipe.loss, batch)
             evidence |= self.data.overlap
@@ -167,42 +201,64 @@ class Trainer:
 
     @property
     def stops_early(self) -> bool:
-        """Whether `patience` looks at the validation loss went by without a better one."""
-        return 0 < self.config.patience <= self.looks_without_better
+        """Whether `patience` evaluations went by without a better validation loss."""
+        return 0 < self.config.patience <= self.state.evaluations_without_better
 
     def _advance(self) -> None:
-        """Take one step, and everything that is due after it."""
-        record = self._one_step(self.step)
-        self.step += 1
-        if self._due(self.config.eval_every):
-            record["val_loss"] = self.evaluate()
-            better = record["val_loss"] < self.best_val_loss
-            self.best_val_loss = min(record["val_loss"], self.best_val_loss)
-            self.looks_without_better = 0 if better else self.looks_without_better + 1
+        """Try one step, and do everything that is due after it."""
+        if self.guards:
+            self.snapshots.take_if_due(self.model, self.optimizer, self.state)
+        record, decision = self._one_step()
+        if not decision.undoes:
+            self.state.advance()
+            if self._due(self.config.eval_every):
+                record["val_loss"] = self._evaluate_and_compare()
         self.world.on_main(lambda: self._log(record))
-        if self._due(self.config.checkpoint_every) or self.stops_early:
+        if not decision.undoes:
+            decision = self._decide("record", record)
+        if decision.roll_back_to is not None:
+            self._roll_back(decision)
+        elif decision.drop:
+            self._try_again([record.get("data_step", record["step"])])
+        elif self._due(self.config.checkpoint_every) or self.stops_early:
             self.save()
+
+    def _evaluate_and_compare(self) -> float:
+        state, loss = self.state, self.evaluate()
+        state.evaluations_without_better = (
+            0 if loss < state.best_val_loss else state.evaluations_without_better + 1
+        )
+        state.best_val_loss = min(loss, state.best_val_loss)
+        return loss
 
     def _log(self, record: dict[str, Any]) -> None:
         self._tell("on_record", record)
         self.writer.metric(record)
-        if self.step > record["step"]:  # or else it was not taken: its loss was no number
+        if self.step > record["step"]:  # or else the step was not taken
             self._tell("on_step", record)
 
-    def _one_step(self, step: int) -> dict[str, Any]:
-        recipe, config = self.recipe, self.config
+    def _one_step(self) -> tuple[dict[str, Any], Decision]:
+        """Try the next step: return its record, and what the guards say of its gradients."""
+        recipe, config, step, data_step = self.recipe, self.config, self.step, self.state.data_step
         started = time.perf_counter()
-        batches = [self._batch(step, micro) for micro in range(config.accumulation)]
+        memory = memory_of(self.model) if self.guards else {}
+        batches = [self._batch(data_step, micro) for micro in range(config.accumulation)]
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
-        norm = recipe.clip(self.model, self.optimizer, self.precision, config.clip_norm)
+        norm = self.clip(self.model, self.optimizer, self.precision, config.clip_norm)
         record = {
             "step": step,
             "loss": loss,
             "grad_norm": norm,
             "clipped": norm > config.clip_norm,
             "tokens": config.accumulation * config.batch_size * config.context,
-        }
+        } | self._after_a_decision()
+        rate = recipe.lr_at(step, config)
+        decision = self._decide("gradients", record | {"rate": rate * self.state.lr_scale})
+        if decision.undoes:
+            drop(self.optimizer, self.precision)
+            load_memory(self.model, memory)
+            return record | {"dropped": True}, decision
         # An fp16 gradient overflows now and then: the update is skipped, the scale falls. A loss never may.
         scaler = self.precision.scaler
         overflowed = scaler.is_enabled() and not math.isfinite(norm)
@@ -211,13 +267,65 @@ class Trainer:
             raise NotFiniteError("train.not-finite", step=step, loss=loss, grad_norm=norm, path=self.run_dir)
         if scaler.is_enabled():
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
-        recipe.step(self.optimizer, self.precision, recipe.lr_at(step, config))
+        recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
-        return record
+        return record, decision
 
-    def _batch(self, step: int, micro: int = 0) -> Batch:
-        return self.recipe.get_batch(self.tokens, self.config, step, micro, self.world.rank, self.world.size)
+    def _after_a_decision(self) -> dict[str, Any]:
+        """Return what a record says beside the usual once a guard has acted."""
+        state = self.state
+        found = {"attempt": state.attempt} if state.attempt else {}
+        return found | ({"data_step": state.data_step} if state.data_offset else {})
+
+    def _decide(self, moment: Moment, record: dict[str, Any]) -> Decision:
+        """Ask the guards, on the first process; write down what they want, and scale the rate if they do."""
+        if not self.guards:
+            return CONTINUE
+        decisions = self.world.share(self.world.on_main(lambda: self._ask(moment, record)))
+        for name in decisions:
+            self.state.decisions[name] = self.state.decisions.get(name, 0) + 1
+        decision = together(decisions)
+        self.state.lr_scale *= decision.scale_rate
+        return decision
+
+    def _ask(self, moment: Moment, record: dict[str, Any]) -> dict[str, Decision]:
+        decisions = ask(self.guards, moment, record, self.state)
+        target = together(decisions).roll_back_to  # before anything is written down of impossible decisions
+        if target is not None and not self.snapshots.reach(target):
+            oldest = min(self.snapshots.steps(), default=self.step)
+            raise GuardError("guards.no-snapshot", to=target, oldest=oldest)
+        for name, decision in decisions.items():
+            event = {
+                "step": record["step"],
+                "attempt": self.state.attempt,
+                "guard": name,
+                "seen": dict(decision.seen),
+                "done": decision.done,
+                "batches": [record.get("data_step", record["step"])],
+            }
+            if decision.roll_back_to is not None:
+                event |= {"to": decision.roll_back_to, "skip": list(decision.skip)}
+            for scale in ("scale_rate", "scale_step"):
+                if getattr(decision, scale) != 1.0:
+                    event[scale] = getattr(decision, scale)
+            self.writer.event(event)
+        return decisions
+
+    def _roll_back(self, decision: Decision) -> None:
+        """Put back the newest snapshot at or before the step that the guards name."""
+        self.snapshots.back_to(decision.roll_back_to).restore(self.model, self.optimizer, self.state)
+        self.state.rollbacks += 1
+        self._try_again(decision.skip)
+
+    def _try_again(self, skip: Iterable[int]) -> None:
+        self.state.try_again(skip)
+        if self.state.tries > MOST_TRIES:
+            raise GuardError("guards.stuck", step=self.state.furthest, tries=MOST_TRIES)
+
+    def _batch(self, data_step: int, micro: int = 0) -> Batch:
+        place = (data_step, micro, self.world.rank, self.world.size)
+        return self.recipe.get_batch(self.tokens, self.config, *place)
 
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
@@ -239,20 +347,19 @@ class Trainer:
         return total / max(count, 1)
 
     def save(self) -> None:
-        """Write a checkpoint of the steps done so far, and let go of the oldest."""
-        state = {
-            "step": self.step,
-            "best_val_loss": self.best_val_loss,
-            "looks_without_better": self.looks_without_better,
-            "scaler": self.precision.scaler.state_dict(),
-        }
-        self.world.on_main(lambda: self._write_checkpoint(state))
+        """Write a checkpoint of the steps done so far, and delete the oldest."""
+        self.world.on_main(self._write_checkpoint)
         self.saved_step = self.step
 
-    def _write_checkpoint(self, state: dict[str, Any]) -> None:
+    def _write_checkpoint(self) -> None:
         self.writer.sync()  # no checkpoint is ever ahead of the logs
+        snapshots, tensors = self.snapshots.saved()
+        tensors = {f"snapshot/{name}": tensor for name, tensor in tensors.items()}
+        tensors |= {f"memory/{name}": tensor for name, tensor in memory_of(self.model).items()}
+        state = self.state.state_dict() | {"records": dict(self.writer.records)}
+        state |= {"snapshots": snapshots} if snapshots else {}
         folder = self.run_dir / "checkpoints"
-        checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints)
+        checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints, tensors)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self._watching:
@@ -262,6 +369,11 @@ class Trainer:
         method = getattr(callback, event, None)
         if method:
             method(self, *arguments)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), overwrite: bool = False) -> Run:
@@ -278,7 +390,7 @@ def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), ov
 def resume(
     run_dir: str | Path, callbacks: Iterable[Any] = (), asked: dict[str, Any] | None = None
 ) -> Trainer:
-    """Return a trainer that goes on from the newest intact checkpoint of `run_dir`; without any, from step 0.
+    """Return a trainer that continues from the newest intact checkpoint of `run_dir`, or else from step 0.
 
     Args:
         asked: settings that somebody expects the run to have.

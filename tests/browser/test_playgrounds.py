@@ -113,8 +113,9 @@ def open_playground(
     code: Mapping[str, str] = {},
 ) -> Locator:
     """Open the lesson with those cells alone, some with other code; run them and return the last one."""
-    file = find_lesson(identity).built(language, checkout)
-    notebook = nbformat.read(file, as_version=4)
+    lesson = find_lesson(identity)
+    file = lesson.built(language, checkout)
+    notebook = nbformat.read(lesson.built(language), as_version=4)  # the copy may be one that was shortened
     notebook.cells = [cell for cell in notebook.cells if cell.id in cells]
     for cell in notebook.cells:
         cell.source = code.get(cell.id, cell.source)

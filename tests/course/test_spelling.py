@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+import course.messages
+import minigpt.messages
 from course.glossary import without_code
 from course.lesson import ROOT, all_lessons
 from course.source import read_source
@@ -130,9 +131,8 @@ def texts(code: str) -> Iterator[tuple[str, str]]:
         for key, text in lesson.texts.by_language[code].items():
             yield f"{lesson.id} messages {key}", text
         yield f"{lesson.id} lesson.yaml", f"{lesson.title[code]} {lesson.prerequisites[code]}"
-    for package in ("course", "minigpt"):
-        for file in sorted((ROOT / package / "messages" / code).glob("*.yaml")):
-            for key, text in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-                yield f"{package} {file.stem}.{key}", text
+    for catalogue in (course.messages.CATALOGUE, minigpt.messages.CATALOGUE):
+        for key in sorted(catalogue.keys(code)):
+            yield f"{catalogue.folder.parent.name} {key}", catalogue.template(key, code)
     for name in PAGES[code]:
         yield name, (ROOT / name).read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from minigpt.data.batches import get_batch
 from minigpt.messages import MiniGPTError
 from minigpt.runs import checkpoint
 from minigpt.training.distributed import end_process
+from minigpt.training.guards import Decision
 from minigpt.training.interrupt import Interrupted
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer
@@ -41,6 +42,22 @@ class Interrupter:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+class GoBack:
+    """After step 9 go back to step 4, and skip two batches."""
+
+    name = "go-back"
+    moments = ("record",)
+
+    def decide(self, record, state):
+        assert os.environ.get("RANK", "0") == "0", "the first process decides"
+        return Decision(roll_back_to=4, skip=(4, 5)) if state.step == 9 and not state.attempt else None
+
+
+def without_two(tokens, config, step, *place):
+    """Batches of which numbers 4 and 5 were never made."""
+    return get_batch(tokens, config, step + 2 if step >= 4 else step, *place)
+
+
 BASE = Recipe(MINIMAL.replace(batch_size=8, eval_batches=2))
 ACCUMULATED = Recipe(BASE.config.replace(accumulation=3))
 RECIPES = {
@@ -48,6 +65,10 @@ RECIPES = {
     "accumulated": ACCUMULATED,
     "masked": dataclasses.replace(BASE, get_batch=unequal_masks),
     "accumulated-masked": dataclasses.replace(ACCUMULATED, get_batch=unequal_masks),
+    "guarded": dataclasses.replace(
+        Recipe(BASE.config.replace(snapshot_every=4, accumulation=2)), guards=(GoBack(),)
+    ),
+    "never-given": dataclasses.replace(Recipe(BASE.config.replace(accumulation=2)), get_batch=without_two),
     "fp16": Recipe(BASE.config.replace(precision="fp16", loss_scale=2.0**22)),
 }
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt.config import Config, ConfigError
+from minigpt.config import SECTIONS, Config, ConfigError
 from minigpt.messages import CATALOGUE, LANGUAGES, use_language
+from minigpt.training.recipe import Recipe
 
 TOP = f"lr_max = {Config().lr_max:g}"
 REFUSED = [  # settings that cannot work, and what the sentence must name
@@ -40,6 +41,10 @@ REFUSED = [  # settings that cannot work, and what the sentence must name
     ({"text": 3}, ["text", "str", "3"]),
     ({"schedule": "cosin"}, ["schedule", "cosin", "cosine"]),
     ({"batchsize": 8}, ["batchsize", "batch_size"]),
+    ({"snapshots": 0}, ["snapshots", "0"]),
+    ({"mixer": "atention"}, ["mixer", "atention", "attention"]),
+    ({"model": {"lr_max": 1.0}}, ["model", "lr_max"]),
+    ({"steps": 9, "trainer": {"steps": 8}}, ["steps"]),
 ]
 
 
@@ -94,3 +99,39 @@ def test_the_longest_prefix_comes_first_in_whatever_order_they_are_given(pairs):
 def test_a_warm_up_that_is_not_asked_for_fits_the_run():
     assert [Config(steps=steps).warmup_steps for steps in (1, 9, 40, 500, 5000)] == [0, 0, 4, 50, 50]
     assert Config(steps=40, warmup_steps=7).warmup_steps == 7
+
+
+def test_settings_may_be_grouped_by_section():
+    grouped = {"model": {"n_layer": 3}, "schedule": {"schedule": "wsd", "lr_max": 0.5}, "steps": 70}
+    assert Config.from_dict(grouped) == Config(n_layer=3, schedule="wsd", lr_max=0.5, steps=70)
+
+
+def test_every_setting_belongs_to_one_section_and_a_section_can_be_taken_out():
+    names = [field.name for kind in SECTIONS.values() for field in fields(kind)]
+    assert sorted(names) == sorted(field.name for field in fields(Config))
+    config = Config(n_layer=3, beta2=0.5)
+    assert config.section("model").n_layer == 3 and config.section("optimizer").beta2 == 0.5
+
+
+IDLE = [
+    ({"decay_share": 0.5}, ["decay_share = 0.5", "schedule = cosine", "wsd"]),
+    ({"drops": 2}, ["drops = 2", "schedule = cosine", "step"]),
+    ({"loss_scale": 8.0}, ["loss_scale = 8.0", "precision = fp32", "fp16"]),
+    ({"snapshots": 2}, ["snapshots = 2", "guard"]),
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("settings", "named"), IDLE, ids=lambda value: str(value)[:40])
+def test_a_new_run_refuses_a_setting_that_has_no_effect(settings, named, language):
+    use_language(language)
+    config = Config(**settings)  # the config of a run on disk is read as it is
+    with pytest.raises(ConfigError) as caught:
+        Recipe(config).refuse_idle()
+    assert all(part in str(caught.value) for part in named)
+
+
+def test_settings_that_have_an_effect_are_accepted():
+    Config(schedule="wsd", decay_share=0.5).refuse_idle()
+    Config(schedule="step", drops=2, drop_factor=0.1).refuse_idle()
+    Config(precision="fp16", loss_scale=8.0).refuse_idle()

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from minigpt.config import Config, ConfigError
+from minigpt.config.presets import FOLDER, PRESETS, load_preset
 from minigpt.messages import LANGUAGES, use_language
-from minigpt.presets import FOLDER, PRESETS, load_preset
 
 each_preset = pytest.mark.parametrize("name", PRESETS)
 

@@ -13,7 +13,9 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
+from minigpt.model.ffn.liquid import Liquid
 from minigpt.model.ffn.mlp import MLP
+from minigpt.model.ffn.spiking import Spiking
 from minigpt.model.ffn.swiglu import SwiGLU
 
 
@@ -24,4 +26,10 @@ class FeedForward(Protocol):
         """Return (B, T, C) for x (B, T, C)."""
 
 
-FFNS: dict[str, Callable[[ModelConfig], nn.Module]] = {"gelu": MLP, "gelu_tanh": MLP, "swiglu": SwiGLU}
+FFNS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "gelu": MLP,
+    "gelu_tanh": MLP,
+    "swiglu": SwiGLU,
+    "spiking": Spiking,
+    "liquid": Liquid,
+}

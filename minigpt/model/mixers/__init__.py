@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
 from minigpt.model.mixers.attention import CausalSelfAttention
+from minigpt.model.mixers.state_space import StateSpace
 from minigpt.model.state import LayerState
 
 
@@ -42,4 +43,7 @@ class Mixer(Protocol):
         """Return (B, T, C) for x (B, T, C)."""
 
 
-MIXERS: dict[str, Callable[[ModelConfig], nn.Module]] = {"attention": CausalSelfAttention}
+MIXERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "attention": CausalSelfAttention,
+    "state_space": StateSpace,
+}

@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from minigpt.runs.thresholds import GRADIENT_SPIKE, LOSS_SPIKE
+from minigpt.runs.thresholds import SPIKE_ENOUGH as ENOUGH
+from minigpt.runs.thresholds import SPIKE_RECOVERED as RECOVERED
+from minigpt.runs.thresholds import SPIKE_STEPS as WINDOW
 from minigpt.training.audits import Audits, baselines
 
 EARLY = (10, 20, 50)  # steps done at which the default audits look, too: much happens at the beginning
-WINDOW = 100  # steps that a running figure looks back on
-ENOUGH = 20  # steps before a running mean means something
-LOSS_SPIKE = 5.0  # × the running mean
-GRADIENT_SPIKE = 3.0  # × the running mean
-RECOVERED = 1.5  # × the running mean before the spike
 HORIZON = 20  # × the steps done: further ahead a fitted curve is a guess
 BY_THE_CLOCK = ("seconds", "tokens_per_second", "eta_seconds", "target_seconds")  # differ from run to run
 
@@ -39,8 +38,8 @@ BY_THE_CLOCK = ("seconds", "tokens_per_second", "eta_seconds", "target_seconds")
 class SpikeDetector:
     """Tells when a value leaves its running mean far behind, and when it is back.
 
-    A spike does not count towards the mean. One that lasts longer than the window is no spike but a new
-    level, and the mean starts anew.
+    A spike does not count towards the mean. One that lasts longer than the window is not a spike
+    but a new level, and the mean starts again.
     """
 
     def __init__(self, factor: float, window: int = WINDOW):
@@ -157,11 +156,11 @@ class Telemetry:
         if self.target_loss is None:
             self.target_loss = found.get("ngram_loss")
         self._audits = Audits(trainer)
-        if trainer.step:
+        if not trainer.untouched:
             self._replay(trainer.writer.path)
         elif found:
             trainer.writer.probe({"step": 0, "kind": "baselines"} | found)
-        if self.audit_every and not trainer.step:
+        if self.audit_every and trainer.untouched:
             self._audit(trainer, 0)
         self._clock.append((time.perf_counter(), 0))
 
@@ -172,6 +171,8 @@ class Telemetry:
         self._clock.append((time.perf_counter(), record["tokens"]))
         if "val_loss" in record:
             record |= self._summary(steps - done)
+        if record.get("dropped"):
+            return
         if self.audit_every and (done % self.audit_every == 0 or done == steps or done in self._early):
             self._audit(trainer, record["step"])
 
@@ -221,7 +222,7 @@ class Telemetry:
     def _replay(self, run_dir) -> None:
         from minigpt.runs.run import Run
 
-        columns = Run(run_dir).columns
+        columns = Run(run_dir).all_columns
         loss, norm = columns.column("loss"), columns.column("grad_norm")[1]
         skipped = dict(zip(*(side.tolist() for side in columns.column("skipped")), strict=True))
         for step, value, size in zip(loss[0].tolist(), loss[1].tolist(), norm.tolist(), strict=True):

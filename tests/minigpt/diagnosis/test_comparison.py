@@ -1,4 +1,4 @@
-"""Two walks side by side, and what is named mended until nothing is left."""
+"""Two walks side by side, and what is named fixed until nothing is left."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_the_command_compares_in_two_languages_and_as_data(runs, command):
     asked = ("check", runs["one"], "--before", runs["both"])
     english = command(*asked)
     assert english.code == 1  # of the later run, which has one fault left
-    assert "Mended: future-leak." in english.out and "Still there: decay-groups." in english.out
+    assert "Fixed: future-leak." in english.out and "Still there: decay-groups." in english.out
     assert "Arreglado: future-leak." in command(*asked, "--lang", "es").out
     assert "Two groups:" in english.out  # what is to be changed next
     data = json.loads(command(*asked, "--json").out)
@@ -62,7 +62,7 @@ def test_what_is_no_longer_measured_is_not_called_mended(runs, command, tmp_path
     short.write_text("step,loss\n0,6.2\n1,6.1\n")
     told = command("check", short, "--before", runs["one"])
     assert told.code == 3
-    assert "not known to be mended: decay-groups." in told.out and "Mended" not in told.out
+    assert "not known to be fixed: decay-groups." in told.out and "Fixed" not in told.out
     assert "too little was recorded" in " ".join(told.out.split())  # nothing is off: nothing is known
 
 

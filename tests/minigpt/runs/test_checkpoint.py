@@ -44,7 +44,7 @@ def tensors(model, optimizer):
 def test_what_is_saved_comes_back(saved):
     there = trained()
     here = trained(MINIMAL.replace(seed=1), steps=0)
-    state = checkpoint.load(saved, *here)
+    state = checkpoint.load(saved, *here).state
     assert len(tensors(*here)) == len(tensors(*there))
     assert all(torch.equal(a, b) for a, b in zip(tensors(*here), tensors(*there), strict=True))
     assert state == STATE | {"best_val_loss": "Infinity"} and float(state["best_val_loss"]) == float("inf")

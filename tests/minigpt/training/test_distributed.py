@@ -7,6 +7,8 @@ from pathlib import Path
 
 import ddp_worker
 import pytest
+import torch
+from safetensors.torch import load_file
 from small_runs import HANGS, MINIMAL, flags, spawn
 
 from minigpt.messages import MiniGPTError
@@ -16,7 +18,7 @@ from minigpt.training.distributed import World, join_world
 from minigpt.training.trainer import resume
 
 SCENARIOS = [*ddp_worker.RECIPES, "interrupted", "failing"]
-EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing")]
+EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing", "guarded")]
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
 
 
@@ -53,8 +55,23 @@ def test_two_processes_have_the_losses_and_gradients_of_one(folder, scenario):
 
 
 def test_the_scenarios_are_not_all_the_same(folder):
-    finals = {Run(folder / f"{scenario}-1").column("loss")[1][-1] for scenario in ddp_worker.RECIPES}
-    assert len(finals) == len(ddp_worker.RECIPES)
+    scenarios = ddp_worker.RECIPES.keys() - {"guarded"}  # which is "never-given" in the end
+    finals = {Run(folder / f"{scenario}-1").column("loss")[1][-1] for scenario in scenarios}
+    assert len(finals) == len(scenarios)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_rollback_is_the_run_that_was_never_given_those_batches(folder, size):
+    guarded, reference = (Run(folder / f"{scenario}-{size}") for scenario in ("guarded", "never-given"))
+    for name in ("loss", "grad_norm", "val_loss"):
+        assert guarded.column(name)[1].tolist() == reference.column(name)[1].tolist()
+    one, other = (
+        load_file(checkpoint.find(run.path / "checkpoints")[-1] / "weights.safetensors")
+        for run in (guarded, reference)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert [record["step"] for record in guarded.metrics] == [*range(9), *range(4, 12)]
+    assert [event["done"] for event in guarded.events] == ["roll back and skip"]
 
 
 def test_in_fp16_all_processes_skip_the_same_steps_and_learn(folder):

@@ -23,7 +23,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from minigpt.config import Config
-from minigpt.presets import load_preset
+from minigpt.config.presets import load_preset
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer
 

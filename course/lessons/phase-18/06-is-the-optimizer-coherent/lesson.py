@@ -428,7 +428,7 @@ suspects = ["accumulation-token-weighting", "decay-groups", "lost-optimizer-stat
 for name in suspects:
     print(f"{name:30} {FAULTS[name].text('breaks')}")
 
-# %% id="ward" compare=true
+# %% id="ward"
 LENGTHS = (64, 16, 8, 4)
 
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.thresholds import GRADIENT_HIGH, GRADIENT_LOW, SPIKE_NORM, SPIKES_WITHIN
+from minigpt.runs.thresholds import GRADIENT_STEPS as WINDOW
 
-WINDOW = 20  # steps of the rolling mean
-SPIKE = 100.0  # a norm above this is a spike
-SPIKE_WINDOW = 200  # steps in which spikes are counted
 BEFORE = 128  # steps whose median is what is usual
 MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
@@ -24,7 +23,7 @@ def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 def _usual_size(question: Question, evidence: Evidence) -> Finding:
     limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
     norms = norms[np.isfinite(norms)]  # the others are question 1.0's
-    calm = norms[norms <= SPIKE]  # a few steps far above the others are question 3.2's
+    calm = norms[norms <= SPIKE_NORM]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms
     if len(steady) < WINDOW:
         return question.not_measured()
@@ -81,7 +80,7 @@ def _spikes(question: Question, evidence: Evidence) -> Finding:
     usual = usual_before(norms, BEFORE)
     above = (norms > limits["spike"]) & (norms > limits["above"] * usual)
     above |= (norms > limits["least"]) & (norms > limits["times"] * usual)
-    most = most_in_a_window(steps, above, SPIKE_WINDOW)
+    most = most_in_a_window(steps, above, SPIKES_WITHIN)
     first = int(above.argmax()) if most else int(norms.argmax())
     values = {"count": most, "step": int(steps[first]) if most else "–"}
     values |= {"norm": float(norms[first]), "usual": float(usual[first])}
@@ -102,7 +101,8 @@ def _cleared(question: Question, evidence: Evidence) -> Finding:
 GRADIENT_QUESTIONS = (
     Question(
         "3.1",
-        {"low": 0.01, "high": 5.0, "clipped": 0.9, "far": 6.0},  # norms; share of steps; × clip_norm
+        # norms; share of steps; × clip_norm
+        {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "clipped": 0.9, "far": 6.0},
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
         symptom=True,
@@ -111,7 +111,7 @@ GRADIENT_QUESTIONS = (
     Question(
         "3.2",
         # norms; × what is usual; × what is usual, and at least this norm; in any 200 steps
-        {"spike": SPIKE, "above": 3.0, "times": 10.0, "least": 3.0, "count": 3},
+        {"spike": SPIKE_NORM, "above": 3.0, "times": 10.0, "least": 3.0, "count": 3},
         ("gradient-spikes",),
         _spikes,
         symptom=True,

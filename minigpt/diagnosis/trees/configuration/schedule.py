@@ -12,6 +12,7 @@ from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.external import Asked
+from minigpt.runs.thresholds import WARMUP_REACHED
 from minigpt.training.schedule import lr_at
 
 Rates = NDArray[np.float64]
@@ -266,5 +267,5 @@ SCHEDULE_QUESTIONS = (
         _curve_as_asked,
     ),
     Question("2.1b", {"tolerance": SAME}, ("lr-group-scale",), _groups_keep_together),  # relative
-    Question("2.2", {"share": 0.95}, ("warmup-off-by-one",), _end_of_warm_up),  # of lr_max
+    Question("2.2", {"share": WARMUP_REACHED}, ("warmup-off-by-one",), _end_of_warm_up),  # of lr_max
 )

@@ -7,6 +7,7 @@ import math
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Source
+from minigpt.runs.thresholds import GRADIENT_CRITICAL, NEXT_TOKEN_SHARE, SPIKE_NORM
 
 
 def _first_loss(evidence: Evidence) -> float | None:
@@ -141,7 +142,7 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
 
 
 LOSS_REDUCTION = {"ratio": 1.5}  # half way between a mean (1) and a sum (2)
-ALIGNED = {"share": 0.9, "any": 0.5, "dense": 0.5}  # of the scored positions, twice; of all
+ALIGNED = {"share": NEXT_TOKEN_SHARE, "any": 0.5, "dense": 0.5}  # of the scored positions, twice; of all
 
 START_QUESTIONS = (
     Question(
@@ -156,8 +157,8 @@ START_QUESTIONS = (
         {
             "fail_low": 0.001,
             "low": 0.1,
-            "high": 10.0,
-            "fail_high": 100.0,
+            "high": GRADIENT_CRITICAL,
+            "fail_high": SPIKE_NORM,
         },  # global gradient norm before clipping
         ("init-scale", "loss-reduction", "degenerate-data", "loss-mask-empty"),
         _first_gradient,

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from minigpt.config import ConfigError
+from minigpt.config.values import ConfigError
 from minigpt.messages import nearest
 
 FOLDER = Path(__file__).parent

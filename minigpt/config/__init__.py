@@ -1,0 +1,27 @@
+"""The config of a run: its sections, their values, and the presets that are shipped."""
+
+from minigpt.config.config import Config, flat, setting_types
+from minigpt.config.sections import (
+    SECTIONS,
+    DataConfig,
+    GuardsConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainerConfig,
+)
+from minigpt.config.values import ConfigError
+
+__all__ = [
+    "SECTIONS",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "GuardsConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrainerConfig",
+    "flat",
+    "setting_types",
+]

@@ -1,0 +1,117 @@
+"""The sections of a config: each says what its settings are, what they mean and where they start.
+
+A part that needs only the shape of the model can ask for a `ModelConfig`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of the GPT."""
+
+    vocab_size: int = 512  # tokens in the vocabulary; chance is a loss of ln(vocab_size) nats
+    context: int = 64  # tokens the model sees at once
+    n_layer: int = 2
+    n_head: int = 4  # attention heads; their width is n_embd / n_head
+    n_embd: int = 64
+    dropout: float = 0.0
+    bias: bool = False  # biases in linear layers and LayerNorms; GPT-2 has them, newer models do not
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
+    positions: Literal["learned", "rotary"] = "learned"
+    mixer: Literal["attention", "state_space"] = "attention"  # how the tokens of a block read one another
+    state_space_expand: int = 2  # channels of a state space ÷ n_embd
+    state_space_size: int = 16  # leaky sums in each of its channels
+    state_space_conv: int = 4  # tokens that its convolution sees
+    # gelu_tanh is GPT-2's approximation
+    activation: Literal["gelu", "gelu_tanh", "swiglu", "spiking", "liquid"] = "gelu"
+    qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
+    tied_head: bool = True  # the head shares its matrix with the token embedding
+    init_std: float = 0.02  # GPT-2's; residual projections get init_std / sqrt(2 · n_layer)
+    z_loss: float = 0.0  # coefficient of ln² Z in the loss, which keeps logits from drifting; PaLM took 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is trained on, and in which portions."""
+
+    text: str | None = None  # a UTF-8 file instead of the course's corpus
+    batch_size: int = 32  # sequences in a micro-batch
+    accumulation: int = 1  # micro-batches in a step
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW (Loshchilov & Hutter, 2019)."""
+
+    weight_decay: float = 0.1  # on the parameters whose role decays: matrices and embeddings
+    beta1: float = 0.9
+    beta2: float = 0.99  # 0.999 remembers longer than these short runs last
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Linear warm-up, then a shape that ends at the last step."""
+
+    schedule: Literal["cosine", "linear", "constant", "wsd", "step"] = "cosine"
+    lr_max: float = 1e-2  # high, as small models like it; wider ones want less
+    lr_min: float = 1e-3
+    warmup_steps: int | None = None  # None: 50, or a tenth of a run shorter than 500 steps
+    decay_share: float = 0.2  # of the steps after warm-up, for wsd: the decay at the end
+    drops: int = 3  # for step: how often the rate drops
+    drop_factor: float = 0.5  # for step: by how much
+    lr_multipliers: str = ""  # by parameter prefix: "wte=0.1,h.0=0.5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardsConfig:
+    """What may change a run while it goes: nothing, unless a guard is switched on."""
+
+    guard_finite: bool = False  # drop a step whose loss or gradient is not finite
+    guard_spikes: bool = False  # drop a batch whose loss or gradient norm spikes; roll back if many do
+    guard_rate: bool = False  # hold a learning rate that jumps
+    spike_z: float = 6.0  # robust standard deviations above the median that are a spike
+    spike_window: int = 128  # ordinary steps that the median is of
+    rollbacks: int = 3  # the most that the spike guard may ask for
+    rate_jump: float = 3.0  # × the rate of the step before that is a jump
+    # how the limit of the gradient norm is found; `minigpt.training.guards.clipping` says what each does
+    clipper: Literal["fixed", "percentile", "zscore", "per_tensor", "spike"] = "fixed"
+
+    snapshot_every: int = 10  # steps between two copies of the run in memory
+    snapshots: int = 4  # the newest ones, which a guard can go back to
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """Length of the run and what it leaves on disk."""
+
+    steps: int = 2000  # optimizer steps
+    clip_norm: float = 1.0  # the global gradient norm is cut down to this
+    freeze: str = ""  # parameter prefixes that do not learn: "wte,h.0"
+    init_from: str | None = None  # a run directory whose weights this run starts from (fine-tuning)
+    eval_every: int = 100  # steps between two evaluations; 0 evaluates at the end only
+    eval_batches: int = 8
+    patience: int = 0  # stop after this many evaluations without a better one; 0 never stops early
+    checkpoint_every: int = 500  # steps between checkpoints; 0 writes only the last
+    keep_checkpoints: int = 3  # the newest ones; 0 keeps all
+    stop_on_non_finite: bool = True  # end the run at a loss or gradient that is not a number
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    loss_scale: float = 65536.0  # for fp16: where the loss scale starts; torch's default, 2^16
+    compile: bool = False  # torch.compile the model: slower to start, faster to run
+    seed: int = 0
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+    "guards": GuardsConfig,
+    "trainer": TrainerConfig,
+}

@@ -1,0 +1,113 @@
+"""Copies of the last minutes of a run, in memory, which a guard can roll back to.
+
+They are taken every `snapshot_every` steps, before the step is tried, and hold all that a step changes:
+weights and buffers, moments, memory, torch's random state and the trainer's state. The newest `snapshots` of
+them stay. A checkpoint holds them too: a resumed run can go back as far as the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.model.state import load_memory, memory_of
+from minigpt.runs.checkpoint import load_moments, moments_of, weights_of
+from minigpt.training.state import OUTLIVES_A_ROLLBACK, TrainerState
+
+RNG = "torch"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment. Tensors are named "weights/…", "moments/…", "memory/…" and "rng/torch"."""
+
+    state: dict[str, Any]  # as `TrainerState.state_dict` returns it
+    tensors: dict[str, Tensor]
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state["step"]
+
+    @classmethod
+    def take(cls, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> Snapshot:
+        """Copy everything."""
+        kinds = {
+            "weights": weights_of(model),
+            "moments": moments_of(model, optimizer),
+            "memory": memory_of(model),
+            "rng": {RNG: torch.get_rng_state()},
+        }
+        tensors = {f"{kind}/{name}": t.clone() for kind, named in kinds.items() for name, t in named.items()}
+        return cls(state.state_dict(), tensors)
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
+        """Put everything back, except for what the guards have decided since."""
+        with torch.no_grad():
+            for name, tensor in weights_of(model).items():
+                tensor.copy_(self._named("weights")[name])
+        load_moments(model, optimizer, {name: t.clone() for name, t in self._named("moments").items()})
+        load_memory(model, self._named("memory"))
+        torch.set_rng_state(self._named("rng")[RNG].cpu())
+        state.load_state_dict(self.state, keep=OUTLIVES_A_ROLLBACK)
+
+    def _named(self, kind: str) -> dict[str, Tensor]:
+        prefix = f"{kind}/"
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+class Snapshots:
+    """The newest ones, oldest first."""
+
+    def __init__(self, every: int, keep: int):
+        self.every, self.keep = every, keep
+        self._ring: list[Snapshot] = []
+
+    def take_if_due(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
+        """Take one where the number of steps done is a multiple of `every`; the oldest one goes."""
+        if state.step % self.every == 0:
+            earlier = [snapshot for snapshot in self._ring if snapshot.step < state.step]
+            self._ring = [*earlier, Snapshot.take(model, optimizer, state)][-self.keep :]
+
+    def steps(self) -> list[int]:
+        """Return the steps that one can go back to."""
+        return [snapshot.step for snapshot in self._ring]
+
+    def reach(self, step: int) -> bool:
+        """Whether there is a snapshot at or before `step`."""
+        return any(kept <= step for kept in self.steps())
+
+    def back_to(self, step: int) -> Snapshot:
+        """Return the newest snapshot at or before `step`, and forget those after it."""
+        self._ring = [snapshot for snapshot in self._ring if snapshot.step <= step]
+        return self._ring[-1]
+
+    def saved(self) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        """Return the states and the tensors of all of them, for a checkpoint."""
+        states = [snapshot.state for snapshot in self._ring]
+        tensors = {
+            f"{snapshot.step}/{name}": tensor
+            for snapshot in self._ring
+            for name, tensor in snapshot.tensors.items()
+        }
+        return states, tensors
+
+    def load(self, states: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `saved` returned."""
+        self._ring = []
+        for state in states:
+            prefix = f"{state['step']}/"
+            own = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+            self._ring.append(Snapshot(state, own))

@@ -1,0 +1,178 @@
+"""The guards that a config switches on: what they undo is gone, and what is ordinary they leave alone."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_runs import MINIMAL
+
+from minigpt.config import Config, ConfigError
+from minigpt.data.batches import get_batch
+from minigpt.model.gpt import build_model
+from minigpt.runs import checkpoint
+from minigpt.runs.jsonl import read_jsonl
+from minigpt.training.guards import GuardError
+from minigpt.training.guards.clipping import CLIPPERS
+from minigpt.training.guards.detector import Usual
+from minigpt.training.precision import full_precision
+from minigpt.training.recipe import Recipe
+from minigpt.training.schedule import lr_at
+from minigpt.training.trainer import train
+
+PLAIN = MINIMAL.replace(steps=60, eval_every=0, checkpoint_every=0, lr_max=3e-3, lr_min=1e-3)
+BAD = (45, 46, 47)  # data steps whose targets are noise
+AT = 41  # the step of a burst, or of a value that is not finite
+
+
+def weights(run):
+    return load_file(checkpoint.find(run.path / "checkpoints")[-1] / "weights.safetensors")
+
+
+def same(one, other):
+    return all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
+
+
+def events(run):
+    return read_jsonl(run.path / "events.jsonl")
+
+
+def rotten(tokens, config, step, *place):
+    """Batches of which three have a target that the model has learnt never to expect."""
+    batch = get_batch(tokens, config, step, *place)
+    return batch._replace(targets=torch.full_like(batch.targets, 300)) if step in BAD else batch
+
+
+def without_the_rotten(tokens, config, step, *place):
+    return get_batch(tokens, config, step + len(BAD) if step >= BAD[0] else step, *place)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return train(Recipe(PLAIN), tmp_path_factory.mktemp("plain") / "run")
+
+
+ALL = {"guard_finite": True, "guard_spikes": True, "guard_rate": True}
+
+
+def test_idle_guards_leave_a_run_bit_for_bit_as_it_was(tmp_path, undisturbed):
+    guarded = train(Recipe(PLAIN.replace(**ALL)), tmp_path / "run")
+    assert same(guarded, undisturbed) and events(guarded) == []
+
+
+def test_a_run_that_drops_bad_batches_is_the_run_that_never_saw_them(tmp_path):
+    recipe = Recipe(PLAIN.replace(guard_spikes=True))
+    guarded = train(dataclasses.replace(recipe, get_batch=rotten), tmp_path / "guarded")
+    clean = train(dataclasses.replace(Recipe(PLAIN), get_batch=without_the_rotten), tmp_path / "clean")
+    assert [event["batches"] for event in events(guarded)] == [[step] for step in BAD]
+    assert {event["done"] for event in events(guarded)} == {"drop the step"}
+    assert same(guarded, clean)
+
+
+@pytest.mark.parametrize("micro", [0, 1, 2])
+def test_one_bad_micro_batch_drops_the_whole_window(tmp_path, micro):
+    config = PLAIN.replace(steps=12, accumulation=3, guard_finite=True)
+
+    def poisoned(model, loss, batches, *rest):
+        nonlocal step
+        step += 1
+
+        def loss_with_nan(logits, targets, mask):
+            nonlocal calls
+            calls += 1
+            return loss(logits, targets, mask) * (math.nan if step == 6 and calls - 1 == micro else 1.0)
+
+        calls = 0
+        return Recipe().accumulate(model, loss_with_nan, batches, *rest)
+
+    step = 0
+    guarded = train(dataclasses.replace(Recipe(config), accumulate=poisoned), tmp_path / "guarded")
+
+    def without_one(tokens, config, data_step, *place):
+        return get_batch(tokens, config, data_step + (data_step >= event["batches"][0]), *place)
+
+    (event,) = events(guarded)
+    clean = Recipe(config.replace(guard_finite=False))
+    assert same(guarded, train(dataclasses.replace(clean, get_batch=without_one), tmp_path / "clean"))
+
+
+def test_a_loss_that_is_never_finite_stops_the_run_with_a_sentence(tmp_path):
+    def nothing_but_nan(logits, targets, mask):
+        return logits.sum() * math.nan
+
+    recipe = dataclasses.replace(Recipe(PLAIN.replace(guard_finite=True)), loss=nothing_but_nan)
+    with pytest.raises(GuardError, match="in a row"):
+        train(recipe, tmp_path / "run")
+
+
+def test_a_burst_of_the_rate_is_held_down(tmp_path, undisturbed):
+    def bursting(step, config):
+        return 0.3 if AT <= step < AT + 5 else lr_at(step, config)
+
+    recipe = dataclasses.replace(Recipe(PLAIN.replace(guard_rate=True)), lr_at=bursting)
+    held = train(recipe, tmp_path / "held")
+    assert [event["step"] for event in events(held)] == list(range(AT, AT + 5))
+    assert max(record["lr"]["decay"] for record in held.metrics[AT:]) < PLAIN.lr_max
+    assert held.metrics[-1]["loss"] == pytest.approx(undisturbed.metrics[-1]["loss"], rel=0.02)
+
+
+def test_damaged_weights_are_rolled_back(tmp_path, undisturbed):
+    def damaging(optimizer, precision, lr):
+        nonlocal steps
+        steps += 1
+        Recipe().step(optimizer, precision, lr)
+        if steps == AT:
+            with torch.no_grad():
+                for group in optimizer.param_groups:
+                    for parameter in group["params"]:
+                        parameter.mul_(8.0)
+
+    steps = 0
+    recipe = dataclasses.replace(Recipe(PLAIN.replace(guard_spikes=True)), step=damaging)
+    recovered = train(recipe, tmp_path / "run")
+    assert [event["done"] for event in events(recovered)].count("roll back and skip") == 1
+    assert recovered.metrics[-1]["loss"] == pytest.approx(undisturbed.metrics[-1]["loss"], rel=0.2)
+
+
+def test_what_was_usual_needs_enough_values_and_is_one_sided():
+    usual = Usual(window=8, enough=4)
+    assert usual.distance(1e9) is None
+    for value in (2.0, 2.1, 1.9, 2.0):
+        usual.add(value)
+    assert usual.distance(0.0) < 0 < 6 < usual.distance(4.0)
+    again = Usual(window=8, enough=4)
+    again.load_state_dict(usual.state_dict())
+    assert again.distance(3.0) == usual.distance(3.0)
+
+
+@pytest.mark.parametrize("name", CLIPPERS)
+def test_a_clipper_bounds_an_outlier_and_remembers_what_it_learnt(name):
+    torch.manual_seed(0)
+    model = build_model(MINIMAL)
+    precision = full_precision("cpu")
+    optimizer = torch.optim.SGD(model.parameters())
+    clipper = CLIPPERS[name]()
+
+    def norm_after(size):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, size / math.sqrt(parameter.numel()))
+        before = clipper(model, optimizer, precision, 10.0)
+        return before, torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item()
+
+    for step in range(150):
+        norm_after(0.3 + 0.02 * (step % 5))
+    before, after = norm_after(30.0)
+    ordinary = norm_after(0.3)[0]
+    assert before == pytest.approx(100 * ordinary, rel=1e-3) and after < 10 * ordinary
+    assert after <= 10.0 + 1e-4
+    again = CLIPPERS[name]()
+    again.load_state_dict(clipper.state_dict())
+    assert vars(again) == vars(clipper)
+
+
+def test_settings_of_a_guard_that_is_off_are_refused():
+    for change in ({"spike_z": 4.0}, {"rate_jump": 5.0}, {"rollbacks": 1}):
+        with pytest.raises(ConfigError):
+            Recipe(Config(**change)).refuse_idle()
+    Recipe(Config(guard_spikes=True, spike_z=4.0)).refuse_idle()
