@@ -1,4 +1,4 @@
-"""Three GPTs from PyPI, each beside our GPT with the same architecture, maths and weights, for speed.py."""
+"""Peers for speed.py, each beside our GPT with the same architecture, maths and weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import litgpt
 import torch
 import transformers
 from litgpt.model import GPT as LitGPT
+from plain_gpt import PlainGPT
 from torch import Tensor, nn
 from x_transformers import Decoder, TransformerWrapper
 
 from minigpt.config import ModelConfig
-from minigpt.model.gpt import GPT, build_model
+from minigpt.model.gpt import GPT, build_model, init_weights
 from minigpt.model.gpt2 import load_gpt2
 
 
@@ -89,6 +90,15 @@ def x_transformers_decoder(shape: ModelConfig) -> Pair:
     return Pair("x-transformers", peer, fill(ours, weights))
 
 
+def plain_pytorch(shape: ModelConfig) -> Pair:
+    """nanoGPT's model, written plainly: the architecture of our default."""
+    ours = build_model(shape)
+    init_weights(ours, shape)
+    peer = PlainGPT(shape)
+    peer.load_state_dict(ours.state_dict())
+    return Pair("plain PyTorch", peer, ours)
+
+
 def litgpt_neox(shape: ModelConfig) -> Pair:
     """litgpt in the manner of GPT-NeoX: LayerNorm, biases, rotary positions, GELU, a free head."""
     return _litgpt("litgpt (NeoX)", shape, norm="layernorm", activation="gelu", bias=True)
@@ -155,4 +165,4 @@ def fill(ours: GPT, weights: dict[str, Tensor]) -> GPT:
     return ours
 
 
-PAIRS = (transformers_gpt2, litgpt_neox, litgpt_llama, x_transformers_decoder)
+PAIRS = (plain_pytorch, transformers_gpt2, litgpt_neox, litgpt_llama, x_transformers_decoder)

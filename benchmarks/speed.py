@@ -1,21 +1,25 @@
-"""Training speed against transformers, litgpt and x-transformers, at three shapes. One command, one table:
+"""Training speed against plain PyTorch, transformers, litgpt and x-transformers, at three shapes:
 
     python -m pip install --no-deps -r benchmarks/requirements.txt
-    python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...] [--threads 2]
+    python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...] [--threads 2] [--clock cpu]
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python benchmarks/speed.py
 
 Every peer trains beside our GPT with the same architecture, maths, weights and data (their first losses must
-be equal), the same fused AdamW, the same clipping; only the model's code and the loss function differ. Both
-sides profit from `keep_freed_memory`, which a process has or has not. The sides take turns in short rounds
-and a ratio is the median over rounds, so that whatever else the machine does meets both alike. Memory is what
-tensors take at the worst moment of a step, weights and optimizer included. The share of peak counts the
-operations of `flops_per_token`, against the fastest product measured here.
+be equal), the same fused AdamW, the same clipping; only the model's code, the kernels that we choose and the
+loss function differ. The choice is made again, and printed. Both sides profit from `keep_freed_memory`, which
+a process has or has not.
+
+The sides take turns in short rounds and a ratio is the median over rounds, so that whatever else the machine
+does meets both alike. On a machine that is shared, `--clock cpu` counts the processor time of this process
+instead of the time that passes. Memory is what tensors take at the worst moment of a step, weights and
+optimizer included. The share of peak counts the operations of `flops_per_token`, against the fastest product
+measured here.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import time
 import warnings
@@ -31,8 +35,9 @@ from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
 from minigpt.model.gpt import flops_per_token
-from minigpt.model.kernels import linear
+from minigpt.model.kernels import PRODUCTS, choose_kernels, use_kernels
 from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.kernel_cache import processor
 from minigpt.training.loss import cross_entropy
 
 SHAPES = {  # and the sequences in a batch
@@ -74,8 +79,9 @@ def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def build_sides(pair: Pair, compiled: bool) -> tuple[Side, Side]:
-    """Return our side and the peer's."""
+def build_sides(pair: Pair, rows: int, compiled: bool) -> tuple[Side, Side]:
+    """Return our side, with the kernels chosen for it, and the peer's."""
+    use_kernels(pair.ours, choose_kernels(pair.ours, rows))
     sides = (
         Side(pair.ours, lambda model, idx: model(idx), cross_entropy),
         Side(pair.peer, pair.peer_logits, peers_loss),
@@ -88,7 +94,7 @@ def build_sides(pair: Pair, compiled: bool) -> tuple[Side, Side]:
 
 
 def measure(
-    shape: ModelConfig, batch_size: int, rounds: int, compiled: bool
+    shape: ModelConfig, batch_size: int, rounds: int, compiled: bool, clock: Callable[[], float]
 ) -> list[tuple[Pair, Side, Side]]:
     """Train all pairs in turns."""
     generator = torch.Generator().manual_seed(0)
@@ -99,7 +105,7 @@ def measure(
         torch.manual_seed(0)
         torch.compiler.reset()
         pair = build(shape)
-        ours, peer = build_sides(pair, compiled)
+        ours, peer = build_sides(pair, batch_size * shape.context, compiled)
         first = [side.step(*batch) for side in (ours, peer)]
         if abs(first[0] - first[1]) > 1e-4:
             raise SystemExit(f"{pair.name}: the first losses differ, {first[0]:.6f} and {first[1]:.6f}")
@@ -109,10 +115,10 @@ def measure(
     for _ in range(rounds):
         for _, ours, peer in results:
             for side in (ours, peer):
-                started = time.perf_counter()
+                started = clock()
                 for _ in range(steps):
                     side.step(*batch)
-                seconds = time.perf_counter() - started
+                seconds = clock() - started
                 side.speeds.append(steps * tokens[:, 1:].numel() / seconds)
     for _, ours, peer in results:
         for side in (ours, peer):
@@ -136,16 +142,23 @@ def peak_memory(side: Side, batch: tuple[Tensor, ...]) -> int:
     return held + peak
 
 
-def matmul_peak() -> float:
+def matmul_peak(clock: Callable[[], float]) -> float:
     """Return the operations a second of the fastest float32 product, by either of PyTorch's two libraries."""
-    a, b = torch.randn(2, 1024, 1024)
+    x, grad, weight = torch.randn(3, 1024, 1024)
     best = 0.0
-    for product in (torch.mm, linear):
-        for _ in range(50):
-            started = time.perf_counter()
-            product(a, b)
-            best = max(best, 2 * 1024**3 / (time.perf_counter() - started))
+    for product in PRODUCTS["output"].values():
+        for _ in range(30):
+            started = clock()
+            product(x, grad, weight)
+            best = max(best, 2 * 1024**3 / (clock() - started))
     return best
+
+
+def chosen(model: nn.Module) -> str:
+    """Return the libraries of a model's products in one word each, or in one if they are the same."""
+    layer = next(layer for layer in model.modules() if isinstance(layer, nn.Linear))
+    libraries = getattr(layer, "kernels", ("mkl",))
+    return libraries[0] if len(set(libraries)) == 1 else " ".join(libraries)
 
 
 def main() -> None:
@@ -155,16 +168,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a core")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what a second is")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     warnings.filterwarnings("ignore")
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    measured = {name: measure(*SHAPES[name], arguments.rounds, arguments.compile) for name in arguments.shape}
-    peak = matmul_peak()
+    measured = {
+        name: measure(*SHAPES[name], arguments.rounds, arguments.compile, clock) for name in arguments.shape
+    }
+    peak = matmul_peak(clock)
     mode = "compiled" if arguments.compile else "eager"
     print(
-        f"{os.cpu_count()}-core {platform.machine()}, torch {torch.__version__}, {mode}, threads: "
-        f"{arguments.threads}, fastest product: {peak / 1e9:.0f} GFLOP/s"
+        f"{os.cpu_count()} cores, {processor()}, instruction set {torch.backends.cpu.get_cpu_capability()}"
+        f" (oneDNN at most {os.environ.get('ONEDNN_MAX_CPU_ISA', 'all')}, "
+        f"MKL {os.environ.get('MKL_ENABLE_INSTRUCTIONS', 'all')})\n"
+        f"torch {torch.__version__}, {mode}, threads: {arguments.threads}, clock: {arguments.clock}, "
+        f"fastest product: {peak / 1e9:.0f} GFLOP/s"
     )
     table = Table("shape", "peer", box=None, pad_edge=False)
     for title in (
@@ -176,6 +196,7 @@ def main() -> None:
         "ours MB",
         "peak, peer",
         "peak, ours",
+        "kernels",
     ):
         table.add_column(title, justify="right")
     fastest = []
@@ -194,10 +215,11 @@ def main() -> None:
                 f"{low:.2f}–{high:.2f}",
                 *(f"{side.memory / 1e6:.0f}" for side in (peer, ours)),
                 *(f"{flops * side.speed / peak:.0%}" for side in (peer, ours)),
+                chosen(pair.ours),
             )
             if peer is quickest:
                 fastest.append(f"{name} {ratio:.2f} × {pair.name}")
-    Console(width=120, highlight=False).print(table)
+    Console(width=140, highlight=False).print(table)
     print("against the fastest peer (*):", ", ".join(fastest))
 
 

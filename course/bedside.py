@@ -1,11 +1,11 @@
-"""A patient's evidence, and the tree to click through beside it, question by question.
+"""A patient's evidence, and beside it the tree to click through, question by question.
 
     Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.training.trainer.train` returns them
 
-It shows what was measured and the limits, and never the verdict: that is for whoever clicks. What a leaf
-means stands below the one that was chosen, right or not. Questions that the run gives no answer to are left
-out. All controls work with the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves).
-Without a running kernel the first patient's picture remains.
+It shows what was measured and the limits, never the verdict: that is the learner's to give. Below the chosen
+leaf, right or wrong, stands what it means. Questions without an answer are left out. All controls work with
+the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves). Without a running kernel the first
+patient's picture remains.
 """
 
 from __future__ import annotations
@@ -176,6 +176,6 @@ def _lines(*lines: str) -> str:
 
 
 def _measured(run: Run) -> list[Finding]:
-    """The answers of the whole tree, without the questions that this run gives no answer to."""
+    """Return every answer of the trees to this run, without the questions that were not measured."""
     walk = diagnosis.walk(diagnosis.evidence_of(run), whole=True)
     return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]

@@ -25,6 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 CORE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
 SITE = Path(sysconfig.get_path("purelib"))
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="links into another environment")
+
 LOOP = """
 import torch
 from torch import nn

@@ -211,7 +211,7 @@ class Parser(argparse.ArgumentParser):
         first = next((word for word in given if word.startswith("-")), given[0])
         if not first.startswith("-"):
             return UsageError("general.unknown-argument", given=first, prog=self.prog, hint="")
-        options = [option for option in self._option_string_actions if option.startswith("--")]
+        options = {option for option in self._option_string_actions if option.startswith("--")} - {"--help"}
         hint = nearest(first.split("=")[0], options)
         return UsageError("general.unknown-option", given=first, prog=self.prog, hint=hint)
 

@@ -103,6 +103,8 @@ class TrainerConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     loss_scale: float = 65536.0  # for fp16: where the loss scale starts; torch's default, 2^16
+    # for the products of linear layers on a CPU, in fp32: auto takes the faster library for each
+    kernels: Literal["auto", "onednn", "mkl"] = "auto"
     compile: bool = False  # torch.compile the model: slower to start, faster to run
     seed: int = 0
 

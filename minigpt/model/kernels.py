@@ -1,59 +1,164 @@
-"""The linear layer, computed by the faster of two libraries.
+"""The products of the linear layers, each by the faster of two libraries, chosen by measurement.
 
-    linear(x, weight, bias)    is F.linear(x, weight, bias), up to the rounding of float32
+    kernels = choose_kernels(model, rows=batch_size * context)    # some milliseconds; then remembered
+    use_kernels(model, kernels)
 
-In float32 `F.linear` calls MKL, which keeps its AVX-512 code for the processors of one maker. oneDNN, which
-PyTorch ships too and calls in bfloat16, asks the processor what it can do: on an AMD EPYC it makes the
-products of a small GPT about twice as fast. `benchmarks/speed.py` has the figures.
+A linear layer computes three products: its output, the gradient of its input and that of its weight. In
+float32 PyTorch leaves all of them to MKL. It ships oneDNN too, but lets `nn.Linear` use it in bfloat16 only.
+Which is faster depends on the processor and on the product: on one machine oneDNN takes half the time for
+each of them, on another two to three times as long for the weight's gradient. So each is timed, on the shapes
+of the model.
+
+Both give the same up to rounding. For the same digits a run writes its choice into its manifest and resumes
+with it, and `minigpt.training.kernel_cache` remembers it for the next run.
 """
 
 from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-HAS_ONEDNN = (
-    torch.backends.mkldnn.is_available()
-    and torch.backends.cpu.get_cpu_capability().startswith("AVX")
-    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-)
+Library = Literal["mkl", "onednn"]  # "mkl" is PyTorch's own way, whatever stands behind it on this machine
+
+OPERATOR = "_linear_pointwise"  # oneDNN's product as PyTorch offers it
+
+ROUNDS = 7  # of each product by each library, in turns; the fastest counts
+ENOUGH_SECONDS = 0.01  # no further round for one product after that
+LARGEST_PRODUCT = 2e8  # operations; a larger one is timed on fewer rows
+GAIN = 0.9  # oneDNN is taken if it needs less than this share of MKL's time
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, computed by `linear`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias)
+# Processor time of this thread, where the system counts it finely: other programs do not add to it.
+FINE = time.get_clock_info("thread_time").resolution <= 1e-6
+CLOCK = time.thread_time if FINE else time.perf_counter
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x @ weight.T + bias.
+class Kernels(NamedTuple):
+    """The library of each product."""
+
+    output: Library = "mkl"  # x @ weight.T + bias
+    input_gradient: Library = "mkl"  # grad @ weight
+    weight_gradient: Library = "mkl"  # grad.T @ x
+
+
+PLAIN = Kernels()
+ONEDNN = Kernels("onednn", "onednn", "onednn")
+
+
+def has_onednn() -> bool:
+    """Whether oneDNN can be asked for a product of float32 here: PyTorch offers that on x86 with AVX2."""
+    return (
+        torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+        and hasattr(torch.ops.mkldnn, OPERATOR)
+    )
+
+
+def use_kernels(model: nn.Module, kernels: Kernels) -> None:
+    """Let every plain `nn.Linear` of a model compute its products by these libraries; parameters stay."""
+    for layer in model.modules():
+        if type(layer) in (nn.Linear, ChosenLinear):
+            layer.__class__ = nn.Linear if kernels == PLAIN else ChosenLinear
+            layer.kernels = kernels
+
+
+def choose_kernels(model: nn.Module, rows: int) -> Kernels:
+    """Time both libraries on the linear layers of a model and return the faster one for each product.
 
     Args:
-        x: (..., in).
-        weight: (out, in).
-        bias: (out,).
+        rows: of the layers' inputs in training: sequences × tokens.
     """
-    if onednn_takes(x, weight):
-        return _OneDNNLinear.apply(x, weight, bias)
-    return F.linear(x, weight, bias)
+    if not has_onednn():
+        return PLAIN
+    shapes = Counter(tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Linear))
+    return Kernels(**{product: _faster(product, shapes, rows) for product in Kernels._fields})
 
 
-def onednn_takes(x: Tensor, weight: Tensor) -> bool:
-    """Whether the product is one of float32 on an x86 CPU, outside autocast."""
+def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int) -> Library:
+    """Return the library that needs less time for one product of all layers."""
+    totals = dict.fromkeys(PRODUCTS[product], 0.0)
+    for (outs, ins), layers in shapes.items():
+        timed = max(1, min(rows, int(LARGEST_PRODUCT / (2 * outs * ins))))
+        # drawn without torch's generator, which belongs to the run
+        x, grad, weight = (torch.full(size, 0.5) for size in ((timed, ins), (timed, outs), (outs, ins)))
+        for library, seconds in _times(product, x, grad, weight).items():
+            totals[library] += layers * seconds
+    return "onednn" if totals["onednn"] < GAIN * totals["mkl"] else "mkl"
+
+
+def _times(product: str, x: Tensor, grad: Tensor, weight: Tensor) -> dict[Library, float]:
+    """Return the least seconds that each library takes, both measured in turns."""
+    libraries = PRODUCTS[product]
+    with torch.no_grad():
+        for compute in libraries.values():
+            compute(x, grad, weight)  # the first call prepares what later ones use
+        best = dict.fromkeys(libraries, float("inf"))
+        began = CLOCK()
+        for done in range(ROUNDS):
+            if done >= 2 and CLOCK() - began > ENOUGH_SECONDS:
+                break
+            for library, compute in libraries.items():
+                started = CLOCK()
+                compute(x, grad, weight)
+                best[library] = min(best[library], CLOCK() - started)
+    return best
+
+
+class ChosenLinear(nn.Linear):
+    """`nn.Linear`, each of its products computed by the library chosen for it."""
+
+    kernels: Kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        if takes_choice(x, self.weight):
+            return _Linear.apply(x, self.weight, self.bias, self.kernels)
+        return F.linear(x, self.weight, self.bias)
+
+
+def takes_choice(x: Tensor, weight: Tensor) -> bool:
+    """Whether a product is one of float32 on a CPU, outside autocast: elsewhere there is no choice."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and (torch.compiler.is_compiling() or torch.backends.mkldnn.enabled)
-        and HAS_ONEDNN
         and not torch.is_autocast_enabled("cpu")
     )
 
 
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, kernels: Kernels) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.kernels = kernels
+        if kernels.output == "mkl":
+            return F.linear(x, weight, bias)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        rows, grad_rows = x.flatten(0, -2), grad.flatten(0, -2)  # (M, in), (M, out)
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            compute = PRODUCTS["input_gradient"][ctx.kernels.input_gradient]
+            grad_x = compute(rows, grad_rows, weight).view(x.shape)
+        if ctx.needs_input_grad[1]:
+            grad_weight = PRODUCTS["weight_gradient"][ctx.kernels.weight_gradient](rows, grad_rows, weight)
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad_rows.sum(0)
+        return grad_x, grad_weight, grad_bias, None
+
+
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return a @ b.T + bias for a (..., K) and b (N, K), of any strides."""
+    """Return a @ b.T + bias by oneDNN, for a (..., K) and b (N, K) of any strides."""
     if torch.compiler.is_compiling():
         return _opaque_product(a, b, bias)
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
@@ -70,26 +175,25 @@ def _(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     return a.new_empty(*a.shape[:-1], len(b))
 
 
-class _OneDNNLinear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+def _onednn_weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    """Return grad.T @ x; oneDNN copies a left side that is transposed, so the narrower one stands there."""
+    if weight.shape[0] < weight.shape[1]:
+        return _product(grad.t(), x.t())
+    return _product(x.t(), grad.t()).t()
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        grad_x = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]:
-            grad_x = _product(grad, weight.t())
-        rows, grad_rows = x.flatten(0, -2), grad.flatten(0, -2)  # (M, in), (M, out)
-        if ctx.needs_input_grad[1]:
-            # oneDNN copies a left side that is transposed, so the narrower of the two stands there
-            if weight.shape[0] < weight.shape[1]:
-                grad_weight = _product(grad_rows.t(), rows.t())
-            else:
-                grad_weight = _product(rows.t(), grad_rows.t()).t()
-        if ctx.needs_input_grad[2]:
-            grad_bias = grad_rows.sum(0)
-        return grad_x, grad_weight, grad_bias
+
+# By product and library, what computes it from x (M, in), grad (M, out) and weight (out, in).
+PRODUCTS: dict[str, dict[Library, Callable[[Tensor, Tensor, Tensor], Tensor]]] = {
+    "output": {
+        "mkl": lambda x, grad, weight: F.linear(x, weight),
+        "onednn": lambda x, grad, weight: _product(x, weight),
+    },
+    "input_gradient": {
+        "mkl": lambda x, grad, weight: grad.mm(weight),
+        "onednn": lambda x, grad, weight: _product(grad, weight.t()),
+    },
+    "weight_gradient": {
+        "mkl": lambda x, grad, weight: grad.t().mm(x),
+        "onednn": _onednn_weight_gradient,
+    },
+}

@@ -23,6 +23,7 @@ from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.observers import Observers
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
+from minigpt.monitor.places import calling_line, definition_of
 from minigpt.monitor.ranks import OtherRank
 from minigpt.monitor.records import Records
 from minigpt.runs.schema import REHEARSAL_STEPS
@@ -108,6 +109,7 @@ class Monitor:
         self._accumulation = 1
         self._one_each = False  # whether a token is scored for each that was given
         self._written: dict[str, Any] = {}
+        self._places = {"model": definition_of(type(self.model)), "step": None}  # file:line
         self._observed: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -320,6 +322,8 @@ class Monitor:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
+        if self.steps == 0:
+            self._places["step"] = calling_line()
         self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)
         if optimizer is not self._optimizers.main:
             return
@@ -390,7 +394,8 @@ class Monitor:
 
     def _end_first_step(self) -> None:
         first = self._first_step
-        self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
+        places = {name: place for name, place in self._places.items() if place}
+        self.writer.probe({"step": 0, "kind": "start", "places": places} | first.evidence(self._hooks))
         self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
         if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass

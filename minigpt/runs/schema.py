@@ -42,6 +42,7 @@ class StepRecord(TypedDict):
     step: int  # optimizer step, from 0
     attempt: NotRequired[int]  # how often a guard had undone something before; absent: 0
     data_step: NotRequired[int]  # number of the batch, where a guard has left out some
+    lr_scale: NotRequired[float]  # × the schedule, where a guard has scaled the rate
     dropped: NotRequired[bool]  # a guard undid the step before its update
     loss: NotRequired[float]  # nats per token
     val_loss: NotRequired[float]  # nats per token
@@ -60,6 +61,7 @@ class WeightStatistics(TypedDict):
     std: float
     size: int  # number of weights
     expected_std: float  # what its role asks for
+    role: NotRequired[str]  # a value of `minigpt.model.roles.Role`
 
 
 class AccumulationRatio(TypedDict):
@@ -83,6 +85,7 @@ class Probe:
     kind: ClassVar[str]
 
     step: int = 0
+    attempt: int = 0  # as in StepRecord
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
@@ -123,6 +126,7 @@ class Start(Probe):
     stream_exponents: Mapping[str, float] | None = None  # by place: d log(what is read) ÷ d log(stream)
     shared_lines: float | None = None  # share of the validation lines that stand in training too
     shared_ngrams: float | None = None  # share of its pieces of 50 characters that do
+    places: Mapping[str, str] | None = None  # "file:line" of what a monitor saw: "step", "model"
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
@@ -245,14 +249,14 @@ class Event(Probe):
 
     kind = "event"
 
-    attempt: int = 0
     guard: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
-    done: str = ""  # continue, drop the step, roll back and skip, scale the rate
+    done: str = ""  # "drop the step", "roll back and skip", "scale the rate"; several with commas
     batches: list[int] | None = None  # data steps that the step trained on
     to: int | None = None  # the step that it went back to, at most
     skip: list[int] | None = None  # data steps that are left out from now on
-    scale_rate: float | None = None
+    scale_rate: float | None = None  # × the rate from now on
+    scale_step: float | None = None  # × the rate of this step alone
 
 
 def unknown_fields(record: Mapping[str, Any]) -> list[str]:
@@ -279,10 +283,13 @@ def _is(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if typing.is_typeddict(hint):
-        wanted = typing.get_type_hints(hint)
+        wanted = typing.get_type_hints(hint, include_extras=True)
         return isinstance(value, Mapping) and all(
-            name in value and _is(value[name], one) for name, one in wanted.items()
+            _is(value[name], one) if name in value else typing.get_origin(one) is NotRequired
+            for name, one in wanted.items()
         )
+    if origin is NotRequired:
+        return _is(value, arguments[0])
     if origin is list:
         return isinstance(value, list | tuple) and all(_is(entry, arguments[0]) for entry in value)
     if origin is Mapping or hasattr(origin, "keys"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, z_loss: float = 0.0) -> Tensor:
@@ -18,10 +19,31 @@ def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, z_loss: float =
         targets: (B, T) token ids, already shifted: `targets[:, t]` is the token after `inputs[:, t]`.
         mask: (B, T) booleans. With none true the loss is 0, and so is its gradient.
     """
-    losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")  # (B·T,)
+    losses = _TokenLosses.apply(logits, targets)  # (B, T)
     if z_loss:
         # −ln p(target) = ln Z − logit(target), so that ln Z costs no second pass over the vocabulary
-        log_z = losses + logits.gather(-1, targets[..., None]).flatten().type_as(losses)
+        log_z = losses + logits.gather(-1, targets[..., None])[..., 0].type_as(losses)
         losses = losses + z_loss * log_z.square()
-    counted = mask.flatten()
-    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp(min=1)
+    return torch.where(mask, losses, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+class _TokenLosses(torch.autograd.Function):
+    """−ln p(target) of every position, (B, T), with its gradient written down: p − onehot(target).
+
+    PyTorch derives the same in two steps and fills a further tensor of the size of the logits on the way,
+    which took a twentieth of a small model's training step.
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, targets: Tensor) -> Tensor:
+        half = logits.dtype in (torch.bfloat16, torch.float16)  # too coarse for a sum over the vocabulary
+        log_p = F.log_softmax(logits, dim=-1, dtype=torch.float32 if half else None)  # (B, T, V)
+        ctx.save_for_backward(log_p, targets[..., None])
+        return -log_p.gather(-1, targets[..., None])[..., 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        log_p, targets = ctx.saved_tensors
+        weights = grad[..., None]
+        return log_p.exp().mul_(weights).scatter_add_(-1, targets, -weights), None

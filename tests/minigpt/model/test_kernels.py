@@ -1,21 +1,35 @@
-"""The fast linear layer against the plain formula."""
+"""The linear layer, whose products one library or the other computes, against the plain formula."""
 
 from __future__ import annotations
+
+from functools import partial
+from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from minigpt.config import Config
+from minigpt.model import kernels
 from minigpt.model.gpt import build_model, init_weights
-from minigpt.model.kernels import linear, onednn_takes
+from minigpt.model.kernels import ONEDNN, PLAIN, Kernels, choose_kernels, has_onednn, use_kernels
 
-onednn = pytest.mark.skipif(
-    not onednn_takes(torch.ones(1, 1), torch.ones(1, 1)), reason="oneDNN serves x86 processors only"
-)
+onednn = pytest.mark.skipif(not has_onednn(), reason="oneDNN serves x86 processors only")
 SIZES = st.integers(1, 40)
+CHOICES = [Kernels(*libraries) for libraries in product(("mkl", "onednn"), repeat=3)]
+
+
+def linear(x, weight, bias=None, choice=ONEDNN):
+    """Return what a chosen layer makes of x; the tensors stay leaves."""
+    layer = nn.Linear(1, 1)
+    layer.weight, layer.bias = nn.Parameter(weight), bias if bias is None else nn.Parameter(bias)
+    use_kernels(layer, choice)
+    del layer._parameters["weight"], layer._parameters["bias"]
+    layer.weight, layer.bias = weight, bias
+    return layer(x)
 
 
 def gradients(product, *tensors):
@@ -27,14 +41,16 @@ def gradients(product, *tensors):
 
 
 @onednn
+@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
 @given(lead=st.lists(st.integers(1, 7), min_size=1, max_size=3), ins=SIZES, outs=SIZES, bias=st.booleans())
-@settings(max_examples=60, deadline=None)
-def test_value_and_gradients_are_those_of_the_plain_formula(lead, ins, outs, bias):
+@settings(max_examples=12, deadline=None)
+def test_value_and_gradients_are_those_of_the_plain_formula(choice, lead, ins, outs, bias):
     generator = torch.Generator().manual_seed(ins * outs)
     x = torch.randn(*lead, ins, generator=generator, requires_grad=True)
     weight = torch.randn(outs, ins, generator=generator, requires_grad=True)
     b = torch.randn(outs, generator=generator, requires_grad=True) if bias else None
-    for fast, plain in zip(gradients(linear, x, weight, b), gradients(F.linear, x, weight, b), strict=True):
+    chosen = partial(linear, choice=choice)
+    for fast, plain in zip(gradients(chosen, x, weight, b), gradients(F.linear, x, weight, b), strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
 
 
@@ -56,7 +72,6 @@ def test_strides_do_not_matter():
 
 def test_other_types_take_the_plain_way():
     x, weight = torch.randn(3, 4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
-    assert not onednn_takes(x, weight)
     assert torch.equal(linear(x, weight), F.linear(x, weight))
 
 
@@ -66,14 +81,72 @@ def test_autocast_is_obeyed():
 
 
 @onednn
-def test_torch_compile_sees_one_graph():
-    model = build_model(Config())
-    init_weights(model, Config())
+@pytest.mark.parametrize("choice", [ONEDNN, Kernels(weight_gradient="onednn")], ids="-".join)
+def test_torch_compile_sees_one_graph(choice):
+    model = built()
+    use_kernels(model, choice)
     traced = torch.compile(model, backend="aot_eager", fullgraph=True)
     idx = torch.randint(512, (2, 8))
     eager, compiled = (gradients_of(model, f(idx)) for f in (model, traced))
     for name in eager:
         torch.testing.assert_close(compiled[name], eager[name], rtol=1e-4, atol=1e-4)
+
+
+def test_a_choice_leaves_parameters_as_they_are_and_the_plain_one_leaves_plain_layers():
+    model = built()
+    before = {name: (id(parameter), parameter.clone()) for name, parameter in model.named_parameters()}
+    for choice in (ONEDNN, PLAIN):
+        use_kernels(model, choice)
+        after = dict(model.named_parameters())
+        assert after.keys() == before.keys()
+        for name, (identity, value) in before.items():
+            assert id(after[name]) == identity and torch.equal(after[name], value)
+    assert {type(layer) for layer in model.modules() if isinstance(layer, nn.Linear)} == {nn.Linear}
+
+
+@onednn
+@pytest.mark.parametrize("fast", CHOICES, ids="-".join)
+def test_the_faster_library_is_chosen_for_each_product(fast, monkeypatch):
+    """The clock is a count of what was computed, and what should lose costs twice as much."""
+    now = [0.0]
+
+    def costing(seconds, compute):
+        def counted(*tensors):
+            now[0] += seconds
+            return compute(*tensors)
+
+        return counted
+
+    costly = {
+        name: {
+            library: costing(1.0 if library == getattr(fast, name) else 2.0, compute)
+            for library, compute in libraries.items()
+        }
+        for name, libraries in kernels.PRODUCTS.items()
+    }
+    monkeypatch.setattr(kernels, "PRODUCTS", costly)
+    monkeypatch.setattr(kernels, "CLOCK", lambda: now[0])
+    model = built()
+    state = torch.get_rng_state()
+    assert choose_kernels(model, rows=64) == fast
+    assert torch.equal(torch.get_rng_state(), state)  # the run's random numbers are the same as without
+
+
+@pytest.mark.parametrize("lacking", ["mkldnn", "AVX", "operator"])
+def test_a_processor_that_onednn_does_not_serve_gets_the_plain_layers(lacking, monkeypatch):
+    if lacking == "mkldnn":
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    elif lacking == "AVX":
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    else:
+        monkeypatch.setattr(kernels, "OPERATOR", "no_such_operator")
+    assert choose_kernels(built(), rows=64) == PLAIN
+
+
+def built(config: Config = Config()) -> nn.Module:  # noqa: B008  frozen
+    model = build_model(config)
+    init_weights(model, config)
+    return model
 
 
 def gradients_of(model, logits):

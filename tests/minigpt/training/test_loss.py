@@ -70,3 +70,17 @@ def test_a_recipe_takes_the_coefficient_from_its_config(batch):
     broken = with_z.with_fault("target-shift")  # faults wrap the loss that the config asked for
     logits, targets, mask = batch
     assert broken.loss(*batch) == cross_entropy(logits[:, :-1], targets[:, 1:], mask[:, 1:], z_loss=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 300.0])  # 300: nothing is left of the probability of most targets
+def test_values_and_gradients_are_those_of_pytorch_s_own_function(batch, dtype, scale):
+    logits, targets, mask = batch
+    ours, theirs = ((logits.detach() * scale).to(dtype).requires_grad_() for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        loss = cross_entropy(ours, targets, mask)
+        expected = F.cross_entropy(theirs[mask], targets[mask])
+    assert loss.dtype == expected.dtype == torch.float32
+    loss.backward(), expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(ours.grad, theirs.grad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import REHEARSAL_STEPS
@@ -26,7 +28,7 @@ def _state_is_kept(question: Question, evidence: Evidence) -> Finding:
     counted = evidence.rehearsal.steps_counted
     if evidence.rehearsal.resumes and evidence.rehearsal.resumed_moments is False:
         return question.failed("lost-optimizer-state", counted=0, steps=REHEARSAL_STEPS, kept=0.0)
-    if counted is None:
+    if counted is None or not math.isfinite(counted):
         return question.not_measured()
     values = {"counted": round(counted * REHEARSAL_STEPS), "steps": REHEARSAL_STEPS}
     if counted < 1 and evidence.rehearsal.counter_stands:
@@ -51,10 +53,10 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
         evidence.config,
         question.thresholds["near"],
     )
-    if not updates or config is None:
-        return question.not_measured()
     # no update is known where the rate was 0
-    sizes = {step: update for step, update in enumerate(updates, start=1) if update is not None}
+    sizes = {step: update for step, update in enumerate(updates or (), start=1) if update is not None}
+    if not sizes or config is None:
+        return question.not_measured()
     first, last = min(sizes), max(sizes)
     values = {"first": sizes[first], "last": sizes[last], "steps": last}
     if all(abs(size - 1) < near for size in sizes.values()):
