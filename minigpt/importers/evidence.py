@@ -179,7 +179,7 @@ class _Collector:
             self._run = value
 
     def _goes_on(self, column: str, epoch: Any) -> None:
-        """Refuse steps that begin anew with each epoch, which a restart from a checkpoint does not."""
+        """Refuse steps that restart with each epoch, which a restart from a checkpoint does not."""
         try:
             later = float(epoch) >= float(self._last[1]) + 1
         except (TypeError, ValueError):
