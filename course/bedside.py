@@ -35,7 +35,7 @@ QUESTIONS = {(question.tree, question.id): question for question in diagnosis.QU
 
 
 class Bedside:
-    """One question at a time about one patient at a time; answers are kept for each patient."""
+    """Ask one question at a time about one patient at a time; keep the answers of each patient."""
 
     def __init__(self, runs: Mapping[str, Run]):
         self.runs = dict(runs)
@@ -64,7 +64,7 @@ class Bedside:
 
     @property
     def question(self) -> Question | None:
-        """The question that is open for the present patient; None after the last one."""
+        """The current question about the current patient; None after the last one."""
         findings, at = self.findings[self.patient.value], self.at[self.patient.value]
         return QUESTIONS[findings[at].tree, findings[at].question] if at < len(findings) else None
 
@@ -76,7 +76,7 @@ class Bedside:
         self.refresh()
 
     def refresh(self) -> None:
-        """Write question, evidence and outcome for the present patient, and draw its curves."""
+        """Write question, evidence and outcome for the current patient, and draw its curves."""
         self._refreshing = True  # putting the leaves of another question in place is no choice
         try:
             self._write()
@@ -113,7 +113,7 @@ class Bedside:
             self._drawn = patient
 
     def figure(self) -> Figure:
-        """Draw loss, gradient norm and learning rates of the present patient."""
+        """Draw loss, gradient norm and learning rates of the current patient."""
         run = self.runs[self.patient.value]
         columns = run.columns
         figure = Figure(figsize=(8.4, 2.1), layout="constrained")

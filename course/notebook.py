@@ -1,4 +1,4 @@
-"""What a lesson's notebook imports; its code is the same in both languages.
+"""The names that a lesson's notebook imports; its code is the same in both languages.
 
     from course.notebook import check, lesson, t
 
@@ -84,7 +84,7 @@ def t(key: str, **values: object) -> str:
 
 
 def check(name: str, answer: object) -> None:
-    """Check an answer on the visible cases: print a green line, or raise an error that says what to look at.
+    """Check an answer on the visible cases: print a green line, or raise an error that says where to look.
 
     Raises:
         CheckFailed: a case did not pass.

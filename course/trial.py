@@ -34,7 +34,7 @@ NOT_WRITTEN = "check.not-written"
 
 @dataclass
 class Report:
-    """What a trial found: a sentence for everything that is off, and counts."""
+    """The result of a trial: a sentence for every problem, and counts."""
 
     lesson: str
     findings: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Report:
     )
 
     def add(self, key: str, **values: object) -> None:
-        """Record that something is off."""
+        """Record a problem."""
         self.findings.append(f"{self.lesson}: " + message(f"trial.{key}", **values))
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading logs that are not ours, as evidence for the stability check.
+"""Read external logs as evidence for the stability check.
 
     evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
 

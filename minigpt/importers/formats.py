@@ -1,4 +1,4 @@
-"""The rows of logs that are not ours, file by file: JSON, CSV, what was printed, TensorBoard, W&B, MLflow.
+"""The rows of external logs, file by file: JSON, CSV, what was printed, TensorBoard, W&B, MLflow.
 
 for place, row in rows_of(Path("train.csv"), {"step": "iter"}): ...
 """

@@ -48,7 +48,7 @@ def in_order(every: np.ndarray, series: dict[str, tuple[array, array]], notes: N
 
 
 def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
-    """Return row and step of every place where the log turns back to an earlier step and goes on from there.
+    """Return row and step of every place where the log goes back to an earlier step and continues there.
 
     A few rows that turn back and leave more behind are rows out of place: a last record that names the best
     step, a damaged digit, or a log in no order must not take back the end of a run.

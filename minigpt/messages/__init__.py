@@ -90,7 +90,7 @@ message = CATALOGUE.text
 
 
 class MiniGPTError(Exception):
-    """Something the user can mend: what was wrong, where, and what to do, in the language in force."""
+    """Something the user can fix: what was wrong, where, and what to do, in the language in force."""
 
     catalogue = CATALOGUE
 

@@ -1,10 +1,9 @@
-"""Hooks on a model that is not ours: the tokens it is given, the logits it makes, and their gradient.
+"""Hooks on an external model: the tokens it is given, the logits it makes, and their gradient.
 
-Nothing is returned from a hook, so the model computes what it would compute without.
+Hooks return nothing, so the model computes the same as without them.
 
-Logits are looked for in what the model returns, or else where a layer with as many rows as the vocabulary has
-tokens puts them out. In a small model other layers have as many: which is the head shows the gradient of the
-first step, and the others are let go.
+Logits come from the model's return value, else from a layer with vocabulary-sized output. In a small model
+several layers can have that size: the first gradient reveals the head, and the others are dropped.
 """
 
 from __future__ import annotations
@@ -164,7 +163,7 @@ class ModelHooks:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self._logits_in)
                 if seen is not None:
                     found["future_gradient"] = seen
-        except Exception:  # whatever a model that is not ours raises: a probe never ends a run
+        except Exception:  # an external model may raise anything: a probe never ends a run
             return found
         finally:
             self._asleep = False
@@ -189,7 +188,7 @@ class ModelHooks:
                 next(reversed(self._heads), None),
                 self._logits_in,
             )
-        except Exception:  # whatever a model that is not ours raises: a probe never ends a run
+        except Exception:  # an external model may raise anything: a probe never ends a run
             return None
         finally:
             self._asleep = False

@@ -1,8 +1,8 @@
-"""The optimizers of a loop that is not ours: which are the model's, what they hold and have counted.
+"""The optimizers of an external loop: which are the model's, their state and their step counts.
 
-The one that the monitor was given sets the pace: a step is a step of its. Others may share the model's
-parameters out with it (one for matrices, one for the rest); they are noticed when they step. One that takes
-over its parameters takes its place: somebody has built it anew.
+The steps of the optimizer given to the monitor define the step count. Others may own some of the model's
+parameters (one for matrices, one for the rest); they are noticed when they step. One that takes over its
+parameters replaces it: somebody has built the optimizer again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Optimizers:
         self._waiting: WeakKeyDictionary[torch.optim.Optimizer, list[nn.Parameter]] = WeakKeyDictionary()
         self._resumed = WeakSet([main] if main.state else [])
         self.began_with_moments = bool(main.state)  # as when a run is resumed
-        # by what stays of an optimizer that is built anew
+        # by what stays of an optimizer that is built again
         self._steps: dict[int, int] = {}
         self._had: dict[int, bool] = {}
         self._kept: dict[int, bool] = {}
@@ -241,7 +241,7 @@ def _has_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> b
 
 
 def _key(optimizer: torch.optim.Optimizer) -> int:
-    """Return what stays the same when an optimizer is built anew."""
+    """Return what stays the same when an optimizer is built again."""
     for group in optimizer.param_groups:  # asked in every step, so without a generator
         if group["params"]:
             return id(group["params"][0])
@@ -264,7 +264,7 @@ def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def calling_scaler() -> torch.amp.GradScaler | None:
-    """Return the gradient scaler that makes the step that is going on, if one does."""
+    """Return the gradient scaler that makes the current step, if there is one."""
     frame = sys._getframe(1)
     for _ in range(FRAMES):
         if frame is None:

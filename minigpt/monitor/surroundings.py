@@ -45,7 +45,7 @@ def find(fits: Callable[[Any], bool], start: int = 2) -> Any | None:
                 try:
                     if inner is not None and fits(inner):
                         return inner
-                except Exception:  # whatever an object that is not ours does when it is asked
+                except Exception:  # an external object may do anything when asked
                     continue
     return None
 

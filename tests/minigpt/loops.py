@@ -1,4 +1,4 @@
-"""Loops as other people write them, around a model that is not ours, each with room for one mistake."""
+"""Loops as other people write them, around an external model, each with room for one mistake."""
 
 from __future__ import annotations
 

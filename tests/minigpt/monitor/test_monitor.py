@@ -1,4 +1,4 @@
-"""The monitor finds the faults of loops that are not ours, and leaves what they compute as it is."""
+"""The monitor finds the faults of external loops, and does not change what they compute."""
 
 import copy
 
