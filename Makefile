@@ -54,7 +54,7 @@ bench: install  ## run every measurement in benchmarks/, for hours / ejecuta las
 	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
 # After a change of a version in pyproject.toml: a fresh environment decides the rest.
-lock:  ## write requirements.lock anew / vuelve a escribir requirements.lock
+lock:  ## write requirements.lock again / vuelve a escribir requirements.lock
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --editable '.[course,dev]'
 	{ sed -n '/^#/p' requirements.lock; \

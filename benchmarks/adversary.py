@@ -1,13 +1,16 @@
-"""Hostile and broken submissions of lesson 18-01 against `course grade`: what does each one get?
+"""Hostile and broken submissions of every lesson against `course grade`: what does each one get?
 
     python benchmarks/adversary.py                       # all of them, one line each, and the five bars
+    python benchmarks/adversary.py --lessons 18-05 18-07 # of these lessons
     python benchmarks/adversary.py --only bomb           # one kind
     python benchmarks/adversary.py --stock               # stock nbgrader beside it, in containers of its own
     python benchmarks/adversary.py --stock --sample 3    # three of each kind
 
-A submission is the reference solution with something done to it, so the honest rest of it must keep its
-points: exactly the checks in `lost` may be lost. Bars: no cheat scores, nothing leaks, nobody else is harmed,
-no right answer is marked wrong, everybody gets a result.
+Lesson 18-01 has attacks of its own (`attacks.py`, `attacks_files.py`); every lesson has the kinds of
+`attacks_kinds.py`, each on all its exercises at once. A submission of the first is the reference solution
+with something done to it, so the honest rest of it must keep its points: exactly the checks in `lost` may be
+lost. Bars: no cheat scores, nothing leaks, nobody else is harmed, no right answer is marked wrong, everybody
+gets a result.
 
 Stock nbgrader gets each submission in a container of its own (benchmarks/stock.py), without the training
 cells that no check needs (they would take it half a minute each).
@@ -30,10 +33,11 @@ from pathlib import Path
 
 from attacks import CODE, Attack  # benchmarks/attacks.py
 from attacks_files import FILES
+from attacks_kinds import kinds_for
 from stock import outcome as stock_outcome
 
 from course.grade.classroom import grade_assignment, read_notebook
-from course.lesson import ROOT, Lesson, find_lesson
+from course.lesson import ROOT, Lesson, all_lessons, find_lesson
 from course.source import read_source
 
 ATTACKS = CODE + FILES
@@ -210,18 +214,34 @@ def _worth(names: set[str], points: dict[str, float]) -> float:
 def main() -> int:
     """Run the suite; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lessons", nargs="+", metavar="ID", help="these lessons (default: all)")
     parser.add_argument("--only", help="one kind")
-    parser.add_argument("--stock", action="store_true", help="stock nbgrader too")
+    parser.add_argument("--stock", action="store_true", help="stock nbgrader too, on lesson 18-01")
     parser.add_argument("--sample", type=int, metavar="N", help="so many of each kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    lesson = find_lesson("18-01")
-    attacks = [attack for attack in ATTACKS if options.only in (None, attack.kind)]
-    if options.sample:
-        kinds = dict.fromkeys(attack.kind for attack in attacks)
-        attacks = [
-            a for kind in kinds for a in spread([b for b in attacks if b.kind == kind], options.sample)
-        ]
+    lessons = [find_lesson(name) for name in options.lessons] if options.lessons else all_lessons()
+    total: dict[str, int] = {}
+    answers = 0
+    for lesson in lessons:
+        attacks = (ATTACKS if lesson.id == "18-01" else []) + kinds_for(lesson)
+        attacks = [attack for attack in attacks if options.only in (None, attack.kind)]
+        if options.sample:
+            kinds = dict.fromkeys(attack.kind for attack in attacks)
+            groups = [[attack for attack in attacks if attack.kind == kind] for kind in kinds]
+            attacks = [attack for group in groups for attack in spread(group, options.sample)]
+        if attacks:
+            answers += sum(max(len(attack.cells), 1) for attack in attacks)
+            for name, count in _one_lesson(lesson, attacks, options).items():
+                total[name] = total.get(name, 0) + count
+    print(
+        f"\nall: {answers} attacked answers;", ", ".join(f"{name}: {count}" for name, count in total.items())
+    )
+    return int(any(count for name, count in total.items() if name != "submissions"))
+
+
+def _one_lesson(lesson: Lesson, attacks: list[Attack], options: argparse.Namespace) -> dict[str, int]:
+    """Grade the attacks on one lesson, print a line each; return the bars."""
     release = read_notebook(lesson.built("en"))
     points = {
         c.id: c.metadata.nbgrader.points
@@ -237,30 +257,36 @@ def main() -> int:
         sign = "ok  " if outcome.right else "FAIL"
         got, fair = total - _worth(outcome.lost, points), total - _worth(outcome.expected, points)
         who = f"{outcome.attack.kind:9} {outcome.attack.name:34}"
-        print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}")
+        print(f"{sign} {who} {got:4g} of {total:g}, fair {fair:4g}", flush=True)
         if not outcome.right:
             print("     ", "leaked" if outcome.leaked else sorted(outcome.lost ^ outcome.expected))
     bars = {
+        "submissions": len(outcomes),
         "cheats that score": sum(o.expected - o.lost != set() for o in outcomes),
         "leaks": sum(o.leaked for o in outcomes),
         "harm": len(harm),
         "right answers marked wrong": sum(o.lost - o.expected != set() for o in outcomes),
         "without a result": sum(not o.seen for o in outcomes),
     }
-    print(f"\n{len(outcomes)} submissions;", ", ".join(f"{name}: {count}" for name, count in bars.items()))
+    print(f"{lesson.assignment}:", ", ".join(f"{name}: {count}" for name, count in bars.items()), flush=True)
     for sentence in harm:
         print("  ", sentence)
-    if options.stock:
-        print("\nstock nbgrader")
-        due = {o.attack.name: total - _worth(o.expected, points) for o in outcomes}
-        compared = {}
-        for name, got in stock(lesson, attacks, options.workers):
-            compared[name] = got
-            print(f"     {name:44} {got:>9} of {total:g}, fair {due[name]:4g}", flush=True)
-        missed = _stock_bars(compared, due)
-        counts = ", ".join(f"{name}: {count}" for name, count in missed.items())
-        print(f"stock nbgrader on {len(compared)} of them; {counts}")
-    return int(any(bars.values()))
+    if options.stock and lesson.id == "18-01":
+        _beside_stock(lesson, attacks, outcomes, points, options.workers)
+    return bars
+
+
+def _beside_stock(lesson: Lesson, attacks: list[Attack], outcomes: list, points: dict, workers: int) -> None:
+    total = sum(points.values())
+    print("\nstock nbgrader")
+    due = {o.attack.name: total - _worth(o.expected, points) for o in outcomes}
+    compared = {}
+    for name, got in stock(lesson, attacks, workers):
+        compared[name] = got
+        print(f"     {name:44} {got:>9} of {total:g}, fair {due[name]:4g}", flush=True)
+    missed = _stock_bars(compared, due)
+    counts = ", ".join(f"{name}: {count}" for name, count in missed.items())
+    print(f"stock nbgrader on {len(compared)} of them; {counts}")
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def measure_sandbox(lesson: Lesson, questions: int = 60) -> None:
     cells = [
         ["expected-loss", "import math\ndef expected_loss(vocab_size):\n    return math.log(vocab_size)\n"]
     ]
-    case = {"check": "expected-loss/course", "case": {"vocab_size": 512}, "seed": 1, "mode": "function"}
+    case = {"check": "expected-loss/course", "case": {"vocab_size": 512}, "seed": 1}
     levels = ["none", strongest()]
     with Workshop(lesson, release, levels[0]) as bare, Workshop(lesson, release, levels[1]) as guarded:
         found: dict[str, list[float]] = {level: [] for level in levels}

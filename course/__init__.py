@@ -1,1 +1,1 @@
-"""How a lesson is written, built, checked and graded. Imports minigpt; minigpt never imports this package."""
+"""Write, build, check and grade lessons. Imports minigpt; minigpt never imports this package."""

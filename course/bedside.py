@@ -1,11 +1,11 @@
-"""A patient's evidence, and the tree to click through beside it, question by question.
+"""A patient's evidence, and beside it the tree to click through, question by question.
 
     Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.training.trainer.train` returns them
 
-It shows what was measured and the limits, and never the verdict: that is for whoever clicks. What a leaf
-means stands below the one that was chosen, right or not. Questions that the run gives no answer to are left
-out. All controls work with the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves).
-Without a running kernel the first patient's picture remains.
+It shows what was measured and the limits, never the verdict: that is the learner's to give. Below the chosen
+leaf, right or wrong, stands what it means. Questions without an answer are left out. All controls work with
+the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves). Without a running kernel the first
+patient's picture remains.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ QUESTIONS = {(question.tree, question.id): question for question in diagnosis.QU
 
 
 class Bedside:
-    """One question at a time about one patient at a time; answers are kept for each patient."""
+    """Ask one question at a time about one patient at a time; keep the answers of each patient."""
 
     def __init__(self, runs: Mapping[str, Run]):
         self.runs = dict(runs)
@@ -64,7 +64,7 @@ class Bedside:
 
     @property
     def question(self) -> Question | None:
-        """The question that is open for the present patient; None after the last one."""
+        """The current question about the current patient; None after the last one."""
         findings, at = self.findings[self.patient.value], self.at[self.patient.value]
         return QUESTIONS[findings[at].tree, findings[at].question] if at < len(findings) else None
 
@@ -76,7 +76,7 @@ class Bedside:
         self.refresh()
 
     def refresh(self) -> None:
-        """Write question, evidence and outcome for the present patient, and draw its curves."""
+        """Write question, evidence and outcome for the current patient, and draw its curves."""
         self._refreshing = True  # putting the leaves of another question in place is no choice
         try:
             self._write()
@@ -113,7 +113,7 @@ class Bedside:
             self._drawn = patient
 
     def figure(self) -> Figure:
-        """Draw loss, gradient norm and learning rates of the present patient."""
+        """Draw loss, gradient norm and learning rates of the current patient."""
         run = self.runs[self.patient.value]
         columns = run.columns
         figure = Figure(figsize=(8.4, 2.1), layout="constrained")
@@ -176,6 +176,6 @@ def _lines(*lines: str) -> str:
 
 
 def _measured(run: Run) -> list[Finding]:
-    """The answers of the whole tree, without the questions that this run gives no answer to."""
+    """Return every answer of the trees to this run, without the questions that were not measured."""
     walk = diagnosis.walk(diagnosis.evidence_of(run), whole=True)
     return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]

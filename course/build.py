@@ -1,4 +1,4 @@
-"""From a lesson's source: nbgrader's source notebook in solutions/ (executed) and one release a language.
+"""From a lesson's source: nbgrader's source notebook in solutions/ (executed) and one release per language.
 
     build(lesson)                    # write all three, each to a temporary name first
     differences(lesson)              # what a build would change, without executing or writing anything
@@ -88,7 +88,7 @@ def source_notebook(lesson: Lesson, cells: list[Cell], code: str) -> NotebookNod
 
 
 def release_notebook(source: NotebookNode) -> NotebookNode:
-    """Return what a learner gets: solutions replaced by stubs, outputs cleared, checks locked."""
+    """Return the release for learners: solutions replaced by stubs, outputs cleared, checks locked."""
     notebook, resources = copy.deepcopy(source), {}
     for preprocessor in _RELEASE:
         notebook, resources = preprocessor(config=nbgrader_config()).preprocess(notebook, resources)
@@ -129,7 +129,7 @@ def build(lesson: Lesson, root: Path = ROOT) -> dict[str, float]:
 
 
 def differences(lesson: Lesson, root: Path = ROOT) -> list[str]:
-    """Name each notebook that is not what `build` makes; a solution's outputs may differ."""
+    """Name each notebook that differs from what `build` makes; a solution's outputs may differ."""
     solution, releases = make(lesson)
     found = []
     for kind, expected in {"solutions": solution, **releases}.items():
@@ -206,7 +206,7 @@ def _nbgrader(cell: Cell) -> dict:
 
 
 def _require_checks(lesson: Lesson, cells: list[Cell]) -> None:
-    """Every check stands once in the notebook, after its exercise, with its answer and its text."""
+    """Check that every check is in the notebook once, after its exercise, with its answer and its text."""
     written = [cell for cell in cells if cell.role == "check"]
     seen: set[str] = set()
     for cell in cells:
@@ -229,7 +229,7 @@ def _require_checks(lesson: Lesson, cells: list[Cell]) -> None:
 
 
 def _require_terms(lesson: Lesson, cells: list[Cell]) -> None:
-    """Every Spanish text of the lesson speaks as the glossary does."""
+    """Check that every Spanish text of the lesson keeps to the glossary."""
     texts = [("lesson.py", cell.name, cell.texts["es"]) for cell in cells if cell.is_markdown]
     texts += [("messages.es.yaml", *entry) for entry in lesson.texts.by_language["es"].items()]
     texts += [("lesson.yaml", "title", lesson.title["es"])]

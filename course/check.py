@@ -64,6 +64,8 @@ class Check:
     name: str  # "exercise/aspect"
     answer: str  # the name in the learner's notebook
     allow_nonfinite = False  # True where NaN or infinity may be a right answer
+    random_state = False  # True where what the answer leaves of torch's random state is part of it
+    written_out = False  # True where the answer is a value that a person writes down, and no call may find it
 
     @property
     def exercise(self) -> str:
@@ -74,6 +76,13 @@ class Check:
         """Yield a few inputs, each a dict of plain data."""
         raise NotImplementedError
 
+    def contrasts(self, rng: np.random.Generator, cases: list[dict]) -> Iterable[dict]:
+        """Yield inputs whose right output is none of the cases', best of the same shapes.
+
+        Without any, an answer that looks at nothing may pass where every case asks for the same.
+        """
+        return ()
+
     def probe(self, answer: object, case: dict) -> object:
         """Use the learner's object on one case and return plain data."""
         raise NotImplementedError
@@ -81,6 +90,10 @@ class Check:
     def judge(self, case: dict, output: object) -> Wrong | None:
         """Return None when the output is right, else `wrong(key, expected, actual)`."""
         raise NotImplementedError
+
+    def gist(self, output: object) -> object:
+        """Return what of an output has to differ between a case and its contrasts."""
+        return output
 
     def tie(self, output: object) -> str | None:
         """Return what has to be the same in every check of one submission, such as a name; or None."""

@@ -4,6 +4,7 @@ course build                 # every lesson: source → executed solutions → r
 course build --check         # write nothing; name what differs
 course build --stamp 18-01   # the translations of this lesson were reviewed
 course check 18-01           # the checks against their mutants
+course check --mutate 18-01  # each constant and comparison of the reference changed: does a check notice?
 course grade 18-01           # what was handed in below submitted/, in a sandbox
 course export 18-01          # the gradebook as CSV
 course site --out DIR        # the lessons as web pages, in both languages
@@ -45,6 +46,7 @@ def _prepare(name: str, parser: Parser) -> Callable[[Arguments], int]:
         parser.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
         run = _build
     elif name == "check":
+        parser.add_argument("--mutate", action="store_true", help=message("cli.mutate"))
         run = _check
     elif name == "site":
         from course.site import add_site, run_site
@@ -123,14 +125,16 @@ def _stamp(lesson: Lesson) -> None:
 
 
 def _check(options: Arguments, lessons: list[Lesson]) -> int:
-    from course import trial
+    from course import mutation, trial
 
-    reports = [trial.run(lesson) for lesson in lessons]
-    for report in reports:
+    findings = 0
+    for lesson in lessons:
+        report, summary = mutation.mutate(lesson) if options.mutate else (trial.run(lesson), None)
         for sentence in report.findings:
             print(sentence, file=sys.stderr)
-        print(report.summary())
-    return 1 if any(report.findings for report in reports) else 0
+        print(summary or report.summary(), flush=True)
+        findings += len(report.findings)
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run a solution notebook once and keep only what every machine and every run would keep.
+"""Run a solution notebook once and keep only the outputs that do not depend on machine or run.
 
 Kept: outputs in order, execution counts. Dropped: timings, widget models (their ids are random; the picture
 under a playground stays), versions. Refused: an output that names a folder of this machine or an object's

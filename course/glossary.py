@@ -1,4 +1,4 @@
-"""One Spanish word for each term: `glossary.yaml` lists it, and what is never said instead.
+"""One Spanish word for each term: `glossary.yaml` lists it, and the words never used for it.
 
 offence("el loss baja un lote tras otro")      # ("batch", "lote")
 """
@@ -30,7 +30,7 @@ def without_code(text: str) -> str:
 
 
 def offence(spanish: str) -> tuple[str, str] | None:
-    """Return the first term that the Spanish text says in another way than the glossary, and the words."""
+    """Return the first term that the Spanish text says with words other than the glossary, and the words."""
     prose = without_code(spanish)
     for term, wording in _never():
         found = wording.search(prose)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course.check import Check, Wrong
+from course.check import Check, Wrong, wrong
 from course.messages import WIDTH, CourseError, LessonTexts, message
-from course.plain import NotPlain, require_plain, whole
+from course.plain import NotPlain, require_plain, same, whole
 from course.probing import run_probe
 
 
@@ -44,6 +44,20 @@ def draw_cases(check: Check, seed: int) -> list[dict]:
         CourseError: there are none, or one is not a dict of plain data.
     """
     cases = list(check.cases(np.random.default_rng(seed)))
+    return _plain_cases(check, cases)
+
+
+def draw_contrasts(check: Check, seed: int, cases: list[dict]) -> list[dict]:
+    """Return the inputs that must not all be answered as one of the cases is; often none.
+
+    Raises:
+        CourseError: one is not a dict of plain data.
+    """
+    contrasts = list(check.contrasts(np.random.default_rng([seed, 1]), cases))
+    return _plain_cases(check, contrasts) if contrasts else []
+
+
+def _plain_cases(check: Check, cases: list[dict]) -> list[dict]:
     for case in cases:
         try:
             require_plain(case)
@@ -71,6 +85,14 @@ def judge(check: Check, case: dict, outcome: dict) -> Wrong | None:
         return Wrong("check.unreadable", values={"name": check.answer, "what": type(error).__name__})
 
 
+def _gist(check: Check, outcome: dict) -> object:
+    """Of a contrast's output, which nobody has judged: an answer that raises there is no constant."""
+    try:
+        return check.gist(require_plain(outcome)["output"])
+    except Exception:
+        return {"failure": True}
+
+
 def _verdict(check: Check, case: dict, output: object) -> Wrong | None:
     fault = check.judge(case, output)
     if fault is not None and not isinstance(fault, Wrong):
@@ -82,14 +104,25 @@ def run_check(check: Check, answer: object, seed: int | None = None) -> Result:
     """Run every case, stopping at the first that fails."""
     seed = visible_seed(check) if seed is None else seed
     cases = draw_cases(check, seed)
-    printed = ""
-    for index, case in enumerate(cases):
-        outcome = run_probe(check, answer, case, (seed + index) % 2**63)
-        printed += outcome["printed"]
-        fault = judge(check, case, outcome)
+    contrasts = draw_contrasts(check, seed, cases)
+    printed, outcomes = "", []
+    for index, case in enumerate([*cases, *contrasts]):
+        outcomes.append(run_probe(check, answer, case, (seed + index) % 2**63))
+        printed += outcomes[-1]["printed"]
+        fault = judge(check, case, outcomes[-1]) if index < len(cases) else None
         if fault is not None:
             return Result(fault, case, len(cases), printed)
-    return Result(None, {}, len(cases), printed, tie_of(check, outcome))
+    fault = looks_at_nothing(check, outcomes[: len(cases)], outcomes[len(cases) :])
+    return Result(fault, cases[-1], len(cases), printed, tie_of(check, outcomes[len(cases) - 1]))
+
+
+def looks_at_nothing(check: Check, outcomes: list[dict], contrasts: list[dict]) -> Wrong | None:
+    """The failure of an answer that passed every case, but answers each contrast as it does a case."""
+    given = [check.gist(outcome["output"]) for outcome in outcomes]
+    others = [_gist(check, outcome) for outcome in contrasts]
+    if not others or not all(any(same(other, output) for output in given) for other in others):
+        return None
+    return wrong("check.same-for-all", name=check.answer)
 
 
 def tie_of(check: Check, outcome: dict) -> str | None:

@@ -1,4 +1,4 @@
-"""What a learner reads in place of a traceback when a cell runs before what it needs is there.
+"""Replace the traceback with a sentence when a cell runs before the cells that it needs.
 
     install(get_ipython())       # `lesson()` does it; `make learn` does it when a kernel starts
 
@@ -97,7 +97,7 @@ def _not_made(name: str, where: CodeType, lesson: Lesson | None) -> str | None:
 
 
 def _not_written(error, frame, where, namespace: dict) -> str | None:
-    """The answer that is missing, an empty name if nobody can tell which, None if that is not the trouble."""
+    """The answer that is missing, an empty name if nobody can tell which, None if nothing is missing."""
     if isinstance(error, NotImplementedError) and frame is not None:
         if isinstance(frame.f_locals.get("self"), NotWritten):
             return frame.f_locals["self"].name

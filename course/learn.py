@@ -5,7 +5,7 @@
 The server listens on 127.0.0.1 with a token and starts in the root of the repository. Its settings are the
 files of `course/landing/jupyter*`; whatever JupyterLab writes (the learner's preferences, its log) goes to
 `.jupyter/`, so that it shares nothing with a JupyterLab that the learner may have besides. The landing page
-is written anew at each start.
+is written again at each start.
 """
 
 from __future__ import annotations

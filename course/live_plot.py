@@ -51,11 +51,11 @@ class LivePlot:
         self.before = _columns(before)
         self.records: list[dict] = []
         self._picture = Picture()
-        self._drawing: _Drawing | None = None  # kept while the run goes on: only its lines move
+        self._drawing: _Drawing | None = None  # kept while the run trains: only its lines move
         self._next = 0.0  # when the next drawing is due
 
     def update(self, step: int, loss: float, grad_norm: float | None = None, **_: object) -> None:
-        """Record one optimizer step (counted from 0) and redraw when it is time; other values are ignored."""
+        """Record one optimizer step (counted from 0) and redraw when due; other values are ignored."""
         record = {"step": int(step), "loss": float(loss)}
         self.records.append(record if grad_norm is None else record | {"grad_norm": float(grad_norm)})
         started = time.monotonic()

@@ -40,7 +40,7 @@ class Valid:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong answer, and by check name the message key that it must meet."""
+    """A wrong answer, and the message key that it must get, by check name."""
 
     exercise: str
     name: str

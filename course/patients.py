@@ -1,15 +1,15 @@
-"""Blind patients: six runs drawn from a name, each broken in a way that its files do not tell.
+"""Blind patients: six runs drawn from a name, each broken in a way that its files do not reveal.
 
     patients = ward("Ada Lovelace")                  # {"A": Patient, …, "F": Patient}
     run = patients["A"].train("experiments/18-08/A")
     walk = patients["A"].walk(parts=["init_weights"])           # re-trained with a healthy part in place
 
-One of the six is healthy, one has two faults, four have one. Everything follows from the name: the faults,
-the letters, the seed of each run; two names that differ get wards that differ. A patient's recipe has every
-part sealed, sick or not, and an empty list of faults, so neither the recipe nor the run directory names one.
+One of the six is healthy, one has two faults, four have one. Faults, letters and the seed of each run follow
+from the name: different names get different wards. A patient's recipe has every part sealed, broken or not,
+and an empty list of faults, so neither the recipe nor the run directory names one.
 
-A repair is plain data: the parts of the loop that are put back to their healthy form, and settings. Whoever
-judges a repair trains it here, without any code of whoever proposed it.
+A repair is plain data: parts of the loop to put back in their healthy form, and settings. A judge trains the
+repair here, without running the learner's code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONFIG = Config(
     lr_max=3e-3, lr_min=3e-4, eval_every=30, eval_batches=1, checkpoint_every=0, keep_checkpoints=1,
     device="cpu",
 )  # fmt: skip
-PARTS = tuple(part.name for part in fields(Recipe) if part.name not in ("config", "faults"))
+PARTS = tuple(part.name for part in fields(Recipe) if part.name not in ("config", "faults", "guards"))
 SETTINGS = ("clip_norm", "lr_max", "lr_min", "weight_decay", "beta1", "beta2", "warmup_steps")
 
 # Faults that the tree finds in so short a run, and at what severity.
@@ -68,7 +68,7 @@ _ONE_AT_A_TIME = threading.Lock()  # submissions are judged in threads, and torc
 
 @dataclass(frozen=True)
 class Patient:
-    """One run of a ward. What ails it is drawn anew from name and letter, and kept nowhere."""
+    """One run of a ward. Its faults are drawn again from name and letter each time, and stored nowhere."""
 
     name: str
     letter: str
@@ -113,31 +113,30 @@ class Patient:
                 torch.set_num_threads(threads)
 
     def walk(self, parts: Iterable[str] = (), settings: Mapping[str, float] | None = None) -> Walk:
-        """Train in a folder that is gone afterwards, and return the whole walk of the tree."""
+        """Train in a temporary folder and return the whole walk of the trees."""
         return _walk(self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items())))
-
-    def leaves(self) -> set[str]:
-        """Return the leaves that its faults end in; none for the healthy one."""
-        return {_fault(fault).leaf for fault in _faults(self)}
-
-    def sick_parts(self) -> set[str]:
-        """Return the parts of the loop that its faults broke; "config" stands for a setting."""
-        return {_fault(fault).part for fault in _faults(self)}
 
 
 def ward(name: str) -> dict[str, Patient]:
-    """Return the six patients of somebody; case, the encoding of accents and stray spaces do not matter.
+    """Return the six patients of somebody; case, accents, commas and the order of the names do not matter.
 
     Raises:
         CourseError: the name is not a text, or is empty.
     """
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or not plain_name(name):
         raise CourseError("patients.no-name")
-    return {letter: Patient(_plain(name), letter) for letter in LETTERS}
+    return {letter: Patient(plain_name(name), letter) for letter in LETTERS}
 
 
-def _plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+def plain_name(name: str) -> str:
+    """The words of a name in order of the alphabet: however one writes it, it is the same person's.
+
+    >>> plain_name("García-Núñez, Ana")
+    'ana garcia nunez'
+    """
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    kept = (letter if letter.isalnum() else " " for letter in letters if not unicodedata.combining(letter))
+    return " ".join(sorted("".join(kept).split()))
 
 
 @lru_cache(maxsize=256)
@@ -162,8 +161,9 @@ def _fault(name: str) -> Fault:
     return find_fault(name)[0]
 
 
-def _faults(patient: Patient) -> tuple[str, ...]:
-    return _drawn(patient.name)[patient.letter][0]
+def faults_of(patient: Patient) -> list[Fault]:
+    """What was drawn for it; `course.grade.ward` asks."""
+    return [_fault(name) for name in _drawn(patient.name)[patient.letter][0]]
 
 
 def _broken(patient: Patient) -> Recipe:
@@ -175,7 +175,7 @@ def _broken(patient: Patient) -> Recipe:
 
 
 def _sealed(part):
-    """Return a part that works alike and tells nothing when it is printed."""
+    """Return a part that does the same and reveals nothing when printed."""
 
     def part_of_the_loop(*arguments, **settings):
         return part(*arguments, **settings)

@@ -55,6 +55,19 @@ def all_finite(value: object) -> bool:
     return True
 
 
+def same(one: object, other: object) -> bool:
+    """Whether two pieces of plain data are equal, NaN to NaN included."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    if type(one) is dict:
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if type(one) is np.ndarray:
+        return one.shape == other.shape and bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    return one == other or (one != one and other != other)
+
+
 def close(actual: object, expected: object, rtol: float = 1e-4, atol: float = 1e-6) -> bool:
     """Whether numbers, or arrays of one shape, agree to atol + rtol·|expected|. NaN never agrees."""
     actual, expected = np.asarray(actual), np.asarray(expected)

@@ -1,4 +1,4 @@
-"""What a learner expects, written down before the run shows it, and compared with the run afterwards.
+"""Record a learner's predictions before a run, and compare them with the run afterwards.
 
     predict("first-loss", healthy=..., broken=...)      # the learner puts a number in place of each `...`
     compare("first-loss", healthy=6.25, broken=49.1)    # after the run: both side by side
@@ -24,7 +24,7 @@ _written: dict[str, dict[str, object]] = {}
 
 
 def predict(name: str, **guesses: object) -> None:
-    """Write down a guess a row, and say what was written; `...` is no guess yet."""
+    """Record one guess per row, and print the guesses; `...` is no guess yet."""
     _written[name] = {row: guess for row, guess in guesses.items() if guess is not ... and _usable(guess)}
     if any(guess is ... for guess in guesses.values()):
         print(message("predict.open"))
@@ -36,7 +36,7 @@ def predict(name: str, **guesses: object) -> None:
 
 
 def compare(name: str, **outcomes: object) -> None:
-    """Print, a row each, what was guessed, what came out, and how far apart the two are."""
+    """Print one row per guess: the guess, the measurement, and how far apart they are."""
     guesses = _written.get(name, {})
     table = [("", message("predict.yours"), message("predict.measured"), "")]
     for row, outcome in outcomes.items():

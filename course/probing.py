@@ -133,6 +133,14 @@ def _probe(check: object, answer: object, case: dict) -> dict:
 
 
 def _raised(check: object, answer: object, error: BaseException) -> dict:
+    if hasattr(error, "failure"):  # it was raised in another process, and reported there
+        return dict(error.failure)
+    kinds = {"raised": [kind.__name__ for kind in type(error).__mro__]}
+    failure = _where_raised(check, answer, error)
+    return {"failure": failure["failure"] | kinds}
+
+
+def _where_raised(check: object, answer: object, error: BaseException) -> dict:
     what = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     called = traceback.extract_tb(error.__traceback__)[2:]  # below this file and the check's probe

@@ -3,7 +3,7 @@
 For every exercise: the reference solution and at least one other right answer pass; the untouched stub and at
 least three wrong answers fail, each at the checks and with the messages that `mutants/` names, in both
 languages. A wrong answer must also not satisfy the checks of another exercise: a check that anything
-satisfies checks nothing.
+satisfies checks nothing. Nor may a table of answers by the shape of the input (`course.tables`).
 
 Answers run as they would in the notebook: after the setup cells and the reference solutions of the other
 exercises.
@@ -24,6 +24,7 @@ from course.mutants import Mutant, Valid, load_answers
 from course.notebook import undisturbed
 from course.probing import NotWritten
 from course.source import Cell, read_source
+from course.tables import table_suffices
 from minigpt.messages import LANGUAGES
 
 MIN_VALID = 1
@@ -33,7 +34,7 @@ NOT_WRITTEN = "check.not-written"
 
 @dataclass
 class Report:
-    """What a trial found: a sentence for everything that is off, and counts."""
+    """The result of a trial: a sentence for every problem, and counts."""
 
     lesson: str
     findings: list[str] = field(default_factory=list)
@@ -42,7 +43,7 @@ class Report:
     )
 
     def add(self, key: str, **values: object) -> None:
-        """Record that something is off."""
+        """Record a problem."""
         self.findings.append(f"{self.lesson}: " + message(f"trial.{key}", **values))
 
     def summary(self) -> str:
@@ -87,6 +88,23 @@ class Trial:
                     found[name] = result
         return found
 
+    def passes(self, exercise: str, code: str) -> bool:
+        """Whether a notebook whose `exercise` cell holds `code` passes every check of that exercise."""
+        namespace = self._namespace(exercise, code)
+        checks = [check for check in self.lesson.checks.values() if check.exercise == exercise]
+        answers = [namespace.get(check.answer, NotWritten(check.answer)) for check in checks]
+        return all(
+            run_check(check, answer).wrong is None for check, answer in zip(checks, answers, strict=True)
+        )
+
+    def _try_tables(self, exercise: str, cell: Cell, checks: list[str]) -> None:
+        """Every check has to ask for more than a table of answers by the shape of the input."""
+        namespace = self._namespace(exercise, cell.text)
+        for name in checks:
+            check = self.lesson.checks[name]
+            if table_suffices(check, namespace.get(check.answer)):
+                self.report.add("table-suffices", check=name)
+
     def _try_exercise(self, exercise: str, cell: Cell) -> None:
         checks = [name for name, check in self.lesson.checks.items() if check.exercise == exercise]
         if not checks:
@@ -104,6 +122,7 @@ class Trial:
         for answer in [Valid(exercise, "solution", cell.text), *right, stub, *wrong]:
             self._try_answer(answer, checks)
             self.report.counts["right" if isinstance(answer, Valid) else "wrong"] += 1
+        self._try_tables(exercise, cell, checks)
         for name in checks:
             if not any(name in answer.fails for answer in wrong):
                 self.report.add("never-failed", check=name)

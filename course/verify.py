@@ -1,4 +1,4 @@
-"""What every release must be: nothing of the solution in it, and the same code in both languages."""
+"""Verify a release: it holds nothing of the solution, and the same code in both languages."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Playground:
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the picture for the controls' present values, if they are others than those drawn last."""
+        """Draw the picture for the controls' current values, unless they were drawn last."""
         values = {name: _plain(control.value) for name, control in self.controls.items()}
         if values == self._drawn:
             return

@@ -1,226 +1,155 @@
 """Call a learner's answer in a process of its own, as if it were here.
 
-A probe runs in a process that no learner's code ever enters. Whenever it calls the answer, this process
-forks: the child gives up its rights, runs the learner's cells, calls the answer on the very arguments, and
-sends plain data back: the returned value, and what happened to the tensors and modules it was given. A
-returned tensor that depends on them keeps its child alive to answer `backward()`.
+A probe runs in a process that no learner's code ever enters, the prober. Whenever it calls the answer, a
+fresh learner's process is forked from one that has not seen the case, is given the arguments (`parcel`), and
+sends plain data back (`flat`): the returned value, and what happened to tensors, modules and reporting
+objects among the arguments. An object that it returns stays there, and its methods are called there. A
+returned tensor that depends on the arguments answers `backward()` from there.
 
-    answer = Apart(remote)     # remote(task): a confined child runs task(answer, channel)
+    answer = Apart(open_session)         # open_session(kill_at=0) -> Session
     check.probe(answer, case)
 """
 
 from __future__ import annotations
 
+import builtins
+import select
+import types
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from course.grade.wire import Broken
+from course.grade import wire
+from course.grade.clock import Clock
+from course.grade.flat import leaves, rebuild, write_back
+from course.grade.parcel import Lazy, packed, random_states
+from course.grade.watch import Watch
 from course.probing import Unusable
 
-MAX_TEXT = 1_000
+
+class Ended(Exception):
+    """The learner's process was killed at the point that the probe had asked for."""
+
+
+@dataclass
+class Session:
+    """One learner's process, as the prober sees it."""
+
+    socket: int
+    end: Callable[[], None]
+    clock: Clock | None = None
+    watch: Watch | None = None
+    random_state: bool = False  # whether torch's random state here follows the one there
+    printed: str = ""
+    open: bool = True
+    answer: str = ""
+
+    def hello(self, cells: list, exercise: str, answer: str) -> str:
+        """Have the cells run; return whether the answer is "missing", a "value" or a "function"."""
+        self.answer = answer
+        wire.send(self.socket, {"cells": cells, "exercise": exercise, "answer": answer}, self.clock)
+        reply = self._received()
+        if "failure" in reply:
+            raise _failure(reply)
+        return reply["kind"]
+
+    def call(self, args: tuple, kwargs: dict, number: int | None = None, method: str | None = None) -> object:
+        """Call the answer, or a method of an object that it returned."""
+        args = tuple(Lazy(item) if isinstance(item, types.GeneratorType) else item for item in args)
+        given = leaves([args, kwargs])
+        parcel = packed((args, kwargs, given, random_states()))
+        if self.watch is not None:
+            self.watch.armed = True
+        output = self._ask({"ask": "call", "object": number, "method": method, "parcel": parcel})
+        try:
+            if self.random_state:
+                torch.set_rng_state(torch.from_numpy(output["random"].astype(np.uint8)))
+            write_back(given, output["given"])
+            return rebuild(output["value"], given, self)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            raise Unusable("check.unreadable", what=type(error).__name__) from None
+
+    def value(self) -> object:
+        """An answer that is no function."""
+        try:
+            return rebuild(self._ask({"ask": "value"})["value"], [], self)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise Unusable("check.unreadable", what=type(error).__name__) from None
+
+    def gradients(self, output: int, gradient: np.ndarray) -> list:
+        """Gradients of a returned tensor with respect to the tensors that were given."""
+        return self._ask({"ask": "gradient", "output": output, "gradient": gradient})["gradients"]
+
+    def _ask(self, asked: dict) -> dict:
+        try:
+            wire.send(self.socket, asked, self.clock)
+            reply = self._received()
+        except wire.Broken as broken:
+            raise Unusable(f"grade.{broken.reason}") from None
+        self.printed = (self.printed + str(reply.get("printed", "")))[:2000]
+        if "failure" in reply:
+            raise _failure(reply)
+        return reply["output"]
+
+    def _received(self) -> dict:
+        while self.watch is not None:
+            left = self.clock.left() if self.clock else 60.0
+            if left <= 0:
+                raise wire.Broken("time")
+            ready = select.select([self.socket, self.watch.listener], [], [], min(left, 0.2))[0]
+            if self.socket in ready:
+                break
+            if ready and not self.watch.answer():
+                self.end()
+                raise Ended
+        reply = wire.receive(self.socket, self.clock)
+        if type(reply) is not dict:
+            raise wire.Broken("frame")
+        return reply
 
 
 class Apart:
-    """Stands for a function that the learner wrote."""
+    """Stands for a function or class that the learner wrote; every call has a process of its own."""
 
-    def __init__(self, remote: Callable):
-        self._remote = remote
+    def __init__(self, open_session: Callable[..., Session], spare: Session | None = None):
+        self._open, self._spare, self.kill_at = open_session, spare, 0
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        given = _leaves([args, kwargs])
-        channel, reply = self._remote(lambda answer, channel: _serve(answer, channel, args, kwargs, given))
-        _write_back(given, reply["given"])
-        return _rebuild(reply["value"], given, channel)
+        session, self._spare = self._spare, None
+        if session is None or self.kill_at:
+            session = self._open(kill_at=self.kill_at)
+        return session.call(args, kwargs)
 
-
-def value_of(remote: Callable) -> object:
-    """A learner's answer that is no function: its plain value."""
-    channel, reply = remote(lambda answer, channel: {"value": _flat(answer, [], []), "given": []})
-    return _rebuild(reply["value"], [], channel)
-
-
-def serve_gradients(channel: object, outputs: list, given: list) -> None:
-    """In the child, after its reply: answer requests for gradients until nobody asks."""
-    leaves = [tensor for tensor in _tensors(given) if tensor.requires_grad]
-    while outputs:
+    def interrupted(self, action: Callable[[], object], kill_at: int) -> bool:
+        """Run an action, kill the learner's process at the n-th change of a file; whether it came to that."""
+        self.kill_at = kill_at
         try:
-            asked = channel.receive()
-        except Broken:
-            return
-        output = outputs[asked["output"]]
-        gradient = torch.from_numpy(asked["gradient"]).to(output.dtype)
-        found = torch.autograd.grad(output, leaves, gradient, retain_graph=True, allow_unused=True)
-        channel.send({"gradients": [None if g is None else _array(g) for g in found]})
+            action()
+        except Ended:
+            return True
+        finally:
+            self.kill_at = 0
+        return False
 
 
-def _serve(answer: Callable, channel: object, args: tuple, kwargs: dict, given: list) -> dict:
-    outputs: list = []
-    value = _flat(answer(*args, **kwargs), given, outputs)
-    channel.outputs, channel.given = outputs, given
-    return {"value": value, "given": [_state(leaf) for leaf in given]}
+def _failure(reply: dict) -> Exception:
+    """What the learner's code raised, as an exception of the same builtin kind that carries the report."""
+    try:
+        failure = reply["failure"]
+        values = {k: v for k, v in failure["values"].items() if k != "name"}
+        raised = [str(name) for name in failure.get("raised", ())][:20]
+        if not raised:
+            return Unusable(failure["key"], **values)
+        kind = next((getattr(builtins, n) for n in raised if _is_exception(n)), RuntimeError)
+        error = type(kind.__name__, (kind,), {"__str__": lambda self: ""})()
+        error.failure = {"failure": {"key": failure["key"], "values": failure["values"]}}
+        return error
+    except (KeyError, TypeError, AttributeError):
+        return Unusable("check.unreadable", what="failure")
 
 
-def _leaves(value: object) -> list:
-    """The tensors and modules in nested lists, tuples and dicts, each once."""
-    found: list = []
-    waiting = [value]
-    while waiting:
-        item = waiting.pop(0)
-        if isinstance(item, (torch.Tensor, torch.nn.Module, np.ndarray)):
-            if not any(item is other for other in found):
-                found.append(item)
-        elif isinstance(item, dict):
-            waiting += item.values()
-        elif isinstance(item, (list, tuple)):
-            waiting += item
-    return found
-
-
-def _tensors(given: list) -> list:
-    found = []
-    for leaf in given:
-        if isinstance(leaf, torch.nn.Module):
-            found += leaf.parameters()
-        elif isinstance(leaf, torch.Tensor):
-            found.append(leaf)
-    return found
-
-
-def _named(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    parameters = dict(module.named_parameters(remove_duplicate=False))
-    return parameters | dict(module.named_buffers(remove_duplicate=False))
-
-
-def _state(leaf: object) -> object:
-    """What an argument looks like after the call."""
-    if isinstance(leaf, np.ndarray):
-        return {"data": leaf}
-    if isinstance(leaf, torch.Tensor):
-        return {"data": _array(leaf), "grad": None if leaf.grad is None else _array(leaf.grad)}
-    named = _named(leaf)
-    first: dict[int, str] = {}
-    ties = {name: first.setdefault(id(tensor), name) for name, tensor in named.items()}
-    return {"ties": ties, "tensors": {name: _state(named[name]) for name in set(ties.values())}}
-
-
-def _write_back(given: list, states: list) -> None:
-    if len(given) != len(states):
-        raise Unusable("check.unreadable", what="arguments")
-    for leaf, state in zip(given, states, strict=True):
-        if isinstance(leaf, torch.nn.Module):
-            _write_module(leaf, state)
-        elif isinstance(leaf, torch.Tensor):
-            _write_tensor(leaf, state)
-        elif state["data"].shape == leaf.shape and leaf.flags.writeable:
-            leaf[...] = state["data"]
-
-
-def _write_tensor(leaf: torch.Tensor, state: dict) -> None:
-    with torch.no_grad():
-        data = torch.from_numpy(state["data"]).to(leaf.dtype)
-        if data.shape == leaf.shape:
-            leaf.data.copy_(data)
-        else:
-            leaf.data = data
-    if state["grad"] is not None:
-        leaf.grad = torch.from_numpy(state["grad"]).to(leaf.dtype)
-
-
-def _write_module(module: torch.nn.Module, state: dict) -> None:
-    """Bring names, ties and values over; tensors that are still the same keep their identity."""
-    named = _named(module)
-    first: dict[int, str] = {}
-    ties = {name: first.setdefault(id(tensor), name) for name, tensor in named.items()}
-    if ties != state["ties"]:
-        fresh = {}
-        for name in state["tensors"]:
-            data = torch.from_numpy(state["tensors"][name]["data"])
-            fresh[name] = named[name] if name in named else torch.nn.Parameter(data.float())
-        taken: set[int] = set()
-        for name, tensor in fresh.items():  # a tie that was broken: the second name gets a tensor of its own
-            if id(tensor) in taken:
-                fresh[name] = torch.nn.Parameter(tensor.detach().clone())
-            taken.add(id(fresh[name]))
-        for name in named.keys() | state["ties"].keys():
-            path, _, attribute = name.rpartition(".")
-            tensor = fresh[state["ties"][name]] if name in state["ties"] else None
-            setattr(module.get_submodule(path), attribute, tensor)
-        named = _named(module)
-    for name, values in state["tensors"].items():
-        _write_tensor(named[name], values)
-
-
-def _flat(value: object, given: list, outputs: list, depth: int = 0) -> object:
-    """Describe a returned value in plain data."""
-    for index, leaf in enumerate(given):
-        if value is leaf:
-            return {"kind": "given", "index": index}
-    if isinstance(value, torch.Tensor):
-        flat = {"kind": "tensor", "dtype": str(value.dtype).removeprefix("torch."), "data": _array(value)}
-        if value.requires_grad:
-            outputs.append(value)
-            flat["output"] = len(outputs) - 1
-        return flat
-    if isinstance(value, (np.ndarray, np.number)):
-        return {"kind": "numpy", "data": np.asarray(value)}
-    if value is None or type(value) in (bool, int, float, str):
-        return {"kind": "plain", "data": value}
-    if isinstance(value, (list, tuple)) and depth < 5:
-        items = [_flat(item, given, outputs, depth + 1) for item in value]
-        return {"kind": "tuple" if isinstance(value, tuple) else "list", "items": items}
-    if isinstance(value, dict) and depth < 5:
-        pairs = [[_flat(part, given, outputs, depth + 1) for part in pair] for pair in value.items()]
-        return {"kind": "dict", "items": pairs}
-    return {"kind": "other", "type": type(value).__name__, "text": str(value)[:MAX_TEXT]}
-
-
-def _rebuild(flat: dict, given: list, channel: object) -> object:
-    kind = flat["kind"]
-    if kind == "given":
-        return given[flat["index"]]
-    if kind == "tensor":
-        dtype = getattr(torch, flat["dtype"])
-        tensor = torch.from_numpy(flat["data"]).to(dtype)
-        if "output" not in flat:
-            return tensor
-        leaves = [leaf for leaf in _tensors(given) if leaf.requires_grad]
-        if not leaves:
-            return tensor.requires_grad_()
-        return _Remote.apply(tensor, channel, flat["output"], *leaves)
-    if kind in ("numpy", "plain"):
-        return flat["data"]
-    if kind in ("list", "tuple"):
-        items = [_rebuild(item, given, channel) for item in flat["items"]]
-        return items if kind == "list" else tuple(items)
-    if kind == "dict":
-        return {_rebuild(k, given, channel): _rebuild(v, given, channel) for k, v in flat["items"]}
-    text = str(flat["text"])
-    return type(str(flat["type"]), (), {"__str__": lambda self: text, "__repr__": lambda self: text})()
-
-
-class _Remote(torch.autograd.Function):
-    """A tensor whose graph lives in the child."""
-
-    @staticmethod
-    def forward(ctx, tensor, channel, output, *leaves):
-        ctx.channel, ctx.output, ctx.leaves = channel, output, leaves
-        return tensor.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        ctx.channel.send({"output": ctx.output, "gradient": _array(gradient)})
-        found = ctx.channel.receive()["gradients"]
-        tensors = [
-            None if item is None else torch.from_numpy(item).to(leaf.dtype).reshape(leaf.shape)
-            for item, leaf in zip(found, ctx.leaves, strict=True)
-        ]
-        return None, None, None, *tensors
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype not in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        tensor = tensor if tensor.dtype in (torch.float16, torch.float32) else tensor.double()
-    return tensor.contiguous().numpy()
+def _is_exception(name: str) -> bool:
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, UnicodeError)

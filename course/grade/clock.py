@@ -2,6 +2,7 @@
 
     clock = Clock(30)                            # seconds of wall clock
     clock = Clock(30, patience=90, proc=handle)  # and up to 90 more that the machine made it wait
+    clock = Clock(30, processor=10)              # ends earlier if those who are watched compute for 10
     clock.watch(pid)                             # a child whose waiting counts, until clock.forget(pid)
     clock.left()                                 # seconds that remain; 0 or less: time is up
 
@@ -21,18 +22,24 @@ SMALLEST = 0.1  # seconds: waiting below that is no reason to go on
 class Clock:
     """Counts down from `seconds`; `proc` is an open /proc of the machine, without it nothing is known."""
 
-    def __init__(self, seconds: float, patience: float = 0.0, proc: int | None = None):
-        self.seconds, self.patience, self.proc = seconds, patience, proc
+    def __init__(
+        self, seconds: float, patience: float = 0.0, proc: int | None = None, processor: float | None = None
+    ):
+        self.seconds, self.patience, self.proc, self.processor = seconds, patience, proc, processor
         self.start = time.monotonic()
         self.given = 0.0  # seconds on top, so far
         self.busy = False  # whether time was up because patience was: then the machine may be to blame
         self._watched: dict[int, str] = {}
+        self._computing: set[int] = set()
+        self._computed = 0.0  # processor seconds of those that are forgotten
         self._waited = 0.0  # by those that are forgotten
         if proc is not None:
             self._before = self._waiting("self")
 
     def left(self) -> float:
         """Seconds that remain by now; where none do, what the machine owes is added first."""
+        if self.processor is not None and self.computed() > self.processor:
+            return -1.0
         left = self.seconds + self.given - (time.monotonic() - self.start)
         if left > 0 or self.proc is None:
             return left
@@ -52,8 +59,13 @@ class Clock:
         self.given += more
         return left + more
 
+    def computed(self) -> float:
+        """Processor seconds of the watched processes, the forgotten ones included."""
+        return self._computed + sum(map(_processor_seconds, self._computing))
+
     def watch(self, pid: int) -> None:
-        """Count what this child waits for a processor."""
+        """Count what this child waits for a processor, and what it computes."""
+        self._computing.add(pid)
         if self.proc is None:
             return
         try:
@@ -69,7 +81,10 @@ class Clock:
             os.close(handle)
 
     def forget(self, pid: int) -> None:
-        """Keep what a child has waited: it is about to be ended."""
+        """Keep what a child has waited and computed: it is about to be ended."""
+        if pid in self._computing:
+            self._computing.discard(pid)
+            self._computed += _processor_seconds(pid)
         if pid in self._watched:
             self._waited += self._waiting(self._watched.pop(pid))
 
@@ -102,3 +117,11 @@ class Clock:
             return os.read(handle, 4096).decode(errors="replace")
         finally:
             os.close(handle)
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has computed so far; 0 where it is gone."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # the kernel's number for the clock of a process
+    except OSError:
+        return 0.0

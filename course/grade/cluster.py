@@ -36,7 +36,7 @@ class Seat(WorkerPlugin):
     def __init__(self, job: Job):
         self.lesson, self.revision = job.lesson.id, job.lesson.revision
         self.release, self.solutions = to_text(job.release), job.solutions
-        self.seconds, self.trust = job.seconds, job.trust
+        self.seconds, self.trust, self.secret = job.seconds, job.trust, job.secret
 
     def setup(self, worker: object) -> None:
         """Called by Dask on the worker."""
@@ -61,7 +61,8 @@ class Seat(WorkerPlugin):
                 if lesson.revision != self.revision:
                     raise CourseError("grade.other-edition", lesson=lesson.assignment, machine=_machine())
                 release = nbformat.reads(self.release, as_version=4)
-                bench = Bench(Job(lesson, release, self.solutions, self.seconds, self.trust))
+                job = Job(lesson, release, self.solutions, self.seconds, self.trust, self.secret)
+                bench = Bench(job)
                 self._bench = bench.__enter__()
             return self._bench
 
@@ -103,11 +104,11 @@ class Cluster:
         names, run = list(self.job.lesson.checks), uuid.uuid4().hex
         tasks: dict = {}
         try:
-            asked = {self.client.submit(_mode, name, key=f"mode-{name}-{run}"): name for name in names}
-            modes = {asked[task]: mode for task, mode in self._finished(asked)}
+            asked = {self.client.submit(_prove, name, key=f"prove-{name}-{run}"): name for name in names}
+            list(self._finished(asked))
             for number, (name, handed_in) in enumerate(waiting.items()):
                 task = self.client.submit(
-                    _grade, name, json.dumps(asdict(handed_in)), modes, key=f"grade-{number}-{run}"
+                    _grade, name, json.dumps(asdict(handed_in)), key=f"grade-{number}-{run}"
                 )
                 tasks[task] = name
             for task, text in self._finished(tasks):
@@ -136,14 +137,14 @@ class Cluster:
                     raise CourseError("grade.workers-gone", address=self.address) from None
 
 
-def _mode(name: str) -> str:
-    return get_worker().plugins[NAME].bench().mode(name)
+def _prove(name: str) -> bool:
+    get_worker().plugins[NAME].bench().prove(name)
+    return True
 
 
-def _grade(name: str, handed_in: str, modes: dict[str, str]) -> str:
-    return json.dumps(
-        get_worker().plugins[NAME].bench().grade(name, HandedIn(**json.loads(handed_in)), modes)
-    )
+def _grade(name: str, handed_in: str) -> str:
+    bench = get_worker().plugins[NAME].bench()
+    return json.dumps(bench.grade(name, HandedIn(**json.loads(handed_in))))
 
 
 def _machine() -> str:

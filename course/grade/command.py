@@ -23,6 +23,9 @@ from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import printable
 
+COLUMNS = ("assignment", "student", "last_name", "first_name", "email", "lms_user_id", "score", "max_score",
+           "needs_manual_grade", "handed_in_utc")  # fmt: skip
+
 
 def add_grade(command: argparse.ArgumentParser) -> None:
     """The options of `course grade`."""
@@ -43,47 +46,61 @@ def positive(text: str) -> int:
 
 
 def run_grade(options: argparse.Namespace, lessons: list[Lesson]) -> int:
-    """Grade; return 0, however good or bad the submissions are."""
+    """Grade; return 0, however good or bad the submissions are, and 1 if a lesson could not be graded."""
     if options.source and len(lessons) > 1:
         raise CourseError("grade.from-one-lesson")
     if not options.lessons and not options.source:
         lessons = [lesson for lesson in lessons if submitted(Path.cwd(), lesson)] or lessons[:1]
+    skipped = 0
     for lesson in lessons:
-        bar = Progress(
-            TextColumn(lesson.assignment),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        task = bar.add_task("")
-
-        def show(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
-            bar.start()  # not before there is something to count
-            bar.update(task, completed=done, total=total)
-
         try:
-            report = grade_assignment(
-                lesson,
-                Path.cwd(),
-                options.students,
-                options.workers,
-                options.trust_submissions,
-                source=Path(options.source) if options.source else None,
-                scheduler=options.scheduler,
-                progress=show,
-            )
-        finally:
-            if bar.live.is_started:
-                bar.stop()
-        _print(lesson, report)
-    return 0
+            _grade_one(options, lesson)
+        except CourseError as error:
+            if len(lessons) == 1:
+                raise
+            print(message("grade.lesson-skipped", assignment=lesson.assignment, why=error), file=sys.stderr)
+            skipped += 1
+    return int(skipped > 0)
+
+
+def _grade_one(options: argparse.Namespace, lesson: Lesson) -> None:
+    bar = Progress(
+        TextColumn(lesson.assignment),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task("")
+
+    def show(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+        bar.start()  # not before there is something to count
+        bar.update(task, completed=done, total=total)
+
+    try:
+        report = grade_assignment(
+            lesson,
+            Path.cwd(),
+            options.students,
+            options.workers,
+            options.trust_submissions,
+            source=Path(options.source) if options.source else None,
+            scheduler=options.scheduler,
+            progress=show,
+        )
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+    _print(lesson, report)
 
 
 def _print(lesson: Lesson, report: Report) -> None:
     for student, result in sorted(report.results.items()):
         print(f"{printable(student):24} {result['points']:6g} / {result['maximum']:g}")
-    people = {name: needs_person(result) for name, result in sorted(report.results.items())}
+    people = {
+        name: needs_person(result, report.mishaps.get(name, ()))
+        for name, result in sorted(report.results.items())
+    }
     people = {name: reasons for name, reasons in people.items() if reasons}
     if report.delivery.notes:
         print("\n" + message("grade.delivered", count=len(report.delivery.students)))
@@ -101,8 +118,8 @@ def _print(lesson: Lesson, report: Report) -> None:
         print(message("grade.waited", students=sum(map(bool, waited)), seconds=f"{sum(waited):.0f}"))
     for level in report.levels:
         print(message(f"grade.level-{level}"))
-    if report.beside:
-        print(message("grade.beside", checks=", ".join(report.beside)))
+    if not report.filtered:
+        print(message("grade.no-filter"))
 
 
 def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
@@ -118,17 +135,22 @@ def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
             (
                 entry.assignment.name,
                 entry.student.id,
+                entry.student.last_name or "",
+                entry.student.first_name or "",
+                entry.student.email or "",
+                entry.student.lms_user_id or "",
                 entry.score,
                 entry.max_score,
                 int(entry.needs_manual_grade),
+                entry.timestamp.isoformat(sep=" ", timespec="seconds") if entry.timestamp else "",
             )
             for assignment in book.assignments
             if assignment.name in names
             for entry in assignment.submissions
         ]
     writer = csv.writer(sys.stdout)
-    writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
-    writer.writerows((a, safe_cell(s), *rest) for a, s, *rest in sorted(rows))
+    writer.writerow(COLUMNS)
+    writer.writerows([safe_cell(x) if isinstance(x, str) else x for x in row] for row in sorted(rows))
     return 0
 
 

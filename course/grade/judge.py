@@ -1,60 +1,65 @@
 """Grade one submission: draw cases, ask the workshop, judge what comes back, give points.
 
-    result = grade(submission, release, workshop, modes)     # plain data, ready for a result file
+    result = grade(student, submission, release, workshop, secret)     # plain data, ready for a result file
 
 Points only for a complete record: every case of a check was answered and every judgement passed. The seed of
-a submission's cases follows from assignment, student and release, so a regrade draws the same.
+a submission's cases follows from the course's secret, assignment, student and release, so a regrade draws the
+same, and nobody can look them up.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 
 from nbformat import NotebookNode
 
+from course.cells import needed
 from course.check import Check
-from course.grade.cells import needed, plain_python
-from course.grade.normalise import HandedIn, answers
+from course.grade.answer import Answers
+from course.grade.calls import known
+from course.grade.delegation import delegates
+from course.grade.normalise import HandedIn
 from course.grade.workshop import PATIENCE, Workshop
-from course.judging import draw_cases, explain, judge, tie_of, untied
+from course.judging import draw_cases, draw_contrasts, explain, judge, looks_at_nothing, tie_of, untied
 from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import whole
 
-MODES = ("function", "value", "beside")
 
-
-def seed_of(assignment: str, student: str, revision: str) -> int:
-    """The seed of all the cases of one submission."""
+def seed_of(secret: bytes, assignment: str, student: str, revision: str) -> int:
+    """The seed of all the cases of one submission: nobody without the course's secret can compute it."""
     text = "\0".join((assignment, student, revision))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+    return int.from_bytes(hmac.digest(secret, text.encode(), "sha256")[:6], "big")
 
 
 def grade(
-    student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, modes: dict[str, str]
+    student: str, handed_in: HandedIn, release: NotebookNode, workshop: Workshop, secret: bytes = b""
 ) -> dict:
     """Grade what was handed in; return points, verdicts and notes (message key, values) as plain data."""
     lesson = workshop.lesson
     code = handed_in.language or "en"
-    seed = seed_of(lesson.assignment, student, lesson.revision)
+    seed = seed_of(secret, lesson.assignment, student, lesson.revision)
     result = {"student": student, "language": code, "seed": seed, "level": workshop.level, "checks": {}}
-    result["beside"] = sorted(name for name, mode in modes.items() if mode == "beside")
+    result["filtered"] = known()
     result["problem"] = handed_in.problem
     result["retry"] = handed_in.problem is not None and handed_in.problem[0] == "grade.failed"
     result["timestamp"] = handed_in.timestamp
     result["notes"] = list(handed_in.notes)
     result["cells"] = handed_in.cells
     result["waited"] = {}
-    sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
+    answers = Answers(handed_in, release, lesson.checks)
     for exercise in dict.fromkeys(check.exercise for check in lesson.checks.values()):
         checks = [check for check in lesson.checks.values() if check.exercise == exercise]
-        untouched = handed_in.cells.get(exercise) in (None, answers(release)[exercise].source)
-        if handed_in.problem or untouched:
-            key = "check.not-written"
-            outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
+        refused = answers.refused(exercise)
+        if refused:
+            failure = {"key": refused[0], "values": refused[1]}
+            outcome = {check.name: [{"failure": failure}] for check in checks}
         else:
+            helper = delegates(handed_in.cells.get(exercise, ""))
+            if helper:
+                result["notes"].append(("grade.delegates", {"exercise": exercise, "what": helper}))
             patience = PATIENCE - sum(result["waited"].values())
-            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, modes, patience)
+            outcome, given, busy = _ask(checks, answers, exercise, seed, workshop, patience)
             if given:
                 result["waited"][exercise] = given
             if busy:  # no verdict stands on that: the next run grades it anew
@@ -71,40 +76,35 @@ def grade(
     return result
 
 
-def cases_of(check: Check, seed: int, workshop: Workshop, mode: str) -> list[dict]:
+def cases_of(check: Check, seed: int, workshop: Workshop) -> list[dict]:
     """The cases as a question gets them: only what the probe reads."""
     keys = workshop.keys(check)
     cases = []
-    for index, case in enumerate(draw_cases(check, seed)):
+    drawn = draw_cases(check, seed)
+    for index, case in enumerate([*drawn, *draw_contrasts(check, seed, drawn)]):
         read = keys if keys is not None else case.keys() - {"expected"}
         sent = {name: value for name, value in case.items() if name in read}
-        cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63, "mode": mode})
+        cases.append({"check": check.name, "case": sent, "seed": (seed + index) % 2**63})
     return cases
 
 
-def mode_of(check: Check, solutions: dict[str, str], workshop: Workshop) -> str:
-    """How a check can be asked: the most separate way in which the reference solution passes.
+def require_reference(check: Check, solutions: dict[str, str], workshop: Workshop) -> None:
+    """Grade the reference solution by one check.
 
     Raises:
-        CourseError: the reference solution fails however it is asked.
+        CourseError: it fails, so the check says nothing about anybody's answer.
     """
     cells = needed(solutions, check.exercise, workshop.given)
-    for mode in MODES:
-        outcomes = workshop.ask(cells, cases_of(check, 1, workshop, mode))
-        verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
-        if verdict["passed"]:
-            return mode
-    raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
+    outcomes = workshop.ask(cells, cases_of(check, 1, workshop))
+    verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
+    if not verdict["passed"]:
+        raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
-def _ask(
-    checks, sources, exercise, seed, workshop, modes, patience
-) -> tuple[dict[str, list[dict]], float, bool]:
+def _ask(checks, answers, exercise, seed, workshop, patience) -> tuple[dict[str, list[dict]], float, bool]:
     """The outcomes by check, the seconds given on top, and whether those were too few."""
-    cases = [
-        case for check in checks for case in cases_of(check, seed, workshop, modes.get(check.name, "beside"))
-    ]
-    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
+    cases = [case for check in checks for case in cases_of(check, seed, workshop)]
+    outcomes = workshop.ask(answers.cells(exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for case, outcome in zip(cases, outcomes, strict=False):
         by_check[case["check"]].append(outcome)
@@ -118,6 +118,7 @@ def _ask(
 def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:
     """Judge a check's record; without an outcome for every case there are no points."""
     cases = draw_cases(check, seed)
+    contrasts = draw_contrasts(check, seed, cases)
     printed = ""
     for case, outcome in zip(cases, outcomes, strict=False):
         if isinstance(outcome.get("printed"), str):
@@ -126,11 +127,15 @@ def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code
         if fault is not None:
             text = whole(explain(fault, check, case, lesson.texts, code))
             return {"passed": False, "key": fault.key, "text": text, "printed": printed}
-    if len(outcomes) != len(cases):
+    if len(outcomes) != len(cases) + len(contrasts):
         text = message("grade.ended", code)
         return {"passed": False, "key": "grade.ended", "text": text, "printed": printed}
+    fault = looks_at_nothing(check, outcomes[: len(cases)], outcomes[len(cases) :])
+    if fault is not None:
+        text = whole(explain(fault, check, cases[-1], lesson.texts, code))
+        return {"passed": False, "key": fault.key, "text": text, "printed": printed}
     text = message("check.passed", code, title=lesson.texts.text(check.name, code))
-    tie = tie_of(check, outcomes[-1])
+    tie = tie_of(check, outcomes[len(cases) - 1])
     return {"passed": True, "key": None, "text": text, "printed": printed} | ({"tie": tie} if tie else {})
 
 

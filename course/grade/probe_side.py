@@ -13,7 +13,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-KEPT = ("probe", "name", "answer", "allow_nonfinite")
+KEPT = ("probe", "name", "answer", "allow_nonfinite", "random_state")
 
 
 @dataclass(frozen=True)

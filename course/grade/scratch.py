@@ -22,6 +22,7 @@ def claim() -> tuple[str, int]:
     """Make a folder and hold its lock, which the kernel lets go when this process ends, however it ends."""
     _clear()
     folder = tempfile.mkdtemp(prefix=PREFIX)
+    os.chmod(folder, 0o711)  # a learner's process, of another user, has a place below it
     fresh = os.path.join(folder, "fresh")
     lock = os.open(fresh, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)

@@ -3,7 +3,7 @@
     with Cores(job, workers=2) as team:
         for student, result in team.grade({"ana": handed_in}):     # as they are finished
 
-How each check is asked is found out once and told to everybody, so the number of workers changes no mark.
+Before anybody is graded, the reference solution has to pass every check.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
+import torch
 from nbformat import NotebookNode
 
-from course.grade.judge import grade, mode_of
+from course.grade.judge import grade, require_reference
 from course.grade.normalise import HandedIn
 from course.grade.sandbox import strongest
 from course.grade.workshop import SandboxGone, Workshop
@@ -25,13 +26,14 @@ from course.messages import CourseError
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be graded, and how: `seconds` a question, `trust` to grade without a sandbox."""
+    """What is to be graded, and how: `seconds` a question, `trust`: no sandbox, the course's `secret`."""
 
     lesson: Lesson
     release: NotebookNode
     solutions: dict[str, str]
     seconds: float
     trust: bool = False
+    secret: bytes = b""
 
 
 class Bench:
@@ -49,26 +51,27 @@ class Bench:
         self.workshop = Workshop(job.lesson, job.release, level, job.seconds)
 
     def __enter__(self) -> Bench:
+        torch.set_num_threads(1)  # as in the sandbox: what is drawn or added depends on their number
         self.workshop.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.workshop.__exit__()
 
-    def mode(self, name: str) -> str:
-        """How the check of that name can be asked."""
-        return mode_of(self.job.lesson.checks[name], self.job.solutions, self.workshop)
+    def prove(self, name: str) -> None:
+        """See that the reference solution passes the check of that name."""
+        require_reference(self.job.lesson.checks[name], self.job.solutions, self.workshop)
 
-    def grade(self, name: str, handed_in: HandedIn, modes: dict[str, str]) -> dict:
+    def grade(self, name: str, handed_in: HandedIn) -> dict:
         """Grade; whatever goes wrong with one submission is that submission's problem, told in its result."""
         try:
-            return grade(name, handed_in, self.job.release, self.workshop, modes)
+            return grade(name, handed_in, self.job.release, self.workshop, self.job.secret)
         except SandboxGone:
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"[:300]
             failed = HandedIn(language=handed_in.language, problem=("grade.failed", {"what": what}))
-            return grade(name, failed, self.job.release, self.workshop, modes)
+            return grade(name, failed, self.job.release, self.workshop, self.job.secret)
 
 
 class Cores:
@@ -89,10 +92,9 @@ class Cores:
         """Grade everybody; close the iterator to stop early."""
         names = list(self.bench.job.lesson.checks)
         with ThreadPoolExecutor(self.workers) as pool:
-            modes = dict(zip(names, pool.map(self.bench.mode, names), strict=True))
+            list(pool.map(self.bench.prove, names))
             tasks = {
-                pool.submit(self.bench.grade, name, handed_in, modes): name
-                for name, handed_in in waiting.items()
+                pool.submit(self.bench.grade, name, handed_in): name for name, handed_in in waiting.items()
             }
             try:
                 for task in as_completed(tasks):

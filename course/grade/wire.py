@@ -24,6 +24,7 @@ DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float3
 
 _HEAD = struct.Struct(">II")
 _CHUNK = 1 << 16
+CHECK_SECONDS = 0.2  # how often a clock is asked: processor time may be up before the wall's
 
 
 class Broken(Exception):
@@ -78,7 +79,12 @@ def _read(fd: int, size: int, clock: Clock | None) -> bytes:
     parts, missing = [], size
     while missing:
         _wait(clock, [fd], [])
-        part = os.read(fd, min(missing, _CHUNK))
+        try:
+            part = os.read(fd, min(missing, _CHUNK))
+        except BlockingIOError:
+            continue
+        except OSError:
+            raise Broken("ended") from None
         if not part:
             raise Broken("ended")
         parts.append(part)
@@ -90,7 +96,7 @@ def _wait(clock: Clock | None, reading: list[int], writing: list[int]) -> None:
     """Until one of them is ready."""
     while clock is not None:
         left = clock.left()
-        if any(select.select(reading, writing, [], max(0.0, left))):
+        if any(select.select(reading, writing, [], max(0.0, min(left, CHECK_SECONDS)))):
             return
         if left <= 0:
             raise Broken("time")

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.cells import names_of
 from course.grade import wire
-from course.grade.cells import names_of
 from course.grade.clock import Clock
+from course.grade.kernels import as_here
 from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
 from course.grade.scratch import claim, release
@@ -31,9 +32,12 @@ from course.messages import CourseError
 from course.plain import MAX_TEXT
 
 QUESTION_SECONDS = 30
+PROCESSOR_SECONDS = 10  # that the learner's code of one question may compute; honest ones need about one
 PATIENCE = 90.0  # seconds that all questions of one submission may wait for a busy machine, on top of theirs
 START_SECONDS = 120
 GRACE = 2.0
+MAX_STARTS = 20  # of a zygote in one run
+MAX_ASKED = 3  # times, where the kernel kills the question for memory or somebody else does
 
 # A fork copies a table entry for each page: with every object in huge pages it costs a third.
 _FEW_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
@@ -64,6 +68,7 @@ class Workshop:
         self.scratch, self._claim = claim()
         self._lock = threading.Lock()
         self._numbers = itertools.count()
+        self.process, self.starts = None, 0
 
     def __enter__(self) -> Workshop:
         """Start the zygote.
@@ -71,18 +76,22 @@ class Workshop:
         Raises:
             CourseError: it does not come up.
         """
-        mine, theirs = socket.socketpair()
-        environment = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "LANG": "C.UTF-8"}
-        environment |= _FEW_PAGES
-        environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
         self._log = open(os.path.join(self.scratch, "log"), "wb")  # noqa: SIM115 (closed in __exit__)
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
+        mine, theirs = socket.socketpair()
+        environment = {"PATH": os.defpath, "MPLBACKEND": "agg", "LANG": "C.UTF-8"}
+        environment |= as_here() | _FEW_PAGES
+        environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
+        command = [sys.executable, "-m", "course.grade.zygote", self.scratch]  # tells in a list whose it is
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "course.grade.zygote",
-                self.scratch,
-            ],  # tells in a process list whose it is
+            command,
             stdin=theirs,
             stdout=self._log,
             stderr=self._log,
@@ -92,7 +101,8 @@ class Workshop:
         )
         theirs.close()
         self.socket = mine
-        room = os.path.join(self.scratch, "room")
+        self.starts += 1
+        room = os.path.join(self.scratch, f"room-{self.starts}")
         os.mkdir(room)
         order = {"level": self.level, "readable": _readable(), "scratch": room, "setup": self.setup}
         order["probes"] = {name: side.source for name, side in self.sides.items()}
@@ -101,17 +111,34 @@ class Workshop:
             wire.receive(mine.fileno(), Clock(START_SECONDS))
         except wire.Broken as broken:
             text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
-            self.__exit__()
             raise CourseError("grade.no-zygote", reason=broken.reason, log=text) from None
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def _restart(self, socket_of_the_dead: socket.socket) -> None:
+        """Start another zygote for the one that was killed, unless another thread has done it.
+
+        Raises:
+            SandboxGone: that has happened too often: something here ends them.
+        """
+        with self._lock:
+            if self.socket is not socket_of_the_dead:
+                return
+            if self.starts >= MAX_STARTS:
+                raise SandboxGone("grade.sandbox-gone")
+            self._stop()
+            self._start()
+
+    def _stop(self) -> None:
+        if self.process is None:
+            return
         self.socket.close()  # the zygote ends its questions, then itself
         try:
             self.process.wait(START_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
         self._log.close()
         release(self.scratch, self._claim)
 
@@ -129,13 +156,28 @@ class Workshop:
         Raises:
             SandboxGone: the zygote is no longer there.
         """
+        for again in itertools.count(1):  # a question leaves nothing behind, so it can be asked again
+            zygote = self.socket
+            try:
+                outcomes, ended = self._ask(zygote, cells, cases, patience)
+            except SandboxGone:
+                self._restart(zygote)
+                continue
+            if not ended or again >= MAX_ASKED:
+                return outcomes
+
+    def _ask(
+        self, zygote: socket.socket, cells: list[list[str]], cases: list[dict], patience: float
+    ) -> tuple[list[dict], bool]:
+        """The outcomes, and whether the question ended by itself: no learner's code can end a prober."""
         number = next(self._numbers)
         asked, ask = os.pipe()
         heard, tell = os.pipe()
         clock = Clock(self.seconds + patience + GRACE)
         outcomes: list[dict] = []
+        reason = None
         try:
-            self._order({"number": number}, [asked, tell])
+            self._order(zygote, {"number": number}, [asked, tell])
         except SandboxGone:
             os.close(ask)
             os.close(heard)
@@ -146,6 +188,7 @@ class Workshop:
         try:
             cut = [[n, *(s[i : i + MAX_TEXT] for i in range(0, len(s), MAX_TEXT))] for n, s in cells]
             order = {"cells": cut, "cases": cases, "seconds": self.seconds, "patience": patience}
+            order["processor"] = min(PROCESSOR_SECONDS, int(self.seconds) or 1)
             wire.send(ask, order, clock)
             while len(outcomes) < len(cases):
                 frame = wire.receive(heard, clock)
@@ -156,15 +199,19 @@ class Workshop:
         finally:
             os.close(ask)
             os.close(heard)
-            self._order({"number": number, "stop": True})
-        return outcomes
+            self._order(zygote, {"number": number, "stop": True})
+        return outcomes, bool(outcomes) and reason == "ended"
 
-    def _order(self, order: dict, pipes: list[int] | None = None) -> None:
+    def _order(self, zygote: socket.socket, order: dict, pipes: list[int] | None = None) -> None:
         """Tell the zygote something and wait until it has done it."""
         with self._lock:
             try:
-                socket.send_fds(self.socket, [json.dumps(order).encode()], pipes or [])
-                done = "stop" not in order or self.socket.recv(1)
+                if (
+                    zygote is not self.socket
+                ):  # that one is gone, and another thread has started its successor
+                    raise SandboxGone("grade.sandbox-gone")
+                socket.send_fds(zygote, [json.dumps(order).encode()], pipes or [])
+                done = "stop" not in order or zygote.recv(1)
             except OSError:
                 done = False
         if not done:

@@ -23,7 +23,7 @@ COLUMNS = ("minutes", "difficulty", "prerequisites", "passed")
 
 
 def write_pages(root: Path = ROOT) -> dict[str, Path]:
-    """Write one page a language into `root`; return its path by language."""
+    """Write one page per language into `root`; return its path by language."""
     lessons = [
         lesson for lesson in all_lessons() if all(lesson.built(code, root).is_file() for code in LANGUAGES)
     ]

@@ -23,7 +23,7 @@ WIDTH = 80  # nbgrader's Validate cuts lines at 87 characters
 
 
 class CourseError(MiniGPTError):
-    """Something an author, a teacher or a learner can mend, in the language in force."""
+    """Something an author, a teacher or a learner can fix, in the language in force."""
 
     catalogue = CATALOGUE
 

@@ -86,7 +86,7 @@ def add_site(command: argparse.ArgumentParser) -> None:
 
 
 def run_site(options: argparse.Namespace, lessons: list[Lesson]) -> int:
-    """Write the site and look through it; return 0, or 1 if a page is not as it should be."""
+    """Write the site and inspect it; return 0, or 1 if a page has a problem."""
     pages = write_site(lessons, options.out)
     found = faults(options.out, lessons)
     for sentence in found:

@@ -1,4 +1,4 @@
-"""Look through a written site as a careful reader would: links, pictures, languages, what must not be there.
+"""Inspect a written site as a careful reader would: links, pictures, languages, what must not be there.
 
     faults(Path("build/site"), lessons)      # a sentence for each; none is good
 
@@ -122,7 +122,7 @@ def _quoted(page: BeautifulSoup) -> set[str]:
 
 
 def _foreign(lesson: Lesson, code: str, labels: list[str]) -> list[str]:
-    """Texts of the lesson and of the course that stand on the page in another language."""
+    """Texts of the lesson and of the course that are on the page in another language."""
     other = next(language for language in LANGUAGES if language != code)
     own = lesson.texts.by_language
     pairs = [(own[other][key], own[code][key]) for key in own[code]]

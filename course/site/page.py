@@ -55,7 +55,7 @@ def page_name(lesson: Lesson) -> str:
 
 
 def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, near: Sequence[Lesson | None] = ()) -> str:
-    """Return the page of a lesson; `near` holds the lesson before and the one after, where there are any."""
+    """Return the page of a lesson; `near` holds the previous and the next lesson, if there are any."""
     cells = {cell.grade_id: cell for cell in read_source(lesson.folder / "lesson.py")}
     release = release_notebook(source_notebook(lesson, list(cells.values()), code))
     outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells}
@@ -164,7 +164,7 @@ def _block(
 
 
 def _outputs(outputs: list[NotebookNode]) -> list[Markup]:
-    """Each output as HTML; what was printed in a row becomes one."""
+    """Each output as HTML; consecutive printed outputs become one."""
     found: list[Markup] = []
     printed = ""
     for output in outputs:

@@ -21,7 +21,7 @@ class ModelConfig:
     dropout: float = 0.0
     bias: bool = False  # biases in linear layers and LayerNorms; GPT-2 has them, newer models do not
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
-    norm_position: Literal["pre", "post"] = "pre"  # normalise what a part reads, or the sum that it leaves
+    norm_position: Literal["pre", "post"] = "pre"  # normalise a sublayer's input, or the residual sum
     positions: Literal["learned", "rotary"] = "learned"
     mixer: Literal["attention", "state_space"] = "attention"  # how the tokens of a block read one another
     state_space_expand: int = 2  # channels of a state space ÷ n_embd

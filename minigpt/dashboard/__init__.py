@@ -7,7 +7,7 @@ source.py wandb_run.py   where the figures come from
 panels.py series.py      the seven panels as data, thinned to what a screen can show
 page.py page.html .css   the page around them
 charts.js page.js        drawing (with uPlot, in vendor/) and everything that can be pressed
-live.py                  writing it again while a run goes on
+live.py                  writing it again while a run is still training
 """
 
 from minigpt.dashboard.live import follow

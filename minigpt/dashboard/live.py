@@ -1,4 +1,4 @@
-"""Following a run: the page is written again and again, and loads itself anew.
+"""Following a run: the page is written again and again, and reloads itself.
 
 Nothing is served: a page opened from disk cannot fetch data, but it can reload itself. So there is no port to
 choose and none to close, and the last page stays.
@@ -23,7 +23,7 @@ def follow(
     """Write `out` until every run has ended or the user presses Ctrl-C; return what was drawn last.
 
     Args:
-        read: reads all sources anew.
+        read: reads all sources again.
 
     Raises:
         MiniGPTError: a run cannot be read, or the page not be written.

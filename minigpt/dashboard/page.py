@@ -51,7 +51,7 @@ def page(sources: Sequence[Source], live: float | None = None) -> str:
     """Return the dashboard of `sources` as HTML.
 
     Args:
-        live: seconds after which the page loads itself anew; None for a finished one.
+        live: seconds after which the page reloads itself; None for a finished one.
     """
     data = {
         "language": language(),
@@ -128,7 +128,7 @@ def _last(source: Source, column: str) -> float | str | None:
 
 
 def _forecast(source: Source) -> list[list[Any]]:
-    """Return, of a run that goes on, the time left and the time to the target loss; null is "unknown"."""
+    """Return, for a running run, the time left and the time to the target loss; null is "unknown"."""
     if source.finished or not source.config:
         return []
     figures: list[list[Any]] = [["eta", _last(source, "eta_seconds")]]

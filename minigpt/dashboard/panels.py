@@ -21,9 +21,9 @@ from minigpt.training.schedule import lr_at
 
 POINTS = 120_000  # in the whole page: about 2 MB
 MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve
-MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe, all runs together and one alone: more cannot be told apart
+MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe: of all runs together, and at least of each
 MOST_OTHERS = 12  # columns that fit no panel
-OURS = (  # columns that a trainer logs and that are drawn, summed up or of no use as a curve
+OURS = (  # a trainer's columns that are drawn elsewhere, summed up, or of no use as a curve
     *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
     *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
@@ -33,7 +33,7 @@ SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of 
 
 
 def panels(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return the seven panels, then one for every foreign column that fits none of them."""
+    """Return the seven panels, then one for every other column that a log holds."""
     draw = Drawing(sources)
     seven = (loss, learning_rates, gradients, activations, weights, moments, verb_classes)
     return [*(panel(draw) for panel in seven), *others(draw)]
@@ -141,7 +141,7 @@ def gradients(draw: Drawing) -> dict[str, Any]:
 
 
 def _spikes(draw: Drawing, run: int, source: Source, name: str, event: str) -> list[dict[str, Any]]:
-    """Return the points of `name` at which telemetry told of a spike."""
+    """Return the points of `name` at which telemetry recorded a spike."""
     at, _ = source.columns.column(event)
     if not len(at):
         return []

@@ -16,7 +16,7 @@ from minigpt.importers.wandb_run import read_wandb
 from minigpt.runs.jsonl import Columns, RunError
 from minigpt.runs.run import Run
 
-NAMES = {  # what other loggers call our columns
+NAMES = {  # minigpt's name of a column: what loggers call it
     "loss": ("loss", "train.loss", "train_loss", "training_loss", "loss.train"),
     "val_loss": (
         "val_loss",
@@ -45,7 +45,7 @@ class Source:
     walk: Walk | None = None
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps and values of one of our columns, whatever the log calls it."""
+        """Return steps and values of a column by minigpt's name, whatever the log calls it."""
         known = (other for other in NAMES.get(name, (name,)) if other in self.columns)
         return self.columns.column(next(known, name))
 
@@ -87,7 +87,7 @@ def from_run(path: str | Path, may_be_empty: bool = False) -> Source:
 
 
 def from_wandb(path: str | Path) -> Source:
-    """Read an offline W&B run. Where its config is one of ours, schedule and chance level are drawn too.
+    """Read an offline W&B run. If its config is minigpt's, schedule and chance level are drawn too.
 
     Raises:
         WandbError: the folder holds no readable run.

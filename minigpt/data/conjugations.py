@@ -1,4 +1,4 @@
-"""Is what a trained model writes right? Conjugations of the verb table, and freely sampled lines.
+"""Score generated text: conjugations of the verb table, and freely sampled lines.
 
 sampler = Sampler.load("experiments/first")
 shares = score_cells(sampler.lines)             # completes "yo trabajo /" to "yo trabajo / I work"
@@ -24,7 +24,7 @@ SEPARATOR = " / "
 
 @dataclass(frozen=True)
 class Share:
-    """How many of how many are right."""
+    """Correct out of total."""
 
     right: int
     of: int

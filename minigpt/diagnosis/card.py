@@ -1,4 +1,4 @@
-"""The whole stability check on one card, made of the same data as the tree.
+"""The whole stability check on one card, made from the trees themselves.
 
 print(as_markdown("en"))
 Path("card.html").write_text(as_html("es"), encoding="utf-8")     # one file, made to be printed
@@ -18,7 +18,7 @@ from minigpt.messages import language as language_in_force
 from minigpt.messages import message
 
 COLUMNS = ("question", "healthy", "broken", "action")
-TURN = 4  # the section that the second side of the sheet begins with
+TURN = 4  # first section on the second side of the sheet
 STYLE = """
 @page { size: A4 landscape; margin: 7mm }
 body { font: 6.7pt/1.22 "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; color: #111;
@@ -49,8 +49,8 @@ class Row:
     asked: str
     healthy: str
     broken: str
-    actions: tuple[tuple[str, str], ...]  # a leaf, and what to do first
-    above: tuple[str, ...]  # leaves of which a row above says it
+    actions: tuple[tuple[str, str], ...]  # a leaf, and the first thing to do
+    above: tuple[str, ...]  # leaves whose action stands in a row above
 
 
 def rows(language: str) -> Iterator[tuple[str, list[Row]]]:
@@ -98,7 +98,7 @@ def as_markdown(language: str | None = None) -> str:
 
 
 def as_html(language: str | None = None) -> str:
-    """Return the card as one HTML file that needs nothing else: a sheet of A4, printed on both sides."""
+    """Return the card as one self-contained HTML file: a sheet of A4, printed on both sides."""
     language = language or language_in_force()
     title = escape(message("card.title", language))
     columns = [escape(message(f"card.column-{name}", language)) for name in COLUMNS]

@@ -25,7 +25,7 @@ from minigpt.runs.run import strict
 class Change(StrEnum):
     """What became of one question."""
 
-    MENDED = "mended"
+    MENDED = "mended"  # fixed
     STILL = "still"
     NEW = "new"  # a fault that was not there before
     LOST = "lost"  # there was a fault, and now nothing was measured
@@ -42,7 +42,7 @@ class Compared:
 
     @property
     def change(self) -> Change:
-        """What became of it; one fault in the place of another is new."""
+        """What became of it; another fault in the place of the first is new."""
         was, now = (finding.verdict in FAULTS for finding in (self.before, self.after))
         if now:
             return Change.STILL if was and self.before.leaf == self.after.leaf else Change.NEW
@@ -69,13 +69,13 @@ class Comparison:
         )
 
     def leaves(self, change: Change) -> list[str]:
-        """Return the leaves of which this became, each once."""
+        """Return the leaves with this outcome, each once."""
         found = []
         for compared in self.questions:
             finding = compared.after if change is Change.NEW else compared.before
             if compared.change is change and finding.leaf:
                 found.append(finding.leaf)
-        if change in (Change.MENDED, Change.LOST):  # one that another question still finds is not mended
+        if change in (Change.MENDED, Change.LOST):  # a leaf that another question still finds is not fixed
             found = [leaf for leaf in found if leaf not in self.after.leaves]
         return list(dict.fromkeys(found))
 
@@ -89,7 +89,7 @@ def comparison_as_data(comparison: Comparison, language: str | None = None) -> d
     """Return the comparison as plain data for JSON.
 
     Keys: `before` and `after` (walks, see `as_data`), `mended`, `still` and `new` (leaves), and `changes`
-    (question, before, after, change), one for every question that does not answer as it did.
+    (question, before, after, change), one for every question whose answer changed.
     """
     changes = [
         {

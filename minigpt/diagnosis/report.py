@@ -125,9 +125,9 @@ def as_data(walk: Walk, language: str | None = None, whole: bool = True) -> dict
         whole: every finding of the walk, also those after the one that decides.
 
     Returns:
-        version, verdict (pass, fail or unknown), leaf (id or null), summary, others (leaves of other causes),
-        findings (tree, question, asked, verdict, leaf, seen, values); with a leaf means, change and lesson;
-        where the verdict is unknown odd (questions), likely and next; where it is pass unjudged (questions).
+        version, verdict (pass, fail or unknown), leaf (id or null), summary, others (leaves of other causes)
+        and findings (tree, question, asked, verdict, leaf, seen, values). With a leaf: means, change, lesson
+        and where ("file:line" or null). Unknown: odd (questions), likely, next. Pass: unjudged (questions).
     """
     data: dict[str, Any] = {
         "version": VERSION,
@@ -140,6 +140,7 @@ def as_data(walk: Walk, language: str | None = None, whole: bool = True) -> dict
         data |= {
             name: message(f"leaves.{walk.leaf}-{name}", language) for name in ("means", "change", "lesson")
         }
+        data["where"] = walk.place
     elif walk.verdict is Verdict.UNKNOWN:
         data["odd"] = [finding.question for finding in odd(walk)]
         data |= {"likely": likely(walk, language), "next": record_next(walk, language)}
@@ -203,6 +204,8 @@ def _rows(walk: Walk) -> Iterator[str]:
     for name in ("means", "change", "lesson"):
         said = message(f"leaves.{walk.leaf}-{name}")
         yield f"[bold]{message(f'stability.label-{name}')}[/] {escape(said)}"
+        if name == "change" and walk.place:
+            yield f"[bold]{message('stability.label-where')}[/] {escape(walk.place)}"
 
 
 def _show_unknown(walk: Walk, console: Console) -> None:

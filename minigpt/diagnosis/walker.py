@@ -11,9 +11,10 @@ the configuration holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from minigpt.diagnosis.places import place_of
 from minigpt.diagnosis.tree import Finding, Need, Question, Tree, Verdict
 from minigpt.diagnosis.trees import TREES
 from minigpt.messages import MiniGPTError
@@ -33,17 +34,27 @@ class Walk:
     findings: tuple[Finding, ...]
     unmet: tuple[Need, ...] = ()  # what "healthy" still needs
     unjudged: tuple[Finding, ...] = ()  # reserved questions without an answer: an undeclared schedule
+    places: Mapping[str, str] | None = None  # "file:line" of what a monitor saw
 
     @property
     def end(self) -> Finding | None:
-        """The finding that decides: the first cause, else the first symptom; None where there is no fault."""
+        """The finding that decides; None where there is no fault.
+
+        The first cause, else the first symptom that has a name, else the first that has none.
+        """
         faults = [finding for finding in self.findings if finding.verdict in FAULTS]
-        return next((finding for finding in faults if not finding.symptom), faults[0] if faults else None)
+        faults.sort(key=lambda finding: (finding.symptom, finding.leaf is None))  # else as they were asked
+        return faults[0] if faults else None
 
     @property
     def leaf(self) -> str | None:
         """The leaf to fix first, or None."""
         return self.end.leaf if self.end else None
+
+    @property
+    def place(self) -> str | None:
+        """Where to look for the leaf's cause, "file:line"; None where it is not known."""
+        return place_of(self.leaf, self.places)
 
     @property
     def leaves(self) -> list[str]:
@@ -97,6 +108,7 @@ def walk(
         found,
         tuple(need for tree in trees for need in tree.unmet(evidence, found)),
         tuple(finding for tree in trees for finding in tree.unjudged(found)),
+        evidence.start.places,
     )
     return walked if whole else walked.cut()
 

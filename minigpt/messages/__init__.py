@@ -1,9 +1,9 @@
 """Every sentence a person reads, by key and language.
 
 A catalogue is a folder with one sub-folder a language (`en/`, `es/`) of YAML files. The key
-`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. A file may hold entries of other areas, each
-area a group of its own: so all texts of one fault fit in one file. Entries are `str.format` templates. Code
-holds keys, never prose.
+`corpus.empty-text` is the entry `empty-text` of `corpus.yaml`. A file may also hold groups named after other
+areas, so that all texts of one fault fit in one file. Entries are `str.format` templates. Code holds keys,
+never prose.
 
     message("corpus.empty-text", path="a.txt")             # in the language in force
     raise MiniGPTError("corpus.empty-text", path="a.txt")   # an error whose text is that message
@@ -90,7 +90,7 @@ message = CATALOGUE.text
 
 
 class MiniGPTError(Exception):
-    """Something the user can mend: what was wrong, where, and what to do, in the language in force."""
+    """Something the user can fix: what was wrong, where, and what to do, in the language in force."""
 
     catalogue = CATALOGUE
 

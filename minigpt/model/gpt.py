@@ -97,12 +97,11 @@ def parameter_count(model: nn.Module) -> int:
 def flops_per_token(model: GPT, training: bool = True) -> int:
     """Return the floating-point operations that one token of a full context costs, a multiply-add as two.
 
-    Forward: 2 · (weights of the matrix products) + 4 · L · C · T for queries · keys and weights · values over
-    the whole T × T square. Norms, activations and the embedding's look-up are left out. The backward pass
-    costs two products for each one forward. Source: Kaplan et al., 2020, table 1; Chowdhery et al., 2022,
-    appendix B.
+    Forward: 2 · (weights of the linear layers), and what each mixer computes beside them (its
+    `mixing_flops`). Norms, activations and the embedding's look-up are left out. The backward pass costs two
+    products for each one forward. Source: Kaplan et al., 2020, table 1; Chowdhery et al., 2022, appendix B.
     """
-    config = model.config
     matrices = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
-    forward = 2 * matrices + 4 * config.n_layer * config.n_embd * config.context
+    mixing = sum(m.mixing_flops for m in model.modules() if hasattr(m, "mixing_flops"))
+    forward = 2 * matrices + mixing
     return 3 * forward if training else forward

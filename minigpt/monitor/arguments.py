@@ -46,7 +46,7 @@ def refuse_impossible(
     if schedule is not None:
         try:
             float(schedule(0))
-        except Exception as error:  # whatever a function that is not ours raises
+        except Exception as error:  # an external function may raise anything
             detail = f"{type(error).__name__}: {error}"
             raise MiniGPTError("monitor.bad-schedule", detail=detail) from error
 
@@ -57,6 +57,6 @@ def rates_asked(schedule: Callable[[int], float], far: int) -> tuple[list[int], 
     for step in steps:
         try:
             rates.append(float(schedule(step)))
-        except Exception:  # whatever a function that is not ours raises where the run ends
+        except Exception:  # an external function may raise anything where the run ends
             break
     return list(steps)[: len(rates)], rates

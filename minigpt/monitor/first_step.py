@@ -18,11 +18,15 @@ from minigpt.monitor.targets import (
 )
 from minigpt.runs.thresholds import NEXT_TOKEN_SHARE
 
+BY_ROWS = 0.5  # share of the targets that follow from the tokens of a row, where rows are rows
+
 
 class FirstStep:
     """Collects the logits whose gradient came during the first step, by backward pass."""
 
     def __init__(self) -> None:
+        self.by_rows = False  # whether the tokens are (B, T), as the targets show
+        self.predicts = False  # whether the targets are tokens to come
         self.micros: list[Scored | None] = []  # None where more than one gradient came, or no cross-entropy's
         self.negated: bool | None = None  # whether all that came was of cross-entropies that are made to grow
         self._arrived: list[tuple[nn.Module, Scored | None]] = []  # in the backward pass that goes on
@@ -105,7 +109,10 @@ class FirstStep:
         if shares := evidence.get("target_offset_share"):
             to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKEN_SHARE
             gradient = None
-            if to_come or max(shares.values()) < NEXT_TOKEN_SHARE:
+            self.predicts = to_come
+            turned = any(micro.time_first for micro in self.micros)
+            self.by_rows = not turned and max(shares.values()) >= BY_ROWS
+            if not turned and (to_come or max(shares.values()) < NEXT_TOKEN_SHARE):
                 gradient = hooks.future_gradient(self.micros[-1].mask)
             # a model that fills in what was masked, or finds a class, is meant to read a sequence as a whole
             if gradient is not None and (to_come or gradient == 0):

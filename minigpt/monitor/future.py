@@ -47,11 +47,13 @@ def future_gradient(
     if not len(early) or (split := max(T // 2, int(early[-1]) + 1)) >= T:
         return None
     devices = [call.ids.device] if call.ids.is_cuda else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), _left_as_it_is(model), _not_compiled():
+    with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
         model.eval()
-        embedded, logits = _run(model, call, embeddings, head, logits_in)
-        if logits is None or logits.shape[:2] != (min(len(mask), ROWS), T):
+        rows = torch.arange(min(len(mask), ROWS), device=call.ids.device)
+        embedded, logits = run_rows(model, call, embeddings, head, logits_in, rows)
+        if logits is None or logits.ndim != 3 or len(logits) != len(rows) or logits.shape[1] < T:
             return None
+        logits = logits[:, logits.shape[1] - T :]  # behind a prefix that is no token
         # any fixed mixture of logits, so that opposite effects do not cancel
         direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
         mixed = (logits[0, early].float() * direction).sum()
@@ -60,13 +62,13 @@ def future_gradient(
     return max(later, default=None)
 
 
-def _not_compiled() -> AbstractContextManager:
+def not_compiled() -> AbstractContextManager:
     """Return a context in which nothing is compiled anew for rows that are fewer than those of the run."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 @contextmanager
-def _left_as_it_is(model: nn.Module) -> Iterator[None]:
+def left_as_it_is(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass may change: modes, buffers, and plain attributes such as counters."""
     plain = [
         (module, {name: value for name, value in vars(module).items() if isinstance(value, PLAIN)})
@@ -83,22 +85,23 @@ def _left_as_it_is(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def _run(
+def run_rows(
     model: nn.Module,
     call: Call,
     embeddings: list[nn.Module],
     head: nn.Module | None,
     logits_in: Callable[[Any], Tensor | None],
+    rows: Tensor,
 ) -> tuple[list[Tensor], Tensor | None]:
-    """Return the embeddings of the tokens that the logits are made for, and the logits."""
-    rows = len(call.ids)
-    arguments = tuple(_first_rows(value, rows) for value in call.arguments)
-    named = {name: _first_rows(value, rows) for name, value in call.named.items()}
+    """Run some `rows` of a call; return the embeddings that the logits are made for, and the logits."""
+    count = len(call.ids)
+    arguments = tuple(_chosen(value, count, rows) for value in call.arguments)
+    named = {name: _chosen(value, count, rows) for name, value in call.named.items()}
     embedded: list[tuple[Tensor, Tensor]] = []
     made: list[Tensor] = []
 
     def catch(_module: nn.Module, arguments: tuple, output: Tensor) -> Tensor:
-        embedded.append((arguments[0], output.detach().requires_grad_()))
+        embedded.append((arguments[0], output.detach().requires_grad_(torch.is_grad_enabled())))
         return embedded[-1][1]
 
     handles = [table.register_forward_hook(catch, prepend=True) for table in embeddings]  # before any other
@@ -110,6 +113,8 @@ def _run(
         for handle in handles:
             handle.remove()
     logits = logits_in(output)
+    if not embedded:
+        return [], logits if logits is not None else made[-1] if made else None
     # an encoder reads all of its tokens, and a decoder only the past of its own
     newest = embedded[-1][0]
     return [table for ids, table in embedded if torch.equal(ids, newest)], (
@@ -117,6 +122,6 @@ def _run(
     )
 
 
-def _first_rows(value: Any, rows: int) -> Any:
-    batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows
-    return value[:ROWS] if batched else value
+def _chosen(value: Any, count: int, rows: Tensor) -> Any:
+    batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == count
+    return value[rows] if batched else value

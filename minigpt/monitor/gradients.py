@@ -1,4 +1,4 @@
-"""Gradient norms of a loop that is not ours, read when a backward pass ends and nobody has clipped yet.
+"""Gradient norms of an external loop, read when a backward pass has ended, before clipping.
 
 Every update of every run pays for this, so it does the least that works: the list of parameters is made once,
 and one callback of the autograd engine stands in for a hook on each of them.
@@ -45,7 +45,7 @@ class Gradients:
         self.closely = True  # a gradient of zeros counts as none; to see it may mean to wait for a GPU
 
     def call_at_the_end(self) -> None:
-        """Ask for the call when the backward pass that is going on, and has filled nothing yet, has ended."""
+        """Ask to be called when the current backward pass, which has filled nothing yet, has ended."""
         if not self._from_logits:
             self._from_logits = True
             left = self._witness.grad if self._witness is not None else None

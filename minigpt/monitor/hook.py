@@ -1,8 +1,8 @@
 """A hook that may sit on somebody's model: it never ends the run, and no copy of the model has it.
 
 People copy a model for a moving average and save it whole while it trains. A hook would drag the monitor and
-its open files along, so copied or unpickled it is a function of the standard library that does nothing. What
-`torch.compile` makes a graph of must not hold it either: there it is as if it were not.
+its open files along, so copied or unpickled it is a function of the standard library that does nothing.
+While `torch.compile` traces, it is a no-op.
 """
 
 from __future__ import annotations

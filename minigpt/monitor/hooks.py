@@ -1,10 +1,9 @@
-"""Hooks on a model that is not ours: the tokens it is given, the logits it makes, and their gradient.
+"""Hooks on an external model: the tokens it is given, the logits it makes, and their gradient.
 
-Nothing is returned from a hook, so the model computes what it would compute without.
+Hooks return nothing, so the model computes the same as without them.
 
-Logits are looked for in what the model returns, or else where a layer with as many rows as the vocabulary has
-tokens puts them out. In a small model other layers have as many: which is the head shows the gradient of the
-first step, and the others are let go.
+Logits come from the model's return value, else from a layer with vocabulary-sized output. In a small model
+several layers can have that size: the first gradient reveals the head, and the others are dropped.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minigpt.monitor.conformance import mixing, tolerance
 from minigpt.monitor.future import Call, future_gradient
 from minigpt.monitor.hook import Hook
 
@@ -39,7 +39,18 @@ class ModelHooks:
         vocab_size: int,
         on_gradient: Callable[[Tensor | None, Tensor | None, Tensor, nn.Module, int], None],
         on_error: Callable[[Exception], None],
+        on_forward: Callable[[Tensor | None, bool], None] = lambda _ids, _learning: None,
+        on_logits: Callable[[Tensor], None] = lambda _logits: None,
     ):
+        """Set the hooks.
+
+        Args:
+            on_forward: told of every forward pass: its tokens, where the model was given them, and whether
+                gradients are on.
+            on_logits: given the logits of the first step while their graph is there.
+        """
+        self._on_forward, self._on_logits = on_forward, on_logits
+        self._sharded = any(_is_sharded(module) for module in model.modules())
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
@@ -69,26 +80,27 @@ class ModelHooks:
         self.knows_vocabulary = any(
             parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
         )
+        self._given = False  # whether the tokens stand in the call of the language model
         self._looking = True  # until the first step has shown where the logits are made,
         self._returned = True  # and whether they are taken from what the model returns
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
-        compiled = _compiled(modules)  # hooks would do nothing there, but make it be compiled once more
+        inside = compiled(modules)  # hooks would do nothing there, but make it be compiled once more
         self._heads = {
             module: module.register_forward_hook(self._hook(self._after_head))
             for name, module in heads.items()
-            if name not in compiled
+            if name not in inside
         }
         self._tables = [
             table.register_forward_hook(self._hook(self._after_embedding))
             for name, table in self._embeddings.items()
-            if name not in compiled
+            if name not in inside
         ]
         self._handles = [*self._tables]
         self._hears_tokens = bool(self._tables)
         self._around: list = []  # the hooks before and after a forward pass
-        if ".".join(whole) not in compiled:
+        if ".".join(whole) not in inside:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
             self._around = [
                 self.language_model.register_forward_pre_hook(before, with_kwargs=True),
@@ -110,13 +122,13 @@ class ModelHooks:
         Args:
             hears_tokens: whether it still matters which tokens are given.
         """
-        self._looking, self._called, self._call = False, None, None
+        self._looking, self._call = False, None
         self._returned = source is self.language_model
-        unheard = self._tables if not hears_tokens else []
-        if (self._hears_tokens or not hears_tokens) and not self._returned and self.loss is None:
-            unheard = [*unheard, *self._around]  # nothing comes by here that is not seen elsewhere
-        for handle in unheard:
-            handle.remove()
+        if self._around and not self._returned and self.loss is None:
+            self._around[1].remove()  # nothing comes by there that is not seen elsewhere
+        if self._around and self._given and not hears_tokens:  # the call itself tells the tokens
+            for handle in self._tables:
+                handle.remove()
         for module in [module for module in self._heads if module is not source]:
             self._heads.pop(module).remove()
 
@@ -131,6 +143,32 @@ class ModelHooks:
         """Whether there is a layer that makes the logits."""
         return bool(self._heads)
 
+    def later(self, masked: Tensor | None, by_rows: bool) -> dict[str, float]:
+        """Ask the model as it is now: does a row depend on others, and does it look ahead?
+
+        Args:
+            masked: the positions that count, (B, T); None where it is no question whether it looks ahead.
+            by_rows: whether the tokens are known to be (B, T), and not (T, B).
+        """
+        if self._called is None or self.ids is None or self._sharded or not self._embeddings:
+            return {}
+        call, found = Call(*self._called, self.ids), {}
+        self._asleep = True
+        try:
+            tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
+            change = mixing(self.language_model, call, tables, head, self._logits_in) if by_rows else None
+            if change is not None:
+                found |= {"mixing": change, "mixing_tolerance": tolerance(self.language_model)}
+            if masked is not None and masked.shape == call.ids.shape:
+                seen = future_gradient(self.language_model, call, masked, tables, head, self._logits_in)
+                if seen is not None:
+                    found["future_gradient"] = seen
+        except Exception:  # an external model may raise anything: a probe never ends a run
+            return found
+        finally:
+            self._asleep = False
+        return found
+
     def future_gradient(self, mask: Tensor) -> float | None:
         """Return what logits that count, by `mask` (B, T), feel of later tokens; 0 in a causal model.
 
@@ -138,7 +176,7 @@ class ModelHooks:
             None where embeddings or logits cannot be caught, or the model cannot be called once more.
         """
         call = self._call
-        if call is None or not self._embeddings or mask.shape != call.ids.shape:
+        if call is None or self._sharded or not self._embeddings or mask.shape != call.ids.shape:
             return None
         self._asleep = True
         try:
@@ -150,7 +188,7 @@ class ModelHooks:
                 next(reversed(self._heads), None),
                 self._logits_in,
             )
-        except Exception:  # whatever a model that is not ours raises: a probe never ends a run
+        except Exception:  # an external model may raise anything: a probe never ends a run
             return None
         finally:
             self._asleep = False
@@ -158,21 +196,28 @@ class ModelHooks:
     # ------------------------------------------------------------------ during a forward pass
 
     def _before_forward(self, _module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
-        if self._asleep or not torch.is_grad_enabled():
+        if self._asleep:
+            return
+        if not torch.is_grad_enabled():
+            self._on_forward(None, False)
             return
         self._offered.clear()
         self._turn += 1
+        given = None
         if self._one_input:  # the embedding will say the same, where it can be heard
-            given = (*arguments, named.get("input_ids"))
-            self.ids = next(filter(_like_ids, given), self.ids if self._hears_tokens else None)
-        if self._looking:
-            self._called = (arguments, named)
+            given = next(filter(_like_ids, (*arguments, named.get("input_ids"))), None)
+            self._given = given is not None
+            self.ids = given if self._given or not self._hears_tokens else self.ids
+        self._called = (arguments, named)
+        self._on_forward(given, True)
 
     def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
         if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
             self._offered.clear()
             self.ids = arguments[0]
             self._turn += 1
+            if not self._given:
+                self._on_forward(self.ids, True)
 
     def _after_head(self, module: nn.Module, _arguments: tuple, output: Tensor) -> None:
         if not self._asleep and isinstance(output, Tensor) and output.requires_grad:
@@ -206,6 +251,7 @@ class ModelHooks:
         if not self._looking:  # in every step, so as little as possible
             logits.register_hook(partial(self._arrive_again, self.ids, source, self._turn))
             return
+        self._on_logits(logits)
         ids, seen, turn = self.ids, logits.detach(), self._turn
         arrive = self._hook(lambda gradient: self._arrive(ids, seen, gradient, source, turn))
         self._offered.append((logits, logits.register_hook(arrive)))
@@ -234,7 +280,7 @@ def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
     return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()
 
 
-def _compiled(modules: dict[str, nn.Module]) -> set[str]:
+def compiled(modules: dict[str, nn.Module]) -> set[str]:
     """Return the names of modules that are called from within what torch.compile made."""
     found: set[str] = set()
     for name, module in modules.items():  # parents come before their children
@@ -243,6 +289,11 @@ def _compiled(modules: dict[str, nn.Module]) -> set[str]:
         if inside or getattr(module, "_compiled_call_impl", None) is not None:
             found.add(name)
     return found
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    """Return whether a call of it waits for other processes, which a probe must not."""
+    return "FullyShardedDataParallel" in type(module).__name__ or type(module).__name__.startswith("FSDP")
 
 
 def _wraps_compiled(module: nn.Module | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,10 @@ from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.gradients import Gradients, Leftovers
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.hooks import ModelHooks
+from minigpt.monitor.observers import Observers
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
+from minigpt.monitor.places import calling_line, definition_of
+from minigpt.monitor.ranks import OtherRank
 from minigpt.monitor.records import Records
 from minigpt.runs.schema import REHEARSAL_STEPS
 from minigpt.runs.writer import RunWriter, describe_run
@@ -28,6 +32,10 @@ from minigpt.runs.writer import RunWriter, describe_run
 LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
+RESUMES = re.compile(
+    r"same run|mism[oa] (run|entrenamiento)|resum|reanud|continu|^(step|epoch|iteration|checkpoint)[ -]?\d",
+    re.IGNORECASE,
+)
 EVERY = 100  # steps after which the optimizer's count is looked at again
 
 
@@ -39,7 +47,7 @@ class Monitor:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         *,
-        vocab_size: int,
+        vocab_size: int | None = None,
         run_dir: str | Path,
         schedule: Callable[[int], float] | None = None,
         warmup_steps: int = 0,
@@ -54,7 +62,8 @@ class Monitor:
 
         Args:
             optimizer: that of the model; of several, the one whose steps count.
-            vocab_size: tokens in the vocabulary; chance is a loss of ln(vocab_size) nats.
+            vocab_size: tokens in the vocabulary; chance is a loss of ln(vocab_size) nats. The default is that
+                of the model's config.
             run_dir: a folder that does not exist yet, or is empty.
             schedule: the learning rate asked for, by optimizer step counted from 0; without it the realised
                 one is written down and not judged.
@@ -70,6 +79,10 @@ class Monitor:
         """
         parallel = (nn.parallel.DistributedDataParallel, nn.DataParallel)
         self.model = model.module if isinstance(model, parallel) else model
+        if type(optimizer).__name__ == "AcceleratedOptimizer":  # what it wraps is what steps
+            scaler, optimizer = scaler or optimizer.scaler, optimizer.optimizer
+        if vocab_size is None:
+            vocab_size = getattr(getattr(self.model, "config", None), "vocab_size", None)
         self.scaler = scaler
         self.vocab_size, self.run_dir = vocab_size, Path(run_dir)
         self.writer: RunWriter | None = None  # until the context is entered
@@ -96,17 +109,33 @@ class Monitor:
         self._accumulation = 1
         self._one_each = False  # whether a token is scored for each that was given
         self._written: dict[str, Any] = {}
+        self._places = {"model": definition_of(type(self.model)), "step": None}  # file:line
+        self._observed: dict[str, Any] = {}
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._off = distributed and torch.distributed.get_rank() > 0
+        self._other_rank: OtherRank | None = None
         self._handles: list = []
 
     def __enter__(self) -> Monitor:
         if self._off:
+            self._guarded(self._watch_from_another_rank)
             return self
         self.writer = RunWriter(self.run_dir)
+        self._guarded(self._set_hooks)
+        return self
+
+    def _set_hooks(self) -> None:
         self._records = Records(self.writer, self._first_step, self._sign)
-        self._hooks = ModelHooks(self.model, self.vocab_size, self._on_gradient, self._give_up)
+        self._observers = Observers(self.model, self._optimizers, self.vocab_size, self._give_up)
+        self._hooks = ModelHooks(
+            self.model,
+            self.vocab_size,
+            self._on_gradient,
+            self._give_up,
+            self._observers.note_forward,
+            self._observers.ownership.note,
+        )
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._gradients = Gradients(self.model.parameters(), self._after_backward, self._give_up)
         self._gradients.watch_each()
@@ -115,6 +144,7 @@ class Monitor:
             self._hooks,
             self._gradients,
             self._leftovers,
+            self._observers.ownership,
             register_optimizer_step_pre_hook(Hook(self._before_step, self._give_up)),
             register_optimizer_step_post_hook(Hook(self._after_step, self._give_up)),
         ]
@@ -126,9 +156,15 @@ class Monitor:
         }
         count = sum(parameter.numel() for parameter in learning)
         self.writer.manifest(describe_run(None, asked=asked, parameters=count, starts_from=self._starts_from))
-        return self
+
+    def _watch_from_another_rank(self) -> None:
+        rank = torch.distributed.get_rank()
+        self._other_rank = OtherRank(self.model, self._optimizers.main, self.run_dir, rank)
 
     def __exit__(self, *_error: object) -> None:
+        if self._other_rank:
+            self._guarded(self._other_rank.write)
+            self._other_rank.remove()
         if not self._off:
             self._guarded(self._write_all)
         if not self._off:
@@ -137,6 +173,8 @@ class Monitor:
     def _write_all(self) -> None:
         self._records.finish()
         self._records.write()
+        if self.steps > 1 and not self._off:
+            self._observers.ask_again(self.steps - 1, self._hooks, self._first_step)
         self._write_rehearsal()
 
     def _stop(self) -> None:
@@ -182,6 +220,8 @@ class Monitor:
         loss = self._hooks.loss if loss is None else loss
         if loss is not None:
             self._records.note_loss(loss)
+        if "val_loss" in more:
+            self._observers.modes.note_evaluation()
         if self._records.waiting:
             self._records.note(more)
         else:
@@ -195,19 +235,28 @@ class Monitor:
     def _note_figures(self, figures: dict[str, float]) -> None:
         self._records.finish()
         self._records.write()
+        if "val_loss" in figures:
+            self._observers.modes.note_evaluation()
         self.writer.metric({"step": self.steps - 1} | figures)
 
     def check(self, whole: bool = False) -> Walk:
         """Walk the stability check over what was seen so far.
 
+        What cannot be judged, as before the first step and in every process but the first, is an empty walk,
+        “unknown”, and a warning says why.
+
         Raises:
             MiniGPTError: the context was not entered.
-            RunError: no optimizer step was seen yet; also in every process but the first.
         """
         if not self._off:
             self._require_entered()
-            self._write_all()
-        return check(self.run_dir, whole)
+            self._guarded(self._write_all)
+        try:
+            return check(self.run_dir, whole)
+        except MiniGPTError as error:  # a judge's mistake among them: no fault of the loop
+            if self._other_rank is None:
+                warnings.warn(str(error), stacklevel=2)
+            return Walk(())
 
     def _reset_step(self) -> None:
         self._micros = self._tokens = self._new_tokens = self._positions = self._new_positions = 0
@@ -232,6 +281,7 @@ class Monitor:
             self._new_tokens += ids.numel()
             self._turn = turn
         self._logits_seen = True
+        self._observers.note_gradient(ids, gradient, self.steps, self._sign)
         if self.steps == 0:
             scale = (self.scaler.get_scale() if self.scaler else 1.0) * self._sign
             self._first_step.read(ids, logits, gradient, source, scale)
@@ -249,6 +299,7 @@ class Monitor:
             if afresh:
                 self._micros = self._tokens = self._positions = 0
             self._micros += self._logits_seen
+            self._observers.note_backward(afresh)
             self._tokens += self._new_tokens
             self._positions += self._new_positions
         else:
@@ -271,6 +322,8 @@ class Monitor:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
+        if self.steps == 0:
+            self._places["step"] = calling_line()
         self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)
         if optimizer is not self._optimizers.main:
             return
@@ -282,6 +335,9 @@ class Monitor:
             self._twin.before(optimizer)
         if self.steps < REHEARSAL_STEPS:
             self._gradients.note_step(self._norm)
+        look = self.steps < 3 and self.scaler is None
+        norms = (self._norm, self._gradients.norm()) if look else (None, None)
+        self._observers.before_step(self.steps, self.scaler, norms)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:
@@ -294,6 +350,7 @@ class Monitor:
         if skipped(optimizer):
             if main:
                 self._reset_step()
+                self._observers.skip_step()
             return
         self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
         early = steps <= REHEARSAL_STEPS
@@ -320,8 +377,11 @@ class Monitor:
         if self._tokens:
             record["tokens"] = self._tokens
         self._last = now
+        self._observers.after_step(self.steps, self._hooks, self._first_step)
         if self.steps == 0:
             self._end_first_step()
+        if self.steps == REHEARSAL_STEPS:
+            self._gradients.closely = False
         if self.steps < LOOKED_AT:
             self._leftovers.end_step()
         elif self.steps == LOOKED_AT:
@@ -334,9 +394,9 @@ class Monitor:
 
     def _end_first_step(self) -> None:
         first = self._first_step
-        self.writer.probe({"step": 0, "kind": "start"} | first.evidence(self._hooks))
+        places = {name: place for name, place in self._places.items() if place}
+        self.writer.probe({"step": 0, "kind": "start", "places": places} | first.evidence(self._hooks))
         self._accumulated, self._accumulation = first.accumulation_ratio, max(len(first.micros), 1)
-        self._gradients.closely = False
         if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass
             self._one_each = self._positions == self._tokens  # as in a language model that scores every token
@@ -346,12 +406,24 @@ class Monitor:
 
     def _write_rehearsal(self) -> None:
         """Write what was learnt of the loop's parts, unless nothing is new."""
+        if self.steps == 0 and not self._observers.passes.total:
+            return  # backward passes without any step are a finding by themselves
+        at = {"step": max(self.steps - 1, 0)}
+        if (observed := self._observers.evidence(self.steps, self.run_dir)) != self._observed:
+            self._observed = observed
+            self.writer.probe(at | {"kind": "observed"} | observed)
         if self.steps == 0:
             return
+        frozen = self._optimizers.frozen(self.steps >= REHEARSAL_STEPS, self._gradients.emptied)
         record: dict[str, Any] = {
             "accumulation_ratio": self._accumulated,
             "decaying": self._optimizers.decaying(),
-            "frozen": self._optimizers.frozen(self.steps >= REHEARSAL_STEPS, self._gradients.emptied),
+            "decay_split": self._optimizers.splits_decay,
+            "frozen": frozen,
+            "idle": self._observers.ownership.idle(frozen),
+            "resumes": bool(RESUMES.search(self._starts_from or "")),
+            "resumed_moments": self._optimizers.began_with_moments,
+            "counter_stands": self._optimizers.counter_stands,
             "weight_decay": self._optimizers.weight_decay,
             "accumulation": self._accumulation,
         }

@@ -1,8 +1,8 @@
-"""The optimizers of a loop that is not ours: which are the model's, what they hold and have counted.
+"""The optimizers of an external loop: which are the model's, their state and their step counts.
 
-The one that the monitor was given sets the pace: a step is a step of its. Others may share the model's
-parameters out with it (one for matrices, one for the rest); they are noticed when they step. One that takes
-over its parameters takes its place: somebody has built it anew.
+The steps of the optimizer given to the monitor define the step count. Others may own some of the model's
+parameters (one for matrices, one for the rest); they are noticed when they step. One that takes over its
+parameters replaces it: somebody has built the optimizer again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Optimizers:
         self._foreign: WeakSet[torch.optim.Optimizer] = WeakSet()
         self._waiting: WeakKeyDictionary[torch.optim.Optimizer, list[nn.Parameter]] = WeakKeyDictionary()
         self._resumed = WeakSet([main] if main.state else [])
-        # by what stays of an optimizer that is built anew
+        self.began_with_moments = bool(main.state)  # as when a run is resumed
+        # by what stays of an optimizer that is built again
         self._steps: dict[int, int] = {}
         self._had: dict[int, bool] = {}
         self._kept: dict[int, bool] = {}
@@ -58,6 +59,11 @@ class Optimizers:
     def all(self) -> list[torch.optim.Optimizer]:
         """All that have been seen, the main one first."""
         return [self.main, *self._others]
+
+    @property
+    def foreign(self) -> list[torch.optim.Optimizer]:
+        """Those that step and move no parameter of the model."""
+        return list(self._foreign)
 
     def owns(self, optimizer: torch.optim.Optimizer) -> bool:
         """Return whether an optimizer that steps moves parameters of the model."""
@@ -108,7 +114,7 @@ class Optimizers:
             looked_at = parameters_of(optimizer) if looked_at is None else looked_at
         elif step % AGAIN or not (looked_at := self._waiting.get(optimizer)):
             return
-        self._waiting[optimizer] = [parameter for parameter in looked_at if parameter.grad is None]
+        self._waiting[optimizer] = [parameter for parameter in looked_at if _without_gradient(parameter)]
 
     def frozen(self, sure: bool, emptied: bool = False) -> list[str]:
         """Return the names of parameters that do not learn.
@@ -122,7 +128,7 @@ class Optimizers:
             id(parameter)
             for optimizer, parameters in self._waiting.items()
             for parameter in parameters
-            if optimizer in self._resumed or parameter not in optimizer.state  # moved between two looks
+            if optimizer in self._resumed or not _has_moments(optimizer, parameter)  # moved between two looks
         }
         return [
             self._names[id(parameter)]
@@ -154,6 +160,13 @@ class Optimizers:
                     if parameter.ndim >= 2 and decay == 0:
                         found["matrices_without"].append(name)
         return found
+
+    @property
+    def splits_decay(self) -> bool:
+        """Whether somebody chose which vectors decay: some do not."""
+        groups = [group for optimizer in self.all for group in optimizer.param_groups]
+        spared = [group["params"] for group in groups if not _number(group.get("weight_decay"))]
+        return any(p.ndim < 2 and p.requires_grad for parameters in spared for p in parameters)
 
     @property
     def weight_decay(self) -> float:
@@ -190,18 +203,45 @@ class Optimizers:
                     self._counted[key] = (count - first) / (seen - at)
 
     @property
+    def counter_stands(self) -> bool:
+        """Whether the main optimizer keeps its moments, and its count of steps does not grow."""
+        key = _key(self.main)
+        kept = self._kept.get(key, False) and _has_moments_at_all(self.main)
+        return kept and self._counted.get(key) == 0
+
+    @property
     def counted(self) -> float | None:
         """Steps that an optimizer has counted for each that was seen, of the worst; None if unknown."""
         found = [float(kept) for key, kept in self._kept.items() if self._had.get(key) or not kept]
         return min([*self._counted.values(), *found], default=None)
 
 
+def _has_moments_at_all(optimizer: torch.optim.Optimizer) -> bool:
+    states = [state for state in optimizer.state.values() if isinstance(state, dict)]
+    return any("exp_avg" in state and bool(state["exp_avg"].any()) for state in states[:8])
+
+
 def _remembers(optimizer: torch.optim.Optimizer) -> bool:
     return any(isinstance(state, torch.Tensor) or bool(state) for state in optimizer.state.values())
 
 
+def _without_gradient(parameter: nn.Parameter) -> bool:
+    """Return whether a parameter has no gradient, or one that is exactly zero."""
+    gradient = parameter.grad
+    return gradient is None or not gradient.is_sparse and not gradient.any()
+
+
+def _has_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
+    """Return whether an optimizer has learnt anything of a parameter."""
+    state = optimizer.state.get(parameter)
+    if not isinstance(state, dict):
+        return parameter in optimizer.state
+    kept = [value for name, value in state.items() if isinstance(value, torch.Tensor) and name != "step"]
+    return any(bool(value.any()) for value in kept) if kept else bool(state)
+
+
 def _key(optimizer: torch.optim.Optimizer) -> int:
-    """Return what stays the same when an optimizer is built anew."""
+    """Return what stays the same when an optimizer is built again."""
     for group in optimizer.param_groups:  # asked in every step, so without a generator
         if group["params"]:
             return id(group["params"][0])
@@ -224,7 +264,7 @@ def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def calling_scaler() -> torch.amp.GradScaler | None:
-    """Return the gradient scaler that makes the step that is going on, if one does."""
+    """Return the gradient scaler that makes the current step, if there is one."""
     frame = sys._getframe(1)
     for _ in range(FRAMES):
         if frame is None:

@@ -11,7 +11,7 @@ from minigpt.monitor.first_step import FirstStep
 from minigpt.runs.writer import RunWriter
 
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
-WAIT = 0.25  # seconds that finished steps wait to be written together, and a GPU has to know their figures
+WAIT = 0.25  # buffering time before writing and syncing the GPU, in seconds
 
 
 class Records:

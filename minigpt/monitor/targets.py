@@ -25,6 +25,12 @@ SURE = 0.999  # a target that is all but certain leaves no gradient to measure i
 EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less cannot be told apart
 SAMPLED = 1024  # positions that are looked at whole: all of them would take as much memory as the logits
 FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and scaled logits lie below
+LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
+ROUNDING = 1e-6  # nats below which a probability is 1
+CERTAIN = 0.9  # share of targets that fit an offset when it is the one
+EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
+SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
+SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 IMPOSSIBLE = -1e4  # a logit below belongs to no token: rows that fill a vocabulary up may be masked so
 
 
@@ -42,6 +48,9 @@ class Scored:
     mask: Tensor | None = None  # (B, T), the positions with a gradient
     targets: frozenset[int] = frozenset()
     aligned: dict[str, tuple[int, int]] | None = None  # by offset: targets that are the input there, compared
+    certain: int = 0  # positions without a gradient where the model is all but certain, right or not
+    given: str = LOGITS  # what the loss took for logits
+    time_first: bool = False  # rows are positions: (T, B)
 
 
 @torch.no_grad()
@@ -53,7 +62,7 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         logits: (..., V), and its `gradient`, of the same shape.
         scale: factor on the loss, as a gradient scaler puts on it; negative where it is maximised.
     """
-    V = logits.shape[-1]
+    V, shape = logits.shape[-1], logits.shape
     logits, gradient = logits.detach().reshape(-1, V), gradient.detach().reshape(-1, V)  # (N, V)
     lowest, targets = gradient.min(-1) if scale > 0 else gradient.max(-1)  # (N,) each
     if not torch.isfinite(lowest).all():
@@ -65,26 +74,118 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
     log_p = logits[at].float().log_softmax(-1)  # (n, V)
     nats = -log_p.gather(-1, sample[:, None])[:, 0]  # (n,)
     unsure = (-nats).exp() < SURE
-    if unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
-        return None
-    weights = (pull / (1 - (-nats).exp()))[unsure]
+    given, alone = _given(logits[at].float()), _alone(gradient[at], sample)
+    if given == LOG_PROBABILITIES and alone:  # the negative log-likelihood of what is one already
+        weights = pull
+    elif given == PROBABILITIES and alone:  # and of what is none yet, unless the log was taken outside
+        p = logits[at].float().gather(-1, sample[:, None])[:, 0].clamp(min=1e-12)
+        steady = (
+            (pull.std() / pull.mean() < (pull * p).std() / (pull * p).mean()).item()
+            if len(pull) > 1
+            else False
+        )
+        given, weights, nats = (PROBABILITIES, pull, nats) if steady else (LOGITS, pull * p, -p.log())
+    elif unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
+        squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
+        if squashed is None:
+            return None
+        given, weights = SQUASHED, squashed
+    else:
+        weights = (pull / (1 - (-nats).exp()))[unsure]
+        squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
+        n = int(counted.sum())
+        # a mean that is too small by the size of the vocabulary: the softmax of a softmax is all but flat
+        if given == LOGITS and squashed is not None and len(weights) and _near(n * squashed.mean().item(), 1):
+            if not _near(n * weights.mean().item(), 1):
+                given, weights = SQUASHED, squashed
     scored = {
         "counted": int(counted.sum()),
         "weight": weights.mean().item() if len(weights) else None,
         "nats": nats.mean().item() if len(nats) else None,
         "classes": int((logits[0] > IMPOSSIBLE).sum()),
         "sample": sample,
+        "given": given,
+        "certain": _certain(logits[~counted]) if given == LOGITS else 0,
     }
-    if ids is None or ids.ndim != 2 or ids.numel() != len(logits):
+    if ids is None or ids.ndim != 2 or not ids.numel():
         return Scored(**scored)
-    mask, targets = counted.view_as(ids), targets.view_as(ids)
+    mask, targets = _as_tokens(counted, shape, ids), _as_tokens(targets, shape, ids)
+    if mask is None:
+        return Scored(**scored)
+    aligned, time_first = _aligned(ids, mask, targets), False
+    if _best(aligned) < CERTAIN:
+        turned = _aligned(ids.T, mask.T, targets.T)  # (T, B), as recurrent models take it
+        if _best(turned) >= CERTAIN:
+            aligned, time_first, ids, mask, targets = turned, True, ids.T, mask.T, targets.T
+    seen = frozenset(targets[mask].unique().tolist())
+    return Scored(
+        **scored,
+        rows=len(ids),
+        length=ids.shape[1],
+        mask=mask,
+        targets=seen,
+        aligned=aligned,
+        time_first=time_first,
+    )
+
+
+def _as_tokens(values: Tensor, shape: torch.Size, ids: Tensor) -> Tensor | None:
+    """Return what belongs to each logit, (N,), as (B, T), without a prefix that is no token."""
+    if values.numel() == ids.numel():
+        return values.view_as(ids)
+    if len(shape) != 3 or shape[0] != len(ids) or shape[1] <= ids.shape[1]:
+        return None
+    return values.view(shape[:2])[:, shape[1] - ids.shape[1] :]  # an image or a soft prompt comes first
+
+
+def _aligned(ids: Tensor, mask: Tensor, targets: Tensor) -> dict[str, tuple[int, int]]:
+    """Return by offset how many targets are the input there, and how many were compared; (B, T) each."""
     aligned = {}
     for offset in OFFSETS:
         here = mask[:, : ids.shape[1] - offset]
         same = (targets[:, : ids.shape[1] - offset] == ids[:, offset:]) & here
         aligned[str(offset)] = (int(same.sum()), int(here.sum()))
-    seen = frozenset(targets[mask].unique().tolist())
-    return Scored(**scored, rows=len(ids), length=ids.shape[1], mask=mask, targets=seen, aligned=aligned)
+    return aligned
+
+
+def _certain(logits: Tensor) -> int:
+    """Return at how many positions, (n, V), one token has all of the probability, so that nothing is left."""
+    return int((logits.float().log_softmax(-1).amax(-1) > -ROUNDING).sum()) if len(logits) else 0
+
+
+def _best(aligned: dict[str, tuple[int, int]]) -> float:
+    return max(same / max(compared, 1) for same, compared in aligned.values())
+
+
+def _given(rows: Tensor) -> str:
+    """Return what the rows that a loss took, (n, V), are."""
+    if not len(rows):
+        return LOGITS
+    if rows.min() >= 0 and ((rows.sum(-1) - 1).abs() < SUMS_TO_ONE).all():
+        return PROBABILITIES
+    return LOG_PROBABILITIES if (rows.logsumexp(-1).abs() < SUMS_TO_ONE).all() else LOGITS
+
+
+def _alone(gradient: Tensor, targets: Tensor) -> bool:
+    """Return whether only the targets have a gradient, (n, V)."""
+    beside = torch.ones_like(gradient).scatter_(-1, targets[:, None], 0.0)
+    return bool(len(targets)) and not (gradient * beside).any()
+
+
+def _squashed_weight(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor | None:
+    """Return the weight of each position, (n,), if a softmax too many stood before the loss, else None."""
+    if not len(targets):
+        return None
+    p = log_p.exp()
+    pull = p.log_softmax(-1).exp()
+    pull.scatter_add_(-1, targets[:, None], -torch.ones_like(targets[:, None], dtype=pull.dtype))
+    right = p * (pull - (p * pull).sum(-1, keepdim=True))  # (n, V)
+    # beside the targets, for at them every loss of this kind pulls alike
+    beside = torch.ones_like(right).scatter_(-1, targets[:, None], 0.0)
+    alike = torch.cosine_similarity(right * beside, gradient * beside, dim=-1, eps=1e-30)
+    if alike.median().item() < EXACT:
+        return None
+    return (right * gradient).sum(-1) / right.square().sum(-1).clamp(min=1e-30)
 
 
 def _is_cross_entropy(log_p: Tensor, gradient: Tensor, targets: Tensor) -> bool:
@@ -120,7 +221,9 @@ def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
 
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     """Return what section 1 of the tree asks, of the micro-batches of the first step."""
-    evidence: dict[str, Any] = {}
+    evidence: dict[str, Any] = {"loss_given": micros[0].given}
+    if micros[0].given in (PROBABILITIES, SQUASHED):
+        return evidence
     if (kind := _reduction(micros)) is not None:
         evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0
     if any(micro.aligned is None for micro in micros):
@@ -166,7 +269,13 @@ def accumulation_ratio(micros: list[Scored]) -> dict[str, float | None]:
 
 def _reduction(micros: list[Scored]) -> str | None:
     """Return how the losses of a step are reduced: "mean", "undivided" (a mean each), "sum", or None."""
-    weights = [micro.counted * micro.weight for micro in micros if micro.weight and micro.weight > 0]
+    # what a model is certain of has no gradient, and counts in a mean all the same
+    counts = [micro.counted + micro.certain for micro in micros]
+    weights = [
+        count * micro.weight
+        for count, micro in zip(counts, micros, strict=True)
+        if micro.weight and micro.weight > 0
+    ]
     if len(weights) < len(micros):
         return None
     total, k = sum(weights), len(micros)

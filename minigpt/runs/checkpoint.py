@@ -81,8 +81,7 @@ def save(
 
     Args:
         state: what else a resumed run needs, as plain data; `state["step"]` is the number of steps done.
-        keep: of all checkpoints, how many of the newest stay; 0 keeps all. Those of later steps go in any
-            case: the run has gone back behind them.
+        keep: of the checkpoints up to this one, how many of the newest stay; 0 keeps all.
         tensors: further ones that a resumed run needs; each name has a "/" in it.
 
     Raises:
@@ -109,10 +108,16 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError("checkpoint.cannot-write", path=final, detail=error) from error
     found = find(folder)
-    position = found.index(final) + 1
-    for other in found[position:] + (found[: max(position - keep, 0)] if keep else []):
-        _discard(other)
+    for old in found[: max(found.index(final) + 1 - keep, 0)] if keep else []:
+        _discard(old)
     return final
+
+
+def discard_after(folder: Path, step: int) -> None:
+    """Delete the checkpoints of later steps than `step`: the run has gone back behind them."""
+    for path in find(folder):
+        if int(path.name.removeprefix("step-")) > step:
+            _discard(path)
 
 
 def clear_leftovers(folder: Path) -> None:

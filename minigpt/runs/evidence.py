@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from minigpt.config import Config
 from minigpt.runs.external import Asked, asked_of
-from minigpt.runs.jsonl import Columns, RunError, read_jsonl
+from minigpt.runs.jsonl import Columns, RunError
 from minigpt.runs.run import Run
 from minigpt.runs.schema import PROBES, Baselines, Event, Probe, Rehearsal, Source, Start
 
@@ -55,7 +55,8 @@ def evidence_of(run: Run | str | Path) -> Evidence:
             not as `minigpt.runs.schema` says.
     """
     run = run if isinstance(run, Run) else Run(run)
-    if not len(run.columns):
+    waiting = any(probe.get("passes") for probe in run.probes)  # a loop that never made a step
+    if not len(run.columns) and not waiting:
         raise RunError("run.no-metrics", path=run.path)
     probes = _probes(run)
     monitored = run.config is None
@@ -73,7 +74,7 @@ def evidence_of(run: Run | str | Path) -> Evidence:
         rehearsal=rehearsal,
         baselines=_one(probes.pop(Baselines.kind, ()), Baselines),
         audits=probes,
-        events=tuple(_events(run.path / "events.jsonl")),
+        events=tuple(Event.read(record, run.path / "events.jsonl") for record in run.events),
     )
 
 
@@ -89,7 +90,3 @@ def _probes(run: Run) -> dict[str, tuple[Any, ...]]:
         if kind is not None:
             found.setdefault(kind.kind, []).append(kind.read(record, run.path / "probes.jsonl"))
     return {kind: tuple(probes) for kind, probes in found.items()}
-
-
-def _events(path: Path) -> list[Event]:
-    return [Event.read(record, path) for record in read_jsonl(path)]

@@ -54,20 +54,24 @@ def last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     A record carries the number of its attempt, 0 where it has none. Where attempt k began at a step, what
     earlier attempts logged of that step and later ones no longer counts, whatever the order of the lines.
     """
+    if not any("attempt" in record for record in records):
+        return records
+    places = [_place(record) for record in records]
     begins: dict[int, float] = {}  # by attempt, its first step
-    for record in records:
-        if "step" in record:
-            attempt = record.get("attempt", 0)
-            begins[attempt] = min(record["step"], begins.get(attempt, math.inf))
-    undone_from, earliest = {}, math.inf  # by attempt, where a later one set out again
+    for step, attempt in places:
+        begins[attempt] = min(step, begins.get(attempt, math.inf))
+    undone_from, earliest = {}, math.inf  # by attempt, where a later one began
     for attempt in sorted(begins, reverse=True):
         undone_from[attempt] = earliest
         earliest = min(earliest, begins[attempt])
-    return [
-        record
-        for record in records
-        if "step" not in record or record["step"] < undone_from[record.get("attempt", 0)]
-    ]
+    kept = zip(records, places, strict=True)
+    return [record for record, (step, attempt) in kept if step < undone_from[attempt] or step == math.inf]
+
+
+def _place(record: dict[str, Any]) -> tuple[float, int]:
+    """Return the step and the attempt of a record; one without a step stands after all others."""
+    step, attempt = record.get("step"), record.get("attempt")
+    return step if type(step) is int else math.inf, attempt if type(attempt) is int else 0
 
 
 class Columns:

@@ -77,8 +77,8 @@ class Run:
 
     @property
     def probes(self) -> list[dict[str, Any]]:
-        """One record a probe, in the order written."""
-        return read_jsonl(self.path / "probes.jsonl")
+        """One record a probe, in the order written, without what a guard undid."""
+        return last_attempts(read_jsonl(self.path / "probes.jsonl"))
 
 
 def strict(value: Any) -> Any:

@@ -42,6 +42,7 @@ class StepRecord(TypedDict):
     step: int  # optimizer step, from 0
     attempt: NotRequired[int]  # how often a guard had undone something before; absent: 0
     data_step: NotRequired[int]  # number of the batch, where a guard has left out some
+    lr_scale: NotRequired[float]  # × the schedule, where a guard has scaled the rate
     dropped: NotRequired[bool]  # a guard undid the step before its update
     loss: NotRequired[float]  # nats per token
     val_loss: NotRequired[float]  # nats per token
@@ -60,6 +61,7 @@ class WeightStatistics(TypedDict):
     std: float
     size: int  # number of weights
     expected_std: float  # what its role asks for
+    role: NotRequired[str]  # a value of `minigpt.model.roles.Role`
 
 
 class AccumulationRatio(TypedDict):
@@ -83,6 +85,7 @@ class Probe:
     kind: ClassVar[str]
 
     step: int = 0
+    attempt: int = 0  # as in StepRecord
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
@@ -110,6 +113,7 @@ class Start(Probe):
     vocab_size: int | None = None  # width of the logits, where a monitor counted them
     cross_entropy: float | None = None  # nats per token, read off the logits: a loss may hold other terms
     other_loss: bool | None = None  # the logits are scored, and by no cross-entropy
+    loss_given: str | None = None  # what the loss takes: logits, log-probabilities, probabilities, squashed
     vocabulary_found: bool | None = None  # False: no part of the model is as large as the declared vocabulary
     duplicate_batch_ratio: float | None = None  # loss of the batch fed twice ÷ once: a mean 1, a sum 2
     unmasked_share: float | None = None  # positions that are scored ÷ positions
@@ -122,6 +126,7 @@ class Start(Probe):
     stream_exponents: Mapping[str, float] | None = None  # by place: d log(what is read) ÷ d log(stream)
     shared_lines: float | None = None  # share of the validation lines that stand in training too
     shared_ngrams: float | None = None  # share of its pieces of 50 characters that do
+    places: Mapping[str, str] | None = None  # "file:line" of what a monitor saw: "step", "model"
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
@@ -150,11 +155,38 @@ class Rehearsal(Probe):
     carried_gradient: float | None = None  # norm of what is left of the gradient after a step
     decaying: Decaying | None = None
     frozen: list[str] | None = None  # parameters that do not learn
+    idle: list[str] | None = None  # those of them that belong to parts which are never called
+    decay_split: bool | None = None  # whether the parameter groups differ in their decay
+    resumes: bool | None = None  # whether the run was declared to resume another one of its kind
+    counter_stands: bool | None = None  # the moments live on, and the optimizer counts no step
+    resumed_moments: bool | None = None  # whether the optimizer came with what it had learnt
     betas: list[float] | None = None
     weight_decay: float | None = None
     accumulation: int | None = None  # micro-batches a step
     clip_norm: float | None = None  # usual norm of the gradients that were clipped
     schedule: list[list[float]] | None = None  # steps, and the rate asked for at each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(Probe):
+    """What a monitor saw a loop do, beside its figures; written again as the run goes on."""
+
+    kind = "observed"
+
+    kinds: Mapping[str, Any] | None = None  # of tokens that are scored: padding, a hidden word or end
+    batches: Mapping[str, Any] | None = None  # how many steps repeat earlier ones, and after how many
+    token_entropy: float | None = None  # of single tokens, in nats
+    modes: Mapping[str, Any] | None = None  # training or evaluation mode, where the two differ
+    rounding: Mapping[str, Any] | None = None  # updates of weights in half precision
+    ranks: Mapping[str, Any] | None = None  # the copies of the model in other processes
+    passes: Mapping[str, Any] | None = None  # backward passes, and what became of them
+    scheduler: Mapping[str, Any] | None = None  # its own count of steps
+    bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
+    later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
+    relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
+    scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
+    outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
+    moved: bool | None = None  # whether the weights moved without any step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +237,24 @@ class VerbClasses(Probe):
     loss: Mapping[str, float] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogNotes(Probe):
+    """What the reader of a log left out or took for granted."""
+
+    kind = "log"
+
+    skipped: int = 0  # lines and entries that are no numbers
+    first_skipped: str | None = None  # where the first of them stands
+    spacing: int | None = None  # steps from one row to the next, where the log says so
+    total: int | None = None  # steps that the run was meant to take
+    counted: str = ""  # "rows" or "bars", where no row names its step
+    runs: int = 1  # runs one after another, of which the last was read
+    unused: list[str] = field(default_factory=list)  # columns that were not looked at
+
+
 PROBES: dict[str, type[Probe]] = {
-    probe.kind: probe for probe in (Start, Rehearsal, Baselines, Activations, Weights, Moments, VerbClasses)
+    probe.kind: probe
+    for probe in (Start, Rehearsal, Observed, Baselines, Activations, Weights, Moments, VerbClasses, LogNotes)
 }
 
 
@@ -216,14 +264,14 @@ class Event(Probe):
 
     kind = "event"
 
-    attempt: int = 0
     guard: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
-    done: str = ""  # continue, drop the step, roll back and skip, scale the rate
+    done: str = ""  # "drop the step", "roll back and skip", "scale the rate"; several with commas
     batches: list[int] | None = None  # data steps that the step trained on
     to: int | None = None  # the step that it went back to, at most
     skip: list[int] | None = None  # data steps that are left out from now on
-    scale_rate: float | None = None
+    scale_rate: float | None = None  # × the rate from now on
+    scale_step: float | None = None  # × the rate of this step alone
 
 
 def unknown_fields(record: Mapping[str, Any]) -> list[str]:
@@ -250,10 +298,13 @@ def _is(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if typing.is_typeddict(hint):
-        wanted = typing.get_type_hints(hint)
+        wanted = typing.get_type_hints(hint, include_extras=True)
         return isinstance(value, Mapping) and all(
-            name in value and _is(value[name], one) for name, one in wanted.items()
+            _is(value[name], one) if name in value else typing.get_origin(one) is NotRequired
+            for name, one in wanted.items()
         )
+    if origin is NotRequired:
+        return _is(value, arguments[0])
     if origin is list:
         return isinstance(value, list | tuple) and all(_is(entry, arguments[0]) for entry in value)
     if origin is Mapping or hasattr(origin, "keys"):

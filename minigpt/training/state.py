@@ -64,6 +64,12 @@ class TrainerState:
         if self.step > self.furthest:
             self.furthest, self.tries = self.step, 0
 
+    def compare(self, val_loss: float) -> None:
+        """Take the loss of an evaluation, and count those without a better one."""
+        better = val_loss < self.best_val_loss
+        self.evaluations_without_better = 0 if better else self.evaluations_without_better + 1
+        self.best_val_loss = min(val_loss, self.best_val_loss)
+
     def try_again(self, skip: Iterable[int]) -> None:
         """Count one more attempt, which leaves out some batches."""
         self.attempt += 1

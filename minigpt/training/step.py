@@ -8,6 +8,7 @@ They work alike on one process or many, in fp32 or with loss scaling.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -80,6 +81,24 @@ def step(optimizer: torch.optim.Optimizer, precision: Precision, lr: float) -> N
     precision.scaler.step(optimizer)
     precision.scaler.update()
     optimizer.zero_grad(set_to_none=True)
+
+
+def gradient_shares(model: nn.Module, most: int = 3) -> dict[str, float]:
+    """Return the shares of the squared gradient norm, the largest first, by the module that holds the tensor.
+
+    A module whose gradient is not finite has all of it: the first such one is the only one named.
+    """
+    squares: dict[str, float] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            module = name.rpartition(".")[0]
+            squares[module] = squares.get(module, 0.0) + parameter.grad.float().square().sum().item()
+    broken = next((name for name, square in squares.items() if not math.isfinite(square)), None)
+    if broken is not None:
+        return {broken: 1.0}
+    total = sum(squares.values())
+    ordered = sorted(squares.items(), key=lambda item: -item[1])[:most]
+    return {name: round(square / total, 4) for name, square in ordered} if total else {}
 
 
 def drop(optimizer: torch.optim.Optimizer, precision: Precision) -> None:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import Config
-from minigpt.data.batches import Batch, evaluation_batches
+from minigpt.data.batches import Batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
 from minigpt.model.kernels import Kernels, use_kernels
@@ -32,10 +32,13 @@ from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.distributed import join_world
-from minigpt.training.guards import CONTINUE, Decision, GuardError, ask, together
-from minigpt.training.guards.guard import Moment
+from minigpt.training.evaluation import validation_loss
+from minigpt.training.fit import refuse_misfit
+from minigpt.training.guards.enforcer import Enforcer
+from minigpt.training.guards.guard import Decision
 from minigpt.training.interrupt import Interrupt, Interrupted
 from minigpt.training.kernel_cache import kernels_for
 from minigpt.training.optim import freeze
@@ -47,7 +50,6 @@ from minigpt.training.snapshots import Snapshots
 from minigpt.training.state import Stateful, TrainerState, is_stateful
 from minigpt.training.step import drop
 
-MOST_TRIES = 100  # attempts without getting further: guards that stop a run this often will not save it
 CHANGED_BY_A_RESUME = ("started", "versions", "git_sha", "hardware", "device", "processes", "argv")
 
 
@@ -78,6 +80,7 @@ class Trainer:
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
         watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
         # copies, so that what they remember is this run's alone
@@ -91,6 +94,15 @@ class Trainer:
         self.optimizer = recipe.build_optimizer(self.model, self.config)
         self.state = TrainerState(parts=self._stateful_parts())
         self.snapshots = Snapshots(self.config.snapshot_every, self.config.snapshots)
+        self.enforcer = Enforcer(
+            self.guards,
+            self.snapshots,
+            self.world,
+            self.model,
+            self.optimizer,
+            self.state,
+            write=lambda event: self.writer.event(event),
+        )
         self.saved_step = 0  # steps done in the newest checkpoint
         self._records: dict[str, int] | None = None  # lines of each log at that moment
         self.skipped_checkpoints: list[checkpoint.CheckpointError] = []
@@ -202,6 +214,7 @@ class Trainer:
     def _start(self) -> None:
         if self.untouched:
             batch = self._batch(0)
+            refuse_misfit(self.model, self.recipe.loss, batch)
             evidence = start_probes(self.model, self.recipe.loss, batch)
             evidence |= self.data.overlap
             self.writer.probe({"step": 0, "kind": "start"} | evidence)
@@ -218,30 +231,20 @@ class Trainer:
 
     def _advance(self) -> None:
         """Try one step, and do everything that is due after it."""
-        if self.guards:
-            self.snapshots.take_if_due(self.model, self.optimizer, self.state)
+        self.enforcer.before_step()
         record, decision = self._one_step()
         if not decision.undoes:
             self.state.advance()
             if self._due(self.config.eval_every):
-                record["val_loss"] = self._evaluate_and_compare()
+                record["val_loss"] = self.evaluate()
+                self.state.compare(record["val_loss"])
         self.world.on_main(lambda: self._log(record))
         if not decision.undoes:
-            decision = self._decide("record", record)
-        if decision.roll_back_to is not None:
-            self._roll_back(decision)
-        elif decision.drop:
-            self._try_again([record.get("data_step", record["step"])])
+            decision = self.enforcer.decide("record", record)
+        if decision.undoes:
+            self.enforcer.set_out_again(decision, record)
         elif self._due(self.config.checkpoint_every) or self.stops_early:
             self.save()
-
-    def _evaluate_and_compare(self) -> float:
-        state, loss = self.state, self.evaluate()
-        state.evaluations_without_better = (
-            0 if loss < state.best_val_loss else state.evaluations_without_better + 1
-        )
-        state.best_val_loss = min(loss, state.best_val_loss)
-        return loss
 
     def _log(self, record: dict[str, Any]) -> None:
         self._tell("on_record", record)
@@ -253,7 +256,6 @@ class Trainer:
         """Try the next step: return its record, and what the guards say of its gradients."""
         recipe, config, step, data_step = self.recipe, self.config, self.step, self.state.data_step
         started = time.perf_counter()
-        memory = memory_of(self.model) if self.guards else {}
         batches = [self._batch(data_step, micro) for micro in range(config.accumulation)]
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
@@ -266,10 +268,10 @@ class Trainer:
             "tokens": config.accumulation * config.batch_size * config.context,
         } | self._after_a_decision()
         rate = recipe.lr_at(step, config)
-        decision = self._decide("gradients", record | {"rate": rate * self.state.lr_scale})
+        decision = self.enforcer.decide("gradients", record | {"rate": rate * self.state.lr_scale})
         if decision.undoes:
             drop(self.optimizer, self.precision)
-            load_memory(self.model, memory)
+            self.enforcer.forget_step()
             return record | {"dropped": True}, decision
         # An fp16 gradient overflows now and then: the update is skipped, the scale falls. A loss never may.
         scaler = self.precision.scaler
@@ -286,54 +288,10 @@ class Trainer:
 
     def _after_a_decision(self) -> dict[str, Any]:
         """Return what a record says beside the usual once a guard has acted."""
-        state = self.state
-        found = {"attempt": state.attempt} if state.attempt else {}
+        state, usual = self.state, TrainerState()
+        found = {"attempt": state.attempt, "lr_scale": state.lr_scale}
+        found = {name: value for name, value in found.items() if value != getattr(usual, name)}
         return found | ({"data_step": state.data_step} if state.data_offset else {})
-
-    def _decide(self, moment: Moment, record: dict[str, Any]) -> Decision:
-        """Ask the guards, on the first process; write down what they want, and scale the rate if they do."""
-        if not self.guards:
-            return CONTINUE
-        decisions = self.world.share(self.world.on_main(lambda: self._ask(moment, record)))
-        for name in decisions:
-            self.state.decisions[name] = self.state.decisions.get(name, 0) + 1
-        decision = together(decisions)
-        self.state.lr_scale *= decision.scale_rate
-        return decision
-
-    def _ask(self, moment: Moment, record: dict[str, Any]) -> dict[str, Decision]:
-        decisions = ask(self.guards, moment, record, self.state)
-        target = together(decisions).roll_back_to  # before anything is written down of impossible decisions
-        if target is not None and not self.snapshots.reach(target):
-            oldest = min(self.snapshots.steps(), default=self.step)
-            raise GuardError("guards.no-snapshot", to=target, oldest=oldest)
-        for name, decision in decisions.items():
-            event = {
-                "step": record["step"],
-                "attempt": self.state.attempt,
-                "guard": name,
-                "seen": dict(decision.seen),
-                "done": decision.done,
-                "batches": [record.get("data_step", record["step"])],
-            }
-            if decision.roll_back_to is not None:
-                event |= {"to": decision.roll_back_to, "skip": list(decision.skip)}
-            for scale in ("scale_rate", "scale_step"):
-                if getattr(decision, scale) != 1.0:
-                    event[scale] = getattr(decision, scale)
-            self.writer.event(event)
-        return decisions
-
-    def _roll_back(self, decision: Decision) -> None:
-        """Put back the newest snapshot at or before the step that the guards name."""
-        self.snapshots.back_to(decision.roll_back_to).restore(self.model, self.optimizer, self.state)
-        self.state.rollbacks += 1
-        self._try_again(decision.skip)
-
-    def _try_again(self, skip: Iterable[int]) -> None:
-        self.state.try_again(skip)
-        if self.state.tries > MOST_TRIES:
-            raise GuardError("guards.stuck", step=self.state.furthest, tries=MOST_TRIES)
 
     def _batch(self, data_step: int, micro: int = 0) -> Batch:
         place = (data_step, micro, self.world.rank, self.world.size)
@@ -342,21 +300,10 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
 
-    @torch.no_grad()
     def evaluate(self) -> float:
         """Return the mean loss on the validation side, in nats per token."""
-        self.model.eval()
-        total, count = 0.0, 0
-        tokens = self.data.validation.to(self.world.device)
-        for batch in evaluation_batches(tokens, self.config, self.world.rank, self.world.size):
-            counted = int(batch.mask.sum())
-            with self.precision.autocast():
-                loss = self.recipe.loss(self.model(batch.inputs), batch.targets, batch.mask)
-            total += loss.item() * counted
-            count += counted
-        self.model.train()
-        total, count = self.world.sum(total, count)
-        return total / max(count, 1)
+        tokens, loss = self.data.validation, self.recipe.loss
+        return validation_loss(self.model, loss, tokens, self.config, self.precision, self.world)
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far, and delete the oldest."""
@@ -372,6 +319,8 @@ class Trainer:
         state |= {"snapshots": snapshots} if snapshots else {}
         folder = self.run_dir / "checkpoints"
         checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints, tensors)
+        if self.state.attempt:
+            checkpoint.discard_after(folder, self.step)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self._watching:

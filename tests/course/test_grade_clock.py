@@ -70,8 +70,7 @@ def crowd(size):
 def graded(workshop, code, seconds):
     """The result of an answer whose question has so many seconds."""
     workshop.seconds = seconds
-    modes = dict.fromkeys(workshop.lesson.checks, "function")
-    return grade("ana", HandedIn(cells={"expected-loss": code}), workshop.release, workshop, modes)
+    return grade("ana", HandedIn(cells={"expected-loss": code}), workshop.release, workshop)
 
 
 def test_a_starved_question_gets_the_time_it_waited_and_a_sleeper_none(workshop):
@@ -92,4 +91,12 @@ def test_a_question_that_the_machine_never_let_finish_is_no_verdict(workshop, mo
 
 def test_whoever_crowds_the_machine_themselves_waits_for_nobody(workshop):
     result = graded(workshop, FORKS, 1.0)
+    assert result["checks"]["expected-loss/value"]["key"] == "grade.time" and not result["retry"]
+
+
+def test_whoever_computes_without_end_is_stopped_by_processor_time_long_before_the_clock(
+    workshop, monkeypatch
+):
+    monkeypatch.setattr("course.grade.workshop.PROCESSOR_SECONDS", 1)
+    result = graded(workshop, "def expected_loss(vocab_size):\n    while True:\n        pass\n", 3_600.0)
     assert result["checks"]["expected-loss/value"]["key"] == "grade.time" and not result["retry"]

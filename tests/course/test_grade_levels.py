@@ -37,9 +37,8 @@ def test_a_level_grades_right_answers_right_and_leaves_nothing_running(small, bu
     release = nbformat.read(small.built("en", built), as_version=4)
     right = "def expected_loss(vocab_size):\n    return math.log(vocab_size)\n"
     with Workshop(small, release, level, seconds=20) as workshop:
-        modes = dict.fromkeys(small.checks, "function")
-        fair = grade("ana", HandedIn(cells={"expected-loss": right}), release, workshop, modes)
-        hostile = grade("eva", HandedIn(cells={"expected-loss": LEAVES_A_DAEMON}), release, workshop, modes)
+        fair = grade("ana", HandedIn(cells={"expected-loss": right}), release, workshop)
+        hostile = grade("eva", HandedIn(cells={"expected-loss": LEAVES_A_DAEMON}), release, workshop)
     assert (fair["points"], hostile["points"]) == (3.0, 0.0)
     assert "Error" in hostile["checks"]["expected-loss/value"]["text"]
     assert subprocess.run(["pgrep", "-x", "-f", "sleep 27182"], capture_output=True).returncode == 1
@@ -54,7 +53,7 @@ def test_an_environment_that_is_a_link_to_another_place_is_shown_in_the_sandbox(
     release = nbformat.read(small.built("en", built), as_version=4)
     file = str(tmp_path / "venv" / "pyvenv.cfg")
     code = f"def expected_loss(v):\n    open({file!r}).close()\n    return 1\n"
-    case = {"check": "expected-loss/value", "case": {"vocab_size": 2}, "seed": 1, "mode": "function"}
+    case = {"check": "expected-loss/value", "case": {"vocab_size": 2}, "seed": 1}
     with Workshop(small, release) as workshop:
         assert workshop.ask([["expected-loss", code]], [case])[0].get("output") == {"loss": 1.0}
 

@@ -1,4 +1,4 @@
-"""Fifty runs: check, dashboard, bedside and capstone say one verdict, by the thresholds of the card."""
+"""Fifty stored runs: check, dashboard, bedside, capstone and card agree on one verdict for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops as other people write them, around a model that is not ours, each with room for one mistake."""
+"""Loops as other people write them, around an external model, each with room for one mistake."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def batch_at(data, step):
 
 def groups(model, fault=""):
     """Return parameter groups: matrices decay, the others do not."""
-    if fault == "decay-groups":
-        return [{"params": list(model.parameters()), "weight_decay": 0.1}]
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
+    if fault == "decay-groups":
+        matrices, vectors = [*matrices, *vectors[:-2]], vectors[-2:]
     if fault == "missing-parameters":
         matrices = matrices[:-2]
     return [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]

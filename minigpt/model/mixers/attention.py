@@ -50,6 +50,11 @@ class CausalSelfAttention(nn.Module):
         )  # (B, n_head, T, head_size)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
 
+    @property
+    def mixing_flops(self) -> int:
+        """Operations for one token: queries · keys and weights · values over the whole T × T square."""
+        return 4 * self.c_proj.in_features * self.context
+
     def init_state(self, batch: int) -> KVCache:
         """Return an empty cache: the keys and values of a token do not change when later tokens follow."""
         weight = self.c_proj.weight

@@ -229,5 +229,6 @@ class Telemetry:
             self.observe({"step": step, "loss": value, "grad_norm": size, "skipped": skipped.get(step)})
 
     def _audit(self, trainer, step: int) -> None:
+        attempt = {"attempt": trainer.state.attempt} if trainer.state.attempt else {}
         for record in self._audits.take():
-            trainer.writer.probe({"step": step} | record)
+            trainer.writer.probe({"step": step} | attempt | record)

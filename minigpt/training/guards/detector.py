@@ -1,12 +1,13 @@
 """When is a value a spike? Its distance from what was usual, in robust standard deviations.
 
-    usual = Usual(window=128)
+    usual = Usual(window=128, enough=32)
     usual.distance(9.3)     # 41.0: far above; None while too little is known
     usual.add(2.2)
 
-What is usual are the median and the MAD (the median distance from the median, × 1.4826, which is the standard
-deviation of normally distributed values) of the last ordinary values. Values may only be too high, not too
-low; spikes stay out of the window, or a second one would hide behind the first.
+A loss falls while a model learns, so a value is first measured from the median of the last few: that is its
+*step up*. What is usual are the median and the MAD (the median distance from the median, × 1.4826, which is
+the standard deviation of normally distributed values) of the last ordinary steps up. Values may only be too
+high, not too low; spikes stay out of the window, or a second one would hide behind the first.
 """
 
 from __future__ import annotations
@@ -18,42 +19,47 @@ from typing import Any
 
 import numpy as np
 
+RECENT = 16  # ordinary values that say where the curve is
 NORMAL = 1.4826  # standard deviations in a MAD
-LEAST_SPREAD = 0.01  # × the median: below this a distance in standard deviations means nothing
+LEAST_SPREAD = 0.01  # × the level: below this a distance in standard deviations means nothing
 
 
 class Usual:
     """The last ordinary values of a series."""
 
     def __init__(self, window: int, enough: int):
-        """Keep `window` values; judge nothing before there are `enough` of them."""
-        self.values: deque[float] = deque(maxlen=window)
+        """Judge by `window` steps up, and nothing before there are `enough` of them."""
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.ups: deque[float] = deque(maxlen=window)
         self.enough = enough
 
     @property
-    def median(self) -> float:
-        """The usual value; NaN while there is none."""
-        return float(np.median(self.values)) if self.values else math.nan
+    def level(self) -> float:
+        """Where the curve is: the median of the last ordinary values; NaN while there are none."""
+        return float(np.median(self.recent)) if self.recent else math.nan
 
     def distance(self, value: float) -> float | None:
-        """Return how far `value` lies above the median, in robust standard deviations."""
-        if len(self.values) < self.enough:
+        """Return how far `value` lies above what is usual, in robust standard deviations."""
+        if len(self.ups) < self.enough:
             return None
-        known = np.fromiter(self.values, float)
+        known = np.fromiter(self.ups, float)
         median = float(np.median(known))
         spread = NORMAL * float(np.median(np.abs(known - median)))
-        return (value - median) / max(spread, LEAST_SPREAD * abs(median), 1e-12)
+        return (value - self.level - median) / max(spread, LEAST_SPREAD * abs(self.level), 1e-12)
 
     def add(self, value: float) -> None:
         """Take an ordinary value into the window; one that is not finite is left out."""
         if math.isfinite(value):
-            self.values.append(value)
+            if self.recent:
+                self.ups.append(value - self.level)
+            self.recent.append(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the window as plain data."""
-        return {"values": list(self.values)}
+        """Return the windows as plain data."""
+        return {"recent": list(self.recent), "ups": list(self.ups)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a window."""
-        self.values.clear()
-        self.values.extend(state["values"])
+        """Take over windows."""
+        for kept, given in ((self.recent, state["recent"]), (self.ups, state["ups"])):
+            kept.clear()
+            kept.extend(given)

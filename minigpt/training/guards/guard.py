@@ -43,7 +43,7 @@ class Decision:
 
     drop: bool = False  # make no update of this batch; the same step tries the next batch
     roll_back_to: int | None = None  # steps done; the newest snapshot at or before it is restored
-    skip: tuple[int, ...] = ()  # data steps whose batches are never given (again)
+    skip: tuple[int, ...] = ()  # with either of these: data steps whose batches are never given (again)
     scale_rate: float = 1.0  # multiply the learning rate by this from now on
     scale_step: float = 1.0  # multiply the learning rate of this step alone; only before the update
     seen: Mapping[str, Any] = field(default_factory=dict)  # figures that led to it, for events.jsonl
@@ -101,7 +101,7 @@ def ask(
     found = {}
     for guard in guards:
         decision = guard.decide(record, state) if moment in guard.moments else None
-        if decision and decision.done != CONTINUE.done:
+        if decision and (decision.skip or decision.done != CONTINUE.done):
             _refuse_impossible(guard.name, decision, moment, state.step)
             found[guard.name] = decision
     return found
@@ -150,6 +150,8 @@ def _refuse_impossible(name: str, decision: Decision, moment: Moment, step: int)
         raise GuardError("guards.drop-too-late", name=name)
     if decision.drop and decision.roll_back_to is not None:
         raise GuardError("guards.contradicts-itself", name=name)
+    if decision.skip and not decision.undoes:
+        raise GuardError("guards.skip-alone", name=name)
     for scale in (decision.scale_rate, decision.scale_step):
         if not (math.isfinite(scale) and scale > 0):
             raise GuardError("guards.bad-scale", name=name, given=scale)

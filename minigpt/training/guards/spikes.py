@@ -55,7 +55,7 @@ class Spikes:
             return None
         self.suspects += 1
         figures = {"z": seen} | {
-            name: {"seen": record[name], "usual": self.usual[name].median} for name in seen
+            name: {"seen": record[name], "usual": self.usual[name].level} for name in seen
         }
         if self.suspects <= PATIENCE:
             return Decision(drop=True, seen=figures)

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from small_runs import MINIMAL
 
 from minigpt.config import Config
+from minigpt.dashboard.page import _texts
+from minigpt.dashboard.panels import Drawing, gradients
 from minigpt.diagnosis import CONFIGURATION, DYNAMICS, TREES, Evidence, JudgeError, Tree, Verdict, check, walk
 from minigpt.diagnosis.report import as_data
+from minigpt.messages import LANGUAGES
+from minigpt.runs import thresholds
 from minigpt.runs.evidence import evidence_of
 from minigpt.runs.jsonl import Columns, RunError
 from minigpt.runs.run import Run
@@ -24,6 +28,7 @@ from minigpt.runs.schema import (
     Rehearsal,
     Source,
     Start,
+    WeightStatistics,
     unknown_fields,
 )
 from minigpt.training.callbacks.telemetry import Telemetry
@@ -145,14 +150,16 @@ def anything(hint):
         return st.integers(0, 50)
     if hint in (str, bool):
         return st.from_type(hint)
+    if hint is WeightStatistics:  # of a real matrix
+        size = {"size": st.integers(1, 50), "expected_std": st.floats(0.01, 1), "std": st.floats(min_value=0)}
+        return st.fixed_dictionaries({"mean": st.floats()} | size)
     if typing.is_typeddict(hint):
         return st.fixed_dictionaries({k: anything(v) for k, v in typing.get_type_hints(hint).items()})
     if origin is list:
         return st.lists(anything(arguments[0]), max_size=4)
     if origin is Mapping:
-        return st.dictionaries(
-            st.sampled_from(["a", "h.0.c_proj.weight"]), anything(arguments[1]), max_size=2
-        )
+        names = st.sampled_from(["wte.weight", "h.0.c_proj.weight"])
+        return st.dictionaries(names, anything(arguments[1]), max_size=2)
     return st.one_of(*map(anything, arguments))
 
 
@@ -200,3 +207,16 @@ def test_evidence_of_the_right_types_breaks_no_judge_and_can_be_said(
 def test_every_kind_of_probe_has_a_strategy():
     for kind in PROBES.values():
         probes(kind)
+
+
+def test_panels_telemetry_and_questions_read_the_same_thresholds():
+    usual, spikes, first = (CONFIGURATION.question(id).thresholds for id in ("3.1", "3.2", "1.2"))
+    bands = {band["label"]["t"]: (band["from"], band["to"]) for band in gradients(Drawing([]))["bands"]}
+    assert bands["healthy"] == (usual["low"], usual["high"])
+    assert bands["high"] == (usual["high"], first["high"]) and bands["critical"] == (first["high"], None)
+    assert spikes["spike"] == first["fail_high"] == thresholds.SPIKE_NORM
+    detectors = Telemetry().loss_spikes, Telemetry().gradient_spikes
+    assert [detector.factor for detector in detectors] == [thresholds.LOSS_SPIKE, thresholds.GRADIENT_SPIKE]
+    for code in LANGUAGES:
+        caption = _texts(code)["about-gradients"]
+        assert f"{usual['low']:g}" in caption and f"{usual['high']:g}" in caption

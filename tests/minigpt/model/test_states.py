@@ -139,6 +139,33 @@ def test_a_run_with_another_mixer_trains_and_is_probed(tmp_path):
     assert start["future_gradient"] == 0
 
 
+class Shortening(LeakyMean):
+    """It returns half of the tokens."""
+
+    def forward(self, x, turns=None, state=None):
+        return super().forward(x)[:, ::2]
+
+
+def halved_head(config):
+    model = build_model(config)
+    model.lm_head.register_forward_hook(lambda _module, _given, logits: logits[:, ::2])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"build_model": with_mixer(Shortening)}, "do not fit together"),
+        ({"build_model": halved_head}, r"\(4, 8, 512\).*\(4, 16, 'V'\)"),
+        ({"loss": lambda logits, targets, mask: logits[mask].sum(-1)}, r"\(64,\) instead of one number"),
+        ({"loss": lambda logits, targets, mask: 1.0}, "float instead of one number"),
+    ],
+)
+def test_a_mixer_and_a_loss_that_do_not_fit_are_refused_in_a_sentence(parts, said, tmp_path):
+    with pytest.raises(MiniGPTError, match=said):
+        train(dataclasses.replace(Recipe(MINIMAL), **parts), tmp_path / "run")
+
+
 class Notebook(nn.Identity):
     """Remembers how often it was called, and the last input."""
 

@@ -193,8 +193,8 @@ def test_a_vocabulary_that_the_model_does_not_have_is_not_called_healthy(watch):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"vocab_size": "256"}, "vocab_size = '256' is no vocabulary"),
-        ({"vocab_size": 0}, "vocab_size = 0 is no vocabulary"),
+        ({"vocab_size": "256"}, "vocab_size = '256' is not a valid vocabulary size"),
+        ({"vocab_size": 0}, "vocab_size = 0 is not a valid vocabulary size"),
         ({"frozen": ["tokenz"]}, "begins with “tokenz”.* Did you mean “tokens.weight”"),
         ({"multipliers": {"head": 0.5}}, "no such parameter group: it has 0, 1"),
         ({"schedule": 3e-4}, r"schedule\(0\) gives no learning rate \(TypeError"),

@@ -328,6 +328,7 @@ def test_memory_goes_back_and_comes_through_a_kill_like_everything_else(tmp_path
         ((decide_at(9, Decision(drop=True)),), "already done"),
         ((decide_at(9, Decision(drop=True, roll_back_to=5), moments=("gradients",)),), "one of the two"),
         ((decide_at(9, Decision(scale_rate=math.nan)),), "nan"),
+        ((decide_at(9, Decision(skip=(12,))),), "skip batches"),
         ((decide_at(9, Decision(roll_back_to=11)),), "step 11"),
         ((decide_at(39, Decision(roll_back_to=3)),), "oldest snapshot is of step 20"),
     ],
@@ -366,6 +367,8 @@ def test_readers_take_the_last_attempt_whatever_the_order_of_the_lines():
     for order in (lines, lines[::-1]):
         kept = last_attempts(order)
         assert sorted((record["step"], record.get("attempt", 0)) for record in kept) == wanted
+    odd = [{"note": 1}, {"step": None, "attempt": "x"}, {"step": 0}, {"step": 0, "attempt": 1}]
+    assert last_attempts(odd) == [odd[0], odd[1], odd[3]]
 
 
 def test_an_events_file_torn_at_its_end_is_read(whole, tmp_path):

@@ -1,6 +1,7 @@
 """The guards that a config switches on: what they undo is gone, and what is ordinary they leave alone."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -68,6 +69,12 @@ def test_a_run_that_drops_bad_batches_is_the_run_that_never_saw_them(tmp_path):
     assert [event["batches"] for event in events(guarded)] == [[step] for step in BAD]
     assert {event["done"] for event in events(guarded)} == {"drop the step"}
     assert same(guarded, clean)
+    (incident,) = json.loads((guarded.path / "post-mortem.json").read_text(encoding="utf-8"))
+    assert incident["onset"] == BAD[0] and list(incident["batches"]) == [str(step) for step in BAD]
+    assert incident["grad_norm"]["peak"] > 1.3 * incident["grad_norm"]["usual"] and incident["modules"]
+    told = (guarded.path / "post-mortem.md").read_text(encoding="utf-8")
+    assert "spikes" in told and incident["batches"]["45"][0].splitlines()[0] in told
+    assert not (clean.path / "post-mortem.json").exists()
 
 
 @pytest.mark.parametrize("micro", [0, 1, 2])
@@ -138,7 +145,7 @@ def test_damaged_weights_are_rolled_back(tmp_path, undisturbed):
 def test_what_was_usual_needs_enough_values_and_is_one_sided():
     usual = Usual(window=8, enough=4)
     assert usual.distance(1e9) is None
-    for value in (2.0, 2.1, 1.9, 2.0):
+    for value in (2.0, 2.0, 2.1, 1.9, 2.0):
         usual.add(value)
     assert usual.distance(0.0) < 0 < 6 < usual.distance(4.0)
     again = Usual(window=8, enough=4)

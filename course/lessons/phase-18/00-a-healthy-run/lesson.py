@@ -2,22 +2,22 @@
 
 # %% [markdown] id="why" lang="en"
 # This course is about training runs that are broken and look fine. To notice that something is wrong you have
-# to know what right looks like. So nothing breaks in this first lesson: you train one small GPT, and get to
-# know it the way a doctor gets to know a healthy body.
+# to know what a healthy run looks like. So nothing breaks in this first lesson: you train one small GPT, and
+# get to know it the way a doctor gets to know a healthy body.
 #
 # A *run* is one training of one model, with everything that it writes down. Afterwards you can
 #
-# * say three numbers of a run before it starts: its first loss, its number of parameters, its tokens a step;
+# * predict three numbers of a run before it starts: its first loss, its parameters, its tokens per step;
 # * read what a run leaves behind: the manifest, the log, the dashboard;
 # * walk the *stability check* by hand, the list of questions that every later lesson uses.
 #
 # Run the cells in order with **Shift + Enter**. The code is there to be read, and you may change it: nothing
 # here can break your computer.
 
-# %% [markdown] id="why" lang="es" of="9a03f022e30b"
+# %% [markdown] id="why" lang="es" of="bcaec1260566"
 # Este curso trata de entrenamientos que están rotos y parecen estar bien. Para notar que algo va mal hay que
-# saber cómo se ve lo que va bien. Por eso en esta primera lección no se rompe nada: entrenas un pequeño GPT y
-# lo conoces como un médico conoce un cuerpo sano.
+# saber cómo se ve un run sano. Por eso en esta primera lección no se rompe nada: entrenas un pequeño GPT y lo
+# conoces como un médico conoce un cuerpo sano.
 #
 # Un *run* es un entrenamiento de un modelo, con todo lo que deja escrito. Al terminar sabrás
 #
@@ -27,7 +27,7 @@
 # * recorrer a mano la *revisión de estabilidad*, la lista de preguntas que usan todas las demás lecciones.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**. El código está para leerlo, y puedes cambiarlo: aquí nada
-# puede estropear tu equipo.
+# puede dañar tu computadora.
 
 # %% id="setup" setup=true
 import json
@@ -58,11 +58,11 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="meet" lang="en"
 # ## 1 · Meet the model
 #
-# The model learns to conjugate verbs. Its text has one sentence a line, in Spanish and in English. It does not
-# see letters but *tokens*, short pieces of text, each with a number: V of them make up the *vocabulary*. All
-# that a GPT does is to guess, after each token, which one comes next.
+# The model learns to conjugate verbs. Its text has one sentence a line, in Spanish and in English. It does
+# not see letters but *tokens*, short pieces of text, each with a number: V of them make up the *vocabulary*.
+# All a GPT does is guess, after each token, which one comes next.
 
-# %% [markdown] id="meet" lang="es" of="e95fce461103"
+# %% [markdown] id="meet" lang="es" of="40cb4e1974d6"
 # ## 1 · Conoce el modelo
 #
 # El modelo aprende a conjugar verbos. Su texto tiene una oración por línea, en español y en inglés. No ve
@@ -122,9 +122,9 @@ for name in ("vocab_size", "context", "n_layer", "n_embd", "batch_size", "accumu
 #   tokens. Which p does each get, and what is −ln p? (`math.log` is the natural logarithm.)
 # * **The number of parameters**, the numbers that training may change. The right order of magnitude is a good
 #   answer: 10 thousand, 100 thousand, a million?
-# * **The tokens a step.** How many tokens has the model seen before its weights change once?
+# * **The tokens per step.** How many tokens has the model seen before its weights change once?
 
-# %% [markdown] id="predict" lang="es" of="ea56d340cfa5"
+# %% [markdown] id="predict" lang="es" of="c69bae746adb"
 # ## 2 · Predice
 #
 # En este curso siempre adivinas antes de mirar. Una respuesta equivocada que anotaste te enseña más que una
@@ -201,13 +201,13 @@ Picture().show(figure, t("anatomy-alt"))
 # %% [markdown] id="read-the-curve" lang="en"
 # A healthy curve, in three parts. First it falls steeply: within a few steps the model finds out which tokens
 # are frequent. Then it drops below the line of those frequencies, which it can only do by looking at what
-# came *before*. And then it falls ever more slowly. The dots lie on the curve, so what the model learns holds
-# for text that it has never seen. The lowest line, a simple count of what follows four tokens, is still ahead:
-# 240 steps are not much.
+# came *before*. From there on it falls more and more slowly. The dots lie on the curve, so what the model
+# learns holds for text that it has never seen. The lowest line, a simple count of what follows four tokens,
+# is still ahead: 240 steps are not much.
 #
 # What does a model with such a loss write? Look:
 
-# %% [markdown] id="read-the-curve" lang="es" of="b822dc1f6136"
+# %% [markdown] id="read-the-curve" lang="es" of="a0dfcf335767"
 # Una curva sana, en tres partes. Primero cae de golpe: en pocos pasos el modelo averigua qué tokens son
 # frecuentes. Después baja de la línea de esas frecuencias, y eso solo lo puede lograr mirando lo que vino
 # *antes*. Y luego baja cada vez más despacio. Los puntos caen sobre la curva: lo que el modelo aprende vale
@@ -228,7 +228,7 @@ for line in Sampler.load(healthy.path).lines(["yo ", "ella ", "mañana "], tempe
 # A run that leaves nothing behind cannot be examined. This one left a folder:
 
 # %% [markdown] id="read" lang="es" of="4edb18a95bc6"
-# Ha aprendido cómo es una línea (español, una barra, inglés) y muchas palabras; la gramática tardará más.
+# Aprendió cómo es una línea (español, una barra, inglés) y muchas palabras; la gramática tardará más.
 #
 # ## 4 · Lee lo que dejó
 #
@@ -239,10 +239,10 @@ print(*sorted(file.name for file in healthy.path.iterdir()), sep="\n")
 
 # %% [markdown] id="manifest-first" lang="en"
 # **`manifest.json`: what was asked for.** The whole config, the seed, the versions, the fingerprints of the
-# data. It is the first thing to open in anybody's run, since nobody can say whether a number is right without
-# knowing what was asked for.
+# data. Open it first in anybody's run: without knowing what was asked for, nobody can say whether a number is
+# right.
 
-# %% [markdown] id="manifest-first" lang="es" of="c9ad6a83b9e5"
+# %% [markdown] id="manifest-first" lang="es" of="a4a18e554a39"
 # **`manifest.json`: lo que se pidió.** La configuración entera, la semilla, las versiones, las huellas de los
 # datos. Es lo primero que se abre en el run de cualquiera: sin saber qué se pidió, nadie puede decir si un
 # número está bien.
@@ -253,12 +253,12 @@ for name in ("seed", "parameters", "processes", "starts_from", "faults"):
 print(f"{'data':14} {healthy.manifest['data']['name']}")
 
 # %% [markdown] id="metrics" lang="en"
-# **`metrics.jsonl`: what happened.** One line a step, written at once, so that it can be read while the run
-# goes on. Each line is a small JSON object. This is the first one:
+# **`metrics.jsonl`: what happened.** One line a step, written at once, so that you can read it while the run
+# is still training. Each line is a small JSON object. This is the first one:
 
-# %% [markdown] id="metrics" lang="es" of="59dd6f05e250"
-# **`metrics.jsonl`: lo que pasó.** Una línea por paso, escrita al momento, para que se pueda leer mientras el
-# run sigue. Cada línea es un pequeño objeto JSON. Esta es la primera:
+# %% [markdown] id="metrics" lang="es" of="b8f55b6bc4c8"
+# **`metrics.jsonl`: lo que pasó.** Una línea por paso, escrita al momento, para que puedas leerla mientras el
+# run sigue entrenando. Cada línea es un pequeño objeto JSON. Esta es la primera:
 
 # %% id="first-line"
 log = (healthy.path / "metrics.jsonl").read_text()
@@ -266,16 +266,16 @@ print(log.splitlines()[0])
 
 # %% [markdown] id="fields" lang="en"
 # `grad_norm` is the gradient norm; `clipped` says whether it was cut down to `clip_norm`; `lr` is the learning
-# rate of every group of parameters, as the optimizer used it. Now and then a line has more: `val_loss`, say.
+# rate of every group of parameters, as the optimizer used it. Some lines have more, such as `val_loss`.
 #
-# **`dashboard.html`: all of it in pictures.** One file that needs no network. This cell makes it:
+# **`dashboard.html`: all of this in charts.** One file that needs no network. This cell makes it:
 
-# %% [markdown] id="fields" lang="es" of="9cb2f71daa14"
+# %% [markdown] id="fields" lang="es" of="af964461ac0c"
 # `grad_norm` es la norma del gradiente; `clipped` dice si se recortó hasta `clip_norm`; `lr` es el learning
-# rate (tasa de aprendizaje) de cada grupo de parámetros, tal como lo usó el optimizador. De vez en cuando una
-# línea trae algo más: `val_loss`, por ejemplo.
+# rate (tasa de aprendizaje) de cada grupo de parámetros, tal como lo usó el optimizador. Algunas líneas traen
+# algo más, como `val_loss`.
 #
-# **`dashboard.html`: todo eso en dibujos.** Un solo archivo que no necesita red. Esta celda lo hace:
+# **`dashboard.html`: todo eso en gráficas.** Un solo archivo que no necesita red. Esta celda lo hace:
 
 # %% id="dashboard" compare=true
 page = healthy.path / "dashboard.html"
@@ -283,20 +283,21 @@ dashboard.write(page, dashboard.page([dashboard.from_run(healthy.path)]))
 print(page)
 
 # %% [markdown] id="open-the-dashboard" lang="en"
-# Open it: in the list of files on the left go into the folders `experiments`, `18-00` and `healthy`, click
-# `dashboard.html` with the right button and choose `Open in New Browser Tab`. Move the mouse over a curve;
-# read the verdict at the top. Then come back.
+# Open it: in the list of files on the left, open the folders `experiments`, `18-00` and `healthy`,
+# right-click `dashboard.html` and choose `Open in New Browser Tab`. Move the mouse over a curve, read the
+# verdict at the top, and come back.
 #
 # ## 5 · Walk the tree by hand
 #
-# The *stability check* is a tree of questions, from the cheapest to the dearest. You ask them in order and stop
-# at the first that fails; its *leaf* is the name of the fault. A question can be answered in four ways:
+# The *stability check* is a tree of questions, from the cheapest to the most expensive. You ask them in order
+# and stop at the first that fails; its *leaf* is the name of the fault. A question can be answered in four
+# ways:
 #
 # * **`pass`**: as it should be;
 # * **`warn`**: odd, but no proof of a fault; keep an eye on it;
 # * **`fail`**: broken;
-# * **`not measured`**: the run did not write down what the question needs. That is an honest answer, and often
-#   the most useful one.
+# * **`not measured`**: the run did not record the data that the question needs. That is an honest answer, and
+#   often the most useful one.
 #
 # Here are four of its questions.
 #
@@ -312,7 +313,7 @@ print(page)
 #
 # And this is what the log says. **What is your verdict on each?**
 
-# %% [markdown] id="open-the-dashboard" lang="es" of="c4d117817378"
+# %% [markdown] id="open-the-dashboard" lang="es" of="ee0a25be5288"
 # Ábrelo: en la lista de archivos de la izquierda entra en las carpetas `experiments`, `18-00` y `healthy`, haz
 # clic en `dashboard.html` con el botón derecho y elige `Abrir en una Nueva Pestaña del Navegador` (en inglés,
 # `Open in New Browser Tab`). Pasa el cursor por una curva; lee el veredicto de arriba. Después vuelve.
@@ -326,8 +327,8 @@ print(page)
 # * **`pass`**: está como debe;
 # * **`warn`**: es raro, pero no prueba un fallo; no lo pierdas de vista;
 # * **`fail`**: está roto;
-# * **`not measured`** (no se midió): el run no anotó lo que la pregunta necesita. Es una respuesta honesta, y a
-#   menudo la más útil.
+# * **`not measured`** (no se midió): el run no registró los datos que la pregunta necesita. Es una respuesta
+#   honesta, y a menudo la más útil.
 #
 # Aquí tienes cuatro de sus preguntas.
 #
@@ -356,13 +357,12 @@ print("4.2", f"{records[-1]['val_loss']:.1f} - {sum(recent) / 10:.1f}")
 predict("by-hand", q1_1=..., q1_2=..., q2_2=..., q4_2=...)
 
 # %% [markdown] id="walker" lang="en"
-# The program `minigpt check` asks all of the questions. It is a long list, and there is no need to understand
-# each one today; every section has a lesson of its own. Look for your four, and for whatever it could not
-# answer.
+# The program `minigpt check` asks all of the questions. The list is long, and you need not understand all of
+# it today: every section has its own lesson. Find your four questions, and those that it could not answer.
 
-# %% [markdown] id="walker" lang="es" of="300182d2b3a6"
+# %% [markdown] id="walker" lang="es" of="164e12626403"
 # El programa `minigpt check` hace todas las preguntas. Es una lista larga, y hoy no hace falta entenderlas
-# todas: cada sección tiene su propia lección. Busca las cuatro tuyas, y lo que no se pudo contestar.
+# todas: cada sección tiene su propia lección. Busca tus cuatro preguntas y las que no pudo responder.
 
 # %% id="walk"
 walk = diagnosis.check(healthy.path)
@@ -386,21 +386,22 @@ compare(
 # 2. Put C back to 64 and double the number of blocks L instead.
 # 3. Put L back to 2 and take the vocabulary of GPT-2, 50,257 tokens. What is most of the model now? What
 #    happens to ln V?
-# 4. Now the rest of GPT-2: 12 blocks, 768 wide. How many parameters has the model that they call “124M”?
+# 4. Now the rest of GPT-2: 12 blocks, 768 wide. How many parameters does the model known as “124M” have?
 
-# %% [markdown] id="play" lang="es" of="1027da90bbd3"
+# %% [markdown] id="play" lang="es" of="ba8714341363"
 # ### ¿Dónde están todos los parámetros? Gira las perillas
 #
 # Cada vez que mueves algo se arma un modelo de esa forma y se cuentan sus parámetros, parte por parte. Los
 # porcentajes dicen cuánto del modelo es cada parte. Arrastra un control, o haz clic en él y usa las flechas
-# del teclado; o haz clic en el número de al lado, escribe otro y pulsa Enter. Cuatro cosas por descubrir:
+# del teclado; o haz clic en el número de al lado, escribe otro y presiona Enter. Cuatro cosas por descubrir:
 #
 # 1. Duplica el ancho C, de 64 a 128. ¿Por cuánto se multiplican la atención y el MLP? ¿Y el embedding de
 #    tokens?
 # 2. Vuelve a poner C en 64 y duplica el número de bloques L.
-# 3. Vuelve a poner L en 2 y toma el vocabulario de GPT-2, 50 257 tokens. ¿Qué es ahora casi todo el modelo?
+# 3. Vuelve a poner L en 2 y toma el vocabulario de GPT-2, 50,257 tokens. ¿Qué es ahora casi todo el modelo?
 #    ¿Qué le pasa a ln V?
-# 4. Ahora el resto de GPT-2: 12 bloques, 768 de ancho. ¿Cuántos parámetros tiene el modelo que llaman «124M»?
+# 4. Ahora el resto de GPT-2: 12 bloques, 768 de ancho. ¿Cuántos parámetros tiene el modelo conocido como
+#    «124M»?
 
 # %% id="playground" folded=true
 PARTS = {"tokens": "wte", "positions": "wpe", "attention": ".attn.", "mlp": ".mlp.", "norms": "ln_"}
@@ -433,22 +434,21 @@ playground(
 #
 # 1. Attention and MLP by 4: their matrices have C rows *and* C columns (or 3C, or 4C). The embedding only by 2:
 #    it has C numbers for each token.
-# 2. By 2, of course: twice as many blocks. Width is dear, depth is cheap.
+# 2. By 2, of course: twice as many blocks. Width is expensive, depth is cheap.
 # 3. The embedding is nearly all of it. Small models with large vocabularies are mostly dictionary. And ln V
-#    grows only from 6.24 to 10.82: whoever has seen a first loss of 10.8 has seen a vocabulary of GPT-2's size.
+#    grows only from 6.24 to 10.82: a first loss of 10.8 means a vocabulary of GPT-2's size.
 # 4. Nearly 124 million. (The rest of the way is 1,024 positions in place of 64, and biases.)
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="b4bae795df5b"
+# %% [markdown] id="play-answers" lang="es" of="990211383bab"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La atención y el MLP, por 4: sus matrices tienen C filas *y* C columnas (o 3C, o 4C). El embedding, solo
 #    por 2: tiene C números por cada token.
 # 2. Por 2, claro: el doble de bloques. El ancho sale caro; la profundidad, barata.
 # 3. El embedding es casi todo. Los modelos pequeños con vocabularios grandes son sobre todo diccionario. Y ln
-#    V solo sube de 6.24 a 10.82: quien ha visto un primer loss de 10.8 ha visto un vocabulario del tamaño del
-#    de GPT-2.
-# 4. Casi 124 millones. (Lo que falta son 1024 posiciones en lugar de 64, y los biases).
+#    V solo sube de 6.24 a 10.82: un primer loss de 10.8 delata un vocabulario como el de GPT-2.
+# 4. Casi 124 millones. (Lo que falta son 1,024 posiciones en lugar de 64, y los biases).
 # </details>
 
 # %% [markdown] id="write" lang="en"
@@ -470,10 +470,10 @@ playground(
 #
 # <details><summary>Hint</summary>
 #
-# `return a, b` gives two numbers back. The second is the first times the number of steps.
+# `return a, b` returns two numbers. The second is the first times the number of steps.
 # </details>
 
-# %% [markdown] id="write" lang="es" of="e0f66d0ae2b7"
+# %% [markdown] id="write" lang="es" of="fed8347b7ff0"
 # ## 6 · Ahora tú
 #
 # Cuatro funciones pequeñas. Debajo de cada una hay *comprobaciones*: preguntas pequeñas, de lo grueso a lo
@@ -563,7 +563,8 @@ for name, weight in build_model(config).named_parameters():
 # </details>
 # <details><summary>Pista 2: fuera de los bloques</summary>
 #
-# Embedding de tokens V · C, embedding de posiciones T · C, una última norma C, y la cabeza si va aparte.
+# Embedding de tokens V · C, embedding de posiciones T · C, una última capa de normalización C, y la cabeza si
+# va aparte.
 # </details>
 
 
@@ -591,14 +592,14 @@ check("parameters/head", count_parameters)
 #
 # > Difficulty ●●○○○ · Importance ●●●○○ · 10 minutes
 #
-# A run writes while it lives, and somebody may pull the plug in the middle of a line:
+# A run writes its log as it trains, and somebody may pull the plug in the middle of a line:
 
-# %% [markdown] id="task-log" lang="es" of="d61bb5d1debd"
+# %% [markdown] id="task-log" lang="es" of="958b1174d7a1"
 # ### Ejercicio 3 · Un log con el final roto
 #
 # > Dificultad ●●○○○ · Importancia ●●●○○ · 10 minutos
 #
-# Un run escribe mientras vive, y alguien puede desenchufarlo a la mitad de una línea:
+# Un run escribe su log mientras entrena, y alguien puede desconectar la máquina a la mitad de una línea:
 
 # %% id="torn" compare=true
 torn = "".join(f'{{"step": {step}, "loss": {6.25 - 0.02 * step:.2f}}}\n' for step in range(3))[:-9]
@@ -608,8 +609,8 @@ print(torn)
 # Write `read_log(text)`: a list with one dict for each line. `json.loads(line)` makes a dict of a line, and
 # raises a `ValueError` where the line is not JSON.
 #
-# * A **last line that is torn** is left out: it is no fault of the run, only its end.
-# * A last line that is whole stays, also where no line break comes after it.
+# * A **last line that is torn** is left out: the run did nothing wrong, it only ended there.
+# * A last line that is whole stays, even without a line break after it.
 # * A **broken line before the last** is another matter: something has damaged the file. Let the `ValueError`
 #   through, so that somebody notices.
 # * An empty text has no lines.
@@ -620,11 +621,11 @@ print(torn)
 # `try … except ValueError`. In the `except`: if it is not the last line, `raise`.
 # </details>
 
-# %% [markdown] id="task-log-2" lang="es" of="63bf1274c05f"
+# %% [markdown] id="task-log-2" lang="es" of="0d05240a8454"
 # Escribe `read_log(text)`: una lista con un diccionario por línea. `json.loads(line)` convierte una línea en
 # un diccionario, y lanza un `ValueError` si la línea no es JSON.
 #
-# * Una **última línea rota** se deja fuera: no es un fallo del run, solo su final.
+# * Una **última línea rota** se deja fuera: el run no hizo nada mal, solo terminó ahí.
 # * Una última línea entera se queda, aunque después de ella no haya salto de línea.
 # * Una **línea rota antes de la última** es otra cosa: algo dañó el archivo. Deja pasar el `ValueError`, para
 #   que alguien se entere.
@@ -770,17 +771,17 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # A colleague sends you the picture of a loss curve, nothing else. It falls nicely. *“Is my run healthy?”*
 #
 # Answer in three to six sentences, in the cell below. Name **three things** that you ask to see, each from
-# another place: one that says what was *asked for*, one that says how the run *started*, and one that says how
-# it *went on*. Say for each what you would compare it with. (Three points, one for each.)
+# another place: one that says what was *asked for*, one that says how the run *started*, and one that says
+# how it *continued*. For each, say what you would compare it with. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="d06a957d14d2"
+# %% [markdown] id="explain" lang="es" of="eac13981a28a"
 # ## 8 · Explica
 #
 # Un colega te manda la imagen de una curva de loss, y nada más. Baja de maravilla. *«¿Está sano mi run?»*
 #
 # Responde en tres a seis oraciones, en la celda de abajo. Nombra **tres cosas** que le pides ver, cada una de
 # un lugar distinto: una que diga qué se *pidió*, una que diga cómo *arrancó* el run y una que diga cómo
-# *siguió*. Di con qué compararías cada una. (Tres puntos, uno por cada una).
+# *siguió*. Para cada una, di con qué la compararías. (Tres puntos, uno por cada una).
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
 # I cannot tell from a curve alone. First I ask for the manifest or the config: the size of the vocabulary, the
@@ -821,13 +822,13 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # | gradient norm at step 0 | 0.1 to 10 | first line of `metrics.jsonl` |
 # | learning rate of every group | what the config asks for, at every step | `lr` in every line |
 # | validation loss | within 0.5 of the training loss | `val_loss`, now and then |
-# | parameters | what you counted from the config | `manifest.json` |
-# | tokens a step | batch size × accumulation × context | `tokens` in every line |
+# | parameters | the number you counted from the config | `manifest.json` |
+# | tokens per step | batch size × accumulation × context | `tokens` in every line |
 #
 # The verdict of all questions: `!minigpt check experiments/18-00/healthy`, in a new cell of this notebook (the
 # `!` hands the line to the shell). In the next lesson, 18-01, something breaks.
 
-# %% [markdown] id="card" lang="es" of="56163353b8d7"
+# %% [markdown] id="card" lang="es" of="413160237214"
 # ## 9 · Una tarjeta para guardar
 #
 # Cómo se ve un run sano, y dónde está escrito.

@@ -92,18 +92,18 @@ print(t("tokens-a-step"), f"{config.batch_size * config.context:,}")
 print(t("text"), *data.tokenizer.decode(data.train[:100]).splitlines()[:3], sep="\n    ")
 
 # %% [markdown] id="colleague" lang="en"
-# Then somebody “improves” the initialisation: every weight matrix now starts 100 times wider than it should.
-# Nothing complains. No error, no warning, no NaN; the program runs to its end.
+# Then somebody “improves” the initialisation: every weight matrix is now initialised with a standard
+# deviation 100 times too large. Nothing complains. No error, no warning, no NaN; the program runs to its end.
 #
-# A training run here is a `Recipe`: a config and the few functions that the loop is made of. A fault
-# exchanges one of those functions. This one exchanges `init_weights`.
+# A training run here is a `Recipe`: a config and the few functions that the loop is made of. A fault replaces
+# one of those functions. This one replaces `init_weights`.
 
-# %% [markdown] id="colleague" lang="es" of="66982a80d4d2"
+# %% [markdown] id="colleague" lang="es" of="68f4bdfa6c7c"
 # Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza con una desviación estándar
 # 100 veces mayor de la debida. Nada avisa. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
 #
 # Aquí un entrenamiento es una `Recipe`: una configuración y las pocas funciones que componen el bucle. Un
-# fallo cambia una de esas funciones. Este cambia `init_weights`.
+# fallo reemplaza una de esas funciones. Este reemplaza `init_weights`.
 
 # %% id="break-it"
 broken_recipe = recipe.with_fault("init-scale")
@@ -181,9 +181,9 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 #
 # ### What was asked for
 #
-# Every run leaves a `manifest.json`: what was asked of it. It is the first thing to open in anybody's run.
+# Every run leaves a `manifest.json`: what was asked of it. Open it first in anybody's run.
 
-# %% [markdown] id="inspect" lang="es" of="dbbd8c6adf0f"
+# %% [markdown] id="inspect" lang="es" of="0ff17b6378ee"
 # Todo ese tiempo se fue en desaprender un mal comienzo. Por eso se juzga primero el *arranque*, donde conoces
 # la respuesta, y después la forma.
 #
@@ -218,7 +218,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 # ### Walk the tree by hand
 #
 # The *stability check* is a list of questions in order of how cheap they are. You walk it from the top and
-# stop at the first failing answer: that leaf is what you mend. Its section 1 asks whether the run started at
+# stop at the first failing answer: that leaf is the one to fix. Its section 1 asks whether the run started at
 # all. The first two questions need only the first line of the log, with Δ = loss₀ − ln V and ‖g‖ the gradient
 # norm before clipping.
 #
@@ -229,7 +229,7 @@ for name, weight in list(broken.probes[0]["weights"].items())[:6]:
 #
 # Find the row and the column for both runs.
 
-# %% [markdown] id="by-hand" lang="es" of="c5fc24dad239"
+# %% [markdown] id="by-hand" lang="es" of="6c7af3696a17"
 # ### Recorre el árbol a mano
 #
 # La *revisión de estabilidad* es una lista de preguntas, de la más barata a la más cara. La recorres desde
@@ -265,31 +265,31 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
 show(walk_section_1(broken), Console(width=88))
 
 # %% [markdown] id="play" lang="en"
-# ### Why do wide weights cost so much? Turn the knob
+# ### Why do large weights cost so much? Turn the knob
 #
-# A real model, a real batch, no training: each time you move a slider, the weights are drawn anew and the
-# batch goes through once. On the left is what the model predicts after one piece of text: all 512 tokens,
+# A real model, a real batch, no training: each time you move a slider, the weights are initialised again and
+# the batch goes through once. On the left, the model's prediction after one piece of text: all 512 tokens,
 # from the likeliest to the least likely. A model that knows nothing should be flat, every token at 1/V. In
-# the middle and on the right is what the tree reads; the green bands are healthy, and the grey line is what
-# happens without a head bias.
+# the middle and on the right, the two numbers that the tree reads; the green bands are healthy, and the grey
+# line shows the model without a head bias.
 #
 # Drag a slider, or click it and use the arrow keys. (The code that draws is folded: click on its dots to read
 # it.) Four things to find:
 #
-# 1. Leave the bias at 0 and widen the weights from ×1 to ×100. Which sees it first, the loss or the gradient
+# 1. Leave the bias at 0 and scale the weights from ×1 to ×100. Which notices first, the loss or the gradient
 #    norm?
-# 2. Find a width at which the loss is broken while the gradient norm is still healthy.
-# 3. Put the width back to ×1 and move only the bias. What does the gradient norm say?
-# 4. Narrow the weights to ×0.1. Is there anything in section 1 that could tell?
+# 2. Find a factor at which the loss is broken while the gradient norm is still healthy.
+# 3. Put the factor back to ×1 and move only the bias. What does the gradient norm say?
+# 4. Scale the weights down to ×0.1. Can any question of section 1 notice?
 
-# %% [markdown] id="play" lang="es" of="72826f9aea84"
+# %% [markdown] id="play" lang="es" of="5b3afa22e52f"
 # ### ¿Por qué salen tan caros los pesos demasiado grandes? Gira la perilla
 #
-# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves un control se inicializan
-# los pesos de nuevo y el batch pasa una vez. A la izquierda está lo que predice el modelo después de un trozo de texto:
-# los 512 tokens, del más probable al menos probable. Un modelo que no sabe nada debería ser plano, con cada
-# token en 1/V. En el centro y a la derecha está lo que lee el árbol; las bandas verdes son lo sano, y la
-# línea gris es lo que pasa sin bias en la cabeza.
+# Un modelo real, un batch real, nada de entrenamiento: cada vez que mueves un control se inicializan los
+# pesos de nuevo y el batch pasa una vez. A la izquierda, la predicción del modelo después de un trozo de
+# texto: los 512 tokens, del más probable al menos probable. Un modelo que no sabe nada debería ser plano, con
+# cada token en 1/V. En el centro y a la derecha, los dos números que lee el árbol; las bandas verdes son lo
+# sano, y la línea gris es el modelo sin bias en la cabeza.
 #
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. (El código que dibuja está plegado: haz
 # clic en los puntos para leerlo.) Cuatro cosas por descubrir:
@@ -297,8 +297,8 @@ show(walk_section_1(broken), Console(width=88))
 # 1. Deja el bias en 0 y agranda los pesos de ×1 a ×100. ¿Quién lo nota primero, el loss o la norma del
 #    gradiente?
 # 2. Busca un factor con el que el loss esté roto y la norma del gradiente siga sana.
-# 3. Regresa el factor a ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
-# 4. Baja el factor a ×0.1. ¿Hay algo en la sección 1 que pueda notarlo?
+# 3. Vuelve a poner el factor en ×1 y mueve solo el bias. ¿Qué dice la norma del gradiente?
+# 4. Baja el factor a ×0.1. ¿Puede notarlo alguna pregunta de la sección 1?
 
 # %% id="one-start"
 small = config.replace(batch_size=8)
@@ -377,19 +377,19 @@ playground(
 #    enough.
 # 3. Nothing. The gradient norm stays in its band while the loss climbs. The weights are right; the head is
 #    opinionated.
-# 4. No. Flat predictions are right for a model that knows nothing, so both numbers look healthy. Measuring
-#    the weights themselves tells (section 5 of the tree does). No single question sees everything; that is
+# 4. No. Flat predictions are right for a model that knows nothing, so both numbers look healthy. You have to
+#    measure the weights themselves (section 5 of the tree does). No single question sees everything; that is
 #    why the tree has many.
 #
 # **The reason.** The last norm brings the residual stream to the same size whatever the weights are, and the
-# head multiplies it by its own weights. So logits grow with the head's width: their standard deviation σ goes
-# from about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty about one random
-# token, and the loss charges for certainty about the wrong token by the distance between logits. For normally
-# distributed logits it is about ln V + σ²/2 as long as σ is small: σ = 1 costs 0.5, the edge of the healthy
-# band.
+# head multiplies it by its own weights. So logits grow with the head's weights: their standard deviation σ
+# goes from about 0.16 at ×1 to about 16 at ×100. Softmax turns such a spread into near certainty about one
+# random token, and the loss charges for certainty about the wrong token by the distance between logits. For
+# normally distributed logits it is about ln V + σ²/2 as long as σ is small: σ = 1 costs 0.5, the edge of the
+# healthy band.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="c9eed4bf7baa"
+# %% [markdown] id="play-answers" lang="es" of="a997f58cdf43"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. El loss. Sale de su banda un poco después de ×6; la norma del gradiente, apenas cerca de ×30.
@@ -398,7 +398,7 @@ playground(
 # 3. Nada. La norma del gradiente sigue en su banda mientras el loss sube. Los pesos están bien; la que tiene
 #    prejuicios es la cabeza.
 # 4. No. Para un modelo que no sabe nada, una predicción plana es lo correcto, así que los dos números parecen
-#    sanos. Lo nota quien mide los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo;
+#    sanos. Hay que medir los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo;
 #    por eso el árbol tiene muchas.
 #
 # **La razón.** La última capa de normalización deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
@@ -412,10 +412,10 @@ playground(
 # %% [markdown] id="patients" lang="en"
 # ### Six patients
 #
-# Wide weights are one way to start badly. Here are six runs with one fault each, trained for a few steps, and
-# a healthy one to compare with. The letters are shuffled. These are the six faults:
+# Weights that are too large are one way to start badly. Here are six runs with one fault each, trained for a
+# few steps, and a healthy one to compare with. The letters are shuffled. These are the six faults:
 
-# %% [markdown] id="patients" lang="es" of="a57d9734c30d"
+# %% [markdown] id="patients" lang="es" of="51eb9ae3383e"
 # ### Seis pacientes
 #
 # Los pesos demasiado grandes son una manera de arrancar mal. Aquí tienes seis runs con un fallo cada uno, entrenados
@@ -449,11 +449,11 @@ for name, ward_recipe in {t("healthy"): brief, **sick}.items():
 reference = charts.pop(t("healthy"))
 
 # %% [markdown] id="window" lang="en"
-# The same numbers as a picture: the window of health, and who stands outside. Try to name each of the six
+# The same numbers as a picture: the healthy window, and the runs outside it. Try to name each of the six
 # before you read on. You have two numbers for each of them.
 
-# %% [markdown] id="window" lang="es" of="cfa9414c0525"
-# Los mismos números en un dibujo: la ventana de la salud, y quién está fuera. Intenta ponerle nombre a cada
+# %% [markdown] id="window" lang="es" of="2bf4f460fd02"
+# Los mismos números en un dibujo: la ventana sana, y los runs que están fuera. Intenta ponerle nombre a cada
 # uno de los seis antes de seguir leyendo. Tienes dos números de cada uno.
 
 # %% id="window-of-health" folded=true
@@ -477,13 +477,13 @@ Picture().show(figure, t("window-alt"))
 # %% [markdown] id="inside" lang="en"
 # One of them stands **inside the window**. Its first loss is at chance, its first gradient has a healthy
 # size, and it is broken all the same. And of those above chance: is it the weights, the head, or the loss
-# itself? Two numbers do not say. So look once more: at the first steps (a healthy run in grey, the dashed
+# itself? Two numbers cannot tell. So look again: at the first steps (a healthy run in grey, the dashed
 # line is ln V), and at four measurements that each cost one forward pass.
 
-# %% [markdown] id="inside" lang="es" of="d4a26a660f2b"
+# %% [markdown] id="inside" lang="es" of="81d9f78786e4"
 # Uno de ellos está **dentro de la ventana**. Su primer loss está al nivel del azar, su primer gradiente tiene un
 # tamaño sano y, aun así, está roto. Y los que están por encima del azar: ¿son los pesos, la cabeza o el loss
-# mismo? Dos números no lo dicen. Así que mira otra vez: los primeros pasos (en gris, un run sano; la línea
+# mismo? Dos números no bastan. Así que mira otra vez: los primeros pasos (en gris, un run sano; la línea
 # discontinua es ln V), y cuatro medidas que cuestan una pasada hacia delante cada una.
 
 # %% id="first-steps" folded=true
@@ -506,10 +506,10 @@ for letter, run in charts.items():
     print(f"{letter:8}" + "".join(f"{probe[column]:22.4g}" for column in columns))
 
 # %% [markdown] id="diagnose" lang="en"
-# Now commit yourself. Put a name from the list above in place of each `...`, in quotes, such as
+# Now decide. Put a name from the list above in place of each `...`, in quotes, such as
 # `A="head-bias"`.
 
-# %% [markdown] id="diagnose" lang="es" of="40581ef4ed47"
+# %% [markdown] id="diagnose" lang="es" of="d14458e6417a"
 # Ahora decídete. Escribe un nombre de la lista de arriba en lugar de cada `...`, entre comillas: por
 # ejemplo, `A="head-bias"`.
 
@@ -530,7 +530,7 @@ for letter, walk in walks.items():
     print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
 # %% [markdown] id="lessons-of-the-ward" lang="en"
-# Three things to take from the ward.
+# Three things to take away.
 #
 # * **Too good is also broken.** A fresh model cannot start far below chance. One that does has seen the data
 #   before: find the line that loads weights.
@@ -539,8 +539,8 @@ for letter, walk in walks.items():
 #   the model does not know which token it is, yet. Question 1.6 of the tree catches it at step 0; the curve
 #   needs a few steps to look too good to be true.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="1d6077ca5cf5"
-# Tres cosas para llevarte de esta sala.
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="0a74631523e6"
+# Tres cosas para llevarte.
 #
 # * **Demasiado bueno también es roto.** Un modelo nuevo no puede arrancar muy por debajo del azar. Si lo
 #   hace, ya vio los datos: busca la línea que carga pesos.
@@ -700,13 +700,14 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # | embeddings and linear layers | `wte`, `wpe`, `c_attn`, `c_fc` | normal, mean 0, standard deviation 0.02 |
 # | projections into the residual stream | every `c_proj.weight` | normal, mean 0, standard deviation 0.02/√(2L) |
 # | gains of the norms | `ln_1.weight`, `ln_2.weight`, `ln_f.weight` | 1 |
-# | biases | whatever ends in `bias`, also `lm_head.bias` where there is one | 0 |
+# | biases | every name that ends in `bias`, also `lm_head.bias` where there is one | 0 |
 #
 # L is `config.n_layer`. Each block adds to the residual stream twice, once from attention and once from the
-# MLP, so 2L independent contributions add up. Variances add, so each is drawn √(2L) times narrower.
+# MLP, so 2L independent contributions add up. Variances add, so each is initialised with a standard deviation
+# √(2L) times smaller.
 #
 # Write `init_weights(model, config)`. It changes the parameters in place. In the checks it gets a model in
-# which *every* parameter was spoilt beforehand, and which may have any number of layers.
+# which *every* parameter holds a wrong value, and which may have any number of layers.
 #
 # <details><summary>Hint 1: how to go through the model</summary>
 #
@@ -718,13 +719,13 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # `torch.nn.init` has `normal_`, `ones_` and `zeros_`. The underscore means “in place”. To assign by hand,
 # work under `torch.no_grad()` and use `parameter.copy_(…)`; `parameter = …` only renames.
 # </details>
-# <details><summary>Hint 3: which order of questions</summary>
+# <details><summary>Hint 3: in which order to ask</summary>
 #
-# Ask for the special cases first: does the name end in `bias`? has it one dimension? does it end in
+# Ask about the special cases first: does the name end in `bias`? Does it have one dimension? Does it end in
 # `c_proj.weight`? What is left is an ordinary matrix.
 # </details>
 
-# %% [markdown] id="task-init-2" lang="es" of="63e4e56b230a"
+# %% [markdown] id="task-init-2" lang="es" of="28e2b48af631"
 # Muy por encima del azar. Nadie se equivocó: PyTorch inicializa un embedding con desviación estándar 1, y aquí el
 # embedding es también la cabeza (`lm_head.weight` *es* `wte.weight`: un tensor con dos nombres). Un GPT
 # necesita su propia inicialización, según el papel de cada parámetro:
@@ -741,8 +742,8 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # inicializa con una desviación estándar √(2L) veces menor.
 #
 # Escribe `init_weights(model, config)`. Cambia los parámetros del modelo sin crear otros. En las
-# comprobaciones recibe un modelo con *todos* los parámetros estropeados de antemano, y que puede tener
-# cualquier número de capas.
+# comprobaciones recibe un modelo en el que *todos* los parámetros tienen un valor equivocado, y que puede
+# tener cualquier número de capas.
 #
 # <details><summary>Pista 1: cómo recorrer el modelo</summary>
 #
@@ -757,8 +758,8 @@ print("loss₀", f"{recipe.loss(model(batch.inputs), batch.targets, batch.mask).
 # </details>
 # <details><summary>Pista 3: en qué orden preguntar</summary>
 #
-# Primero los casos especiales: ¿el nombre termina en `bias`? ¿tiene una sola dimensión? ¿termina en
-# `c_proj.weight`? Lo que queda es una matriz común.
+# Pregunta primero por los casos especiales: ¿el nombre termina en `bias`? ¿Tiene una sola dimensión? ¿Termina
+# en `c_proj.weight`? Lo que queda es una matriz común.
 # </details>
 
 
@@ -797,18 +798,18 @@ check("init-weights/biases", init_weights)
 #
 # Sentences differ in length, so batches get padding, and padding must not be learnt. The loss is the mean
 # over the targets that count: not the sum (you have met that patient), not the mean over every position, and
-# not NaN when a batch happens to hold padding alone.
+# not NaN when a batch happens to hold nothing but padding.
 #
 # Write `masked_mean(losses, mask)`. `losses` is a float tensor (B, T) with the loss of each position; `mask`
 # is a boolean tensor (B, T), true where the target counts. It returns a tensor of one number:
 #
-# * the mean of the losses where the mask is true; every *target* weighs the same, however long its sentence
+# * the mean of the losses where the mask is true; every *target* counts the same, however long its sentence
 #   is;
-# * 0 when the mask is true nowhere, and `backward()` must still work;
+# * 0 when the mask is true at no position, and `backward()` must still work;
 # * whatever hides behind the mask, even `inf` or NaN, changes nothing. (But a NaN at a target that counts has
 #   to show: that is news, not noise.)
 #
-# <details><summary>Hint 1: dividing by nothing</summary>
+# <details><summary>Hint 1: dividing by zero</summary>
 #
 # Sum and count separately. `mask.sum().clamp(min=1)` is never 0, and the sum over nothing is 0 already.
 # </details>
@@ -823,7 +824,7 @@ check("init-weights/biases", init_weights)
 # target counts, let the 0 come out of the same calculation.
 # </details>
 
-# %% [markdown] id="task-mask" lang="es" of="aee1bb83587d"
+# %% [markdown] id="task-mask" lang="es" of="1fbf78231964"
 # ### Ejercicio 3 · Una media sobre lo que cuenta
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -836,13 +837,13 @@ check("init-weights/biases", init_weights)
 # posición; `mask` es un tensor booleano (B, T), verdadero donde el target cuenta. Devuelve un tensor con un
 # solo número:
 #
-# * la media de los losses donde la máscara es verdadera; todos los *targets* pesan lo mismo, sea cual sea el
-#   largo de su oración;
+# * la media de los losses donde la máscara es verdadera; todos los *targets* cuentan lo mismo, sea cual sea
+#   el largo de su oración;
 # * 0 cuando la máscara no es verdadera en ninguna parte, y `backward()` tiene que seguir funcionando;
 # * lo que se esconda detrás de la máscara, aunque sea `inf` o NaN, no cambia nada. (Pero un NaN en un target
 #   que sí cuenta se tiene que ver: es una noticia, no ruido.)
 #
-# <details><summary>Pista 1: dividir entre nada</summary>
+# <details><summary>Pista 1: dividir entre cero</summary>
 #
 # Suma y cuenta por separado. `mask.sum().clamp(min=1)` nunca vale 0, y la suma sobre nada ya es 0.
 # </details>
@@ -884,14 +885,14 @@ check("masked-mean/gradient", masked_mean)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# A fix is a claim; a run is the proof. Put your own functions into the broken recipe in place of the ones
-# that were there, train again, and walk the tree again. In grey, the broken run from before.
+# A fix is a claim; a run is the proof. Replace the broken recipe's functions with your own, train again, and
+# walk the tree again. In grey, the broken run from before.
 
-# %% [markdown] id="verify" lang="es" of="fb7564f7e5c1"
+# %% [markdown] id="verify" lang="es" of="3d0a87bb8514"
 # ## 6 · Comprueba
 #
-# Un arreglo es una afirmación; la prueba es un run. Pon tus propias funciones en la receta rota en lugar de
-# las que había, entrena de nuevo y recorre otra vez el árbol. En gris, el run roto de antes.
+# Un arreglo es una afirmación; la prueba es un run. Reemplaza las funciones de la receta rota por las tuyas,
+# entrena de nuevo y recorre otra vez el árbol. En gris, el run roto de antes.
 
 
 # %% id="my-loss"
@@ -917,12 +918,12 @@ for name, run in {"broken": broken, "repaired": repaired, "healthy": healthy}.it
 show(walk_section_1(repaired), Console(width=88))
 
 # %% [markdown] id="treat-the-ward" lang="en"
-# Green to the last question of section 1, in your own code. Now take it to the ward: the same two functions,
-# put into each of the six patients. **How many will they cure?** Write it down first.
+# Green to the last question of section 1, in your own code. Now put the same two functions into each of the
+# six patients. **How many will they cure?** Write your guess down first.
 
-# %% [markdown] id="treat-the-ward" lang="es" of="117b42e162ba"
-# Verde hasta la última pregunta de la sección 1, y con tu propio código. Ahora llévalo a la sala: las mismas
-# dos funciones, puestas en cada uno de los seis pacientes. **¿A cuántos van a curar?** Anótalo primero.
+# %% [markdown] id="treat-the-ward" lang="es" of="0d43c7dca7a4"
+# Verde hasta la última pregunta de la sección 1, y con tu propio código. Ahora pon esas dos funciones en cada
+# uno de los seis pacientes. **¿A cuántos van a curar?** Anota primero tu respuesta.
 
 # %% id="my-second-prediction"
 predict("cures", cured=...)
@@ -942,15 +943,14 @@ compare("cures", cured=cured)
 
 # %% [markdown] id="two-remain" lang="en"
 # Two remain, and they have something in common: nothing is wrong with their model or their loss. Their
-# **batches** are broken, and no initialisation mends a batch. Your `masked_mean` keeps one of them from
-# turning into NaN, which is what a guard is for; but a guard is not a cure, and the tree goes on saying what
-# is the matter until somebody mends the loader. That is why the first action for these two is to decode one
-# batch and read it:
+# **batches** are broken, and no initialisation fixes a batch. Your `masked_mean` keeps one of them from
+# turning into NaN, as a guard should; but a guard is not a cure, and the tree keeps reporting the fault until
+# somebody fixes the loader. That is why the first action for these two is to decode one batch and read it:
 
-# %% [markdown] id="two-remain" lang="es" of="b157cd9e15eb"
+# %% [markdown] id="two-remain" lang="es" of="37729c2256fe"
 # Quedan dos, y tienen algo en común: ni su modelo ni su loss tienen nada malo. Los rotos son sus **batches**,
 # y ninguna inicialización arregla un batch. Tu `masked_mean` evita que uno de ellos se convierta en NaN, que
-# para eso está una protección; pero una protección no es una cura, y el árbol seguirá diciendo lo que pasa
+# para eso está una protección; pero una protección no es una cura, y el árbol seguirá señalando el fallo
 # hasta que alguien arregle el loader. Por eso, con estos dos, lo primero es decodificar un batch y leerlo:
 
 # %% id="read-a-batch" compare=true
@@ -982,21 +982,21 @@ for letter, sick_recipe in sick.items():
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
 # The run started far above ln V, so before any training the model was almost certain of wrong tokens; a model
-# that knows nothing should spread its probability evenly. The weights were drawn 100 times too wide, so the
-# logits are too, and softmax turns that spread into certainty. The fall shows only that training is taking
-# back a certainty it should never have had: after all those steps the loss is still above chance, where the
-# healthy run was before its first update. I would compare the loss of step 0 with ln V, look at the first
-# gradient norm, and measure the standard deviation of the weights against what the config asks for; that
-# costs one batch.
+# that knows nothing should spread its probability evenly. The weights were initialised with a standard
+# deviation 100 times too large, so the logits are too large as well, and softmax turns their spread into
+# certainty. The fall shows only that training is taking back a certainty it should never have had: after all
+# those steps the loss is still above chance, where the healthy run was before its first update. I would
+# compare the loss of step 0 with ln V, look at the first gradient norm, and measure the standard deviation of
+# the weights against what the config asks for; that costs one batch.
 #
 # ---
 # **Rubric.** One point each. (1) The model was confident and wrong before training, because the weights, and
-# so the logits, are far too wide. “The loss is too high” alone earns nothing. (2) A falling loss says nothing
-# about the level: compares with ln V or with the healthy run, or says that it is unlearning the
+# so the logits, are far too large. “The loss is too high” alone earns nothing. (2) A falling loss says
+# nothing about the level: compares with ln V or with the healthy run, or says that it is unlearning the
 # initialisation. (3) Names a measurement at step 0 that decides: loss against ln V, gradient norm, or
 # measured against intended standard deviation. “Lower the learning rate” or “train longer” does not count.
 
-# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="cd2dbaf47b03"
+# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="ba0b3adeb2d3"
 # El run empezó muy por encima de ln V: antes de entrenar, el modelo estaba casi seguro de tokens equivocados;
 # un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se inicializaron con una
 # desviación estándar 100 veces mayor de la debida, así que los logits también, y softmax convierte esas
@@ -1030,22 +1030,22 @@ for letter, sick_recipe in sick.items():
 # | `degenerate-data` | at chance, then almost 0 in a few steps | the same token in every target | decode one batch and read it |
 # | `loss-mask-empty` | loss and gradient exactly 0 | no target counts, ‖g‖ < 0.001 | check which way round the mask is |
 #
-# One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-02, asks whether the
+# One leaf at a time: fix it, run again, walk again from the top. The next lesson, 18-02, asks whether the
 # learning rate does what you think it does.
 
-# %% [markdown] id="card" lang="es" of="a63b356beccc"
+# %% [markdown] id="card" lang="es" of="a4346fff21ea"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de mirar cualquier curva: el loss del paso 0 frente a ln V, y la primera norma del gradiente.
 #
 # | hoja | síntoma al arrancar | umbral | primera acción |
 # |---|---|---|---|
-# | `init-scale` | loss muy por encima del azar, sin bias en la cabeza | Δ > 1.76, o ‖g‖ > 100 | mide la desviación de cada peso frente a la que pide su papel |
+# | `init-scale` | loss muy por encima del azar, sin bias en la cabeza | Δ > 1.76, o ‖g‖ > 100 | mide la desviación estándar de cada peso frente a la que pide su papel |
 # | `head-bias` | loss por encima del azar con los pesos bien | Δ > 0.5 y un bias de la cabeza que no es 0 | quita el bias o haz que empiece en 0 |
 # | `loss-reduction` | loss de miles, que crece con el batch | dar el batch dos veces multiplica el loss por más de 1.5 | divide entre el número de targets que cuentan |
 # | `not-untrained` | demasiado bueno para un modelo nuevo | Δ < −0.5 y ningún checkpoint en el manifest | busca la línea que carga pesos |
 # | `target-shift` | parece normal; un checkpoint cargado empieza cerca del azar | al menos el 90 % de los targets es otro token que el siguiente; desde un checkpoint, loss₀ ≥ 0.7 ln V | desplaza en un solo lugar: el loader o el loss |
-# | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | devuelve la máscara causal |
+# | `future-leak` | parece normal al principio, luego demasiado bueno | cualquier gradiente de los logits hacia tokens posteriores | vuelve a poner la máscara causal |
 # | `degenerate-data` | al nivel del azar, y casi 0 en pocos pasos | el mismo token en todos los targets | decodifica un batch y léelo |
 # | `loss-mask-empty` | loss y gradiente exactamente 0 | ningún target cuenta, ‖g‖ < 0.001 | revisa el sentido de la máscara |
 #

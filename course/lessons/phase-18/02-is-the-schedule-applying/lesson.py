@@ -3,20 +3,21 @@
 # %% [markdown] id="why" lang="en"
 # Which learning rate did your run use?
 #
-# The config has an answer, and it is only a wish. Between that number and the weights stand a scheduler, the
-# unit it counts in, and a list of parameter groups. Each of them can change the rate, and none of them
+# The config has an answer, but that is only a wish. Between that number and the weights stand a scheduler,
+# the unit it counts in, and a list of parameter groups. Each of them can change the rate, and none of them
 # complains. The loss falls anyway, only not as far as it could, and nobody knows what it could have done.
 #
 # Here you break the schedule of a real run and find the place where it shows. Afterwards you can
 #
-# * lay the rate that the optimizer used over the rate that you asked for, step by step and group by group;
+# * compare the rate that the optimizer used with the rate that you asked for, step by step and group by
+#   group;
 # * tell six broken schedules apart by their shape, where the loss tells you almost nothing;
-# * write a warm-up with a cosine and an audit of every group, and work out how a published run came to learn
-#   at a rate 1,818 times below the one in its config.
+# * write a warm-up with a cosine and an audit of every group, and work out why a published run learnt at a
+#   rate 1,818 times below the one in its config.
 #
 # Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds.
 
-# %% [markdown] id="why" lang="es" of="1ace66a29adb"
+# %% [markdown] id="why" lang="es" of="0fe61ebc0bee"
 # ¿Qué learning rate (tasa de aprendizaje) usó tu run?
 #
 # La configuración tiene una respuesta, y es solo un deseo. Entre ese número y los pesos hay un scheduler, la
@@ -26,10 +27,10 @@
 #
 # Aquí vas a romper el schedule de un run de verdad y a encontrar el lugar donde se nota. Al terminar sabrás
 #
-# * poner el learning rate que usó el optimizador encima del que pediste, paso a paso y grupo por grupo;
+# * comparar el learning rate que usó el optimizador con el que pediste, paso a paso y grupo por grupo;
 # * distinguir seis schedules rotos por su forma, cuando el loss no te dice casi nada;
-# * escribir un warm-up con coseno y una auditoría de todos los grupos, y calcular cómo un run publicado llegó
-#   a aprender con un learning rate 1818 veces menor que el de su configuración.
+# * escribir un warm-up con coseno y una auditoría de todos los grupos, y calcular por qué un run publicado
+#   aprendió con un learning rate 1,818 veces menor que el de su configuración.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**. Todo se entrena en tu propia máquina, en segundos.
 
@@ -127,14 +128,14 @@ broken_recipe = recipe.with_fault("schedule-step-unit")
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# So the scheduler of the broken run believes that the warm-up lasts 60 and the run 240. It is called once a
+# So the scheduler of the broken run believes that the warm-up lasts 60 and the run 240. It is called once per
 # step, and there are 60 steps.
 #
 # **What is the learning rate of the broken run** at step 14, where the warm-up should end at 0.003, and at
 # step 59, the last, where it should be 0.0003? And **how far behind** the healthy run is its loss, in nats,
 # half-way and at the end? Put a number in place of each `...`. Nobody grades it.
 
-# %% [markdown] id="predict" lang="es" of="a183f2e7839a"
+# %% [markdown] id="predict" lang="es" of="51e812cb111a"
 # ## 2 · Predice
 #
 # Así que el scheduler del run roto cree que el warm-up dura 60 y el run, 240. Se le llama una vez por paso, y
@@ -190,31 +191,31 @@ compare(
 
 # %% [markdown] id="the-end-deceives" lang="en"
 # Read the last two lines once more. Half-way the broken run is far behind; at the end you would hardly see it.
-# Whoever compares two runs by their last loss, and most people do, sees nothing wrong here.
+# Most people compare two runs by their last loss, and they would see nothing wrong here.
 #
-# And yet everything they conclude is about another run. They believe they have tried a warm-up of 15 steps
-# and a cosine down to 0.0003. What they have tried is one long ramp that stops at its top.
+# And yet everything they conclude is about another run. They believe that they tried a warm-up of 15 steps
+# and a cosine down to 0.0003. In fact they tried one long ramp that stops at its top.
 #
 # ## 4 · Inspect
 #
 # ### What was asked for, and what was done
 #
-# The config says what was asked for. What was done is in `metrics.jsonl`: the trainer writes down the
-# rate of **every parameter group at every step**, read from the optimizer itself.
+# The config says what was asked for. The rates that were used are in `metrics.jsonl`: the trainer writes down
+# the rate of **every parameter group at every step**, read from the optimizer itself.
 
-# %% [markdown] id="the-end-deceives" lang="es" of="b62c8b44cdad"
-# Lee otra vez las dos últimas líneas. A la mitad, el run roto va muy atrasado; al final casi no se nota. Quien
-# compara dos runs por su último loss, y casi todo el mundo lo hace, aquí no ve nada malo.
+# %% [markdown] id="the-end-deceives" lang="es" of="ecaf3adb2f72"
+# Lee otra vez las dos últimas líneas. A la mitad, el run roto va muy atrasado; al final casi no se nota. Casi
+# todo el mundo compara dos runs por su último loss, y aquí no vería nada malo.
 #
-# Sin embargo, todo lo que concluya será sobre otro run. Cree que probó un warm-up de 15 pasos y un coseno que
-# baja hasta 0.0003. Lo que probó es una sola rampa larga que se corta en lo más alto.
+# Sin embargo, todo lo que concluyan será sobre otro run. Creen que probaron un warm-up de 15 pasos y un
+# coseno que baja hasta 0.0003. En realidad probaron una sola rampa larga que se corta en lo más alto.
 #
 # ## 4 · Inspecciona
 #
 # ### Lo que se pidió y lo que se hizo
 #
-# La configuración dice lo que se pidió. Lo que se hizo está en `metrics.jsonl`: el trainer anota el learning
-# rate de **cada grupo de parámetros en cada paso**, leído del propio optimizador.
+# La configuración dice lo que se pidió. Los que se usaron están en `metrics.jsonl`: el trainer anota el
+# learning rate de **cada grupo de parámetros en cada paso**, leído del propio optimizador.
 
 # %% id="one-line-of-the-log" compare=true
 print(broken.metrics[14]["lr"])
@@ -225,15 +226,14 @@ print(broken.metrics[14]["lr"])
 # `[group["lr"] for group in optimizer.param_groups]`. Not `scheduler.get_last_lr()[0]`: that is the first
 # group alone.
 #
-# Now lay one over the other: dashed what was asked for, in colour what each group had.
+# Now plot one over the other: dashed, the rate asked for; in colour, the rate of each group.
 
-# %% [markdown] id="two-groups" lang="es" of="f094cadb2df5"
+# %% [markdown] id="two-groups" lang="es" of="a175f16233bb"
 # Aquí hay dos grupos, porque el weight decay es para las matrices (`decay`) y no para las ganancias de las
-# normas (`no_decay`). En tu propio bucle, la misma lista es una línea:
-# `[group["lr"] for group in optimizer.param_groups]`. No `scheduler.get_last_lr()[0]`: eso es solo el primer
-# grupo.
+# capas de normalización (`no_decay`). En tu propio bucle, la misma lista es una línea: `[group["lr"] for
+# group in optimizer.param_groups]`. No `scheduler.get_last_lr()[0]`: eso es solo el primer grupo.
 #
-# Ahora pon lo uno encima de lo otro: a trazos, lo que se pidió; en color, lo que tuvo cada grupo.
+# Ahora pon lo uno encima de lo otro: a trazos, el learning rate que se pidió; en color, el de cada grupo.
 
 # %% id="asked-and-done" folded=true
 STYLES = {
@@ -266,17 +266,17 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Walk the tree by hand
 #
-# Section 2 of the stability check begins with two questions you can answer by hand. The first compares all rates with what was asked for;
-# if they differ, the *way* they differ names the leaf.
+# Section 2 of the stability check begins with two questions that you can answer by hand. The first compares
+# all rates with what was asked for; if they differ, the *way* they differ names the leaf.
 #
 # | question | evidence | healthy | broken |
 # |---|---|---|---|
-# | **2.1** Is the learning rate the one asked for? | every group at every step | equal | 0 throughout → `base-lr-zero` · constant → `scheduler-never-stepped` · right shape on a stretched axis → `schedule-step-unit` · leaps → `lr-discontinuous` · right shape times a constant, in a group → `lr-group-scale` |
+# | **2.1** Is the learning rate the one asked for? | every group at every step | equal | 0 throughout → `base-lr-zero` · constant → `scheduler-never-stepped` · right shape on a stretched axis → `schedule-step-unit` · jumps → `lr-discontinuous` · right shape times a constant, in a group → `lr-group-scale` |
 # | **2.2** Does the warm-up end at the top? | rate at step 0; rate at step W − 1 ÷ lr_max | above 0; at least 0.95 | otherwise → `warmup-off-by-one` |
 #
 # W is the number of warm-up steps. Find the row and the column for both runs.
 
-# %% [markdown] id="by-hand" lang="es" of="88b950681523"
+# %% [markdown] id="by-hand" lang="es" of="d8026f9425a8"
 # La forma correcta, en un eje estirado por cuatro. Es la firma de un schedule que cuenta micro-batches.
 #
 # ### Recorre el árbol a mano
@@ -298,9 +298,9 @@ for name, run in {"healthy": healthy, "broken": broken}.items():
     print(f"{t(name):>8}" + "".join(f"{rates[step]:10.5f}" for step in (0, 14, 30, 59)))
 
 # %% [markdown] id="walker" lang="en"
-# And this is what `minigpt check` says of the broken run.
+# And this is what `minigpt check` says about the broken run.
 
-# %% [markdown] id="walker" lang="es" of="9989a16c0fcb"
+# %% [markdown] id="walker" lang="es" of="3193037807d6"
 # Y esto es lo que dice `minigpt check` del run roto.
 
 # %% id="walk-broken"
@@ -309,10 +309,10 @@ show(walk_section_2(broken), Console(width=88))
 # %% [markdown] id="play" lang="en"
 # ### What is a warm-up for? Turn the knobs
 #
-# A one-layer GPT, trained anew for 60 steps each time you move something; that takes less than a second. On
-# the left is the rate it uses, on the right its loss. In grey, the run of the starting values. The dotted
-# line is what a model reaches that knows only how frequent each token is: a run that gets stuck there has
-# learnt nothing about the order of words.
+# A one-layer GPT, trained again for 60 steps each time you move something, in less than a second. On the left
+# is the rate it uses, on the right its loss. In grey, the run with the starting values. A model that knows
+# only how frequent each token is reaches the dotted line: a run that gets stuck there has learnt nothing
+# about the order of words.
 #
 # Four things to find:
 #
@@ -322,12 +322,12 @@ show(walk_section_2(broken), Console(width=88))
 # 4. With a warm-up of 15 and lr_max = 0.03, let the schedule count in micro-batches, four of them in a step.
 #    That is a fault. What does the loss say?
 
-# %% [markdown] id="play" lang="es" of="5d597f201880"
+# %% [markdown] id="play" lang="es" of="80304e7aeb20"
 # ### ¿Para qué sirve un warm-up? Gira las perillas
 #
 # Un GPT de una capa, que se entrena de nuevo durante 60 pasos cada vez que mueves algo; tarda menos de un
 # segundo. A la izquierda está el learning rate que usa; a la derecha, su loss. En gris, el run de los valores
-# iniciales. La línea de puntos es a donde llega un modelo que solo sabe qué tan frecuente es cada token: un
+# iniciales. Un modelo que solo sabe qué tan frecuente es cada token llega a la línea de puntos: un
 # run que se atasca ahí no ha aprendido nada sobre el orden de las palabras.
 #
 # Cuatro cosas por descubrir:
@@ -405,16 +405,16 @@ playground(
 # 2. A great deal, more than a nat. With a short warm-up the rate throws the model onto the dotted line at the
 #    start, and it spends the rest of the run getting away from it. A long warm-up lets the weights find
 #    a sensible region first, where the same rate does no harm.
-# 3. Around 0.01. At 0.1 the run sits on the dotted line: it has learnt the frequencies and nothing else. Too
-#    high does not need to look like an explosion; here it looks like a plateau.
+# 3. Around 0.01. At 0.1 the run sits on the dotted line: it has learnt the frequencies and nothing else. A
+#    rate that is too high need not look like an explosion; here it looks like a plateau.
 # 4. It gets **better**, by about a nat: the stretched axis turns 15 steps of warm-up into 60. The fault hides
 #    a rate that is too high. Somebody who trusts the loss writes into the paper that 0.03 with a short warm-up
-#    is fine, and whoever repeats it with a right schedule fails.
+#    is fine, and anybody who repeats it with a correct schedule fails.
 #
-# Neither a good loss nor a bad one tells you whether the schedule applies. Only the rates do.
+# Neither a good loss nor a bad one tells you whether the schedule applies. Only the rates tell.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="00426b2cfcf8"
+# %% [markdown] id="play-answers" lang="es" of="7815782dba12"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Casi nada. Los pasos son tan pequeños que da igual con cuánto cuidado se den los primeros.
@@ -422,7 +422,7 @@ playground(
 #    desde el principio, y el modelo se pasa el resto del run intentando salir de ahí. Un warm-up largo deja
 #    que los pesos encuentren antes una región razonable, donde ese mismo valor no hace daño.
 # 3. Cerca de 0.01. Con 0.1, el run se queda en la línea de puntos: aprendió las frecuencias y nada más.
-#    Demasiado alto no siempre parece una explosión; aquí parece una meseta.
+#    Un learning rate demasiado alto no siempre parece una explosión; aquí parece una meseta.
 # 4. **Mejora**, alrededor de un nat: el eje estirado convierte 15 pasos de warm-up en 60. El fallo esconde un
 #    learning rate demasiado alto. Quien se fía del loss escribe en su artículo que 0.03 con un warm-up corto
 #    está bien, y quien lo repite con un schedule correcto fracasa.
@@ -507,22 +507,22 @@ for letter, walk in walks.items():
     print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
 # %% [markdown] id="lessons-of-the-ward" lang="en"
-# Three things to take from the ward.
+# Three things to take away.
 #
-# * **A rate is a number that you can check exactly.** It is no statistic: each one is either what you asked
-#   for or not. No threshold has to be tuned, no reference run is needed.
-# * **Look at every group.** One patient is right in one group and ten times too low in the other. Whoever logs
-#   only one of them sees either a healthy run or one that is sick all over.
+# * **A rate is a number that you can check exactly.** It is not a statistic: each rate either is the one you
+#   asked for or is not. There is no threshold to tune, and no reference run is needed.
+# * **Look at every group.** One patient is right in one group and ten times too low in the other. If you log
+#   only one of them, you see either a healthy run or one that is broken everywhere.
 # * **One step late is not nothing.** At step 0 of that run the weights did not move: a batch was paid for and
 #   thrown away. And where the warm-up should have arrived, it is still one step short.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="02aae19e3dc8"
-# Tres cosas para llevarte de esta sala.
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="4d35dd743234"
+# Tres cosas para llevarte.
 #
 # * **Un learning rate es un número que se puede comprobar con exactitud.** No es estadística: cada valor es el
 #   que pediste o no lo es. No hay que ajustar ningún umbral ni hace falta un run de referencia.
-# * **Mira todos los grupos.** Un paciente está bien en un grupo y diez veces por debajo en el otro. Quien
-#   registra solo uno de los dos ve un run sano, o uno enfermo de pies a cabeza.
+# * **Mira todos los grupos.** Un paciente está bien en un grupo y diez veces por debajo en el otro. Si
+#   registras solo uno de los dos, ves un run sano o uno roto por completo.
 # * **Un paso tarde no es poca cosa.** En el paso 0 de ese run los pesos no se movieron: se pagó un batch y se
 #   tiró a la basura. Y donde el warm-up ya debería haber llegado, todavía le falta un paso.
 
@@ -544,8 +544,8 @@ for letter, walk in walks.items():
 # * **Cosine.** Half a cosine from that top down to lr_min, which it reaches exactly at the last step, N − 1.
 #   With p running from 0 at step W − 1 to 1 at step N − 1, the rate is
 #   lr_min + ½ (lr_max − lr_min)(1 + cos πp).
-# * **Edges.** W may be 0: then step 0 is the top. W may be N: then there is only warm-up. A run that goes on
-#   after step N − 1 stays at lr_min; a cosine left alone would climb again.
+# * **Edges.** W may be 0: then step 0 is the top. W may be N: then there is only warm-up. A run that
+#   continues after step N − 1 stays at lr_min; a cosine left alone would climb again.
 #
 # <details><summary>Hint 1: the warm-up</summary>
 #
@@ -553,7 +553,8 @@ for letter, walk in walks.items():
 # </details>
 # <details><summary>Hint 2: p</summary>
 #
-# A share of a way is (where I am − start) ÷ (end − start). The start is W − 1, the end is N − 1.
+# The share of a distance covered is (where I am − start) ÷ (end − start). The start is W − 1, the end is N −
+# 1.
 # </details>
 # <details><summary>Hint 3: the edges</summary>
 #
@@ -561,7 +562,7 @@ for letter, walk in walks.items():
 # climbing.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="b4e6c2b259eb"
+# %% [markdown] id="fix" lang="es" of="bb878edc68b6"
 # ## 5 · Arregla
 #
 # Dos ejercicios. Debajo de cada uno hay comprobaciones: preguntas pequeñas, de lo grueso a lo fino. La que
@@ -638,7 +639,7 @@ check("lr-schedule/edges", lr_at)
 # | the same at every step, and not 0 | `"scheduler-never-stepped"` |
 # | 0 at step 0, and above 0 afterwards | `"warmup-off-by-one"` |
 # | what was asked for times one constant, to within 0.1 % | `"lr-group-scale"` |
-# | leaping: between two neighbouring steps it changes more than three times as much as `asked` ever does | `"lr-discontinuous"` |
+# | jumps: between two neighbouring steps it changes more than three times as much as `asked` ever does | `"lr-discontinuous"` |
 # | anything else, also where a rate is NaN | `"unknown"` |
 #
 # `asked` is never 0 and never constant here.
@@ -646,7 +647,7 @@ check("lr-schedule/edges", lr_at)
 # <details><summary>Hint 1: in which order to ask?</summary>
 #
 # What was asked for is also what was asked for *times 1*. And 0 throughout is constant as well, and it starts
-# at 0. Ask for the special case before the general one; the order of the table works.
+# at 0. Ask about the special case before the general one; the order of the table works.
 # </details>
 # <details><summary>Hint 2: numpy</summary>
 #
@@ -655,7 +656,7 @@ check("lr-schedule/edges", lr_at)
 # `np.diff(x)` are the changes from step to step.
 # </details>
 
-# %% [markdown] id="task-one-group" lang="es" of="6e84f316c6e3"
+# %% [markdown] id="task-one-group" lang="es" of="cbdc81586339"
 # ### Ejercicio 2 · La auditoría
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 20 minutos
@@ -765,7 +766,7 @@ check("rate-fault/leaps", rate_fault)
 # Las palabras son las de `rate_fault` y una más: `"schedule-step-unit"`, cuando un schedule que cuenta
 # micro-batches explica los valores del grupo, tal cual o multiplicado por una constante. Ese schedule ya lo
 # conoces: es la misma función con una configuración cuyos `steps` y `warmup_steps` son `config.accumulation`
-# veces más largos. Dos reglas separan los casos ambiguos:
+# veces más largos. Dos reglas distinguen los casos ambiguos:
 #
 # * **Un grupo que pasa demuestra que el schedule está bien.** Todos los grupos comparten un solo schedule, así
 #   que nadie contó micro-batches, y lo que le pase a otro grupo es cosa de ese grupo.
@@ -822,13 +823,13 @@ check("audit/two-faults", audit)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Put your schedule into the broken recipe in place of the one that was there. Train, and walk the tree again.
+# Replace the broken recipe's schedule with yours. Train, and walk the tree again.
 # In grey, the broken run from before.
 
-# %% [markdown] id="verify" lang="es" of="0daa8eaf80ed"
+# %% [markdown] id="verify" lang="es" of="319b73870d8d"
 # ## 6 · Comprueba
 #
-# Pon tu schedule en la receta rota en lugar del que había. Entrena y recorre otra vez el árbol. En gris, el
+# Reemplaza el schedule de la receta rota por el tuyo. Entrena y recorre otra vez el árbol. En gris, el
 # run roto de antes.
 
 # %% id="train-repaired"
@@ -851,12 +852,12 @@ Picture().show(figure, t("before-after-alt"))
 show(walk_section_2(repaired), Console(width=88))
 
 # %% [markdown] id="treat-the-ward" lang="en"
-# Now take your schedule to the ward and put it into each of the six patients. **How many will it cure?** Write
-# it down first. Your audit and the tree both judge the result.
+# Now put your schedule into each of the six patients. **How many will it cure?** Write your guess down first.
+# Your audit and the tree both judge the result.
 
-# %% [markdown] id="treat-the-ward" lang="es" of="2432a84b19ec"
-# Ahora lleva tu schedule a la sala y ponlo en cada uno de los seis pacientes. **¿A cuántos va a curar?**
-# Anótalo primero. El resultado lo juzgan tu auditoría y el árbol.
+# %% [markdown] id="treat-the-ward" lang="es" of="701b548d44c3"
+# Ahora pon tu schedule en cada uno de los seis pacientes. **¿A cuántos va a curar?** Anota primero tu
+# respuesta. El resultado lo juzgan tu auditoría y el árbol.
 
 # %% id="my-second-prediction"
 predict("cures", cured=...)
@@ -875,16 +876,16 @@ print()
 compare("cures", cured=cured)
 
 # %% [markdown] id="one-remains" lang="en"
-# One remains, and your audit says in which group. Nothing is wrong with its schedule: somebody gave the group a
-# multiplier when the optimizer was built. That is where it has to go, or, if it is meant, into the config,
+# One remains, and your audit says in which group. Nothing is wrong with its schedule: somebody gave the group
+# a multiplier when the optimizer was built. Remove it there or, if it is intended, write it into the config,
 # where everybody can read it (`lr_multipliers`).
 #
 # ### Two faults at once
 #
 # Faults like company. Here is a run that counts in micro-batches **and** has a slow group. The tree names one
-# leaf at a time: mend it, train again, walk again.
+# leaf at a time: fix it, train again, walk again.
 
-# %% [markdown] id="one-remains" lang="es" of="f30e44458c19"
+# %% [markdown] id="one-remains" lang="es" of="69f20d8a2108"
 # Queda uno, y tu auditoría dice en qué grupo. A su schedule no le pasa nada: alguien le puso un multiplicador
 # al grupo al construir el optimizador. De ahí hay que quitarlo o, si se puso a propósito, escribirlo en la
 # configuración, donde todos lo puedan leer (`lr_multipliers`).
@@ -919,20 +920,20 @@ for number, attempt in enumerate((both, first_cure, second_cure)):
 # Work it out before you run the cell: which of the factors that make up 1,818 are faults?
 
 # %% [markdown] id="true-story" lang="es" of="13f8de7e78d0"
-# ## 7 · Explica: 1818 veces más pequeño
+# ## 7 · Explica: 1,818 veces más pequeño
 #
-# Esto pasó de verdad. Alguien entrenó un GPT con un vocabulario de 32 000 tokens y lr_max = 5e-5. Al cabo de
-# 1405 «iterations», el loss había pasado de 10.374 a 10.283, y la pantalla mostraba un learning rate de
-# 2.75e-08. Publicaron una guía: el valor era 1818 veces más pequeño de lo debido; las razones, un warm-up
+# Esto pasó de verdad. Alguien entrenó un GPT con un vocabulario de 32,000 tokens y lr_max = 5e-5. Al cabo de
+# 1,405 «iterations», el loss había pasado de 10.374 a 10.283, y la pantalla mostraba un learning rate de
+# 2.75e-08. Publicaron una guía: el valor era 1,818 veces más pequeño de lo debido; las razones, un warm-up
 # largo y unos multiplicadores de grupo demasiado prudentes. En el código constan cuatro hechos:
 #
-# * una época tiene 42 496 micro-batches, se planearon 20 épocas y el warm-up era el 10 % de todo eso;
+# * una época tiene 42,496 micro-batches, se planearon 20 épocas y el warm-up era el 10 % de todo eso;
 # * los gradientes se acumulaban sobre 3 micro-batches y al scheduler se le llamaba una vez por cada tres; lo
 #   que la pantalla llama «iteration» es un micro-batch;
 # * los grupos tenían multiplicadores de 0.1, 0.5 y 1;
 # * la pantalla mostraba el primer grupo, el de 0.1.
 #
-# Calcúlalo antes de ejecutar la celda: de los factores que forman ese 1818, ¿cuáles son fallos?
+# Calcúlalo antes de ejecutar la celda: de los factores que forman ese 1,818, ¿cuáles son fallos?
 
 # %% id="arithmetic" compare=true
 print(f"ln 32000 = {math.log(32_000):.3f}")
@@ -949,19 +950,19 @@ print(f"{warmup / warmup_in_steps:.0f} × {1 / 0.1:.0f} × {5e-5 / asked_there:.
 
 # %% [markdown] id="the-cure" lang="en"
 # Three factors. Counting in micro-batches costs 3. The multiplier of the group on the screen costs 10. The
-# rest, about 60, is no fault at all: at step 468 of a warm-up of 28,331 steps the rate is meant to be small.
+# rest, about 60, is not a fault: at step 468 of a warm-up of 28,331 steps the rate is meant to be small.
 # (The 1,818 comes from the rounded figure on the screen.)
 #
-# The guide's cure was: lr_max four times higher, 2e-4, a warm-up of 5 %, and 10 epochs in place of 20. This is
-# what the same screen would have shown:
+# The guide's cure was: lr_max four times higher, 2e-4, a warm-up of 5 %, and 10 epochs in place of 20. The
+# same screen would then have shown:
 
-# %% [markdown] id="the-cure" lang="es" of="b31597ef989e"
+# %% [markdown] id="the-cure" lang="es" of="41bb18a481e0"
 # Tres factores. Contar en micro-batches cuesta 3. El multiplicador del grupo que sale en pantalla cuesta 10.
-# El resto, cerca de 60, no es ningún fallo: en el paso 468 de un warm-up de 28 331 pasos el valor *debe* ser
-# pequeño. (El 1818 sale de la cifra redondeada de la pantalla).
+# El resto, cerca de 60, no es ningún fallo: en el paso 468 de un warm-up de 28,331 pasos el valor *debe* ser
+# pequeño. (El 1,818 sale de la cifra redondeada de la pantalla).
 #
 # La cura de la guía fue: un lr_max cuatro veces mayor, 2e-4, un warm-up del 5 % y 10 épocas en lugar de 20.
-# Esto es lo que habría mostrado la misma pantalla:
+# La misma pantalla habría mostrado entonces:
 
 # %% id="cured-arithmetic" compare=true
 warmup = 42_496 * 10 // 20
@@ -988,13 +989,13 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # uno por cada parte).
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
-# Two factors are faults: 3, because the warm-up was counted in micro-batches while the scheduler moved once for
-# three of them, and 10, the multiplier of the first group; together 30. The cure has mended neither, the rate
-# on the screen is still 30 times below the one asked for; it has only asked for more. The groups with a
-# multiplier of 1 never lacked a factor of 10, and the cure made their rate sixteen times higher as well, so
-# they may now be far too fast. I would log the rate of every group at every step and compare it with lr_at
-# computed by hand: at step 0 (lr_max/W), at step W − 1 (lr_max) and at the last step (lr_min), with W and N in
-# optimizer steps.
+# Two factors are faults: 3, because the warm-up was counted in micro-batches while the scheduler moved once
+# for three of them, and 10, the multiplier of the first group; together 30. The cure has fixed neither: the
+# rate on the screen is still 30 times below the one asked for. The cure has only asked for more. The groups
+# with a multiplier of 1 never lacked a factor of 10, and the cure made their rate sixteen times higher as
+# well, so they may now be far too fast. I would log the rate of every group at every step and compare it with
+# lr_at computed by hand: at step 0 (lr_max/W), at step W − 1 (lr_max) and at the last step (lr_min), with W
+# and N in optimizer steps.
 #
 # ---
 # **Rubric.** One point each. (1) Names both faults, the unit (3) and the group multiplier (10), and says that
@@ -1004,7 +1005,7 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # where the answer is known (0, W − 1 or the last), counted in optimizer steps. “Watch the loss” or “use an LR
 # finder” does not count.
 
-# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="c7e67d8c418d"
+# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="6ba8453b9952"
 # Hay dos factores que son fallos: 3, porque el warm-up se contó en micro-batches mientras el scheduler
 # avanzaba una vez por cada tres, y 10, el multiplicador del primer grupo; juntos, 30. La cura no arregló
 # ninguno: el valor de la pantalla sigue 30 veces por debajo del que se pidió; solo se pidió más. A los grupos
@@ -1030,16 +1031,16 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # | leaf | what the rates look like | threshold | first action |
 # |---|---|---|---|
 # | `base-lr-zero` | 0 throughout, loss stays at ln V | every rate is 0 | build the optimizer with lr = lr_max |
-# | `scheduler-never-stepped` | flat | constant where a curve was asked for | call the schedule once a step; build it once, outside the loop |
+# | `scheduler-never-stepped` | flat | constant where a curve was asked for | call the schedule once per step; build it once, outside the loop |
 # | `schedule-step-unit` | right shape, stretched axis (or squeezed: called at every micro-batch) | equals the schedule of a run k times as long | divide every length by `accumulation` |
-# | `lr-discontinuous` | stairs | a leap more than 3 times what the schedule does | use the schedule that the config names |
+# | `lr-discontinuous` | stairs | a jump of more than 3 times the schedule's largest | use the schedule that the config names |
 # | `lr-group-scale` | right shape, one group too low or too high | a constant factor other than 1 | remove the multiplier, or declare it |
 # | `warmup-off-by-one` | 0 at step 0, top missed | rate at step W − 1 under 0.95 lr_max, or 0 at step 0 | (t + 1)/W in place of t/W |
 #
-# One leaf at a time: mend it, run again, walk again. The next lesson, 18-03, asks whether the gradients are
+# One leaf at a time: fix it, run again, walk again. The next lesson, 18-03, asks whether the gradients are
 # sane.
 
-# %% [markdown] id="card" lang="es" of="5eb3eb75ed4f"
+# %% [markdown] id="card" lang="es" of="f9627fb11f13"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de creer en un learning rate: todos los grupos, en el paso 0, en el paso W − 1 y en el último, frente a
@@ -1050,7 +1051,7 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # | `base-lr-zero` | 0 siempre; el loss se queda en ln V | todos los valores son 0 | crea el optimizador con lr = lr_max |
 # | `scheduler-never-stepped` | planos | constantes donde se pidió una curva | llama al schedule una vez por paso; créalo una sola vez, fuera del bucle |
 # | `schedule-step-unit` | la forma correcta en un eje estirado (o encogido: se le llama en cada micro-batch) | son los del schedule de un run k veces más largo | divide todas las duraciones entre `accumulation` |
-# | `lr-discontinuous` | escalones | un salto de más de 3 veces lo que cambia el schedule | usa el schedule que nombra la configuración |
+# | `lr-discontinuous` | escalones | un salto de más de 3 veces el mayor del schedule | usa el schedule que nombra la configuración |
 # | `lr-group-scale` | la forma correcta, con un grupo por debajo o por encima | un factor constante distinto de 1 | quita el multiplicador o decláralo |
 # | `warmup-off-by-one` | 0 en el paso 0; no llegan a lo más alto | menos de 0.95 lr_max en el paso W − 1, o 0 en el paso 0 | (t + 1)/W en lugar de t/W |
 #

@@ -1,10 +1,10 @@
 """Lesson 18-03: are gradients sane? What their norm shows, what clipping hides, and which batch it was."""
 
 # %% [markdown] id="why" lang="en"
-# Between `backward()` and `step()` a whole batch becomes one arrow: which way each weight should go, and
-# how strongly. Its length is the *gradient norm*, one number a step, and every loop that clips has it
-# already. Read well, it tells you of parameters that do not learn, of gradients that nobody cleared, of the
-# one batch in a thousand that was garbage. Read badly, it is a flat line that calms everybody.
+# Between `backward()` and `step()` a whole batch becomes one arrow: which way each weight should go, and how
+# strongly. Its length is the *gradient norm*, one number per step, and every loop that clips has it already.
+# Read well, it tells you about parameters that do not learn, gradients that nobody cleared, and the one batch
+# in a thousand that was garbage. Read badly, it is a flat line that reassures everybody.
 #
 # Here you break a real run in four ways that its loss hardly shows. Afterwards you can
 #
@@ -14,10 +14,10 @@
 #
 # Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds.
 
-# %% [markdown] id="why" lang="es" of="57b9cc46a5c0"
-# Entre `backward()` y `step()`, un batch entero se convierte en una flecha: hacia dónde debe ir cada peso,
-# y con cuánta fuerza. Su longitud es la *norma del gradiente*: un número por paso, y todo bucle que hace
-# clipping ya lo tiene. Bien leído, te habla de parámetros que no aprenden, de gradientes que nadie limpió,
+# %% [markdown] id="why" lang="es" of="871cf41c0266"
+# Entre `backward()` y `step()`, un batch entero se convierte en una flecha: hacia dónde debe ir cada peso, y
+# con cuánta fuerza. Su longitud es la *norma del gradiente*: un número por paso, y todo bucle que hace
+# clipping ya lo tiene. Bien leído, te habla de parámetros que no aprenden, de gradientes que nadie limpió y
 # del único batch entre mil que era basura. Mal leído, es una línea plana que tranquiliza a todo el mundo.
 #
 # Aquí vas a romper un run de verdad de cuatro maneras que su loss apenas muestra. Al terminar sabrás
@@ -105,11 +105,11 @@ print(f"{t('last-loss'):34} {last_loss(healthy):.2f}")
 
 # %% [markdown] id="colleague" lang="en"
 # Then somebody copies a config from another project. There the limit was 0.02, fifty times less. No error,
-# no warning; and nobody looks, because nobody plots what share of the steps is clipped.
+# no warning; and nobody looks, because nobody plots the share of clipped steps.
 
-# %% [markdown] id="colleague" lang="es" of="0e159707d20b"
+# %% [markdown] id="colleague" lang="es" of="333e119e93bb"
 # Entonces alguien copia la configuración de otro proyecto. Allí el límite era 0.02, cincuenta veces menos.
-# Ni un error, ni una advertencia; y nadie mira, porque nadie grafica qué parte de los pasos se recorta.
+# Ni un error, ni una advertencia; y nadie mira, porque nadie grafica la proporción de pasos recortados.
 
 # %% id="break-it"
 always_recipe = recipe.with_fault("always-clipping")
@@ -118,11 +118,11 @@ always_recipe = recipe.with_fault("always-clipping")
 # ## 2 · Predict
 #
 # Two numbers, before anything is drawn. **What share of the steps will be clipped** (from 0 to 1)? And
-# **what loss will the run end at**, when the healthy one ends where you have just seen? Put a number in
+# **what loss will the run end at**, given where you have just seen the healthy one end? Put a number in
 # place of each `...`. Nobody grades it; a wrong guess that you wrote down teaches more than a right one
 # that you read.
 
-# %% [markdown] id="predict" lang="es" of="2aeca63563e0"
+# %% [markdown] id="predict" lang="es" of="8130bea42290"
 # ## 2 · Predice
 #
 # Dos números, antes de dibujar nada. **¿Qué parte de los pasos se recortará** (de 0 a 1)? ¿Y **en qué loss
@@ -160,18 +160,18 @@ print(f"\n{t('healthy')}: {clipped_share(healthy):.2f}, {last_loss(healthy):.3f}
 # and AdamW divides each gradient by the usual size of those before it: shrink them *all*, and the shrinking
 # cancels.
 #
-# So a healthy loss does not show that the limit is sane. What is lost is something else. Clipping is there
+# So a healthy loss does not show that the limit is sane. Something else is lost. Clipping is there
 # to treat the exceptional step differently, and a limit that every step exceeds treats them all alike: one
-# with much to say and one with little count the same. And it covers for other faults. A gradient k times
-# too large, because nobody divides by k or nobody clears it, arrives no longer than a sound one.
+# with much to say and one with little count the same. It also hides other faults. A gradient k times
+# too large, because nobody divides by k or nobody clears it, arrives no longer than a healthy one.
 
-# %% [markdown] id="surprise" lang="es" of="0d8b72a20640"
+# %% [markdown] id="surprise" lang="es" of="ba1860a2ce53"
 # Cada paso, sin excepción, se quedó en una pequeña parte de su longitud, y el loss ni se enteró. Casi todo
 # el mundo apuesta a que aprenderá cincuenta veces más despacio. Con el descenso de gradiente simple así
 # sería. Pero aquí el optimizador es AdamW, que divide cada gradiente entre el tamaño habitual de los
 # anteriores: si los encoges *todos*, el encogimiento se cancela.
 #
-# O sea que un loss sano no demuestra que el límite sea sensato. Lo que se pierde es otra cosa. El clipping
+# O sea que un loss sano no demuestra que el límite sea sensato. Se pierde otra cosa. El clipping
 # está para tratar distinto al paso excepcional, y un límite que todos los pasos superan los trata a todos
 # igual: el que tiene mucho que decir y el que tiene poco cuentan lo mismo. Además encubre otros fallos. Un
 # gradiente k veces más grande de lo debido, porque nadie divide entre k o nadie lo limpia, llega igual
@@ -182,32 +182,32 @@ print(f"\n{t('healthy')}: {clipped_share(healthy):.2f}, {last_loss(healthy):.3f}
 #
 # ### Turn the knob
 #
-# Each time you move a control, a tiny model is trained from scratch: 70 real steps. Whatever is above the
-# dashed line, the limit, is clipped. At step 40 the loader hands over a damaged batch: some of its 16 rows
-# are empty, nothing but token number 0, as after a read that failed. In grey, the same run without limit
-# and without damage.
+# Each time you move a control, a tiny model is trained from scratch: 70 real steps. Gradients above the
+# dashed line, the limit, are clipped. At step 40 the loader hands over a damaged batch: some of its 16 rows
+# are empty, nothing but token number 0, as after a read that failed. In grey, the same run without limit and
+# without damage.
 #
 # Drag a slider, or click it and use the arrow keys. Four things to find:
 #
-# 1. AdamW, no damaged row. Move the limit from end to end. What follows it, and what does not?
+# 1. AdamW, no damaged row. Move the limit from end to end. Which curves follow it, and which do not?
 # 2. The same with SGD. What other setting does the limit remind you of?
 # 3. SGD, 16 damaged rows, the limit at 100. What does the loss do *after* step 40? And with a limit of 1?
 # 4. AdamW, 16 damaged rows. Compare limit 100 and limit 1, not at step 41 but at the end. Where did the bad
 #    batch go?
 
-# %% [markdown] id="play" lang="es" of="a060322e298f"
+# %% [markdown] id="play" lang="es" of="3b0193ed76dd"
 # ## 4 · Inspecciona
 #
 # ### Gira la perilla
 #
-# Cada vez que mueves un control se entrena desde cero un modelo diminuto: 70 pasos de verdad. Lo que queda
-# por encima de la línea discontinua, el límite, se recorta. En el paso 40 el loader entrega un batch
-# dañado: algunas de sus 16 filas están vacías, puro token número 0, como después de una lectura fallida. En
-# gris, el mismo run sin límite y sin daño.
+# Cada vez que mueves un control se entrena desde cero un modelo diminuto: 70 pasos de verdad. Los gradientes
+# por encima de la línea discontinua, el límite, se recortan. En el paso 40 el loader entrega un batch dañado:
+# algunas de sus 16 filas están vacías, puro token número 0, como después de una lectura fallida. En gris, el
+# mismo run sin límite y sin daño.
 #
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. Cuatro cosas por descubrir:
 #
-# 1. AdamW, ninguna fila dañada. Mueve el límite de un extremo al otro. ¿Qué lo sigue y qué no?
+# 1. AdamW, ninguna fila dañada. Mueve el límite de un extremo al otro. ¿Qué curvas lo siguen y cuáles no?
 # 2. Lo mismo con SGD. ¿A qué otro ajuste te recuerda el límite?
 # 3. SGD, 16 filas dañadas, el límite en 100. ¿Qué hace el loss *después* del paso 40? ¿Y con un límite de 1?
 # 4. AdamW, 16 filas dañadas. Compara el límite 100 con el límite 1, no en el paso 41, sino al final. ¿A
@@ -274,12 +274,12 @@ playground(
 # 1. The clipped share goes from all to nothing. The loss stays where it is: AdamW divides by the usual size.
 # 2. The learning rate. A step of SGD is as long as rate × gradient, so where every step is clipped, rate ×
 #    limit is its length. At 0.01 the run has hardly left chance after 70 steps. And without any limit it is
-#    worse than with 1: early on, a few large steps throw it off its course.
+#    worse than with 1: early on, a few large steps throw it off course.
 # 3. (The point at step 40 is the loss on the damaged batch itself. Look at what follows.) Without a limit that
 #    bites, one batch out of 70 throws the model far above chance, and it takes a dozen steps to come back.
 #    With a limit of 1 the batch is as visible in the norms as before, and the step after it is nearly an
 #    ordinary one: it was pushed no further than anybody pushes it.
-# 4. The loss at step 41 is nearly the same with and without clipping, for Adam bounds the step by itself.
+# 4. The loss at step 41 is nearly the same with and without clipping, because Adam bounds the step by itself.
 #    But without clipping the huge gradient enters Adam's memory of usual sizes (β₂), and for dozens of
 #    steps all others look small beside it: the run slows down, and ends higher. No jump, no spike, just
 #    lost time.
@@ -289,7 +289,7 @@ playground(
 # few steps touch it, and the damaged batch does.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="8b4473c2bfc5"
+# %% [markdown] id="play-answers" lang="es" of="144cc11e54c8"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La parte recortada va de todo a nada. El loss se queda donde está: AdamW divide entre el tamaño
@@ -315,9 +315,9 @@ playground(
 # %% [markdown] id="patients" lang="en"
 # ### Four patients
 #
-# Four runs of 120 steps with one fault each; one of them you know. The letters are shuffled.
+# Four runs of 120 steps with one fault each; you know one of them. The letters are shuffled.
 
-# %% [markdown] id="patients" lang="es" of="7528db07666f"
+# %% [markdown] id="patients" lang="es" of="582369f98be0"
 # ### Cuatro pacientes
 #
 # Cuatro runs de 120 pasos con un fallo cada uno; a uno ya lo conoces. Las letras están barajadas.
@@ -341,15 +341,15 @@ for name, run in ward.items():
     print(f"{name:8}" + "".join(f"{x:20.2f}" for x in figures) + f"{clipped_share(run):20.0%}")
 
 # %% [markdown] id="two-more" lang="en"
-# Look at the losses first. Two of the four are as good as the healthy run, or nearly so. And a bad loss
-# does not say what is bad. Two more measurements, which the trainer took before the first update: on a copy
-# of the model it takes a step and looks at what is left of the gradient, and it lists the parameters that
-# do not learn.
+# Look at the losses first. Two of the four are as good as the healthy run, or nearly so. And a bad loss does
+# not say why it is bad. The trainer took two more measurements before the first update: on a copy of the
+# model it takes a step and checks whether any gradient is left, and it lists the parameters that do not
+# learn.
 
-# %% [markdown] id="two-more" lang="es" of="45c3d340cddd"
+# %% [markdown] id="two-more" lang="es" of="bfbf7fbdb00b"
 # Mira primero los losses. Dos de los cuatro son tan buenos como el run sano, o casi. Y un loss malo no dice
-# qué está mal. Dos medidas más, que el trainer tomó antes de la primera actualización: en una copia del
-# modelo da un paso y mira qué queda del gradiente, y hace la lista de los parámetros que no aprenden.
+# por qué es malo. El trainer tomó dos medidas más antes de la primera actualización: en una copia del modelo
+# da un paso y comprueba si queda algún gradiente, y hace la lista de los parámetros que no aprenden.
 
 # %% id="two-measurements" compare=true
 print(" " * 8 + f"{t('carried'):>24}{t('frozen'):>24}")
@@ -358,10 +358,10 @@ for name, run in ward.items():
     print(f"{name:8}{rehearsal['carried_gradient']:24.2f}{len(rehearsal['frozen']):24}")
 
 # %% [markdown] id="diagnose" lang="en"
-# Commit yourself: a name from the list in place of each `...`, in quotes.
+# Decide: put a name from the list in place of each `...`, in quotes.
 
-# %% [markdown] id="diagnose" lang="es" of="9dc75355b56f"
-# Comprométete: un nombre de la lista en lugar de cada `...`, entre comillas.
+# %% [markdown] id="diagnose" lang="es" of="d5c39fb40b48"
+# Decídete: escribe un nombre de la lista en lugar de cada `...`, entre comillas.
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=...)
@@ -381,23 +381,23 @@ for letter, walk in walks.items():
     print(textwrap.fill(f"{letter}  {walk.end.question}  {seen(walk.end)}", 88, subsequent_indent=" " * 8))
 
 # %% [markdown] id="lessons-of-the-ward" lang="en"
-# Three things to take from the ward.
+# Three things to take away.
 #
-# * **A norm inside the band proves little.** The frozen model has a calm, small norm: what does not learn
-#   has no gradient to be counted. Ask which parameters learn.
+# * **A norm inside the band proves little.** The frozen model has a calm, small norm: a parameter that does
+#   not learn has no gradient to count. Ask which parameters learn.
 # * **A share of clipped steps near 100 % is a symptom with several causes.** The limit may be too low, or
-#   the gradient too large. The tree asks for the cause first: is anything left over after a step?
+#   the gradient too large. The tree asks for the cause first: is any gradient left after a step?
 # * **Spikes can be invisible in the loss.** That is clipping at work, and a reason to count them: each is a
 #   step in a direction that one bad batch chose.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="28c48c689ed3"
-# Tres cosas para llevarte de esta sala.
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="2c39ccf1de94"
+# Tres cosas para llevarte.
 #
 # * **Una norma dentro de la banda demuestra poco.** El modelo congelado tiene una norma pequeña y
-#   tranquila: lo que no aprende no tiene gradiente que contar. Pregunta qué parámetros aprenden.
-# * **Que se recorte casi el 100 % de los pasos es un síntoma con varias causas.** Puede que el límite sea
-#   muy bajo o que el gradiente sea muy grande. El árbol pregunta primero por la causa: ¿sobra algo después
-#   de un paso?
+#   tranquila: un parámetro que no aprende no tiene gradiente que contar. Pregunta qué parámetros aprenden.
+# * **Que se recorte casi el 100 % de los pasos es un síntoma con varias causas.** Puede que el límite sea muy
+#   bajo o que el gradiente sea muy grande. El árbol pregunta primero por la causa: ¿queda algún gradiente
+#   después de un paso?
 # * **Los picos pueden ser invisibles en el loss.** Es el clipping haciendo su trabajo, y una razón para
 #   contarlos: cada uno es un paso en la dirección que eligió un batch malo.
 
@@ -413,8 +413,8 @@ for letter, walk in walks.items():
 #
 # **1a.** Write `global_norm(tensors)`: the length of all gradients laid end to end as one long vector, that
 # is, the square root of the sum of the squares of every element of every tensor. `tensors` is a list of
-# tensors of any shape. A parameter that took no part in the loss has no gradient: skip every `None`. Of
-# nothing, the norm is 0. Return a number, or a tensor of one.
+# tensors of any shape. A parameter that took no part in the loss has no gradient: skip every `None`. The norm
+# of an empty list is 0. Return a number, or a tensor with one element.
 #
 # <details><summary>Hint</summary>
 #
@@ -422,7 +422,7 @@ for letter, walk in walks.items():
 # take the root once, at the end.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="75a594d91450"
+# %% [markdown] id="fix" lang="es" of="51a1798bda0e"
 # ## 5 · Arregla
 #
 # Tres ejercicios. Cada comprobación es una pregunta pequeña, de lo grueso a lo fino; la que falla te dice
@@ -435,8 +435,8 @@ for letter, walk in walks.items():
 # **1a.** Escribe `global_norm(tensors)`: la longitud de todos los gradientes puestos uno tras otro como un
 # solo vector largo, es decir, la raíz cuadrada de la suma de los cuadrados de todos los elementos de todos
 # los tensores. `tensors` es una lista de tensores de cualquier forma. Un parámetro que no participó en el
-# loss no tiene gradiente: sáltate cada `None`. La norma de nada es 0. Devuelve un número, o un tensor con
-# uno solo.
+# loss no tiene gradiente: sáltate cada `None`. La norma de una lista vacía es 0. Devuelve un número, o un
+# tensor con un solo elemento.
 #
 # <details><summary>Pista</summary>
 #
@@ -482,10 +482,10 @@ check("global-norm/missing", global_norm)
 # <details><summary>Hint 2: one factor for all</summary>
 #
 # `factor = min(1, max_norm / (norm + 1e-6))` is right in all three cases. `grad.mul_(factor)` changes it in
-# place; `grad = grad * factor` only gives a new tensor an old name.
+# place; `grad = grad * factor` only gives the old name to a new tensor.
 # </details>
 
-# %% [markdown] id="task-clip" lang="es" of="f8563f12705e"
+# %% [markdown] id="task-clip" lang="es" of="ea660f8a1bb7"
 # **1b.** Escribe `clip_gradients(parameters, max_norm)`. Cambia los gradientes (`parameter.grad`) mismos,
 # sin crear otros:
 #
@@ -544,13 +544,13 @@ check("clip-gradients/returns", clip_gradients)
 #
 # “There was a spike” helps nobody. “Step 60” does: here, as in any loop worth trusting, the batch follows
 # from the step, so the step names the batch. Write `find_spikes(norms, factor=5.0, window=20)`. `norms` is
-# a list of gradient norms before clipping, one a step from step 0. It returns the list of the steps that
+# a list of gradient norms before clipping, one per step from step 0. It returns the list of the steps that
 # are spikes:
 #
-# * a norm more than `factor` times the **usual** norm is a spike. Usual is what the last `window` ordinary
-#   norms before it say; take their median, or the mean without earlier spikes;
+# * a norm more than `factor` times the **usual** norm is a spike. The usual norm comes from the last `window`
+#   ordinary norms before it: take their median, or the mean without earlier spikes;
 # * a run has its own level, and it drifts: 3 may be healthy at step 5 and a spike at step 500. So neither a
-#   fixed limit nor the average of the whole run will do;
+#   fixed limit nor the average of the whole run works;
 # * one spike must not hide the next: 300 among the last twenty norms pulls their mean up to 15 and more;
 # * NaN and infinity are always spikes, and must not spoil what comes after;
 # * with fewer than 5 ordinary norms before it, a finite norm is not judged.
@@ -566,7 +566,7 @@ check("clip-gradients/returns", clip_gradients)
 # NaN. Ask `math.isfinite` first.
 # </details>
 
-# %% [markdown] id="task-spikes" lang="es" of="22b602d873f4"
+# %% [markdown] id="task-spikes" lang="es" of="a11de5a772fe"
 # ### Ejercicio 2 · ¿Qué batch fue?
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -576,7 +576,7 @@ check("clip-gradients/returns", clip_gradients)
 # `find_spikes(norms, factor=5.0, window=20)`. `norms` es una lista con la norma del gradiente antes del
 # clipping, una por paso desde el paso 0. Devuelve la lista de los pasos que son picos:
 #
-# * es un pico la norma que supera `factor` veces la norma **habitual**. Lo habitual lo dicen las últimas
+# * es un pico la norma que supera `factor` veces la norma **habitual**. La norma habitual sale de las últimas
 #   `window` normas normales anteriores: toma su mediana, o la media sin los picos anteriores;
 # * cada run tiene su nivel, y se mueve: un 3 puede ser sano en el paso 5 y un pico en el paso 500. Por eso
 #   no sirven ni un límite fijo ni el promedio de todo el run;
@@ -587,8 +587,8 @@ check("clip-gradients/returns", clip_gradients)
 #
 # <details><summary>Pista 1: por dónde empezar</summary>
 #
-# Recorre las normas con `enumerate` y guarda en una lista `usual` las normales que llevas. Compara cada
-# norma con `np.median(usual[-window:])`; añádela a `usual` solo si es normal.
+# Recorre las normas con `enumerate` y guarda en una lista `usual` las normales que ya viste. Compara cada
+# norma con `np.median(usual[-window:])`; agrégala a `usual` solo si es normal.
 # </details>
 # <details><summary>Pista 2: NaN</summary>
 #
@@ -628,20 +628,20 @@ check("find-spikes/nan", find_spikes)
 #
 # > Difficulty ●●●○○ · Importance ●●●●● · 10 minutes
 #
-# A batch too large for the memory is cut into *micro-batches*: their gradients add up, and one step uses
-# the sum. Below is how somebody wrote it. Every line that belongs there is there; the run trains, the loss
-# falls, the program has passed its review. Read it before you go on. (`loss_of(model, batch)` is the mean
-# cross-entropy of a batch, from the setup cell.)
+# A batch too large for the memory is cut into *micro-batches*: their gradients add up, and one step uses the
+# sum. Below is somebody's version. No line is missing; the run trains, the loss falls, the code has passed
+# review. Read it before you continue. (`loss_of(model, batch)` is the mean cross-entropy of a batch, from the
+# setup cell.)
 
-# %% [markdown] id="task-step" lang="es" of="565ecaf17fbe"
+# %% [markdown] id="task-step" lang="es" of="abeee6c52d39"
 # ### Ejercicio 3 · El bucle que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 10 minutos
 #
 # Un batch que no cabe en la memoria se corta en *micro-batches*: sus gradientes se suman y un solo paso usa
-# la suma. Abajo está como lo escribió alguien. Está cada línea que debe estar; el run entrena, el loss baja
-# y el programa pasó su revisión. Léelo antes de seguir. (`loss_of(model, batch)` es la entropía cruzada
-# media de un batch; está en la celda de preparación.)
+# la suma. Abajo está la versión de alguien. No falta ninguna línea; el run entrena, el loss baja y el código
+# pasó la revisión. Léelo antes de seguir. (`loss_of(model, batch)` es la entropía cruzada media de un batch;
+# está en la celda de preparación.)
 
 
 # %% id="suspicious"
@@ -656,11 +656,11 @@ def suspicious_step(model, optimizer, batches, max_norm):
 
 
 # %% [markdown] id="whole-and-pieces" lang="en"
-# A loop can be examined without training: the same 32 sequences, once as one batch and once in four pieces,
+# You can test a loop without training: the same 32 sequences, once as one batch and once in four pieces,
 # must give the same gradient. The learning rate is 0 here, so nothing moves.
 
-# %% [markdown] id="whole-and-pieces" lang="es" of="087b4397bfe1"
-# Un bucle se puede examinar sin entrenar: las mismas 32 secuencias, una vez como un solo batch y otra en
+# %% [markdown] id="whole-and-pieces" lang="es" of="5b8a2f2fc6d5"
+# Un bucle se puede probar sin entrenar: las mismas 32 secuencias, una vez como un solo batch y otra en
 # cuatro trozos, deben dar el mismo gradiente. Aquí el learning rate es 0, así que
 # nada se mueve.
 
@@ -685,17 +685,17 @@ examine(suspicious_step)
 #
 # Write `training_step(model, optimizer, batches, max_norm)`, one whole step in the right order:
 #
-# * the gradient is that of the mean over all `batches` (they are of equal size), with nothing left over from
-#   the step before;
+# * the gradient is that of the mean over all `batches` (they are of equal size), with nothing left from the
+#   step before;
 # * it is clipped to a global norm of `max_norm`, once, when it is complete;
 # * then, and only then, the optimizer steps, once;
-# * the norm before clipping is returned.
+# * it returns the norm before clipping.
 #
 # You may use your own `clip_gradients` or PyTorch's.
 #
 # <details><summary>Hint 1: what zero_grad() forgets</summary>
 #
-# Everything since the last time it was called. Inside the loop that is the micro-batch before this one.
+# It forgets everything since its last call. Inside the loop, that is the micro-batch before this one.
 # </details>
 # <details><summary>Hint 2: the order</summary>
 #
@@ -703,22 +703,22 @@ examine(suspicious_step)
 # `backward()` and `step()`.
 # </details>
 
-# %% [markdown] id="task-step-2" lang="es" of="38ca84d9ed43"
+# %% [markdown] id="task-step-2" lang="es" of="29b5246ead47"
 # En cuatro trozos la norma es otra. ¿Qué gradiente le llegó al optimizador?
 #
 # Escribe `training_step(model, optimizer, batches, max_norm)`, un paso completo en el orden correcto:
 #
-# * el gradiente es el de la media sobre todos los `batches` (son de igual tamaño), sin nada que sobre del
+# * el gradiente es el de la media sobre todos los `batches` (son de igual tamaño), sin nada que quede del
 #   paso anterior;
 # * se recorta a una norma global de `max_norm`, una sola vez, cuando está completo;
 # * entonces, y solo entonces, el optimizador da un paso, uno solo;
-# * se devuelve la norma de antes del clipping.
+# * devuelve la norma de antes del clipping.
 #
 # Puedes usar tu propio `clip_gradients` o el de PyTorch.
 #
 # <details><summary>Pista 1: qué olvida zero_grad()</summary>
 #
-# Todo lo que hay desde la última vez que se llamó. Dentro del bucle, eso es el micro-batch anterior.
+# Olvida todo lo que se acumuló desde su última llamada. Dentro del bucle, eso es el micro-batch anterior.
 # </details>
 # <details><summary>Pista 2: el orden</summary>
 #
@@ -755,14 +755,15 @@ check("training-step/returns", training_step)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Three functions are three claims; runs are the proof. First the loop. Your `training_step` under the same
-# examination as before: one batch and four pieces must now agree, and so must the same call once more.
+# Three functions are three claims; runs are the proof. First the loop. Your `training_step` takes the same
+# test as before: one batch and four pieces must now agree, and so must a second, identical call.
 
-# %% [markdown] id="verify" lang="es" of="69835bf908a3"
+# %% [markdown] id="verify" lang="es" of="6a6e04472f3e"
 # ## 6 · Comprueba
 #
-# Tres funciones son tres afirmaciones; la prueba son los runs. Primero, el bucle. Tu `training_step` pasa el
-# mismo examen de antes: un batch y cuatro trozos ahora deben coincidir, y también la misma llamada otra vez.
+# Tres funciones son tres afirmaciones; la prueba son los runs. Primero, el bucle. Tu `training_step` hace la
+# misma prueba de antes: un batch y cuatro trozos ahora deben coincidir, y también una segunda llamada
+# idéntica.
 
 # %% id="examine-mine" compare=true
 examine(training_step)
@@ -796,11 +797,11 @@ damaged = train(damaged_recipe, runs / "damaged", callbacks=[LivePlot()], overwr
 show(walk_section_3(damaged), Console(width=88))
 
 # %% [markdown] id="too-small-for-the-tree" lang="en"
-# The tree finds nothing: its limit for a spike is a norm of 100, made to be right for runs it knows nothing
-# about. Yours knows what is usual *here*. Let it name the step, and get that step's batch back. Batches are
-# a function of seed and step, so it is the very same one.
+# The tree finds nothing: its limit for a spike is a norm of 100, chosen to suit runs that it knows nothing
+# about. Yours knows what is usual *here*. Let it name the step, and get that step's batch back. Batches are a
+# function of seed and step, so it is the very same one.
 
-# %% [markdown] id="too-small-for-the-tree" lang="es" of="a2e2944a9052"
+# %% [markdown] id="too-small-for-the-tree" lang="es" of="5e00bb0bc142"
 # El árbol no encuentra nada: para él un pico empieza en una norma de 100, un límite pensado para runs de
 # los que no sabe nada. El tuyo sabe qué es lo habitual *aquí*. Deja que nombre el paso y recupera el batch
 # de ese paso. Los batches son función de la semilla y del paso, así que es exactamente el mismo.
@@ -813,9 +814,9 @@ for step in find_spikes(norms_of(damaged)):
 
 # %% [markdown] id="mend" lang="en"
 # A batch of nothing. The cure is in the loader: a read that fails must be reported, not filled with zeros.
-# With that mended, the same run again; in grey, the one with the damaged batch.
+# With that fixed, the same run again; in grey, the one with the damaged batch.
 
-# %% [markdown] id="mend" lang="es" of="f94a660b7d8a"
+# %% [markdown] id="mend" lang="es" of="9005a76c0e88"
 # Un batch lleno de nada. La cura está en el loader: si una lectura falla, se avisa; no se rellena con
 # ceros. Con eso arreglado, el mismo run otra vez; en gris, el del batch dañado.
 
@@ -831,16 +832,16 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
     print(f"{t(name):10} {t('spikes')} {spikes}   {t('last-loss')} {last_loss(run):.2f}")
 
 # %% [markdown] id="what-clipping-did" lang="en"
-# At the end nearly the same loss, with and without the bad batch: clipping did its work. That is good for
-# the run and lulls whoever watches it, for one high point in a loss curve is soon smoothed away. If reads
-# fail once in 120 steps, they fail a thousand times in a long run, and each time a part of your data is
-# missing. Clipping is a seat belt; `find_spikes` is the report of the accident.
+# The final loss is nearly the same with and without the bad batch: clipping did its work. That is good for
+# the run, but it lulls you, because one high point in a loss curve is soon smoothed away. If reads fail once
+# in 120 steps, they fail a thousand times in a long run, and each time a part of your data is missing.
+# Clipping is a seat belt; `find_spikes` is the report of the accident.
 
-# %% [markdown] id="what-clipping-did" lang="es" of="ab27b2b8d81d"
-# Al final casi el mismo loss, con el batch malo y sin él: el clipping hizo su trabajo. Es bueno para el
-# run, y adormece a quien lo vigila, porque un solo punto alto en una curva de loss pronto queda suavizado.
-# Si las lecturas fallan una vez cada 120 pasos, en un run largo fallan mil veces, y cada vez falta una
-# parte de tus datos. El clipping es el cinturón de seguridad; `find_spikes` es el informe del accidente.
+# %% [markdown] id="what-clipping-did" lang="es" of="75f3b5a612c6"
+# El loss final es casi el mismo con el batch malo y sin él: el clipping hizo su trabajo. Eso es bueno para el
+# run, pero te hace bajar la guardia, porque un solo punto alto en una curva de loss pronto queda suavizado.
+# Si las lecturas fallan una vez cada 120 pasos, en un run largo fallan mil veces, y cada vez falta una parte
+# de tus datos. El clipping es el cinturón de seguridad; `find_spikes` es el informe del accidente.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
@@ -849,26 +850,26 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # since we clip, a bad batch cannot hurt us anyway.”*
 #
 # Answer in three to six sentences, in the cell below: what a norm of exactly 1.00 at every step tells you,
-# and what it does not; what clipping does to the step of a bad batch, and what it leaves as it is; and what
-# you would log and look at instead. (Three points, one for each.)
+# and what it does not; what clipping changes in the step of a bad batch, and what it does not change; and
+# what you would log and look at instead. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="d7df41375e02"
+# %% [markdown] id="explain" lang="es" of="be0c1221097a"
 # ## 7 · Explica
 #
-# Un colega te enseña una gráfica: *«Mira qué estable. La norma del gradiente es exactamente 1.00 en todos
+# Un colega te muestra una gráfica: *«Mira qué estable. La norma del gradiente es exactamente 1.00 en todos
 # los pasos. Y como hacemos clipping, un batch malo de todos modos no nos puede hacer daño».*
 #
 # Responde en tres a seis oraciones, en la celda de abajo: qué te dice una norma de exactamente 1.00 en
-# todos los pasos, y qué no; qué le hace el clipping al paso de un batch malo, y qué deja como está; y qué
+# todos los pasos, y qué no; qué cambia el clipping en el paso de un batch malo, y qué no cambia; y qué
 # registrarías y mirarías en su lugar. (Tres puntos, uno por cada parte.)
 
 # %% [markdown] answer="explain-the-flat-line" points=3 lang="en"
-# Gradients never have the same length at every step, so 1.00 is the limit and not a measurement: the norm
-# is logged after clipping, and every step exceeds the limit. The line would be just as flat with a damaged
+# Gradients never have the same length at every step, so 1.00 is the limit and not a measurement: the norm is
+# logged after clipping, and every step exceeds the limit. The line would be just as flat with a damaged
 # batch, a gradient that is never cleared or a sum that nobody divides. Clipping shortens the step of a bad
-# batch to that of any other; its direction stays wrong, the step is still taken, and momentum carries it on
-# for a while. I would log the norm before clipping and the share of clipped steps, compare each norm with
-# the usual one of the steps before it, and for every spike take the step's batch and read it.
+# batch to that of any other; its direction stays wrong, the step is still taken, and momentum keeps it going
+# for a while. I would log the norm before clipping and the share of clipped steps, compare each norm with the
+# usual one of the steps before it, and for every spike take the step's batch and read it.
 #
 # ---
 # **Rubric.** One point each. (1) 1.00 is the clipping limit, measured after clipping, so it holds no
@@ -877,7 +878,7 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # hides the batch from the loss). (3) Names a measurement that decides: norm before clipping, clipped share,
 # or spikes traced to their step and batch. “Lower the limit” or “lower the learning rate” does not count.
 
-# %% [markdown] answer="explain-the-flat-line" points=3 lang="es" of="efc9809c1d50"
+# %% [markdown] answer="explain-the-flat-line" points=3 lang="es" of="d9798f4ad346"
 # Los gradientes nunca miden lo mismo en todos los pasos, así que 1.00 es el límite y no una medida: la
 # norma se registra después del clipping, y todos los pasos superan el límite. La línea sería igual de plana
 # con un batch dañado, con un gradiente que nadie limpia o con una suma que nadie divide. El clipping acorta
@@ -902,15 +903,15 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # | leaf | symptom | threshold | first action |
 # |---|---|---|---|
 # | `always-clipping` | the loss may look fine; norms are one thing, the limit another | usual norm above 5; or over 90 % of steps clipped and the usual norm over 6 times the limit | look for a cause of large gradients; then set the limit a little above the usual norm |
-# | `missing-zero-grad` | loss too high, norms too large, nearly every step clipped | any gradient left after a step | clear once a step: not before `step()`, not between micro-batches |
+# | `missing-zero-grad` | loss too high, norms too large, nearly every step clipped | any gradient left after a step | clear once per step: not before `step()`, not between micro-batches |
 # | `frozen-parameters` | loss stops early; norms small and calm | any parameter frozen that nobody declared; usual norm below 0.01 | list the parameters that do not require a gradient |
 # | `gradient-spikes` | norms calm, and now and then far off; the loss may hide it | more than 3 norms above 100 in 200 steps | name the steps, decode their batches |
 # | one bad batch | a norm many times the usual one | 5 × the median of the 20 before it | the same: step → batch → read it |
 #
-# One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-04, asks whether the
+# One leaf at a time: fix it, run again, walk again from the top. The next lesson, 18-04, asks whether the
 # losses move, and whether the validation loss can be believed.
 
-# %% [markdown] id="card" lang="es" of="3f9d597c5336"
+# %% [markdown] id="card" lang="es" of="e65558d1ad74"
 # ## 8 · Una tarjeta para guardar
 #
 # En cada paso: la norma del gradiente *antes* del clipping, y si se recortó.
@@ -918,7 +919,7 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # | hoja | síntoma | umbral | primera acción |
 # |---|---|---|---|
 # | `always-clipping` | el loss puede verse bien; las normas van por un lado y el límite por otro | norma habitual mayor que 5; o más del 90 % de los pasos recortados y una norma habitual de más de 6 veces el límite | busca qué agranda los gradientes; después pon el límite un poco por encima de la norma habitual |
-# | `missing-zero-grad` | loss demasiado alto, normas demasiado grandes, casi todos los pasos recortados | cualquier gradiente que sobre después de un paso | limpia una vez por paso: ni antes de `step()` ni entre micro-batches |
+# | `missing-zero-grad` | loss demasiado alto, normas demasiado grandes, casi todos los pasos recortados | cualquier gradiente que quede después de un paso | limpia una vez por paso: ni antes de `step()` ni entre micro-batches |
 # | `frozen-parameters` | el loss deja pronto de bajar; normas pequeñas y tranquilas | cualquier parámetro congelado sin que nadie lo haya declarado; norma habitual menor que 0.01 | haz la lista de los parámetros que no piden gradiente |
 # | `gradient-spikes` | normas tranquilas que de vez en cuando se disparan; el loss puede esconderlo | más de 3 normas mayores que 100 en 200 pasos | nombra los pasos y decodifica sus batches |
 # | un batch malo | una norma muchas veces mayor que la habitual | 5 × la mediana de las 20 anteriores | lo mismo: paso → batch → léelo |

@@ -2,19 +2,19 @@
 
 # %% [markdown] id="why" lang="en"
 # Two curves decide what people do with a run: training loss and validation loss. One must fall, the other
-# must follow. Both can be read wrongly. A flat curve may be a rate too low, or one too high. And a
-# validation loss is an exam: when the questions have been handed out before, everybody passes.
+# must follow. Both can be read wrongly. A flat curve may mean a learning rate that is too low, or one that is
+# too high. And a validation loss is an exam: if the questions were handed out before, everybody passes.
 #
 # Here you break runs in five ways, and cure one in a way that cures nothing. Afterwards you can
 #
-# * say whether a noisy loss falls, stands or rises, with a number;
+# * say whether a noisy loss falls, stays flat or rises, with a number;
 # * tell overfitting from a leak, and a model that learns nothing from one that learns only how frequent
 #   each word is;
 # * split a text so that validation asks something new, and show that it does.
 #
 # Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds.
 
-# %% [markdown] id="why" lang="es" of="c93ee1ed7bcb"
+# %% [markdown] id="why" lang="es" of="2c451463ac9c"
 # Dos curvas deciden lo que se hace con un run: el loss de entrenamiento y el de validación. Uno tiene que
 # bajar y el otro tiene que seguirlo. Los dos se pueden leer mal. Una curva plana puede venir de un learning
 # rate (tasa de aprendizaje) muy bajo, o de uno muy alto. Y un loss de validación es un examen: si las
@@ -81,7 +81,7 @@ def item_of(line):
 # ## 1 · Una cura
 #
 # Alguien tiene poco texto: 150 oraciones con su traducción. Cada par está escrito dos veces, una en cada
-# dirección, para que el modelo aprenda a traducir hacia los dos lados. Los últimos 30 pares, en ambas
+# dirección, para que el modelo aprenda a traducir en los dos sentidos. Los últimos 30 pares, en ambas
 # direcciones, se guardan para validación.
 
 # %% id="little-text" compare=true
@@ -140,15 +140,15 @@ show_runs({t("first"): first}, t("curves-alt"))
 show(walk_section_4(first), Console(width=88))
 
 # %% [markdown] id="colleague" lang="en"
-# Overfitting, plain to see: the model learns its 240 lines by heart, and validation stays behind. A
-# colleague has a remedy: *“Your validation set is just unlucky. All those lines came last. Put everything
-# on one pile, shuffle, and draw a fifth of the lines at random.”* Random is always good, so:
+# Plain overfitting: the model learns its 240 lines by heart, and validation stays behind. A colleague has a
+# remedy: *“Your validation set is just unlucky. All those lines came last. Put everything in one pile,
+# shuffle, and take a fifth of the lines at random.”* Random is always good, so:
 
-# %% [markdown] id="colleague" lang="es" of="0d9c770dd443"
-# Sobreajuste, a simple vista: el modelo se aprende sus 240 líneas de memoria y la validación se queda
-# atrás. Un colega tiene el remedio: *«Lo que pasa es que tu validación tuvo mala suerte. Todas esas líneas
-# estaban al final. Júntalo todo, baraja y saca al azar una quinta parte de las líneas».* El azar nunca
-# viene mal, así que:
+# %% [markdown] id="colleague" lang="es" of="6b5309d57a4e"
+# Sobreajuste, sin duda: el modelo se aprende sus 240 líneas de memoria y la validación se queda atrás. Un
+# colega tiene el remedio: *«Lo que pasa es que tu validación tuvo mala suerte. Todas esas líneas estaban al
+# final. Júntalo todo, baraja y saca al azar una quinta parte de las líneas».* Elegir al azar siempre es
+# bueno, así que:
 
 # %% id="train-reshuffled"
 shuffled = random.Random(0).sample(lines, len(lines))
@@ -204,20 +204,19 @@ exam = {"first": float(loss_on(first, unseen)), "reshuffled": float(loss_on(cure
 compare("exam", **exam)
 
 # %% [markdown] id="surprise" lang="en"
-# Both know the same, which is little. Nothing was cured; the exam got easier. When the lines were shuffled,
-# “I work / yo trabajo” went one way and “yo trabajo / I work” the other. No line is on both sides, and yet
-# of most questions the answer had been seen, written the other way round. That is a *leak*, and this
-# is its signature: a validation loss that is good for no reason that anybody has earned.
+# Both know equally little. Nothing was cured; the exam got easier. When the lines were shuffled, “I work / yo
+# trabajo” went one way and “yo trabajo / I work” the other. No line is on both sides, and yet most of the
+# answers had been seen, written the other way round. That is a *leak*, and this is its signature: a good
+# validation loss that nobody has earned.
 #
-# The two lines are one **item**. A split that keeps items whole asks something new; a split by line asks
-# for what was learnt by heart.
+# The two lines are one **item**. A split that keeps items whole asks something new; a split by line asks for
+# text that was learnt by heart.
 
-# %% [markdown] id="surprise" lang="es" of="d00be96462b1"
-# Los dos saben lo mismo, que es poco. No se curó nada; el examen se volvió más fácil. Al barajar las
-# líneas, «I work / yo trabajo» se fue para un lado y «yo trabajo / I work» para el otro. Ninguna línea está
-# en los dos lados y, sin embargo, de la mayoría de las preguntas ya se había visto la respuesta, escrita al
-# revés. Eso es una *fuga de datos*, y así se reconoce: un loss de validación bueno sin que nadie se lo haya
-# ganado.
+# %% [markdown] id="surprise" lang="es" of="f0172c6f8326"
+# Los dos saben lo mismo, que es poco. No se curó nada; el examen se volvió más fácil. Al barajar las líneas,
+# «I work / yo trabajo» se fue para un lado y «yo trabajo / I work» para el otro. Ninguna línea está en los
+# dos lados y, sin embargo, la mayoría de las respuestas ya se habían visto, escritas al revés. Eso es una
+# *fuga de datos*, y así se reconoce: un loss de validación bueno sin que nadie se lo haya ganado.
 #
 # Las dos líneas son un mismo **ítem**. Una división que no parte los ítems pregunta algo nuevo; una división
 # por líneas pregunta lo que se aprendió de memoria.
@@ -229,9 +228,9 @@ compare("exam", **exam)
 #
 # First the training loss alone. Each time you move the learning rate, a tiny model is trained for 100 real
 # steps. On the left is its loss: thin as it is logged, thick after smoothing by an exponential moving
-# average, which at each step keeps a share β of what it was and takes 1 − β of the new loss. On the right
-# is where the runs of different rates end. The dashed line is ln V, the dotted one the entropy of single
-# tokens: what a model reaches that knows only how frequent each is.
+# average, which at each step keeps a share β of its value and takes 1 − β of the new loss. On the right, the
+# final losses of runs with different rates. The dashed line is ln V; the dotted one is the entropy of single
+# tokens, the loss of a model that knows only how frequent each one is.
 #
 # Drag a slider, or click it and use the arrow keys. Four things to find:
 #
@@ -239,19 +238,19 @@ compare("exam", **exam)
 # 2. From which rate upwards can you *see* that the run learns? Read the slope in the title at 1e-6 and 1e-5.
 # 3. Find the best rate, then the two rates, one far too low and one far too high, that end at a loss of
 #    about 5.
-# 4. Go to the far right. At which rates does the loss fall and then stand still? Where does it stand?
+# 4. Go to the far right. At which rates does the loss fall and then stop? At what value?
 
-# %% [markdown] id="play" lang="es" of="c4ff78f82e85"
+# %% [markdown] id="play" lang="es" of="ef4a8224f67f"
 # ## 4 · Inspecciona
 #
 # ### Gira la perilla
 #
-# Primero, solo el loss de entrenamiento. Cada vez que mueves el learning rate se entrena un modelo
-# diminuto, 100 pasos de verdad. A la izquierda está su loss: fino como queda en el log, y grueso después de
-# suavizarlo con una media móvil exponencial, que en cada paso conserva una parte β de lo que era y toma 1 −
-# β del loss nuevo. A la derecha, dónde terminan los runs con distintos learning rates. La línea discontinua
-# es ln V; la punteada, la entropía de los tokens sueltos: lo que alcanza un modelo que solo sabe qué tan
-# frecuente es cada uno.
+# Primero, solo el loss de entrenamiento. Cada vez que mueves el learning rate se entrena un modelo diminuto,
+# 100 pasos de verdad. A la izquierda está su loss: fino como queda en el log, y grueso después de suavizarlo
+# con una media móvil exponencial, que en cada paso conserva una parte β de su valor y toma 1 − β del loss
+# nuevo. A la derecha, el loss final de runs con distintos learning rates. La línea discontinua es ln V; la
+# punteada, la entropía de los tokens sueltos, el loss de un modelo que solo sabe qué tan frecuente es cada
+# uno.
 #
 # Arrastra un control, o haz clic en él y usa las flechas del teclado. Cuatro cosas por descubrir:
 #
@@ -259,7 +258,7 @@ compare("exam", **exam)
 # 2. ¿Desde qué learning rate se *ve* que el run aprende? Lee la pendiente del título con 1e-6 y con 1e-5.
 # 3. Busca el mejor learning rate, y después los dos, uno muy bajo y otro muy alto, que terminan en un loss
 #    de cerca de 5.
-# 4. Ve al extremo derecho. ¿Con qué learning rates baja el loss y luego se queda quieto? ¿Dónde se queda?
+# 4. Ve al extremo derecho. ¿Con qué learning rates baja el loss y luego se detiene? ¿En qué valor?
 
 # %% id="short-run"
 tiny = Recipe(Config(n_layer=1, n_head=2, n_embd=32, context=32, batch_size=16, steps=100))
@@ -319,36 +318,36 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. The curve gets calmer and later. A mean of about 1/(1 − β) steps lags behind by as many: at 0.99 it
-#    still speaks of what was true a hundred steps ago. So compare smoothed values at two distant steps, and
-#    never trust the first few.
-# 2. By eye from about 1e-4. At 1e-5 the eye sees a flat line, and the slope is already clearly negative,
-#    many times the 0.001 per 100 steps that the tree asks for. At 1e-6 it is about the noise. A slope sees
-#    what an eye does not, as long as the noise is smaller still.
+# 1. The curve gets calmer and later. A mean of about 1/(1 − β) steps lags behind by as many: at 0.99 it still
+#    shows the loss of a hundred steps ago. So compare smoothed values at two distant steps, and never trust
+#    the first few.
+# 2. By eye from about 1e-4. At 1e-5 the eye sees a flat line, and the slope is already clearly negative, many
+#    times the 0.001 per 100 steps that the tree asks for. At 1e-6 it is about as large as the noise. A slope
+#    shows what the eye cannot see, as long as the noise is smaller still.
 # 3. The best is near 0.01. At 0.0007 or so and at 0.1 the runs end near 5. The last loss alone does not say
 #    “too high” or “too low”; the shape does: one is still on its way, the other fell fast and stopped.
-# 4. From about 0.2 to 0.5, just above the dotted line. The updates are so large that only the crudest thing
-#    survives them: how frequent each token is. A plateau at that height always means this: whatever stands
-#    before a token is of no use to the model. Broken targets end there, too. Beyond 1 it leaves the picture
-#    upwards; a falling slope there only says that it has been higher still.
+# 4. From about 0.2 to 0.5, just above the dotted line. The updates are so large that only the crudest
+#    knowledge survives: how frequent each token is. A plateau at that height always means that the tokens
+#    before a token are of no use to the model. Runs with broken targets end there, too. Beyond 1 the curve
+#    leaves the picture at the top; a falling slope there only says that it has been higher still.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="c08297cfcbdf"
+# %% [markdown] id="play-answers" lang="es" of="084e90f8cfdc"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. La curva se vuelve más tranquila y llega más tarde. Una media de unos 1/(1 − β) pasos se retrasa otros
-#    tantos: con 0.99 todavía habla de lo que era cierto hace cien pasos. Por eso se comparan valores
+#    tantos: con 0.99 todavía muestra el loss de hace cien pasos. Por eso se comparan valores
 #    suavizados de dos pasos lejanos, y no se cree en los primeros.
-# 2. A ojo, desde cerca de 1e-4. Con 1e-5 el ojo ve una línea plana, y la pendiente ya es claramente
-#    negativa, muchas veces el 0.001 por cada 100 pasos que pide el árbol. Con 1e-6 anda por el ruido. Una
-#    pendiente ve lo que el ojo no ve, mientras el ruido sea todavía menor.
+# 2. A ojo, desde cerca de 1e-4. Con 1e-5 el ojo ve una línea plana, y la pendiente ya es claramente negativa,
+#    muchas veces el 0.001 por cada 100 pasos que pide el árbol. Con 1e-6 es más o menos como el ruido. Una
+#    pendiente muestra lo que el ojo no ve, siempre que el ruido sea todavía menor.
 # 3. El mejor está cerca de 0.01. Con 0.0007, más o menos, y con 0.1 los runs terminan cerca de 5. El último
 #    loss no dice por sí solo «muy alto» o «muy bajo»; la forma, sí: uno sigue en camino, el otro bajó
 #    rápido y se detuvo.
 # 4. De cerca de 0.2 a 0.5, justo por encima de la línea punteada. Las actualizaciones son tan grandes que
 #    solo sobrevive lo más burdo: qué tan frecuente es cada token. Una meseta a esa altura siempre significa
-#    lo mismo: lo que está delante de un token no le sirve de nada al modelo. Ahí terminan también los
-#    targets rotos. Más allá de 1 se sale del dibujo por arriba; ahí, una pendiente negativa solo dice que
+#    que los tokens anteriores no le sirven de nada al modelo. Ahí terminan también los runs con targets
+#    rotos. Más allá de 1, la curva se sale del dibujo por arriba; ahí, una pendiente negativa solo dice que
 #    antes estuvo todavía más alto.
 # </details>
 
@@ -406,10 +405,10 @@ for letter, run in ward.items():
     print(f"{letter:4}{start['target_offset_share']['1']:34.0%}{start['shared_lines']:34.0%}")
 
 # %% [markdown] id="diagnose" lang="en"
-# Commit yourself: a name from the list, or `"healthy"`, in place of each `...`.
+# Decide: put a name from the list, or `"healthy"`, in place of each `...`.
 
-# %% [markdown] id="diagnose" lang="es" of="da34e74e73f8"
-# Comprométete: un nombre de la lista, o `"healthy"` (sano), en lugar de cada `...`.
+# %% [markdown] id="diagnose" lang="es" of="230695c89d67"
+# Decídete: escribe un nombre de la lista, o `"healthy"` (sano), en lugar de cada `...`.
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=..., F=...)
@@ -426,21 +425,21 @@ for letter, walk in walks.items():
         )
 
 # %% [markdown] id="lessons-of-the-ward" lang="en"
-# Three things to take from the ward.
+# Three things to take away.
 #
-# * **A leak looks like health.** On a large text, where nothing is learnt by heart yet, not even the gap
-#   betrays it. Only comparing the texts does.
+# * **A leak looks healthy.** On a large text, where nothing is learnt by heart yet, not even the gap gives it
+#   away. You have to compare the texts.
 # * **Flat is not one diagnosis but several.** Flat at ln V: nothing moves. Flat at the entropy of single
 #   tokens: it learns, but only frequencies, so look at the targets before you look at the learning rate.
 # * **The tree compares whole lines, and pieces of about 50 characters.** That found the copied validation
-#   text here. It did not find the translated one of section 1, where what is copied is shorter. That detector
-#   is yours to write.
+#   text here. It did not find the translated text of section 1, where the copied pieces are shorter. You will
+#   write that detector.
 
-# %% [markdown] id="lessons-of-the-ward" lang="es" of="04071df4fd0e"
-# Tres cosas para llevarte de esta sala.
+# %% [markdown] id="lessons-of-the-ward" lang="es" of="49741766a0aa"
+# Tres cosas para llevarte.
 #
-# * **Una fuga se ve como la salud.** Con un texto grande, cuando todavía no se ha aprendido nada de
-#   memoria, ni siquiera la delata la distancia entre las curvas. Solo la delata comparar los textos.
+# * **Una fuga parece salud.** Con un texto grande, cuando el modelo todavía no se aprendió nada de memoria,
+#   ni siquiera la delata la distancia entre las curvas. Hay que comparar los textos.
 # * **«Plano» no es un diagnóstico, sino varios.** Plano en ln V: nada se mueve. Plano en la entropía de los
 #   tokens sueltos: aprende, pero solo frecuencias; mira los targets antes de mirar el learning rate.
 # * **El árbol compara líneas enteras, y trozos de unos 50 caracteres.** Así encontró aquí el texto de
@@ -462,18 +461,18 @@ for letter, walk in walks.items():
 # the new loss. How does it begin? You decide; two ways are right:
 #
 # * it starts *at the first loss*;
-# * it starts at 0, and what you give out is divided by `1 - beta ** (step + 1)`, as Adam does with its
-#   means.
+# * it starts at 0, and you divide the values that you return by `1 - beta ** (step + 1)`, as Adam does with
+#   its means.
 #
-# A start at 0 that nobody corrects is not: then every run seems to begin well.
+# Starting at 0 without the correction is wrong: every run would seem to begin well.
 #
 # <details><summary>Hint</summary>
 #
-# `mean = beta * mean + (1 - beta) * loss`, once a step, and append the mean *after* it has taken the loss.
+# `mean = beta * mean + (1 - beta) * loss`, once per step, and append the mean *after* it has taken the loss.
 # A curve that never changes must stay as it is.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="a58fb11631b2"
+# %% [markdown] id="fix" lang="es" of="5b536827cf28"
 # ## 5 · Arregla
 #
 # Tres ejercicios. Cada comprobación es una pregunta pequeña, de lo grueso a lo fino; la que falla te dice
@@ -488,13 +487,14 @@ for letter, walk in walks.items():
 # loss nuevo. ¿Cómo empieza? Decides tú; hay dos maneras correctas:
 #
 # * empieza *en el primer loss*;
-# * empieza en 0, y lo que entregas se divide entre `1 - beta ** (step + 1)`, como hace Adam con sus medias.
+# * empieza en 0, y los valores que devuelves se dividen entre `1 - beta ** (step + 1)`, como hace Adam con
+#   sus medias.
 #
-# Empezar en 0 sin que nadie lo corrija no lo es: así todos los runs parecen empezar bien.
+# Empezar en 0 sin la corrección está mal: todos los runs parecerían empezar bien.
 #
 # <details><summary>Pista</summary>
 #
-# `mean = beta * mean + (1 - beta) * loss`, una vez por paso, y añade la media *después* de que haya tomado
+# `mean = beta * mean + (1 - beta) * loss`, una vez por paso, y agrega la media *después* de que haya tomado
 # el loss. Una curva que nunca cambia debe quedarse como está.
 # </details>
 
@@ -573,8 +573,8 @@ check("slope/short", slope)
 # * every line is on exactly one side;
 # * all lines of an item are on the same side;
 # * validation holds about a `share` of the lines; with few items, at least one item on each side;
-# * the same input gives the same split, every time: a validation set that changes from run to run compares
-#   nothing.
+# * the same input gives the same split, every time: a validation set that changes from run to run makes no
+#   comparison possible.
 #
 # <details><summary>Hint 1: what to shuffle</summary>
 #
@@ -587,7 +587,7 @@ check("slope/short", slope)
 # of their text (`hashlib`; Python's own `hash` changes from process to process).
 # </details>
 
-# %% [markdown] id="task-split" lang="es" of="4608b1c29539"
+# %% [markdown] id="task-split" lang="es" of="68c72c762231"
 # ### Ejercicio 2 · Una división que pregunta algo nuevo
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
@@ -644,9 +644,9 @@ check("split-by-item/repeatable", split_by_item)
 #
 # > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
 #
-# Nobody hands you the items of a text from the internet. What can be compared are pieces: an *n-gram* is n
-# tokens in a row. Whoever checks a large model's exam asks how many questions share a long n-gram with the
-# training text.
+# Nobody hands you the items of a text from the internet. But you can compare pieces: an *n-gram* is n tokens
+# in a row. Benchmarks of large models are checked this way: how many questions share a long n-gram with the
+# training text?
 #
 # Write `ngram_overlap(train, validation, n)`. Both are lists of lines, each line a list of token ids. It
 # returns the share of the validation lines, from 0 to 1, that contain at least one n-gram that also occurs
@@ -654,7 +654,7 @@ check("split-by-item/repeatable", split_by_item)
 #
 # * An n-gram is n tokens *in this order*, and it lies within one line: the end of a line and the beginning
 #   of the next make no n-gram.
-# * A validation line of fewer than n tokens says nothing: it is not counted at all. If no line is left, the
+# * A validation line of fewer than n tokens says nothing: do not count it. If no line is left, the
 #   share is 0.
 #
 # <details><summary>Hint 1: lists cannot be in a set</summary>
@@ -667,14 +667,14 @@ check("split-by-item/repeatable", split_by_item)
 # A line of 10 tokens has 6 n-grams of 5: the starts are `range(len(line) - n + 1)`.
 # </details>
 
-# %% [markdown] id="task-overlap" lang="es" of="403a2d7bafc9"
+# %% [markdown] id="task-overlap" lang="es" of="fc6b76b2d650"
 # ### Ejercicio 3 · ¿Ya se había preguntado?
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# Nadie te entrega los ítems de un texto de internet. Lo que se puede comparar son trozos: un *n-grama* son
-# n tokens seguidos. Quien revisa el examen de un modelo grande pregunta cuántas preguntas comparten un
-# n-grama largo con el texto de entrenamiento.
+# Nadie te entrega los ítems de un texto de internet. Pero sí puedes comparar trozos: un *n-grama* son n
+# tokens seguidos. Así se revisan los exámenes de los modelos grandes: ¿cuántas preguntas comparten un n-grama
+# largo con el texto de entrenamiento?
 #
 # Escribe `ngram_overlap(train, validation, n)`. Los dos son listas de líneas, y cada línea es una lista de
 # ids de tokens. Devuelve qué parte de las líneas de validación, de 0 a 1, contiene al menos un n-grama que
@@ -682,7 +682,7 @@ check("split-by-item/repeatable", split_by_item)
 #
 # * Un n-grama son n tokens *en ese orden*, y está dentro de una sola línea: el final de una línea y el
 #   comienzo de la siguiente no forman un n-grama.
-# * Una línea de validación con menos de n tokens no dice nada: no se cuenta. Si no queda ninguna línea, la
+# * Una línea de validación con menos de n tokens no dice nada: no la cuentes. Si no queda ninguna línea, la
 #   parte es 0.
 #
 # <details><summary>Pista 1: una lista no cabe en un set</summary>
@@ -745,12 +745,12 @@ for letter, run in ward.items():
     print(f"{letter}  {per_100:+9.4f}  {walks[letter].leaf or 'healthy'}")
 
 # %% [markdown] id="split-again" lang="en"
-# A slope catches what does not move. For the rest one needs a validation set that is worth something. So
-# take the shuffled pile of section 1 and split it again, this time with your function. In the left picture
+# A slope catches a loss that does not move. For the rest you need a validation set that is worth something.
+# So take the shuffled pile of section 1 and split it again, this time with your function. In the left picture
 # the split by line, in the right one yours.
 
-# %% [markdown] id="split-again" lang="es" of="98eacbe4e903"
-# Una pendiente atrapa lo que no se mueve. Para lo demás hace falta una validación que valga algo. Toma
+# %% [markdown] id="split-again" lang="es" of="d2aafaabd3dd"
+# Una pendiente atrapa un loss que no se mueve. Para lo demás hace falta una validación que valga algo. Toma
 # entonces la pila barajada de la sección 1 y divídela otra vez, ahora con tu función. En el dibujo de la
 # izquierda, la división por líneas; en el de la derecha, la tuya.
 
@@ -771,17 +771,17 @@ for name, run in {"first": first, "reshuffled": cured, "mine": mine}.items():
 show(walk_section_4(mine), Console(width=88))
 
 # %% [markdown] id="honest" lang="en"
-# The validation loss is worse, and it is the better one: it says nearly what the unseen text says.
+# The validation loss is worse, and it is the better one: it nearly agrees with the unseen text.
 # Overfitting is back in the open, where something can be done about it: more text, a smaller model,
 # dropout, or stopping early.
 #
 # And would your detector have warned the colleague? The share of the validation lines that have an n-gram
 # in common with training, for both splits:
 
-# %% [markdown] id="honest" lang="es" of="9be16c30cd6b"
-# El loss de validación es peor, y es el mejor de los dos: dice casi lo mismo que el texto que nadie ha
-# visto. El sobreajuste vuelve a estar a la vista, donde se puede hacer algo con él: más texto, un modelo
-# más pequeño, dropout o parar a tiempo.
+# %% [markdown] id="honest" lang="es" of="5351bc953f72"
+# El loss de validación es peor, y es el mejor de los dos: casi coincide con el del texto que nadie ha visto.
+# El sobreajuste vuelve a estar a la vista, donde se puede hacer algo con él: más texto, un modelo más
+# pequeño, dropout o parar a tiempo.
 #
 # ¿Y tu detector le habría avisado al colega? La parte de las líneas de validación que tienen un n-grama en
 # común con el entrenamiento, con las dos divisiones:
@@ -796,16 +796,16 @@ for name, texts in splits.items():
     print(f"{t(name):26}" + "".join(f"{share:10.0%}" for share in shares))
 
 # %% [markdown] id="which-n" lang="en"
-# Short pieces are shared by any two texts in a language (“I am going to”), so a small n cries wolf. Long
-# ones are shared only by texts that have been copied, so too large an n misses a copy with a word changed.
-# In between, the two splits are far apart. What counts as much is decided by comparison: with a split you
+# Short pieces are shared by any two texts in a language (“I am going to”), so a small n cries wolf. Long ones
+# are shared only by texts that have been copied, so too large an n misses a copy with a word changed. In
+# between, the two splits are far apart. To decide how much overlap is too much, compare with a split that you
 # know to be clean.
 
-# %% [markdown] id="which-n" lang="es" of="32e45fc5046e"
+# %% [markdown] id="which-n" lang="es" of="ec80bdb68595"
 # Los trozos cortos los comparten dos textos cualesquiera de un idioma («voy a»), así que un n pequeño da
-# falsas alarmas. Los largos solo los comparten los textos copiados, así que con un n muy grande se escapa
-# una copia a la que le cambiaron una palabra. Entre los dos extremos, las dos divisiones están muy lejos una
-# de la otra. Cuánto es mucho se decide comparando: con una división que sabes que está limpia.
+# falsas alarmas. Los largos solo los comparten los textos copiados, así que con un n muy grande se escapa una
+# copia a la que le cambiaron una palabra. Entre los dos extremos, las dos divisiones están muy lejos una de
+# la otra. Para decidir cuánta coincidencia es demasiada, compara con una división que sabes que está limpia.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
@@ -813,11 +813,11 @@ for name, texts in splits.items():
 # The colleague is not convinced: *“My split is random, so it is fair. Not one line is on both sides, I have
 # checked. And validation follows training now, so the overfitting is gone.”*
 #
-# Answer in three to six sentences, in the cell below: what his validation loss measures, and why it
-# follows; why his check of the lines could not see it, and what would have; and how you would split, and
+# Answer in three to six sentences, in the cell below: what his validation loss measures, and why it follows
+# training; why his check of the lines could not see it, and what would have; and how you would split, and
 # what you would then say about the overfitting. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="a6fa8f432a4f"
+# %% [markdown] id="explain" lang="es" of="1edce943d87a"
 # ## 7 · Explica
 #
 # El colega no está convencido: *«Mi división es al azar, así que es justa. Ni una sola línea está en los dos
@@ -855,7 +855,7 @@ for name, texts in splits.items():
 # **Rúbrica.** Un punto por cada parte. (1) Su validación pregunta lo memorizado (los mismos pares en la
 # otra dirección), así que no mide cómo le va al modelo con texto nuevo. «Hay una fuga» por sí solo no da
 # puntos. (2) Las líneas enteras son distintas aunque compartan contenido; los ítems o los n-gramas lo
-# muestran. (3) Repartir por ítem (o por par, o por documento), y el sobreajuste sigue ahí: estaba
+# muestran. (3) Dividir por ítem (o por par, o por documento), y el sobreajuste sigue ahí: estaba
 # escondido, no curado. «Usar validación cruzada» o «barajar otra vez» no cuenta.
 
 # %% [markdown] id="card" lang="en"
@@ -867,14 +867,14 @@ for name, texts in splits.items():
 # |---|---|---|---|
 # | `diverging` | the loss rises | smoothed loss up by more than 0.05 per 100 steps; or the first update goes uphill | look at the sign and the rate of the update |
 # | `lr-too-low` | flat at ln V, healthy gradients | falls by less than 0.001 per 100 steps, or by less than 1 % since its start | compare the rate in the log with the one you meant |
-# | `overfitting` | training falls, validation stands or rises | validation − training > 1.0 by step 500 | more text, a smaller model, dropout, stop early |
-# | `data-leak` | looks like health, or validation is better than training | more than 10 % of the validation lines stand in training; or validation − training < −0.3 and more than 10 % of its pieces of 50 characters do | split by item; compare n-grams |
+# | `overfitting` | training falls, validation stays flat or rises | validation − training > 1.0 within the first 500 steps | more text, a smaller model, dropout, stop early |
+# | `data-leak` | looks healthy, or validation is better than training | more than 10 % of the validation lines stand in training; or validation − training < −0.3 and more than 10 % of its pieces of 50 characters do | split by item; compare n-grams |
 # | `shuffled-targets` | falls to the entropy of single tokens and stays | validation ≥ 0.95 of that entropy, under half of the targets are the next token | decode one batch, inputs and targets |
 #
-# One leaf at a time: mend it, run again, walk again from the top. The next lesson, 18-05, asks whether the
+# One leaf at a time: fix it, run again, walk again from the top. The next lesson, 18-05, asks whether the
 # model itself is sound.
 
-# %% [markdown] id="card" lang="es" of="ac08c45adbfd"
+# %% [markdown] id="card" lang="es" of="c101393c0b86"
 # ## 8 · Una tarjeta para guardar
 #
 # La pendiente del loss suavizado; la distancia a la validación; y lo que los dos textos tienen en común.
@@ -883,8 +883,8 @@ for name, texts in splits.items():
 # |---|---|---|---|
 # | `diverging` | el loss sube | el loss suavizado sube más de 0.05 por cada 100 pasos; o la primera actualización va cuesta arriba | mira el signo y el tamaño de la actualización |
 # | `lr-too-low` | plano en ln V, gradientes sanos | baja menos de 0.001 por cada 100 pasos, o menos del 1 % desde su comienzo | compara el learning rate del log con el que querías |
-# | `overfitting` | el entrenamiento baja, la validación se queda o sube | validación − entrenamiento > 1.0 hasta el paso 500 | más texto, un modelo más pequeño, dropout, parar a tiempo |
-# | `data-leak` | se ve como la salud, o la validación va mejor que el entrenamiento | más del 10 % de las líneas de validación está en el entrenamiento; o validación − entrenamiento < −0.3 y lo está más del 10 % de sus trozos de 50 caracteres | reparte por ítem; compara n-gramas |
+# | `overfitting` | el entrenamiento baja, la validación se queda o sube | validación − entrenamiento > 1.0 en los primeros 500 pasos | más texto, un modelo más pequeño, dropout, parar a tiempo |
+# | `data-leak` | parece sano, o la validación va mejor que el entrenamiento | más del 10 % de las líneas de validación está en el entrenamiento; o validación − entrenamiento < −0.3 y lo está más del 10 % de sus trozos de 50 caracteres | divide por ítem; compara n-gramas |
 # | `shuffled-targets` | baja hasta la entropía de los tokens sueltos y ahí se queda | validación ≥ 0.95 de esa entropía, y menos de la mitad de los targets es el token siguiente | decodifica un batch, entradas y targets |
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,

@@ -2,23 +2,23 @@
 
 # %% [markdown] id="why" lang="en"
 # So far you have judged runs by what they *did*: first loss, learning rate, gradients, curves. Now look at
-# the model itself, before it does anything. Three examinations, a few forward passes each, tell
+# the model itself, before it does anything. Three examinations, a few forward passes each, tell you
 #
-# * whether every weight starts as wide as its role asks, and centred;
-# * whether every block says something, and none shouts;
+# * whether every weight starts with the standard deviation that its role asks for, and centred;
+# * whether every block contributes something, and none drowns out the rest;
 # * whether a prediction can see the token that it is supposed to predict.
 #
 # A model that fails one of them may still train. The first patient trains better than any run you have seen.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="b15c2a35bfc0"
+# %% [markdown] id="why" lang="es" of="8c81217a1219"
 # Hasta ahora has juzgado los runs por lo que *hicieron*: el primer loss, el learning rate (tasa de
 # aprendizaje), los gradientes, las curvas. Ahora mira el modelo mismo, antes de que haga nada. Tres exámenes,
-# de unas pocas pasadas hacia delante cada uno, dicen
+# de unas pocas pasadas hacia delante cada uno, te dicen
 #
 # * si cada peso empieza con la desviación estándar que pide su papel, y centrado;
-# * si cada bloque dice algo, y ninguno grita;
+# * si cada bloque aporta algo, y ninguno tapa a los demás;
 # * si una predicción puede ver el token que debería predecir.
 #
 # Un modelo que no aprueba uno de ellos puede entrenar de todos modos. El primer paciente entrena mejor que
@@ -72,10 +72,10 @@ def fresh_model(some_recipe):
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# “Why may a token only look back?” somebody asks. “With the whole sentence in view, attention has more to go
-# on.” And takes the causal mask out. One word changes: `is_causal=False`.
+# “Why may a token only look back?” somebody asks. “With the whole sentence in view, attention has more to
+# work with.” And they remove the causal mask. One word changes: `is_causal=False`.
 
-# %% [markdown] id="meet" lang="es" of="c17e370c985a"
+# %% [markdown] id="meet" lang="es" of="40aa0919c38e"
 # ## 1 · Un run que se porta mal
 #
 # «¿Por qué un token solo puede mirar hacia atrás?», pregunta alguien. «Con toda la oración a la vista, la
@@ -104,14 +104,14 @@ for name in ("n_layer", "n_embd", "context", "steps"):
 #
 # The right run will end near a loss of 2.4, and so will its validation loss; for comparison, counting 5-grams
 # gets to 1.4. **Where will the run without a mask end, in training and in validation?** The validation text
-# is another text, which no step has seen.
+# is a different text, never trained on.
 
-# %% [markdown] id="predict" lang="es" of="55b7cee93b47"
+# %% [markdown] id="predict" lang="es" of="95b8d77742e0"
 # ## 2 · Predice
 #
-# El run correcto acabará cerca de un loss de 2.4, y su loss de validación también; para comparar, contar
-# 5-gramas llega a 1.4. **¿Dónde acabará el run sin máscara, en entrenamiento y en validación?** El texto de
-# validación es otro texto, que ningún paso ha visto.
+# El run correcto terminará cerca de un loss de 2.4, y su loss de validación también; para comparar, contar
+# 5-gramas llega a 1.4. **¿Dónde terminará el run sin máscara, en entrenamiento y en validación?** El texto de
+# validación es otro, con el que nunca se entrena.
 
 # %% id="my-prediction"
 predict("no-mask", training=..., validation=...)
@@ -158,28 +158,30 @@ for name, run in {"right": right, "open": opened}.items():
         print("   ", line[:80])
 
 # %% [markdown] id="why-nonsense" lang="en"
-# The right one has learnt something like Spanish and something like English. The other has learnt to *copy the answer*: the target of
-# each place is the next token, and the next token is in plain view. When it writes, there is no next token
-# yet to copy. Validation cannot object, for there too the answer stands in the input.
+# The right one has learnt something like Spanish and something like English. The other has learnt to *copy
+# the answer*: the target of each place is the next token, and the next token is in plain view. When it
+# writes, there is no next token yet to copy. Validation cannot warn you: there, too, the answer is in the
+# input.
 #
 # ## 4 · Inspect
 #
 # ### Who reads whom
 #
-# No curve is needed to see it. Take one batch, and ask of each prediction how much it depends on each input:
-# the gradient of the logits at place t with respect to the embedding at place s. Dark is a lot, white is
-# exactly nothing. The first two models have not taken a step yet. Where does the trained one look?
+# You do not need a curve to see it. Take one batch, and ask of each prediction how much it depends on each
+# input: the gradient of the logits at place t with respect to the embedding at place s. Dark is a lot, white
+# is exactly nothing. The first two models have not taken a step yet. Where does the trained one look?
 
-# %% [markdown] id="why-nonsense" lang="es" of="2a13b6d15faa"
-# El correcto ha aprendido algo parecido al español y algo parecido al inglés. El otro ha aprendido a *copiar la respuesta*: el target
-# de cada lugar es el token siguiente, y el token siguiente está a la vista. Cuando escribe, todavía no hay
-# token siguiente que copiar. La validación no puede avisar: también ahí la respuesta está en la entrada.
+# %% [markdown] id="why-nonsense" lang="es" of="060443294d34"
+# El correcto aprendió algo parecido al español y algo parecido al inglés. El otro aprendió a *copiar la
+# respuesta*: el target de cada lugar es el token siguiente, y el token siguiente está a la vista. Cuando
+# escribe, todavía no hay token siguiente que copiar. La validación no puede avisar: también ahí la respuesta
+# está en la entrada.
 #
 # ## 4 · Inspecciona
 #
 # ### Quién lee a quién
 #
-# Para verlo no hace falta ninguna curva. Toma un batch y pregunta cuánto depende cada predicción de cada
+# Para verlo no necesitas ninguna curva. Toma un batch y pregunta cuánto depende cada predicción de cada
 # entrada: el gradiente de los logits en el lugar t respecto del embedding en el lugar s. Oscuro es mucho;
 # blanco es exactamente nada. Los dos primeros modelos no han dado ni un paso. ¿Adónde mira el entrenado?
 
@@ -225,16 +227,16 @@ figure.axes[0].set_ylabel(t("prediction"))
 Picture().show(figure, t("reads-alt"))
 
 # %% [markdown] id="walker" lang="en"
-# A causal model has nothing right of the diagonal. The model without a mask has something there at once, and
-# what training makes of it is a dark stripe beside the diagonal: each place reads its right neighbour, which
-# is its target. The stability check asks that at step 0, as question 1.5. Whoever asks saves 150 steps, or
-# 150,000:
+# A causal model has nothing right of the diagonal. The model without a mask has something there from the
+# start, and training turns it into a dark stripe beside the diagonal: each place reads its right neighbour,
+# which is its target. The stability check asks about this at step 0, as question 1.5, and saves you 150
+# steps, or 150,000:
 
-# %% [markdown] id="walker" lang="es" of="8feb730edac1"
+# %% [markdown] id="walker" lang="es" of="a2fa4fda9156"
 # Un modelo causal no tiene nada a la derecha de la diagonal. El modelo sin máscara tiene algo ahí desde el
-# principio, y lo que el entrenamiento hace con ello es una franja oscura junto a la diagonal: cada lugar lee
-# a su vecino de la derecha, que es su target. La revisión de estabilidad lo pregunta en el paso 0, con la
-# pregunta 1.5. Quien la hace se ahorra 150 pasos, o 150 000:
+# principio, y el entrenamiento lo convierte en una franja oscura junto a la diagonal: cada lugar lee a su
+# vecino de la derecha, que es su target. La revisión de estabilidad lo pregunta en el paso 0, con la pregunta
+# 1.5, y te ahorra 150 pasos, o 150,000:
 
 # %% id="walk-open"
 show(walk_the_model(opened), Console(width=88))
@@ -243,39 +245,39 @@ show(walk_the_model(opened), Console(width=88))
 # ### What flows through a deep model? Turn the knobs
 #
 # Each block reads the residual stream, and adds to it. So ask each block two things: how large is the stream
-# after it (the root mean square of its elements), and **how much did it add, relative to what it got**? On
-# the right is the size of its gradient. Real models, one real batch, no training; in grey, pre-norm at the
-# usual width.
+# after it (the root mean square of its elements), and **how much did it add, relative to its input**? On the
+# right is the size of its gradient. Real models, one real batch, no training; in grey, pre-norm with the
+# usual standard deviation.
 #
-# The forms: *pre-norm* normalises what a part reads, and projections into the stream are √(2L) times
-# narrower; *unscaled* leaves that factor out; *post-norm* normalises the sum that a part leaves; *no norm*
-# does neither.
+# The forms: *pre-norm* normalises the input of each sublayer, and projections into the stream start with a
+# standard deviation √(2L) times smaller; *unscaled* leaves that factor out; *post-norm* normalises the
+# residual sum after each sublayer; *no norm* does neither.
 #
 # 1. Pre-norm, std 0.02: go from 2 to 24 layers. What happens to the size after the last block? And
 #    *unscaled*?
 # 2. *No norm*, std 0.02. The stream does not grow at all: it looks calmer than the healthy one. Which picture
-#    says that something is wrong?
-# 3. Go on with *no norm*, 24 layers, and widen to 0.2. What has become of the first block's gradient?
+#    shows that something is wrong?
+# 3. Stay with *no norm*, 24 layers, and raise std to 0.2. What happens to the first block's gradient?
 # 4. *Post-norm*, std 0.02: how much do the blocks after the first one add? At which std do they add about as
 #    much as healthy ones do?
 
-# %% [markdown] id="play" lang="es" of="705e8c75501a"
+# %% [markdown] id="play" lang="es" of="e2e7ce464afc"
 # ### ¿Qué fluye por un modelo profundo? Gira las perillas
 #
 # Cada bloque lee el flujo residual y le suma algo. Así que pregunta dos cosas a cada bloque: qué tamaño tiene
 # el flujo después de él (la raíz de la media de los cuadrados de sus elementos) y **cuánto le sumó, en
-# relación con lo que recibió**. A la derecha está el tamaño de su gradiente. Modelos reales, un batch real,
-# nada de entrenamiento; en gris, pre-norm con la desviación estándar habitual.
+# relación con su entrada**. A la derecha está el tamaño de su gradiente. Modelos reales, un batch real, nada
+# de entrenamiento; en gris, pre-norm con la desviación estándar habitual.
 #
-# Las formas: *pre-norm* normaliza lo que cada parte lee, y las proyecciones al flujo tienen una desviación
-# √(2L) veces menor; *sin escalar* omite ese factor; *post-norm* normaliza la suma que cada parte deja; *sin normalización* no
-# hace ninguna de las dos cosas.
+# Las formas: *pre-norm* normaliza la entrada de cada subcapa, y las proyecciones al flujo empiezan con una
+# desviación estándar √(2L) veces menor; *sin escalar* omite ese factor; *post-norm* normaliza la suma
+# residual después de cada subcapa; *sin normalización* no hace ninguna de las dos cosas.
 #
 # 1. Pre-norm, std 0.02: ve de 2 a 24 capas. ¿Qué pasa con el tamaño después del último bloque? ¿Y *sin
 #    escalar*?
-# 2. *Sin normalización*, std 0.02. El flujo no crece nada: parece más tranquilo que el sano. ¿Qué dibujo dice que
-#    algo anda mal?
-# 3. Sigue *sin normalización*, con 24 capas, y sube a 0.2. ¿Qué ha sido del gradiente del primer bloque?
+# 2. *Sin normalización*, std 0.02. El flujo no crece nada: parece más tranquilo que el sano. ¿Qué dibujo
+#    muestra que algo anda mal?
+# 3. Sigue *sin normalización*, con 24 capas, y sube std a 0.2. ¿Qué le pasa al gradiente del primer bloque?
 # 4. *Post-norm*, std 0.02: ¿cuánto suman los bloques que siguen al primero? ¿Con qué std suman más o menos lo
 #    que suman los sanos?
 
@@ -334,31 +336,33 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. Nothing: it stays near 0.035, whatever the depth. That is what the √(2L) is for. Variances of 2L writes
-#    add up, and each is 2L times smaller. Unscaled, the stream grows with depth, to about 0.16 at 24 layers.
-# 2. The middle one. A block adds less than a hundredth of what it got: it is *silent*. It reads a stream of
-#    size 0.03 instead of a normalised one of size 1. The gradient says it too: thirty times smaller than grey.
-# 3. It is in the tens of thousands (the exact figure is chaotic), thousands of times the last block's. Without norms each block multiplies, and products
-#    explode. The same missing norm is silent at one width and deafening at another; growth alone does not
-#    find it.
-# 4. About 0.4 % at 24 layers and 0.7 % at 8. A post-norm stream has size 1, and what a weight of 0.02 adds to
-#    it is next to nothing. Near 0.1 they add as much as healthy ones.
+# 1. Nothing: it stays near 0.035, whatever the depth. That is the purpose of the √(2L). The variances of 2L
+#    writes add up, and each is 2L times smaller. Unscaled, the stream grows with depth, to about 0.16 at 24
+#    layers.
+# 2. The middle one. A block adds less than a hundredth of its input: it is *silent*. It reads a stream of
+#    size 0.03 instead of a normalised one of size 1. The gradient shows it too: it is thirty times smaller
+#    than the grey one.
+# 3. It is in the tens of thousands (the exact figure is chaotic), thousands of times the last block's.
+#    Without norms each block multiplies, and products explode. The same missing norm goes unnoticed at one
+#    standard deviation and explodes at another; growth alone does not find it.
+# 4. About 0.4 % at 24 layers and 0.7 % at 8. A post-norm stream has size 1, and weights of 0.02 add next to
+#    nothing to it. Near 0.1 they add as much as healthy ones.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="f938467c46d1"
+# %% [markdown] id="play-answers" lang="es" of="f0c60549282d"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Nada: se queda cerca de 0.035, sea cual sea la profundidad. Para eso está la √(2L). Se suman las
 #    varianzas de 2L aportes, y cada una es 2L veces menor. Sin escalar, el flujo crece con la profundidad,
 #    hasta cerca de 0.16 con 24 capas.
-# 2. El del centro. Un bloque suma menos de una centésima de lo que recibió: está *callado*. Lee un flujo de
-#    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo dice: es treinta veces menor
-#    que el gris.
+# 2. El del centro. Un bloque suma menos de una centésima de su entrada: está *callado*. Lee un flujo de
+#    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo muestra: es treinta veces
+#    menor que el gris.
 # 3. Vale decenas de miles (la cifra exacta es caótica), miles de veces más que el del último bloque. Sin capas de normalización, cada bloque multiplica, y
-#    los productos explotan. La misma capa que falta no se oye con unos pesos y ensordece con otros; el
+#    los productos explotan. La misma capa que falta pasa inadvertida con unos pesos y explota con otros; el
 #    crecimiento por sí solo no la descubre.
-# 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y lo que un peso de
-#    0.02 le suma es casi nada. Cerca de 0.1 suman tanto como los sanos.
+# 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y unos pesos de 0.02
+#    no le suman casi nada. Cerca de 0.1 suman tanto como los sanos.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
@@ -405,14 +409,14 @@ figure.axes[0].set_ylabel(t("loss"), fontsize=8)
 Picture().show(figure, t("curves-alt"))
 
 # %% [markdown] id="curves-said" lang="en"
-# The dashed line is the entropy of single tokens: what a model reaches that knows how often each token occurs
+# The dashed line is the entropy of single tokens, the loss of a model that knows how often each token occurs
 # and nothing else. One patient stays on it, as if it had no blocks at all. The other four look alike. So
 # examine the models, each at its step 0:
 
-# %% [markdown] id="curves-said" lang="es" of="f2f680f9fd46"
-# La línea discontinua es la entropía de los tokens sueltos: adonde llega un modelo que sabe cuán frecuente es
-# cada token y nada más. Un paciente se queda pegado a ella, como si no tuviera bloques. Los otros cuatro se
-# parecen. Así que examina los modelos, cada uno en su paso 0:
+# %% [markdown] id="curves-said" lang="es" of="94e4fd9177ae"
+# La línea discontinua es la entropía de los tokens sueltos, el loss de un modelo que sabe qué tan frecuente
+# es cada token y nada más. Un paciente se queda pegado a ella, como si no tuviera bloques. Los otros cuatro
+# se parecen. Así que examina los modelos, cada uno en su paso 0:
 
 # %% id="measurements" compare=true
 columns = ("widest", "furthest-mean", "stream-growth", "follows", "future")
@@ -431,19 +435,20 @@ for letter, run in charts.items():
     print(f"{letter:3}" + "".join(f"{value:17.1f}" for value in values))
 
 # %% [markdown] id="columns" lang="en"
-# The columns: the widest weight ÷ what its role asks; the mean furthest from 0, in standard errors (σ/√n, so
-# up to about 4 is chance); stream after the last block ÷ before the first; how what a part reads follows the
-# size of the stream (0 behind a norm, 1 or more without); the largest gradient from the future.
+# The columns: the largest standard deviation of a weight ÷ the one that its role asks for; the mean furthest
+# from 0, in standard errors (σ/√n, so up to about 4 is chance); stream after the last block ÷ before the
+# first; how far the input of a sublayer follows the size of the stream (0 behind a norm, 1 or more without);
+# the largest gradient from the future.
 #
-# Commit yourself: a name in place of each `...`, in quotes, or `"healthy"`.
+# Decide: put a name in place of each `...`, in quotes, or `"healthy"`.
 
-# %% [markdown] id="columns" lang="es" of="121b4e659917"
-# Las columnas: la mayor desviación estándar de un peso ÷ la que pide su papel; la media más alejada de 0, en errores estándar
-# (σ/√n, así que hasta cerca de 4 es azar); flujo después del último bloque ÷ antes del primero; cuánto sigue
-# lo que lee cada parte al tamaño del flujo (0 detrás de una capa de normalización, 1 o más sin ella); el mayor gradiente que
-# llega del futuro.
+# %% [markdown] id="columns" lang="es" of="06b7f1a763ac"
+# Las columnas: la mayor desviación estándar de un peso ÷ la que pide su papel; la media más alejada de 0, en
+# errores estándar (σ/√n, así que hasta cerca de 4 es azar); flujo después del último bloque ÷ antes del
+# primero; cuánto sigue la entrada de una subcapa al tamaño del flujo (0 detrás de una capa de normalización,
+# 1 o más sin ella); el mayor gradiente que llega del futuro.
 #
-# Decídete: un nombre en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
+# Decídete: escribe un nombre en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=...)
@@ -514,7 +519,7 @@ for letter, walk in walks.items():
 #
 # <details><summary>Pista 1: ¿por qué no un solo límite para todas las medias?</summary>
 #
-# La media de n sorteos varía en σ/√n. En una matriz de 8 × 8 con σ = 0.02 son 0.0025, y no hay de qué
+# La media de n valores al azar varía en σ/√n. En una matriz de 8 × 8 con σ = 0.02 son 0.0025, y no hay de qué
 # preocuparse; en una de 512 × 64 son 0.0001, y 0.0025 serían 23 de ellos.
 # </details>
 # <details><summary>Pista 2: lo que necesitas</summary>
@@ -562,23 +567,23 @@ check("audit-weights/mean", audit_weights)
 # `(size, write)`:
 #
 # * **size**: the root mean square of all elements of the stream *after* the block;
-# * **write**: the root mean square of what the block *added* ÷ that of what it got.
+# * **write**: the root mean square of what the block *added* ÷ that of its input.
 #
 # Leave no trace: no hook stays behind, no parameter gets a gradient. The model may come in training mode with
-# dropout; measure without dropout, and hand it back in the mode in which it came.
+# dropout; measure without dropout, and return it in the mode in which it came.
 #
 # <details><summary>Hint 1: hooks</summary>
 #
 # `handle = block.register_forward_hook(look)` makes PyTorch call `look(block, inputs, output)` after the
-# block; `inputs[0]` is what the block got. `handle.remove()` ends that.
+# block; `inputs[0]` is the block's input. `handle.remove()` ends that.
 # </details>
 # <details><summary>Hint 2: without a trace</summary>
 #
 # Note `model.training`, call `model.eval()`, run the model under `torch.no_grad()`, then `model.train(...)`
-# with what you noted.
+# with the mode that you noted.
 # </details>
 
-# %% [markdown] id="task-stream" lang="es" of="0a24df7e64c1"
+# %% [markdown] id="task-stream" lang="es" of="72d71cc41a54"
 # ### Ejercicio 2 · El flujo, bloque por bloque
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -588,7 +593,7 @@ check("audit-weights/mean", audit_weights)
 # por bloque, `(size, write)`:
 #
 # * **size**: la raíz de la media de los cuadrados de todos los elementos del flujo *después* del bloque;
-# * **write**: la raíz de la media de los cuadrados de lo que el bloque *sumó* ÷ la de lo que recibió.
+# * **write**: la raíz de la media de los cuadrados de lo que el bloque *sumó* ÷ la de su entrada.
 #
 # No dejes rastro: no queda ningún hook, ningún parámetro recibe gradiente. El modelo puede llegar en modo de
 # entrenamiento y con dropout; mide sin dropout y devuélvelo en el modo en que llegó.
@@ -596,12 +601,12 @@ check("audit-weights/mean", audit_weights)
 # <details><summary>Pista 1: hooks</summary>
 #
 # Con `handle = block.register_forward_hook(look)`, PyTorch llama a `look(block, inputs, output)` después del
-# bloque; `inputs[0]` es lo que el bloque recibió. `handle.remove()` lo termina.
+# bloque; `inputs[0]` es la entrada del bloque. `handle.remove()` lo termina.
 # </details>
 # <details><summary>Pista 2: sin rastro</summary>
 #
 # Anota `model.training`, llama a `model.eval()`, pasa el modelo bajo `torch.no_grad()` y después
-# `model.train(...)` con lo que anotaste.
+# `model.train(...)` con el modo que anotaste.
 # </details>
 
 
@@ -681,7 +686,7 @@ check("audit-stream/clean", audit_stream)
 # *posterior*, y si no, `False`. El modelo da logits (B, T, V) para tokens (B, T); su embedding es
 # `model.wte`, con `model.wte.num_embeddings` tokens.
 #
-# Hay dos buenos caminos, y vale cualquiera:
+# Hay dos buenos caminos, y sirve cualquiera:
 #
 # * **con un experimento**: cambia un token posterior por otro y mira si cambian los logits anteriores;
 # * **con el gradiente**: como en el dibujo de arriba.
@@ -740,16 +745,16 @@ check("looks-ahead/tidy", looks_ahead)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Your three examinations on the whole ward, and on a sixth patient, F: nothing is broken there, somebody
-# *asked* for post-norm (`norm_position="post"`), as the first Transformers had it. A block counts as silent
-# when it writes less than 2 % of what it got.
+# Run your three examinations on all five patients, and on a sixth one, F. Nothing is broken there: somebody
+# *asked* for post-norm (`norm_position="post"`), as in the first Transformers. A block counts as silent when
+# it writes less than 2 % of its input.
 
-# %% [markdown] id="verify" lang="es" of="dc7973eb619d"
+# %% [markdown] id="verify" lang="es" of="d2145cdf85a8"
 # ## 6 · Comprueba
 #
-# Tus tres exámenes en toda la sala, y en un sexto paciente, F: ahí no hay nada roto, alguien *pidió*
-# post-norm (`norm_position="post"`), como lo tenían los primeros Transformers. Un bloque cuenta como callado
-# cuando escribe menos del 2 % de lo que recibió.
+# Aplica tus tres exámenes a los cinco pacientes y a un sexto, F. Ahí no hay nada roto: alguien *pidió*
+# post-norm (`norm_position="post"`), como en los primeros Transformers. Un bloque cuenta como callado cuando
+# escribe menos del 2 % de su entrada.
 
 
 # %% id="examination" compare=true
@@ -780,11 +785,11 @@ for letter, exam in exams.items():
     print(f"{letter:4}" + "".join(f"{value!s:>20}" for value in said))
 
 # %% [markdown] id="cure" lang="en"
-# Each finding names the part of the recipe that is to blame. Replace that part alone, and walk the tree
+# Each finding points to the faulty part of the recipe. Replace that part alone, and walk the tree
 # again at step 0:
 
-# %% [markdown] id="cure" lang="es" of="f070ccb008e8"
-# Cada hallazgo nombra la pieza culpable de la receta. Cambia solo esa pieza y recorre otra vez el árbol en el
+# %% [markdown] id="cure" lang="es" of="0a1680311f63"
+# Cada hallazgo señala la pieza rota de la receta. Cambia solo esa pieza y recorre otra vez el árbol en el
 # paso 0:
 
 # %% id="cures" compare=true
@@ -804,13 +809,13 @@ for letter, sick_recipe in sick.items():
     print(f"{letter:4}{before:18}{' '.join(parts) or '–':18}{leaf or t('healthy')}")
 
 # %% [markdown] id="sixth" lang="en"
-# And F? The tree finds nothing, for every norm is where it was asked for. But your audit does: after the
-# first block each one writes less than a hundredth of the stream, exactly like the blocks without norms.
-# Post-norm keeps the stream at size 1, and GPT-2's standard deviation of 0.02 is made for a stream about thirty
-# times smaller. If that is the cause, **larger weights must cure it**. A hypothesis that can fail is worth a run; in grey, F as
-# it was asked for:
+# And F? The tree finds nothing, because every norm is where it was asked for. But your examination does:
+# after the first block each one writes less than a hundredth of the stream, exactly like the blocks without
+# norms. Post-norm keeps the stream at size 1, and GPT-2's standard deviation of 0.02 is made for a stream
+# about thirty times smaller. If that is the cause, **larger weights must cure it**. A hypothesis that can
+# fail is worth a run; in grey, F as it was asked for:
 
-# %% [markdown] id="sixth" lang="es" of="388585323a02"
+# %% [markdown] id="sixth" lang="es" of="b19f2bac0a7b"
 # ¿Y F? El árbol no encuentra nada, porque cada capa de normalización está donde se pidió. Pero tu examen sí: después del
 # primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin capas de normalización.
 # Post-norm mantiene el flujo en tamaño 1, y la desviación estándar de 0.02 de GPT-2 está hecha para un flujo
@@ -831,19 +836,19 @@ for name, some_recipe, run in (("post", post_recipe, post), ("post-wide", wide_r
 print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 
 # %% [markdown] id="cured" lang="en"
-# It comes off the plateau. Post-norm is no fault; post-norm with the standard deviation of pre-norm is. An examination
-# told you what the tree could not, because you understood what it measures.
+# It comes off the plateau. Post-norm is not a fault; post-norm with the standard deviation of pre-norm is. An
+# examination told you what the tree could not, because you understood what it measures.
 #
 # ## 7 · Explain
 #
 # A colleague writes: *“Validation loss 0.2 after 150 steps, training loss the same, so it cannot be
 # overfitting. We are far below the n-gram baseline. I think we should publish.”*
 #
-# Answer in three to six sentences: why the validation loss does not object; why the model writes nonsense in
-# spite of it; and which measurement on one batch, before the first step, settles the matter, with what
+# Answer in three to six sentences: why the validation loss gives no warning; why the model writes nonsense
+# all the same; and which measurement on one batch, before the first step, settles the matter, with what
 # number. (Three points, one for each.)
 
-# %% [markdown] id="cured" lang="es" of="a3160e75ac55"
+# %% [markdown] id="cured" lang="es" of="d5dd747a1bfb"
 # Sale de la meseta. Post-norm no es un fallo; post-norm con la desviación estándar de pre-norm, sí. Un examen te dijo
 # lo que el árbol no podía, porque entendiste qué mide.
 #
@@ -894,15 +899,16 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # | leaf | symptom | examination | right | first action |
 # |---|---|---|:-:|---|
 # | `future-leak` | too good, in validation too; samples are nonsense | gradient of logits at t to inputs after t | exactly 0 | pass `is_causal=True` |
-# | `init-scale` | far above chance, or unwilling to learn | std ÷ the std its role asks for | 0.5 to 2; broken at 10 or 0.1 | draw by role (18-01) |
+# | `init-scale` | far above chance, or it hardly learns | std ÷ the std its role asks for | 0.5 to 2; broken at 10 or 0.1 | initialise by role (18-01) |
 # | `residual-scale` | harmless with two layers, not with forty | the same, for every `c_proj` | 1, not √(2L) | divide by √(2L) |
-# | `weight-mean` | a little worse, nobody knows why | mean ÷ (σ/√n) | at most 5 | draw around 0; look for a `uniform_(0, …)` |
-# | `missing-norm` | stuck at the entropy of single tokens, or exploding | what a part reads, when the stream is made larger | unchanged | put `ln_1` and `ln_2` back |
+# | `weight-mean` | a little worse, nobody knows why | mean ÷ (σ/√n) | at most 5 | initialise around 0; look for a `uniform_(0, …)` |
+# | `missing-norm` | stuck at the entropy of single tokens, or exploding | the input of a sublayer when the stream is made larger | unchanged | put `ln_1` and `ln_2` back |
 #
-# And one that the tree does not ask: a block that writes less than 1 or 2 % of the stream is silent, whatever
-# the reason. The next lesson, 18-06, asks about the rest of the machine: is the *optimizer* coherent?
+# And one question that the tree does not ask: a block that writes less than 1 or 2 % of the stream is silent,
+# whatever the reason. The next lesson, 18-06, asks about the rest of the machine: is the *optimizer*
+# coherent?
 
-# %% [markdown] id="card" lang="es" of="7a4575a5976e"
+# %% [markdown] id="card" lang="es" of="63cdb04fa886"
 # ## 8 · Una tarjeta para guardar
 #
 # Tres exámenes de un modelo nuevo, con un batch cada uno.
@@ -910,11 +916,11 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # | hoja | síntoma | examen | bien | primera acción |
 # |---|---|---|:-:|---|
 # | `future-leak` | demasiado bueno, también en validación; las muestras son disparates | gradiente de los logits en t hacia las entradas posteriores a t | exactamente 0 | pasa `is_causal=True` |
-# | `init-scale` | muy por encima del azar, o sin ganas de aprender | desviación ÷ la que pide su papel | de 0.5 a 2; roto con 10 o 0.1 | inicializa según el papel (18-01) |
+# | `init-scale` | muy por encima del azar, o apenas aprende | desviación estándar ÷ la que pide su papel | de 0.5 a 2; roto con 10 o 0.1 | inicializa según el papel (18-01) |
 # | `residual-scale` | inofensivo con dos capas, no con cuarenta | lo mismo, en cada `c_proj` | 1, no √(2L) | divide entre √(2L) |
 # | `weight-mean` | un poco peor, y nadie sabe por qué | media ÷ (σ/√n) | como mucho 5 | inicializa alrededor de 0; busca un `uniform_(0, …)` |
-# | `missing-norm` | atascado en la entropía de los tokens sueltos, o explota | lo que lee una parte cuando se agranda el flujo | no cambia | devuelve `ln_1` y `ln_2` |
+# | `missing-norm` | atascado en la entropía de los tokens sueltos, o explota | la entrada de una subcapa cuando se agranda el flujo | no cambia | vuelve a poner `ln_1` y `ln_2` |
 #
-# Y una que el árbol no pregunta: un bloque que escribe menos del 1 o el 2 % del flujo está callado, sea cual
-# sea la razón. La próxima lección, 18-06, pregunta por el resto de la máquina: ¿es coherente el
+# Y una pregunta que el árbol no hace: un bloque que escribe menos del 1 o el 2 % del flujo está callado, sea
+# cual sea la razón. La próxima lección, 18-06, pregunta por el resto de la máquina: ¿es coherente el
 # *optimizador*?

@@ -4,9 +4,9 @@
 # Some faults announce themselves. The five in this lesson do not: the loss falls to a believable value. One
 # of them even makes it fall *faster*.
 #
-# All five live in the few lines between `backward()` and the new weights. They are the lines that everybody
-# copies and nobody measures, and they can be measured exactly: no statistics, no second run, a handful of
-# numbers. Afterwards you can
+# All five live in the few lines between `backward()` and the new weights. Everybody copies those lines and
+# nobody measures them, yet they can be measured exactly: no statistics, no second run, a handful of numbers.
+# Afterwards you can
 #
 # * put an optimizer on a test bench and read off whether it remembers, and whether it corrects its start;
 # * prove that k micro-batches give the gradient of the one big batch, also when their masks differ;
@@ -14,12 +14,12 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="1cf4aba57bc8"
+# %% [markdown] id="why" lang="es" of="b721bb000a9c"
 # Hay fallos que se anuncian. Los cinco de esta lección no: el loss baja hasta un valor creíble. Uno de ellos
 # incluso hace que baje *más rápido*.
 #
-# Los cinco viven en las pocas líneas que van de `backward()` a los pesos nuevos. Son las líneas que todo el
-# mundo copia y nadie mide, y se pueden medir con exactitud: sin estadística, sin un segundo run, con un
+# Los cinco viven en las pocas líneas que van de `backward()` a los pesos nuevos. Todo el mundo copia esas
+# líneas y nadie las mide, aunque se pueden medir con exactitud: sin estadística, sin un segundo run, con un
 # puñado de números. Al terminar sabrás
 #
 # * poner un optimizador en un banco de pruebas y leer si recuerda y si corrige su arranque;
@@ -69,12 +69,12 @@ def walk_section_6(run):
 #
 # A batch of 32 sentences does not fit into somebody's memory. So they cut it into k = 4 micro-batches of 8,
 # call `backward()` on each, and step once: `.grad` adds up by itself. That is *gradient accumulation*, and
-# done right it gives the very gradient of the big batch.
+# done right it gives exactly the gradient of the big batch.
 #
 # Each micro-batch's loss is a **mean**. Four means added up are four times the mean of the whole, so
 # somewhere a division by k is needed. Here somebody forgot it.
 
-# %% [markdown] id="meet" lang="es" of="ad312b51378c"
+# %% [markdown] id="meet" lang="es" of="6d98188f8450"
 # ## 1 · Un run que se porta mal
 #
 # A alguien no le cabe en memoria un batch de 32 oraciones. Así que lo parte en k = 4 micro-batches de 8,
@@ -153,18 +153,18 @@ for name, run in {"right": right, "forgotten": forgotten}.items():
 # you have looked for a bug in it?
 #
 # Two things hide the mistake. *Clipping* shortens each of its gradients to 1, and *Adam* divides each step by
-# the size of the gradients that it has seen, so that a constant factor cancels. What is left is this: 4g cut
-# to length 1 points where g cut to length ¼ points. If that is so, the broken run must be a right run with
+# the size of the gradients that it has seen, so that a constant factor cancels. This remains: 4g cut to
+# length 1 points the same way as g cut to length ¼. If that is so, the broken run must be a right run with
 # another `clip_norm`. Check it:
 
-# %% [markdown] id="better" lang="es" of="f17a5ca780cf"
+# %% [markdown] id="better" lang="es" of="6afa61e8b130"
 # La primera respuesta es k. La segunda sorprende a casi todo el mundo: el run roto va **un poco mejor**.
 # ¿Habrías buscado ahí un error?
 #
 # Dos cosas lo esconden. El *clipping* acorta a 1 cada uno de sus gradientes, y *Adam* divide cada paso entre
 # el tamaño de los gradientes que ha visto, así que un factor constante se cancela. Queda esto: 4g recortado a
-# longitud 1 apunta adonde apunta g recortado a longitud ¼. Si es así, el run roto tiene que ser un run
-# correcto con otro `clip_norm`. Compruébalo:
+# longitud 1 apunta en la misma dirección que g recortado a longitud ¼. Si es así, el run roto tiene que ser
+# un run correcto con otro `clip_norm`. Compruébalo:
 
 # %% id="same-run" compare=true
 tight = train(Recipe(config.replace(clip_norm=1.0 / 4)), runs / "tight", overwrite=True)
@@ -183,10 +183,10 @@ for name, run in {"forgotten": forgotten, "tight": tight}.items():
 
 # %% [markdown] id="same-run-said" lang="en"
 # To three decimals, in every step: the same run. So this bug is a setting that nobody chose: the manifest
-# says `clip_norm` 1.0, and what acts is 1/k. In these few steps a tight limit happens to help. It is still a
-# bug, for the day you change k, because you got a bigger machine, the run changes; with SGD in place of Adam
-# its steps are k times too long; and every threshold that you know about gradient norms is off by k. The
-# limit is for you to *choose*.
+# says `clip_norm` 1.0, but the limit in effect is 1/k. In these few steps a tight limit happens to help. It
+# is still a bug: the day you change k, because you got a bigger machine, the run changes; with SGD in place
+# of Adam its steps are k times too long; and every threshold that you know about gradient norms is off by k.
+# You should *choose* the limit.
 #
 # ## 4 · Inspect
 #
@@ -196,12 +196,13 @@ for name, run in {"forgotten": forgotten, "tight": tight}.items():
 # divide the norms. That is question 6.3 of the stability check, once with equal masks and once with unequal
 # ones. The trainer did it before the first step, on a copy.
 
-# %% [markdown] id="same-run-said" lang="es" of="a51a4cd552cb"
+# %% [markdown] id="same-run-said" lang="es" of="aafae78f51f6"
 # Con tres decimales, y en todos los pasos: es el mismo run. Este fallo es, entonces, un ajuste que nadie
-# eligió: el manifest dice `clip_norm` 1.0 y lo que actúa es 1/k. En estos pocos pasos da la casualidad de que
-# un límite estrecho ayuda. Sigue siendo un fallo: el día que cambies k, porque conseguiste una máquina más
-# grande, el run cambia; con SGD en lugar de Adam, sus pasos son k veces más largos; y todo umbral que
-# conozcas sobre normas del gradiente está corrido en un factor k. El límite lo tienes que *elegir* tú.
+# eligió: el manifest dice `clip_norm` 1.0, pero el límite efectivo es 1/k. En estos pocos pasos da la
+# casualidad de que un límite estrecho ayuda. Sigue siendo un fallo: el día que cambies k, porque conseguiste
+# una máquina más grande, el run cambia; con SGD en lugar de Adam, sus pasos son k veces más largos; y todo
+# umbral que conozcas sobre normas del gradiente está corrido en un factor k. El límite lo tienes que *elegir*
+# tú.
 #
 # ## 4 · Inspecciona
 #
@@ -218,22 +219,22 @@ show(walk_section_6(forgotten), Console(width=88))
 # ### Where does the missing /k go? Turn the knobs
 #
 # A real model and real micro-batches, one step, no training. On the left is the gradient norm against k, with
-# and without the division. In the middle, the same after clipping: what the optimizer gets. On the right, how
-# much longer the first update becomes when the division is missing, for plain SGD and for AdamW.
+# and without the division. In the middle, the same after clipping, as the optimizer gets it. On the right,
+# how much longer the first update becomes when the division is missing, for plain SGD and for AdamW.
 #
 # 1. Leave the clip limit at 1 and go from k = 1 to k = 16. What does the gradient norm do *with* the
 #    division?
 # 2. From which k on is the run without the division clipped, and what is left to see in the middle picture?
-# 3. Raise the limit until nothing is clipped. Which optimizer feels the missing division, and how much?
+# 3. Raise the limit until nothing is clipped. Which optimizer notices the missing division, and by how much?
 # 4. Lower the limit to 0.1. Which of the two lines in the middle is the broken one?
 
-# %% [markdown] id="play" lang="es" of="69fcd006a480"
+# %% [markdown] id="play" lang="es" of="ca239d9c6dbf"
 # ### ¿Adónde va a parar el /k que falta? Gira las perillas
 #
 # Un modelo real y micro-batches reales, un paso, nada de entrenamiento. A la izquierda está la norma del
-# gradiente frente a k, con la división y sin ella. En el centro, lo mismo después del clipping: lo que recibe
-# el optimizador. A la derecha, cuánto se alarga la primera actualización cuando falta la división, con SGD
-# simple y con AdamW.
+# gradiente frente a k, con la división y sin ella. En el centro, lo mismo después del clipping, tal como lo
+# recibe el optimizador. A la derecha, cuánto se alarga la primera actualización cuando falta la división, con
+# SGD simple y con AdamW.
 #
 # 1. Deja el límite en 1 y ve de k = 1 a k = 16. ¿Qué hace la norma del gradiente *con* la división?
 # 2. ¿Desde qué k se recorta el run sin división, y qué se puede ver entonces en el dibujo del centro?
@@ -303,7 +304,7 @@ playground(
 # <details><summary>What you should have found</summary>
 #
 # 1. It falls a little and settles. A mean over more sentences has less noise, so it is a little shorter. It
-#    never grows: that is the sign to remember. *A gradient norm that grows with k is not divided by k.*
+#    never grows, and that is the sign to remember. *A gradient norm that grows with k is not divided by k.*
 # 2. From k = 2. After clipping it is exactly 1, whatever k is: the log of a clipped gradient shows nothing.
 #    That is why a trainer must record the norm *before* clipping.
 # 3. SGD takes a step k times too long. AdamW takes the same step as before: in its first update every
@@ -311,7 +312,7 @@ playground(
 # 4. You cannot tell. Both are clipped to 0.1 and point the same way.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="5cb048b7077b"
+# %% [markdown] id="play-answers" lang="es" of="35a44c779028"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Baja un poco y se estabiliza. Una media sobre más oraciones tiene menos ruido, así que es algo más corta.
@@ -333,19 +334,19 @@ playground(
 # $$m \leftarrow \beta_1 m + (1-\beta_1)\,g \qquad v \leftarrow \beta_2 v + (1-\beta_2)\,g^2$$
 #
 # and moves the weight by $-\,\text{lr}\cdot\hat{m}/(\sqrt{\hat{v}}+\epsilon)$, where
-# $\hat{m}=m/(1-\beta_1^t)$ and $\hat{v}=v/(1-\beta_2^t)$ make up for the start from 0. The step is counted as
+# $\hat{m}=m/(1-\beta_1^t)$ and $\hat{v}=v/(1-\beta_2^t)$ correct for the start from 0. The step is counted as
 # t = 1, 2, 3, …
 #
-# You need no training run to see whether an optimizer does that. Take a model of one weight, hand it
+# You do not need a training run to see whether an optimizer does that. Take a model with one weight, give it
 # gradients of your own, and write down how far it moves, in learning rates. Two sequences are enough:
 #
 # * **steady**: 1, 1, 1, 1, 1. Both means are 1 after correction, so every move must be exactly 1.
-# * **to and fro**: 1, −1, 1, −1, 1. The mean is nearly 0, so whoever remembers hardly moves.
+# * **to and fro**: 1, −1, 1, −1, 1. The mean is nearly 0, so an optimizer with a memory hardly moves.
 #
-# **What will an optimizer do that is rebuilt before every step**, and so has no memory? Say it for the last
+# **What will an optimizer do if it is rebuilt before every step**, and so has no memory? Predict the last
 # move of each sequence.
 
-# %% [markdown] id="bench" lang="es" of="3bd0c32f47b3"
+# %% [markdown] id="bench" lang="es" of="d4b061f089b0"
 # ### Un banco de pruebas para optimizadores
 #
 # Adam lleva dos medias móviles por cada peso, las dos desde 0:
@@ -360,10 +361,10 @@ playground(
 #
 # * **constante**: 1, 1, 1, 1, 1. Las dos medias valen 1 una vez corregidas, así que cada movimiento debe ser
 #   exactamente 1.
-# * **vaivén**: 1, −1, 1, −1, 1. La media es casi 0, así que quien recuerda apenas se mueve.
+# * **vaivén**: 1, −1, 1, −1, 1. La media es casi 0, así que un optimizador con memoria apenas se mueve.
 #
-# **¿Qué hará un optimizador que se reconstruye antes de cada paso**, y por tanto no tiene memoria? Dilo para
-# el último movimiento de cada secuencia.
+# **¿Qué hará un optimizador que se reconstruye antes de cada paso**, y por tanto no tiene memoria? Predice el
+# último movimiento de cada secuencia.
 
 # %% id="my-second-prediction"
 predict("no-memory", steady=..., to_and_fro=...)
@@ -409,10 +410,10 @@ compare(
 # ### Five patients
 #
 # Five runs, and this time the sentences have different lengths: each micro-batch holds texts of one length,
-# so that between 4 and 64 targets a row count. Four of the runs have one fault each, and **one is healthy**.
-# The letters are shuffled. These are the four:
+# so that between 4 and 64 targets count per row. Four of the runs have one fault each, and **one is
+# healthy**. The letters are shuffled. These are the four:
 
-# %% [markdown] id="bench-said" lang="es" of="ec4b7d6ed899"
+# %% [markdown] id="bench-said" lang="es" of="cbabd8279bef"
 # En la secuencia constante, el optimizador olvidadizo es perfecto. Solo lo descubre la segunda: va y
 # viene con cada gradiente, como si cada paso fuera el primero. *Un experimento que sale bien demuestra una
 # sola cosa.*
@@ -463,13 +464,13 @@ Picture().show(figure, t("curves-alt"))
 
 # %% [markdown] id="curves-said" lang="en"
 # Five plausible curves. Some jump, as healthy runs without warm-up do; some end a little lower than others.
-# Which of them would you call healthy? The curves do not say. So take the patients to the bench, count what
-# decays, and compare gradients:
+# Which of them would you call healthy? The curves cannot tell. So take the patients to the bench, count the
+# tensors that decay, and compare gradients:
 
-# %% [markdown] id="curves-said" lang="es" of="86890fc315a0"
-# Cinco curvas verosímiles. Alguna da un salto, como lo dan los runs sanos sin warm-up; unas acaban algo más
+# %% [markdown] id="curves-said" lang="es" of="e58ded465883"
+# Cinco curvas verosímiles. Alguna da un salto, como lo dan los runs sanos sin warm-up; unas terminan algo más
 # abajo que otras. ¿A cuál llamarías sana? Las curvas no lo dicen. Así que lleva a los pacientes al banco de
-# pruebas, cuenta lo que decae y compara gradientes:
+# pruebas, cuenta los tensores que decaen y compara gradientes:
 
 # %% id="measurements" compare=true
 print(f"{'':10}{t('steady'):32}   {t('to_and_fro')}")
@@ -494,12 +495,12 @@ for beta2 in (0.999, 0.99, 0.95):
     print(f"beta2 = {beta2}:   {(1 - config.beta1) / math.sqrt(1 - beta2):.2f}")
 
 # %% [markdown] id="commit" lang="en"
-# With our beta2 it is right by chance. Look further than the first move, and commit yourself: a name from the
-# list above in place of each `...`, in quotes, or `"healthy"`.
+# With our beta2 it is right by chance. Look further than the first move, and decide: put a name from the list
+# above in place of each `...`, in quotes, or `"healthy"`.
 
-# %% [markdown] id="commit" lang="es" of="be632ef137c2"
-# Con nuestro beta2 sale bien por casualidad. Mira más allá del primer movimiento y decídete: un nombre de la
-# lista de arriba en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
+# %% [markdown] id="commit" lang="es" of="4ba86d4c38fa"
+# Con nuestro beta2 sale bien por casualidad. Mira más allá del primer movimiento y decídete: escribe un
+# nombre de la lista de arriba en lugar de cada `...`, entre comillas, o `"healthy"` (sano).
 
 # %% id="my-diagnosis"
 predict("diagnosis", A=..., B=..., C=..., D=..., E=...)
@@ -524,14 +525,15 @@ for letter, walk in walks.items():
 #
 # > Difficulty ●●○○○ · Importance ●●●●○ · 10 minutes
 #
-# Weight decay pulls a weight towards 0. That is good for a matrix. A norm's gain belongs at 1, a bias belongs
-# where the data want it, and both have fewer than two dimensions.
+# Weight decay pulls a weight towards 0. That is good for a matrix. But the gain of a norm belongs near 1 and
+# a bias belongs wherever the data put it; both have fewer than two dimensions.
 #
-# Write `parameter_groups(model, weight_decay)`. It returns what an optimizer takes: a list of dicts with the
-# keys `"params"` (a list of tensors) and `"weight_decay"`.
+# Write `parameter_groups(model, weight_decay)`. It returns the argument of an optimizer: a list of dicts with
+# the keys `"params"` (a list of tensors) and `"weight_decay"`.
 #
 # * Tensors with two or more dimensions decay by `weight_decay`, all others by 0.
-# * Every parameter that learns is in exactly one group. What is frozen (`requires_grad` is False) is in none.
+# * Every parameter that learns is in exactly one group. A frozen parameter (`requires_grad` is False) is in
+#   none.
 # * The model in the checks has parameters that you have never seen, and its head shares its matrix with the
 #   embedding: one tensor with two names.
 #
@@ -541,11 +543,11 @@ for letter, walk in walks.items():
 # </details>
 # <details><summary>Hint 2: the tied head</summary>
 #
-# `model.parameters()` gives each tensor once, under however many names it goes. Walking through
+# `model.parameters()` gives each tensor once, however many names it has. Walking through
 # `model.modules()` does not.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="21c126d3f2d0"
+# %% [markdown] id="fix" lang="es" of="13cece4318aa"
 # Cada fallo tenía su propio experimento, y ningún experimento encontró dos. Así es como se puede estar seguro
 # sin un segundo run. Y ahora vuelve a mirar los losses de los cinco: ¿es el más bajo el del sano?
 #
@@ -557,21 +559,22 @@ for letter, walk in walks.items():
 #
 # > Dificultad ●●○○○ · Importancia ●●●●○ · 10 minutos
 #
-# El weight decay tira de cada peso hacia 0. A una matriz le sienta bien. Pero el lugar de la ganancia de una
-# norma es 1, y el de un bias, donde lo pidan los datos; los dos tienen menos de dos dimensiones.
+# El weight decay tira de cada peso hacia 0. A una matriz le conviene. Pero la ganancia de una capa de
+# normalización debe quedar cerca de 1, y un bias, donde lo pongan los datos; los dos tienen menos de dos
+# dimensiones.
 #
-# Escribe `parameter_groups(model, weight_decay)`. Devuelve lo que recibe un optimizador: una lista de
+# Escribe `parameter_groups(model, weight_decay)`. Devuelve el argumento de un optimizador: una lista de
 # diccionarios con las claves `"params"` (una lista de tensores) y `"weight_decay"`.
 #
 # * Los tensores de dos o más dimensiones decaen con `weight_decay`; todos los demás, con 0.
-# * Cada parámetro que aprende está en un solo grupo. Lo congelado (`requires_grad` es False) no está en
-#   ninguno.
+# * Cada parámetro que aprende está en un solo grupo. Un parámetro congelado (`requires_grad` es False) no
+#   está en ninguno.
 # * El modelo de las comprobaciones tiene parámetros que nunca has visto, y su cabeza comparte la matriz con
 #   el embedding: un solo tensor con dos nombres.
 #
 # <details><summary>Pista 1: qué regla</summary>
 #
-# `parameter.ndim`. Una lista de nombres funciona hasta que alguien añade una capa.
+# `parameter.ndim`. Una lista de nombres funciona hasta que alguien agrega una capa.
 # </details>
 # <details><summary>Pista 2: la cabeza atada</summary>
 #
@@ -613,12 +616,12 @@ check("parameter-groups/vectors", parameter_groups)
 #
 # Write `adam_update(grad, m, v, t, lr, beta1, beta2, eps)`. `grad`, `m` and `v` are tensors of one shape, `t`
 # counts the steps from 1. It returns three tensors: the **update** (what will be subtracted from the weight),
-# the new **m** and the new **v**. The formulas are in section 4. Weight decay is not your business here.
+# the new **m** and the new **v**. The formulas are in section 4. Leave weight decay out.
 #
 # <details><summary>Hint 1: in which order</summary>
 #
-# Both moments take in this step's gradient first. Then they are corrected, for the update only: what you
-# return for the next step is not corrected.
+# Both moments take in this step's gradient first. Then they are corrected, but only for the update: the
+# moments that you return are not corrected.
 # </details>
 # <details><summary>Hint 2: epsilon</summary>
 #
@@ -626,20 +629,19 @@ check("parameter-groups/vectors", parameter_groups)
 # $\hat{v}=0$ one is 0.00000001, the other 0.0001.
 # </details>
 
-# %% [markdown] id="task-adam" lang="es" of="d2196b3611a1"
+# %% [markdown] id="task-adam" lang="es" of="4887411e9121"
 # ### Ejercicio 2 · Adam, desde sus momentos
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
 #
 # Escribe `adam_update(grad, m, v, t, lr, beta1, beta2, eps)`. `grad`, `m` y `v` son tensores de la misma
 # forma; `t` cuenta los pasos desde 1. Devuelve tres tensores: la **actualización** (lo que se restará del
-# peso), el nuevo **m** y el nuevo **v**. Las fórmulas están en la sección 4. El weight decay aquí no es
-# asunto tuyo.
+# peso), el nuevo **m** y el nuevo **v**. Las fórmulas están en la sección 4. Deja fuera el weight decay.
 #
 # <details><summary>Pista 1: en qué orden</summary>
 #
-# Primero los dos momentos incorporan el gradiente de este paso. Después se corrigen, solo para la
-# actualización: lo que devuelves para el paso siguiente va sin corregir.
+# Primero los dos momentos incorporan el gradiente de este paso. Después se corrigen, pero solo para la
+# actualización: los momentos que devuelves van sin corregir.
 # </details>
 # <details><summary>Pista 2: épsilon</summary>
 #
@@ -681,22 +683,22 @@ check("adam-update/epsilon", adam_update)
 # of that micro-batch whose mask is true (0 where there is none). Afterwards
 #
 # * `.grad` holds the gradient of the mean over *all* the targets that count, as if the micro-batches had been
-#   one batch: a target weighs the same wherever it stands;
-# * the value of that mean is returned, as a number or tensor;
-# * no more than one micro-batch was in memory at any time, for that is what all this is about.
+#   one batch: every target counts the same, in whichever micro-batch it is;
+# * the function returns the value of that mean, as a number or tensor;
+# * no more than one micro-batch was in memory at any time, which is the whole point.
 #
 # <details><summary>Hint 1: is 1/k enough?</summary>
 #
 # Let one micro-batch have 192 targets and the next 12. At 1/k each, a target of the second counts 16 times as
-# much. What should each micro-batch weigh?
+# much. What weight should each micro-batch get?
 # </details>
 # <details><summary>Hint 2: one in memory</summary>
 #
-# `backward()` frees what the forward pass had kept. Call it before the next forward pass. How many targets
-# count can be read off the masks beforehand, without the model.
+# `backward()` frees the memory of the forward pass. Call it before the next forward pass. You can count the
+# targets from the masks beforehand, without the model.
 # </details>
 
-# %% [markdown] id="task-accumulate" lang="es" of="3704a118d17f"
+# %% [markdown] id="task-accumulate" lang="es" of="1f89b18daebd"
 # ### Ejercicio 3 · Acumular como si fuera el batch grande
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
@@ -706,19 +708,19 @@ check("adam-update/epsilon", adam_update)
 # targets de ese micro-batch cuya máscara es verdadera (0 si no hay ninguno). Al terminar,
 #
 # * `.grad` tiene el gradiente de la media sobre *todos* los targets que cuentan, como si los micro-batches
-#   hubieran sido un solo batch: un target pesa lo mismo esté donde esté;
-# * se devuelve el valor de esa media, como número o como tensor;
+#   hubieran sido un solo batch: todos los targets cuentan lo mismo, estén en el micro-batch que estén;
+# * la función devuelve el valor de esa media, como número o como tensor;
 # * en ningún momento hubo más de un micro-batch en memoria, que de eso se trata.
 #
 # <details><summary>Pista 1: ¿basta con 1/k?</summary>
 #
 # Supón que un micro-batch tiene 192 targets y el siguiente 12. Con 1/k cada uno, un target del segundo cuenta
-# 16 veces más. ¿Cuánto debería pesar cada micro-batch?
+# 16 veces más. ¿Con qué peso hay que ponderar cada micro-batch?
 # </details>
 # <details><summary>Pista 2: uno en memoria</summary>
 #
-# `backward()` libera lo que guardó la pasada hacia delante. Llámalo antes de la siguiente. Cuántos targets
-# cuentan se puede leer de las máscaras de antemano, sin el modelo.
+# `backward()` libera la memoria de la pasada hacia delante. Llámalo antes de la siguiente. Puedes contar los
+# targets de antemano con las máscaras, sin el modelo.
 # </details>
 
 
@@ -799,12 +801,12 @@ bench("PyTorch", recipe)
 bench(t("yours"), dataclasses.replace(recipe, **mine))
 
 # %% [markdown] id="three-at-once" lang="en"
-# Now the hardest patient of the ward: one run with **three** faults at once, everything decaying, nothing
-# corrected, every micro-batch weighing the same. Your parts go into its recipe. In grey is the sick run.
+# Now the hardest patient: one run with **three** faults at once. Everything decays, nothing is corrected, and
+# every micro-batch has the same weight. Your parts go into its recipe. In grey, the broken run.
 
-# %% [markdown] id="three-at-once" lang="es" of="6adb584a918c"
-# Y ahora el caso más difícil de la sala: un run con **tres** fallos a la vez, donde todo decae, nada se
-# corrige y todos los micro-batches pesan lo mismo. Tus piezas entran en su receta. En gris, el run enfermo.
+# %% [markdown] id="three-at-once" lang="es" of="8bed47007c3c"
+# Y ahora el caso más difícil: un run con **tres** fallos a la vez. Todo decae, nada se corrige y todos los
+# micro-batches tienen el mismo peso. Tus piezas entran en su receta. En gris, el run roto.
 
 # %% id="train-three"
 triple = (
@@ -828,11 +830,12 @@ for name, run in {"broken": broken, "repaired": repaired}.items():
     print(f"{t(name):12}{furthest(run, healthy):24.3f}   {leaf}")
 
 # %% [markdown] id="verified" lang="en"
-# The tree names one leaf of the broken run, the first; mended, it would name the next. Yours equals the
-# healthy run in every step of its loss, to the digits shown. Not “a similar curve”: the same run. That is a
-# standard worth keeping for these parts, because they are arithmetic, and arithmetic can be *equal*.
+# The tree names one leaf of the broken run, the first; once that is fixed, it would name the next. Yours
+# equals the healthy run in every step of its loss, to the digits shown. Not “a similar curve”: the same run.
+# That is a standard worth keeping for these parts, because they are arithmetic, and arithmetic can be
+# *equal*.
 
-# %% [markdown] id="verified" lang="es" of="1a55eebb79f3"
+# %% [markdown] id="verified" lang="es" of="2427f3aac753"
 # Del run roto, el árbol nombra una hoja, la primera; una vez arreglada, nombraría la siguiente. El tuyo
 # coincide con el sano en el loss de cada paso, en todas las cifras que se muestran. No «una curva parecida»:
 # el mismo run. Es una exigencia que vale la pena mantener con estas piezas, porque son aritmética, y la
@@ -887,28 +890,28 @@ show(walk_section_6(repaired), Console(width=88))
 # cada parte: los fallos, la medida, la razón.)
 
 # %% [markdown] answer="review-a-trainer" points=3 lang="en"
-# Line 2 rebuilds the optimizer in every epoch, so the moments and the step count start from nothing ten
-# times. The same line puts all parameters into one group, so gains and biases decay too. Line 6 adds up eight
-# means and nothing divides them; and since sentences differ in length, dividing by 8 would not be enough
-# either: each micro-batch should weigh by its targets. For the missing division: compute the gradient of one
+# Line 2 rebuilds the optimizer in every epoch, so the moments and the step count start from zero ten times.
+# The same line puts all parameters into one group, so gains and biases decay too. Line 6 adds up eight means
+# and nothing divides them; and since sentences differ in length, dividing by 8 would not be enough either:
+# each micro-batch should be weighted by its targets. For the missing division: compute the gradient of one
 # batch whole and in two halves, by these lines, and divide the norms. The ratio is 2 (with eight
-# micro-batches 8), and should be 1. In the curve it cannot be seen, because clipping cuts every gradient to 1
+# micro-batches 8), and should be 1. It cannot be seen in the curve, because clipping cuts every gradient to 1
 # and Adam cancels a constant factor.
 #
 # ---
 # **Rubric.** One point each. (1) Three of these four, with lines: optimizer rebuilt (2), one decay group (2),
-# not divided by k (6), micro-batches weighed alike although masks differ (5–6). Micro-batches left over at
+# not divided by k (6), micro-batches weighted alike although masks differ (5–6). Micro-batches left over at
 # the end of an epoch also count as one. Two faults: half a point. (2) An experiment that decides without a
 # curve, and its number: ratio of gradients 8 (or 2 with two halves) for 1; step counter back at 0, or moves
 # of ±1 under alternating gradients; gains found in a group with weight_decay 0.1. (3) A mechanism for the
-# same fault: clipping and Adam's scale invariance; moments grow back within some steps; the gains drift
+# same fault: clipping and Adam's scale invariance; moments recover within some steps; the gains drift
 # slowly. “The fault is small” alone does not count.
 
-# %% [markdown] answer="review-a-trainer" points=3 lang="es" of="ba863c17ba11"
+# %% [markdown] answer="review-a-trainer" points=3 lang="es" of="7620275227aa"
 # La línea 2 reconstruye el optimizador en cada época, así que los momentos y la cuenta de pasos empiezan de
 # cero diez veces. La misma línea pone todos los parámetros en un solo grupo, de modo que también decaen
 # ganancias y biases. La línea 6 suma ocho medias y nadie las divide; y como las oraciones tienen distinto
-# largo, tampoco bastaría con dividir entre 8: cada micro-batch debería pesar según sus targets. Para la
+# largo, tampoco bastaría con dividir entre 8: hay que ponderar cada micro-batch según sus targets. Para la
 # división que falta: calcular con estas líneas el gradiente de un batch entero y en dos mitades, y dividir
 # las normas. El cociente es 2 (con ocho micro-batches, 8) y debería ser 1. En la curva no se ve, porque el
 # clipping recorta a 1 todos los gradientes y Adam cancela un factor constante.
@@ -916,11 +919,11 @@ show(walk_section_6(repaired), Console(width=88))
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) Tres de estos cuatro, con sus líneas: optimizador reconstruido
 # (2), un solo grupo de decaimiento (2), sin dividir entre k (6), micro-batches con el mismo peso aunque
-# difieran las máscaras (5–6). También vale como uno que sobren micro-batches al final de la época. Dos
+# difieran las máscaras (5–6). También cuenta como uno que queden micro-batches al final de la época. Dos
 # fallos: medio punto. (2) Un experimento que decide sin curva, y su número: cociente de gradientes 8 (o 2 con
 # dos mitades) en lugar de 1; contador de pasos otra vez en 0, o movimientos de ±1 con gradientes alternos;
 # ganancias en un grupo con weight_decay 0.1. (3) Un mecanismo para ese mismo fallo: el clipping y que Adam no
-# distingue escalas; los momentos se rehacen en unos pasos; las ganancias se mueven despacio. «El fallo es
+# distingue escalas; los momentos se recuperan en unos pasos; las ganancias se mueven despacio. «El fallo es
 # pequeño» por sí solo no cuenta.
 
 # %% [markdown] id="card" lang="en"
@@ -933,13 +936,13 @@ show(walk_section_6(repaired), Console(width=88))
 # | `decay-groups` | count the tensors below two dimensions in a group that decays | 0 | more | two groups, by `ndim` |
 # | `lost-optimizer-state` | the optimizer's own step count; moves under gradients 1, −1, 1, … | all steps; near 0 | 1; ±1 | build the optimizer once, outside every loop |
 # | `no-bias-correction` | moves ÷ lr under a steady gradient | 1, 1, 1, … | growing, here to 1.85 at move 5 | divide by 1 − βᵗ, t from 1 |
-# | `accumulation-sum` | ‖gradient of k pieces‖ ÷ ‖gradient of the whole‖ | 1 | k | weigh each piece by its share of the targets |
+# | `accumulation-sum` | ‖gradient of k pieces‖ ÷ ‖gradient of the whole‖ | 1 | k | weight each piece by its share of the targets |
 # | `accumulation-token-weighting` | the same with unequal masks | 1 | anything else | the same |
 #
 # And in the log: the gradient norm *before* clipping must not grow with k. The next lesson, 18-07, kills a
-# run and asks whether what comes back is the same optimizer.
+# run and asks whether the same optimizer comes back.
 
-# %% [markdown] id="card" lang="es" of="4a2e63c9f911"
+# %% [markdown] id="card" lang="es" of="2d35021c75d5"
 # ## 8 · Una tarjeta para guardar
 #
 # Cuatro experimentos en una copia, antes del primer paso. Cada uno da un número que está bien o está mal.
@@ -953,4 +956,4 @@ show(walk_section_6(repaired), Console(width=88))
 # | `accumulation-token-weighting` | lo mismo con máscaras desiguales | 1 | otro valor | lo mismo |
 #
 # Y en el log: la norma del gradiente *antes* del clipping no debe crecer con k. La próxima lección, 18-07,
-# mata un run y pregunta si lo que vuelve es el mismo optimizador.
+# mata un run y pregunta si vuelve el mismo optimizador.

@@ -1,16 +1,16 @@
 """Lesson 18-07: what a resumed run forgets, and a checkpoint that forgets nothing."""
 
 # %% [markdown] id="why" lang="en"
-# A training run is killed. A power cut, a time limit on the cluster, a lid that closed: it is not a question
-# of whether. You saved a checkpoint, you load it, the loss goes on falling. All good?
+# Sooner or later your training run gets killed: a power cut, a time limit on the cluster, a laptop that
+# somebody closed. You saved a checkpoint, you load it, the loss keeps falling. All good?
 #
-# Most resume code that people write is wrong, and nearly none of it says so. It loads the weights and loses
-# something else: the optimizer's memory, the place in the schedule, the random numbers that were due. The run
-# goes on as *another run*, and whatever you compare it with later, you compare with a stranger.
+# Most code for resuming is wrong, and it almost never says so. It loads the weights and loses something else:
+# the optimizer's memory, the place in the schedule, the random numbers that came next. The run continues as
+# *another run*, and every later comparison is a comparison with the wrong run.
 #
-# Here you kill runs and resume them badly, see which losses show in a curve and which show nowhere, and then
-# write a checkpoint that passes the only test that counts: **the resumed run equals the uninterrupted one,
-# bit for bit.** Afterwards you can
+# Here you kill runs and resume them badly, see which omissions show in a curve and which show nowhere, and
+# then write a checkpoint that passes the only test that counts: **the resumed run equals the uninterrupted
+# one, bit for bit.** Afterwards you can
 #
 # * list everything that a training loop remembers from one step to the next;
 # * tell from two lines of a log which part of it was lost;
@@ -18,17 +18,17 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="aa3fdc78203c"
-# Un entrenamiento muere. Un corte de luz, un límite de tiempo en el clúster, alguien cerró el portátil: no es
-# cuestión de si pasará. Guardaste un checkpoint, lo cargas, el loss sigue bajando. ¿Todo bien?
+# %% [markdown] id="why" lang="es" of="c19317fdc8a5"
+# Tarde o temprano algo interrumpe tu entrenamiento: un corte de luz, un límite de tiempo en el clúster,
+# alguien que cerró la laptop. Guardaste un checkpoint, lo cargas, el loss sigue bajando. ¿Todo bien?
 #
-# Casi todo el código de reanudación que se escribe está mal, y casi nunca lo dice. Carga los pesos y pierde
-# otra cosa: la memoria del optimizador, el lugar en el schedule, los números aleatorios que tocaban. El run
-# sigue como *otro run*, y lo que compares con él más tarde lo compararás con un desconocido.
+# Casi todo el código para reanudar está mal, y casi nunca lo dice. Carga los pesos y pierde otra cosa: la
+# memoria del optimizador, el lugar en el schedule, los números aleatorios que tocaban. El run sigue como
+# *otro run*, y toda comparación posterior es con el run equivocado.
 #
-# Aquí vas a matar runs y reanudarlos mal, ver qué se nota en una curva y qué no se nota en ninguna parte, y
-# después escribir un checkpoint que pasa la única prueba que cuenta: **el run reanudado es igual al que nadie
-# interrumpió, bit por bit.** Al terminar sabrás
+# Aquí vas a matar runs y reanudarlos mal, ver qué olvidos se notan en una curva y cuáles no se notan en
+# ninguna parte, y después escribir un checkpoint que pasa la única prueba que cuenta: **el run reanudado es
+# igual al que nadie interrumpió, bit por bit.** Al terminar sabrás
 #
 # * enumerar todo lo que un bucle de entrenamiento recuerda de un paso al siguiente;
 # * decir, con dos líneas de un log, qué parte se perdió;
@@ -77,17 +77,17 @@ matplotlib.rcParams["font.size"] = 9
 # ## 1 · A run that misbehaves
 #
 # To see what a loop remembers, you need a loop that hides nothing. This is a plain PyTorch one, as in a
-# hundred tutorials, around a small mini-GPT: AdamW, warm-up and cosine by a `LambdaLR`, dropout, batches drawn
-# by a generator, and logits in half precision, so that a `GradScaler` has work to do. (It starts far too high
-# on purpose: watch it find its level.)
+# hundred tutorials, around a small mini-GPT: AdamW, warm-up and cosine by a `LambdaLR`, dropout, batches
+# drawn by a generator, and logits in half precision, so that a `GradScaler` has work to do. (The scale starts
+# far too high on purpose: watch it find its level.)
 
-# %% [markdown] id="meet" lang="es" of="3fb5b1aa4e1d"
+# %% [markdown] id="meet" lang="es" of="cf6e3f03f827"
 # ## 1 · Un run que se porta mal
 #
 # Para ver lo que recuerda un bucle necesitas uno que no esconda nada. Este es de PyTorch puro, como el de
 # cientos de tutoriales, alrededor de un mini-GPT pequeño: AdamW, warm-up y coseno con `LambdaLR`, dropout,
-# batches que salen de un generador aleatorio, y logits en media precisión, para que un `GradScaler` tenga trabajo. (Empieza
-# demasiado alto a propósito: mira cómo encuentra su nivel).
+# batches que salen de un generador aleatorio, y logits en media precisión, para que un `GradScaler` tenga
+# trabajo. (La escala empieza demasiado alta a propósito: mira cómo encuentra su nivel).
 
 # %% id="facts" compare=true
 config = Config(
@@ -173,14 +173,14 @@ with LivePlot(steps=config.steps, vocab_size=config.vocab_size) as plot:
 # That is the run that nobody killed: the reference. After step 59 it wrote its weights to disk, as most
 # people's code does: `torch.save(model.state_dict(), ...)`.
 #
-# Now the story in which the power went off at that moment. Everything in memory is gone. A new process builds
+# Now suppose that the power failed at that moment. Everything in memory is gone. A new process builds
 # the model, loads the weights, and trains the 60 steps that are left. In grey, the run that was never killed.
 
-# %% [markdown] id="the-kill" lang="es" of="03a564c01aff"
+# %% [markdown] id="the-kill" lang="es" of="1c621f0ce6ba"
 # Ese es el run que nadie mató: la referencia. Después del paso 59 escribió sus pesos en el disco, como hace el
 # código de casi todo el mundo: `torch.save(model.state_dict(), ...)`.
 #
-# Ahora, la historia en la que justo entonces se fue la luz. Lo que había en memoria desapareció. Un proceso
+# Ahora supón que justo entonces se fue la luz. Lo que había en memoria desapareció. Un proceso
 # nuevo construye el modelo, carga los pesos y entrena los 60 pasos que faltan. En gris, el run que nadie mató.
 
 # %% id="resume-badly"
@@ -191,30 +191,30 @@ with LivePlot(steps=config.steps, vocab_size=config.vocab_size, before=log) as p
     naive_log = advance(naive, config.steps - KILL, plot)
 
 # %% [markdown] id="not-so-bad" lang="en"
-# It resumes near where it was and goes on falling. No error was raised. It is not the grey run any more: it
-# stumbles, and later it may even do better, for it got a second warm-up that nobody planned. If the grey curve
-# were not there, as it is not there in real life, who would notice?
+# It resumes near where it was and keeps falling. No error was raised. But it is no longer the grey run: it
+# stumbles, and later it may even do better, because it got a second warm-up that nobody planned. In real life
+# there is no grey curve. Who would notice?
 #
 # ## 2 · Predict
 #
 # The weights came back. Four things did not: the **optimizer** (Adam's two moments of every weight, and its
-# step count), the **schedule** (where it stands), the **scaler** (the loss scale that it has found) and the
-# **randomness** (which batch is due, which dropout mask).
+# step count), the **schedule** (its position), the **scaler** (the loss scale that it found) and the **random
+# state** (which batch comes next, and which dropout mask).
 #
 # Suppose only *one* of the four is lost and all the rest is saved and loaded well. **How far above the grey
-# curve will the loss rise at most, in nats?** One guess for each. And one number more: Adam without moments
+# curve will the loss rise at most, in nats?** One guess for each. And one more number: Adam without moments
 # makes its very first update. **How large is it, as a multiple of the learning rate?**
 
-# %% [markdown] id="not-so-bad" lang="es" of="77da5fe5f218"
-# Se reanuda cerca de donde estaba y sigue bajando. No hubo ningún error. Ya no es el run gris: tropieza, y más
-# tarde hasta puede ir mejor, porque tuvo un segundo warm-up que nadie planeó. Si no estuviera la curva gris, y
-# en la vida real no está, ¿quién se daría cuenta?
+# %% [markdown] id="not-so-bad" lang="es" of="33e290cf889a"
+# Se reanuda cerca de donde estaba y sigue bajando. No hubo ningún error. Pero ya no es el run gris: tropieza,
+# y más tarde hasta puede ir mejor, porque tuvo un segundo warm-up que nadie planeó. En la vida real no hay
+# curva gris. ¿Quién se daría cuenta?
 #
 # ## 2 · Predice
 #
 # Los pesos volvieron. Cuatro cosas no: el **optimizador** (los dos momentos de Adam de cada peso y su cuenta
 # de pasos), el **schedule** (en qué punto va), el **scaler** (la escala del loss que había encontrado) y el
-# **azar** (qué batch toca, qué máscara de dropout).
+# **estado aleatorio** (qué batch toca y qué máscara de dropout).
 #
 # Supón que se pierde *una sola* de las cuatro y que todo lo demás se guarda y se carga bien. **¿Cuánto subirá
 # el loss por encima de la curva gris, como máximo, en nats?** Una apuesta para cada una. Y un número más: Adam,
@@ -227,14 +227,14 @@ predict("size", update=...)
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it
 #
-# First, everything that this loop remembers, put into one dictionary after step 59. Then it is loaded again
-# and again into a training that began with another seed, each time with one thing left out.
+# First, one dictionary with everything that this loop remembers after step 59. Then it is loaded into a
+# training that began with another seed, again and again, each time with one thing left out.
 
-# %% [markdown] id="break" lang="es" of="92ab1eebd1f3"
+# %% [markdown] id="break" lang="es" of="00e3c7d73dbb"
 # ## 3 · Rómpelo
 #
-# Primero, todo lo que recuerda este bucle, puesto en un diccionario después del paso 59. Después se carga una
-# y otra vez en un entrenamiento que empezó con otra semilla, cada vez sin una de las cosas.
+# Primero, un diccionario con todo lo que recuerda este bucle después del paso 59. Después se carga una y otra
+# vez en un entrenamiento que empezó con otra semilla, cada vez sin una de esas cosas.
 
 
 # %% id="memory"
@@ -311,13 +311,13 @@ Picture().show(figure, t("losses-alt"))
 # ## 4 · Inspect
 #
 # Above, the losses; below, how far each lies from the run that was never killed, on a logarithmic axis.
-# Above, some of these are plain to see and some are not. Below, **all four are another run from the first
+# Above, some omissions are plain to see and some are not. Below, **all four are another run from the first
 # steps on**, and none ever comes back: training amplifies every difference.
 #
-# So the curve is a poor witness. Two lines of the log are a better one: the last step before the kill, and the
-# first one after it.
+# So do not trust the curve. Two lines of the log tell you more: the last step before the kill, and the first
+# one after it.
 
-# %% [markdown] id="inspect" lang="es" of="d544f2375217"
+# %% [markdown] id="inspect" lang="es" of="73bfb38dd020"
 # ## 4 · Inspecciona
 #
 # Arriba, los losses; abajo, a qué distancia queda cada uno del run que nadie mató, en un eje logarítmico.
@@ -338,30 +338,30 @@ for label, record in (lines | {t(lost): records[0] for lost, records in resumed.
 # Read it column by column.
 #
 # * **The optimizer** shows in `update`. Adam moves a weight by m̂/√v̂ times the learning rate. Deep in a run
-#   the gradients of a weight point here and there, so m̂, their mean, is much smaller than √v̂, their usual
-#   size. Without a memory there is only one gradient g: m̂ = g, √v̂ = |g|, and the quotient is ±1. *Every*
-#   weight moves by the whole learning rate, in a direction that one batch decided. That is the stumble.
+#   the gradients of a weight point this way and that, so m̂, their mean, is much smaller than √v̂, their
+#   usual size. Without a memory there is only one gradient g: m̂ = g, √v̂ = |g|, and the quotient is ±1.
+#   *Every* weight moves by the whole learning rate, in a direction that one batch decided. Hence the stumble.
 # * **The schedule** shows in `lr`: it is not what the schedule asks for at this step.
 # * **The scaler** shows in `scale`: it starts again where scalers start, overflows, and the first steps are
 #   skipped. Their batches are lost.
-# * **The randomness** shows nowhere. Every column looks right. It is a batch that was due later, or had its
-#   turn before, and a dropout mask that was not due at all. Only a comparison with the uninterrupted run tells.
+# * **The random state** shows nowhere. Every column looks right, but the batch belongs to a later or an
+#   earlier step, and the dropout mask to none. Only a comparison with the uninterrupted run tells.
 #
 # Here is the first of these again, step by step. (Where it dips to 0, the scaler skipped a step in either run.)
 
-# %% [markdown] id="two-lines-read" lang="es" of="cdd91a02fdac"
+# %% [markdown] id="two-lines-read" lang="es" of="5c8da7398ff0"
 # Léelo columna por columna.
 #
 # * **El optimizador** se nota en `update`. Adam mueve un peso m̂/√v̂ veces el learning rate. A mitad de un run,
 #   los gradientes de un peso apuntan aquí y allá, así que m̂, su media, es mucho menor que √v̂, su tamaño
 #   habitual. Sin memoria hay un solo gradiente g: m̂ = g, √v̂ = |g|, y el cociente es ±1. *Todos* los pesos se
-#   mueven el learning rate entero, hacia donde decidió un solo batch. Ese es el tropiezo.
+#   mueven el learning rate entero, hacia donde decidió un solo batch. De ahí el tropiezo.
 # * **El schedule** se nota en `lr`: no es lo que pide el schedule en este paso.
 # * **El scaler** se nota en `scale`: vuelve a empezar donde empiezan los scalers, se desborda, y los primeros
 #   pasos se saltan. Sus batches se pierden.
-# * **El azar** no se nota en ninguna parte. Todas las columnas se ven bien. Es un batch que tocaba más tarde,
-#   o que ya pasó, y una máscara de dropout que no tocaba. Solo lo dice una comparación con el run que nadie
-#   interrumpió.
+# * **El estado aleatorio** no se nota en ninguna parte. Todas las columnas se ven bien, pero el batch es de
+#   un paso posterior o anterior, y la máscara de dropout, de ninguno. Solo lo dice una comparación con el run
+#   que nadie interrumpió.
 #
 # Aquí está otra vez el primero, paso a paso. (Donde cae a 0, el scaler se saltó un paso en uno u otro run).
 
@@ -379,16 +379,16 @@ Picture().show(figure, t("updates-alt"))
 # %% [markdown] id="tree" lang="en"
 # ### Does the tree see it?
 #
-# Two of the four in a mini-GPT run with everything that the stability check likes to have: one that starts its
-# schedule anew at step 40, one that loses Adam's moments there. And a third, which loses them at *every* step:
-# that is what becomes of a resume that somebody put into the training loop.
+# Two of the four, in mini-GPT runs that record everything the stability check asks for: one restarts its
+# schedule at step 40, and one loses Adam's moments there. A third loses them at *every* step, because
+# somebody put the resume code into the training loop.
 
-# %% [markdown] id="tree" lang="es" of="3f9c9853e160"
+# %% [markdown] id="tree" lang="es" of="6d5a3ef3df77"
 # ### ¿Lo ve el árbol?
 #
-# Dos de las cuatro en un run de mini-GPT con todo lo que le gusta tener a la revisión de estabilidad: uno que
-# empieza de nuevo su schedule en el paso 40 y otro que ahí pierde los momentos de Adam. Y un tercero que los
-# pierde en *cada* paso: en eso se convierte una reanudación que alguien metió dentro del bucle.
+# Dos de los cuatro, en runs de mini-GPT que registran todo lo que pide la revisión de estabilidad: uno
+# reinicia su schedule en el paso 40 y otro pierde ahí los momentos de Adam. Un tercero los pierde en *cada*
+# paso, porque alguien metió el código para reanudar dentro del bucle.
 
 # %% id="walk" compare=true
 short = Recipe(config.replace(n_layer=1, steps=80, warmup_steps=8, eval_every=0))
@@ -415,34 +415,34 @@ for name, patient in patients.items():
     print(f"{t(name) if name in LOSSES else name:22} {t('leaf')}: {walk.leaf or t('healthy')}")
 
 # %% [markdown] id="tree-read" lang="en"
-# The schedule is caught, for the tree compares every learning rate with the one asked for. The optimizer that
-# forgets at every step is caught, for the check rehearses a few steps before the run begins. The one that
-# forgot **once, at a resume**, gets a clean bill of health: by then the rehearsal was long over. Randomness it
-# could not see at all. A resume needs a test of its own, and you are going to write it.
+# The tree catches the schedule, because it compares every learning rate with the one asked for. It catches
+# the optimizer that forgets at every step, because the check rehearses a few steps before the run begins. It
+# judges the one that forgot **once, at a resume**, to be healthy: by then the rehearsal was long over. And it
+# has no way to see the random state. Resuming needs a test of its own, and you are going to write it.
 #
 # ### Kill it wherever you like
 #
-# Choose a moment and what is lost; the rest of the run is trained on the spot, which takes about a second. On the
-# left is the loss, in the middle its distance from the run that was never killed, on the right the loss scale. Drag
-# the slider, or click it and use the arrow keys. Things to find:
+# Choose when the run is killed and what is lost; the rest of the run is trained on the spot, in about a
+# second. On the left is the loss, in the middle its distance from the run that was never killed, on the right
+# the loss scale. Drag the slider, or click it and use the arrow keys. Things to find:
 #
 # 1. Lose the **optimizer**, and move the kill from early to late. When does it hurt more?
 # 2. Lose the **schedule** at step 60. Does the run end above or below the grey curve? Is that good news?
 # 3. Lose the **scaler**. How many steps does the scale take to find its level again?
-# 4. Lose the **randomness**. Is there any moment at which the left picture would give it away?
+# 4. Lose the **random state**. Is there any moment at which the left picture gives it away?
 # 5. Lose **nothing**. Where is the orange curve?
 
-# %% [markdown] id="tree-read" lang="es" of="c67e2fdb495c"
-# Al schedule lo atrapa, porque el árbol compara cada learning rate con el que se pidió. Al optimizador que
-# olvida en cada paso también, porque la revisión ensaya unos pasos antes de que empiece el run. El que olvidó
-# **una sola vez, al reanudar**, el árbol lo da por sano: para entonces el ensayo ya había terminado. El
-# estado aleatorio no podía verlo de ningún modo. Una reanudación necesita su propia prueba, y la vas a escribir tú.
+# %% [markdown] id="tree-read" lang="es" of="c2f16eb751bf"
+# El árbol atrapa el schedule, porque compara cada learning rate con el que se pidió. Atrapa al optimizador
+# que olvida en cada paso, porque la revisión ensaya unos pasos antes de que empiece el run. Al que olvidó
+# **una sola vez, al reanudar**, lo da por sano: para entonces el ensayo ya había terminado. Y el estado
+# aleatorio no tiene cómo verlo. Reanudar necesita su propia prueba, y la vas a escribir tú.
 #
 # ### Mátalo cuando quieras
 #
-# Elige un momento y lo que se pierde; el resto del run se entrena ahí mismo, en cosa de un segundo. A la izquierda
-# está el loss; en el centro, su distancia al run que nadie mató; a la derecha, la escala del loss. Arrastra el
-# control, o haz clic en él y usa las flechas del teclado. Cosas por descubrir:
+# Elige cuándo se interrumpe el run y qué se pierde; el resto se entrena ahí mismo, en cosa de un segundo. A
+# la izquierda está el loss; en el centro, su distancia al run que nadie mató; a la derecha, la escala del
+# loss. Arrastra el control, o haz clic en él y usa las flechas del teclado. Cosas por descubrir:
 #
 # 1. Pierde el **optimizador** y cambia el momento de la interrupción, de temprano a tarde. ¿Cuándo duele más?
 # 2. Pierde el **schedule** en el paso 60. ¿El run termina por encima o por debajo de la curva gris? ¿Es una
@@ -494,25 +494,25 @@ playground(
 #
 # 1. Soon after warm-up, where the learning rate is highest: the size of the first update *is* the learning
 #    rate. At step 15 it costs about a nat. Near the end the rate is low, and you would never notice.
-# 2. Below. The rate that should have died away warms up again, and so short a run still had things to learn.
+# 2. Below. The rate that should have decayed warms up again, and such a short run still had things to learn.
 #    It is not good news: it is a different experiment from the one you asked for, and you would not know.
 # 3. About three: each overflow halves the scale, and each costs a batch.
 # 4. No. Other batches have other losses, now above, now below, as ever. The middle picture shows it from
 #    the very first step.
-# 5. Flat on the bottom: the distance is exactly 0. That is what you are going to build.
+# 5. Flat at the bottom: the distance is exactly 0. You are going to build exactly that.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="b51419056eac"
+# %% [markdown] id="play-answers" lang="es" of="cbf2c1ed60cc"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Poco después del warm-up, donde el learning rate es más alto: el tamaño de la primera actualización *es* el
 #    learning rate. En el paso 15 cuesta cerca de un nat. Cerca del final es bajo y no lo notarías nunca.
-# 2. Por debajo. El learning rate que debía apagarse vuelve a subir, y a un run tan corto aún le quedaba por
+# 2. Por debajo. El learning rate que debía decaer vuelve a subir, y a un run tan corto aún le quedaba por
 #    aprender. No es una buena noticia: es otro experimento, no el que pediste, y no te enterarías.
 # 3. Unos tres: cada desbordamiento parte la escala por la mitad, y cada uno cuesta un batch.
 # 4. No. Otros batches tienen otros losses, unas veces más altos y otras más bajos, como siempre. El dibujo
 #    del centro lo muestra desde el primer paso.
-# 5. Plana, abajo del todo: la distancia es exactamente 0. Eso es lo que vas a construir.
+# 5. Plana, abajo del todo: la distancia es exactamente 0. Justo eso vas a construir.
 # </details>
 
 # %% [markdown] id="fix" lang="en"
@@ -530,7 +530,7 @@ playground(
 # and `update` as in the table above; `asked` is the learning rate that the schedule asks for at `first["step"]`.
 # Return a list of what was lost: any of `"optimizer"`, `"schedule"`, `"scaler"`, or an empty list.
 #
-# Mind the innocent: schedules move, and a scaler may double or halve its scale in any one step.
+# Beware of false alarms: schedules move, and a scaler may double or halve its scale in any one step.
 #
 # <details><summary>Hint 1: the optimizer</summary>
 #
@@ -539,10 +539,10 @@ playground(
 # </details>
 # <details><summary>Hint 2: the scaler</summary>
 #
-# Look at the quotient of the two scales. Between ½ and 2 nothing is proved.
+# Look at the quotient of the two scales. Between ½ and 2 it proves nothing.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="4c394a3155e6"
+# %% [markdown] id="fix" lang="es" of="a786095dbbc1"
 # ## 5 · Arregla
 #
 # Tres ejercicios. Cada comprobación es una pregunta pequeña; la que falla te dice qué cree que salió mal. ¿Te
@@ -608,7 +608,7 @@ check("resume-audit/several", resume_audit)
 #
 # Write the class `Checkpoint`, without a constructor, with two methods:
 #
-# * `save(self, training, path)` writes all that `training` remembers to `path`;
+# * `save(self, training, path)` writes everything that `training` remembers to `path`;
 # * `load(self, training, path)` brings it back into *another* `training`, freshly built with another seed.
 #
 # `training` is a `Training` as above: `model`, `optimizer`, `scheduler`, `scaler`, `generator`, `step`. In the
@@ -631,7 +631,7 @@ check("resume-audit/several", resume_audit)
 # `torch.set_rng_state(state)`. A seed says where a generator began, not where it is now.
 # </details>
 
-# %% [markdown] id="task-checkpoint" lang="es" of="59e600224742"
+# %% [markdown] id="task-checkpoint" lang="es" of="9b18114d862a"
 # ### Ejercicio 2 · Un checkpoint que no olvida nada
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 20 minutos
@@ -712,9 +712,9 @@ check("checkpoint/identical", Checkpoint)
 #
 # > Difficulty ●●●●○ · Importance ●●●●● · 20 minutes
 #
-# A kill does not wait for you to finish writing. If it comes in the middle of `torch.save`, half a file lies
-# where your only good checkpoint was. And disks and networks flip a bit now and then: `torch.load` reads such a
-# file without a word, and some weight is another number.
+# A kill does not wait for you to finish writing. If it comes in the middle of `torch.save`, half a file is
+# left where your only good checkpoint was. And disks and networks flip a bit now and then: `torch.load` reads
+# such a file without complaint, and some weight is now another number.
 #
 # Write the class `SafeFile`:
 #
@@ -724,12 +724,12 @@ check("checkpoint/identical", Checkpoint)
 # * `read(self)` returns the bytes. If the file is missing, cut short, or if one single bit is not as it was, it
 #   raises an exception of your choice.
 #
-# The checks really stop `write` in the middle: at each opening, renaming and removing of a file, in turn.
+# The checks really do stop `write` in the middle, in turn each time it opens, renames or removes a file.
 #
 # <details><summary>Hint 1: all or nothing</summary>
 #
-# There is one thing that a file system does all at once: `os.replace(new, path)` renames a finished file over
-# an old one. Before it the old one is there, after it the new one. So write elsewhere first, in the same folder.
+# A file system does one thing all at once: `os.replace(new, path)` renames a finished file over an old one.
+# Before it, the old file is there; after it, the new one. So write elsewhere first, in the same folder.
 # </details>
 # <details><summary>Hint 2: noticing a changed bit</summary>
 #
@@ -739,17 +739,17 @@ check("checkpoint/identical", Checkpoint)
 # <details><summary>Hint 3: is it on the disk?</summary>
 #
 # `file.write` only hands the bytes to the operating system. Against a power cut, `file.flush()` and
-# `os.fsync(file.fileno())` before the rename. No check can pull your plug, so this one is on your honour.
+# `os.fsync(file.fileno())` before the rename. No check can cut your power, so here we take your word for it.
 # </details>
 
-# %% [markdown] id="task-file" lang="es" of="2a39bc8570df"
+# %% [markdown] id="task-file" lang="es" of="2375baa2f85d"
 # ### Ejercicio 3 · Un archivo que ninguna interrupción deja a medias
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
 #
 # Una interrupción no espera a que termines de escribir. Si llega en medio de `torch.save`, donde estaba tu único
 # checkpoint bueno queda medio archivo. Y los discos y las redes cambian un bit de vez en cuando: `torch.load`
-# lee ese archivo sin decir palabra, y algún peso ya es otro número.
+# lee ese archivo sin avisar, y algún peso ya es otro número.
 #
 # Escribe la clase `SafeFile`:
 #
@@ -764,7 +764,7 @@ check("checkpoint/identical", Checkpoint)
 #
 # <details><summary>Pista 1: todo o nada</summary>
 #
-# Hay una cosa que el sistema de archivos hace de golpe: `os.replace(nuevo, path)` pone un archivo terminado en
+# El sistema de archivos hace una sola cosa de golpe: `os.replace(nuevo, path)` pone un archivo terminado en
 # el lugar de uno viejo. Antes está el viejo; después, el nuevo. Así que escribe primero en otro nombre, en la
 # misma carpeta.
 # </details>
@@ -777,8 +777,8 @@ check("checkpoint/identical", Checkpoint)
 # <details><summary>Pista 3: ¿está en el disco?</summary>
 #
 # `file.write` solo entrega los bytes al sistema operativo. Contra un corte de luz, `file.flush()` y
-# `os.fsync(file.fileno())` antes de renombrar. Ninguna comprobación puede desenchufarte, así que en
-# esto confiamos en tu palabra.
+# `os.fsync(file.fileno())` antes de renombrar. Ninguna comprobación puede cortarte la luz, así que en esto
+# confiamos en tu palabra.
 # </details>
 
 
@@ -823,13 +823,13 @@ check("safe-file/changed", SafeFile)
 # ## 6 · Verify
 #
 # Now put your two classes together and kill the run from the beginning once more. `torch.save` also writes into
-# memory (`io.BytesIO`), and what it wrote there goes into your `SafeFile`.
+# memory (`io.BytesIO`), and those bytes go into your `SafeFile`.
 
-# %% [markdown] id="verify" lang="es" of="4060d5371b70"
+# %% [markdown] id="verify" lang="es" of="459a95fb6c86"
 # ## 6 · Comprueba
 #
 # Ahora une tus dos clases y mata otra vez el run del principio. `torch.save` también escribe en la memoria
-# (`io.BytesIO`), y lo que escribió ahí va a tu `SafeFile`.
+# (`io.BytesIO`), y esos bytes van a tu `SafeFile`.
 
 # %% id="resume-well"
 victim = begin()
@@ -846,12 +846,12 @@ with LivePlot(steps=config.steps, vocab_size=config.vocab_size, before=log) as p
 
 
 # %% [markdown] id="the-only-test" lang="en"
-# The curves look the same. You know by now how little that says. So, the only test that counts, beside the
+# The curves look the same. By now you know how little that says. So run the only test that counts, beside the
 # naive resume from the beginning, and your own audit on both:
 
-# %% [markdown] id="the-only-test" lang="es" of="790c0ca5a2a9"
-# Las curvas se ven iguales. Ya sabes lo poco que dice eso. Así que la única prueba que cuenta, junto a la
-# reanudación ingenua del principio, y tu propia auditoría para las dos:
+# %% [markdown] id="the-only-test" lang="es" of="b9439308d291"
+# Las curvas se ven iguales. Ya sabes lo poco que dice eso. Así que haz la única prueba que cuenta, junto a la
+# reanudación ingenua del principio, y aplica tu propia auditoría a las dos:
 
 
 # %% id="bit-for-bit" compare=true
@@ -868,28 +868,28 @@ print()
 print(t("identical"), [r["loss"] for r in survivor_log] == [r["loss"] for r in log[KILL:]])
 
 # %% [markdown] id="for-real" lang="en"
-# The difference of the second is exactly 0. And look at the first once more: it lost *three* things that an
+# The difference of the second is exactly 0. And look at the first again: it lost *three* things that an
 # audit can see, and yours names two. The scaler began too high, so the very first step overflowed and was
 # skipped: no weight moved, `update` is 0, and the lost optimizer hides behind the lost scaler. One fault can
-# cover another. That is why you repair, and then you look again.
+# cover another. That is why you repair first and then look again.
 #
 # ### Kill a real one
 #
-# So far the kills were polite. Now a mini-GPT trains in a process of its own, and gets SIGKILL, the signal that
-# nobody can catch, somewhere in the middle. Then it is resumed, and what it has at the end is compared with a
-# run that was left in peace.
+# So far the kills were gentle. Now a mini-GPT trains in a process of its own, and gets SIGKILL, the signal
+# that nobody can catch, somewhere in the middle. Then it is resumed, and its final state is compared with
+# that of an uninterrupted run.
 
-# %% [markdown] id="for-real" lang="es" of="3dd8d2b12427"
+# %% [markdown] id="for-real" lang="es" of="2c3b01985c48"
 # La diferencia del segundo es exactamente 0. Y mira otra vez el primero: perdió *tres* cosas que una auditoría
 # puede ver, y la tuya nombra dos. El scaler empezó demasiado alto, así que el primer paso se desbordó y se saltó:
 # ningún peso se movió, `update` vale 0, y el optimizador perdido se esconde detrás del scaler perdido. Un fallo
-# puede tapar a otro. Por eso se repara, y después se vuelve a mirar.
+# puede tapar a otro. Por eso primero se repara y después se vuelve a mirar.
 #
 # ### Mata a uno de verdad
 #
-# Hasta aquí las interrupciones fueron amables. Ahora un mini-GPT entrena en un proceso aparte y recibe SIGKILL, la
-# señal que nadie puede atrapar, en algún punto del camino. Después se reanuda, y lo que tiene al final se
-# compara con un run al que dejaron en paz.
+# Hasta aquí las interrupciones fueron amables. Ahora un mini-GPT entrena en un proceso aparte y recibe
+# SIGKILL, la señal que nadie puede atrapar, en algún punto del camino. Después se reanuda, y su estado final
+# se compara con el de un run sin interrupción.
 
 # %% id="sigkill"
 long = config.replace(n_layer=1, n_embd=32, steps=400, warmup_steps=40, eval_every=0, checkpoint_every=25)
@@ -930,11 +930,11 @@ for name in minigpt_checkpoint.FILES:
 
 # %% [markdown] id="no-randomness" lang="en"
 # Bit for bit, and the log lines that it had written after its last checkpoint were thrown away and written
-# again. Now look at what mini-GPT puts into a checkpoint:
+# again. Now look inside one of mini-GPT's checkpoints:
 
-# %% [markdown] id="no-randomness" lang="es" of="89aa3a5e6eb0"
+# %% [markdown] id="no-randomness" lang="es" of="af0e05a68d81"
 # Bit por bit, y las líneas del log que había escrito después de su último checkpoint se descartaron y se
-# escribieron de nuevo. Ahora mira lo que guarda mini-GPT en un checkpoint:
+# escribieron de nuevo. Ahora mira dentro de un checkpoint de mini-GPT:
 
 # %% id="what-is-in-it" compare=true
 print(t("files"), *sorted(path.name for path in finals[0].iterdir()))
@@ -942,21 +942,21 @@ print(t("keys"), *json.loads((finals[0] / "state.json").read_text()))
 
 # %% [markdown] id="counter" lang="en"
 # No random state, and no schedule. It is not forgotten: **there is nothing to forget.** In mini-GPT the batch
-# and the dropout mask of a step are functions of (seed, step), and the learning rate is a function of the step.
-# There is no hidden generator that has been moving along; whoever knows the step knows what is due. The best
+# and the dropout mask of a step are functions of (seed, step), and the learning rate is a function of the
+# step. There is no hidden generator that advances; if you know the step, you know what comes next. The best
 # state to save is the state that you do not have.
 #
-# The price: now everything hangs on one number. Lose the step counter, and schedule, batches and dropout all
-# start again at once. So it had better be right. Let somebody edit it:
+# The price: now everything depends on one number. Lose the step counter, and schedule, batches and dropout
+# all start again at once. So it had better be right. Suppose somebody edits it:
 
-# %% [markdown] id="counter" lang="es" of="909bbd2117c5"
-# Ni azar ni schedule. No se olvidaron: **no hay nada que olvidar.** En mini-GPT, el batch y la máscara de
-# dropout de un paso son funciones de (semilla, paso), y el learning rate es función del paso. No hay un
-# generador escondido que haya ido avanzando; quien conoce el paso sabe lo que toca. El mejor estado que guardar
-# es el que no tienes.
+# %% [markdown] id="counter" lang="es" of="decf9f9481bd"
+# Ni estado aleatorio ni schedule. No se olvidaron: **no hay nada que olvidar.** En mini-GPT, el batch y la
+# máscara de dropout de un paso son funciones de (semilla, paso), y el learning rate es función del paso. No
+# hay ningún generador escondido que avance; si conoces el paso, sabes lo que toca. El mejor estado que
+# guardar es el que no tienes.
 #
-# El precio: ahora todo cuelga de un solo número. Si se pierde la cuenta de pasos, el schedule, los batches y el
-# dropout vuelven a empezar a la vez. Más vale que sea correcta. Que alguien la edite:
+# El precio: ahora todo depende de un solo número. Si se pierde la cuenta de pasos, el schedule, los batches y
+# el dropout vuelven a empezar a la vez. Más vale que sea correcta. Supón que alguien la edita:
 
 # %% id="edited" compare=true
 state = finals[0] / "state.json"
@@ -972,17 +972,17 @@ finally:
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A colleague shows you a plot: *“I killed my run and resumed it, and the loss goes on without a bump, right on
-# top of the old curve. My checkpoints are complete.”*
+# A colleague shows you a plot: *“I killed my run and resumed it, and the loss continues without a bump, right
+# on top of the old curve. My checkpoints are complete.”*
 #
-# Answer in three to six sentences, in the cell below: what may still be missing although the curve looks like
-# that, and why it does not show; what test would settle it; and why even a complete checkpoint can be worthless
-# if it was written straight over the old one. (Three points, one for each.)
+# Answer in three to six sentences, in the cell below: what may still be missing even though the curve looks
+# like that, and why it does not show; what test would settle it; and why even a complete checkpoint can be
+# worthless if it was written straight over the old one. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="26f253bde1b0"
+# %% [markdown] id="explain" lang="es" of="ae2a0d5fd3d2"
 # ## 7 · Explica
 #
-# Un colega te enseña una gráfica: *«Maté mi run, lo reanudé, y el loss sigue sin un solo bache, encima de la
+# Un colega te muestra una gráfica: *«Maté mi run, lo reanudé, y el loss sigue sin un solo bache, encima de la
 # curva vieja. Mis checkpoints están completos».*
 #
 # Responde en tres a seis oraciones, en la celda de abajo: qué puede faltar todavía aunque la curva se vea así, y
@@ -992,27 +992,28 @@ finally:
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="en"
 # The state of the random generators may be missing: the run then sees other batches and other dropout masks
 # than it would have, and a loss on other batches looks as noisy as ever. A lost scaler, or an optimizer lost
-# where the learning rate is small, hardly shows either. What settles it is to train one run without a break and
-# one with a kill and a resume in the middle, on the same machine, and to compare weights or losses bit for bit:
-# any difference at all means that something was lost. And if the new checkpoint is written over the old one, a
-# kill during the writing leaves neither; it must be written under another name, checked by a hash, and renamed
-# when it is complete.
+# where the learning rate is small, hardly shows either. To settle it, train one run without a break and one
+# with a kill and a resume in the middle, on the same machine, and compare weights or losses bit for bit: any
+# difference at all means that something was lost. And if the new checkpoint is written over the old one, a
+# kill during the writing leaves neither; it must be written under another name, checked by a hash, and
+# renamed when it is complete.
 #
 # ---
-# **Rubric.** One point each. (1) Names something that leaves no visible mark (randomness above all; also the
-# scaler, or moments at a low learning rate) and says why: the curve is noisy anyway, other batches have other
-# losses. (2) Compares with an uninterrupted run bit for bit, weights or every loss. “Looks closer at the curve”
-# earns nothing. (3) A kill in the middle of writing destroys old and new; write elsewhere, then rename. A hash
-# alone is half a point: it notices the damage and does not prevent it.
+# **Rubric.** One point each. (1) Names something that leaves no visible mark (the random state above all;
+# also the scaler, or moments at a low learning rate) and says why: the curve is noisy anyway, other batches
+# have other losses. (2) Compares with an uninterrupted run bit for bit, weights or every loss. “Looks closer
+# at the curve” earns nothing. (3) A kill in the middle of writing destroys old and new; write elsewhere, then
+# rename. A hash alone is half a point: it notices the damage and does not prevent it.
 
-# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="d4d0ca0f3065"
-# Puede faltar el estado de los generadores de azar: entonces el run ve otros batches y otras máscaras de dropout
-# que los que le tocaban, y un loss sobre otros batches se ve igual de ruidoso que siempre. Un scaler perdido, o
-# un optimizador perdido cuando el learning rate es bajo, tampoco se notan casi. Lo decide entrenar un run sin
-# interrupción y otro con un SIGKILL y una reanudación en medio, en la misma máquina, y comparar los pesos o los
-# losses bit por bit: cualquier diferencia significa que algo se perdió. Y si el checkpoint nuevo se escribe
-# encima del viejo, una interrupción durante la escritura no deja ninguno de los dos; hay que escribirlo con otro
-# nombre, acompañarlo de un hash y renombrarlo cuando esté completo.
+# %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="882300fcad4d"
+# Puede faltar el estado de los generadores de números aleatorios: entonces el run ve otros batches y otras
+# máscaras de dropout que los que le tocaban, y un loss sobre otros batches se ve igual de ruidoso que
+# siempre. Un scaler perdido, o un optimizador perdido cuando el learning rate es bajo, tampoco se notan casi.
+# Para decidirlo hay que entrenar un run sin interrupción y otro con un SIGKILL y una reanudación en medio, en
+# la misma máquina, y comparar los pesos o los losses bit por bit: cualquier diferencia significa que algo se
+# perdió. Y si el checkpoint nuevo se escribe encima del viejo, una interrupción durante la escritura no deja
+# ninguno de los dos; hay que escribirlo con otro nombre, acompañarlo de un hash y renombrarlo cuando esté
+# completo.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) Nombra algo que no deja marca visible (sobre todo el estado aleatorio; también el
@@ -1024,22 +1025,23 @@ finally:
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep
 #
-# Before you trust a resume: one run in peace, one killed in the middle, compared bit for bit.
+# Before you trust a resume: one run without interruption, one killed in the middle, compared bit for bit.
 #
 # | lost on resume | symptom | threshold | first action |
 # |---|---|---|---|
 # | optimizer | the loss stumbles, worst at a high learning rate | mean update ÷ LR above 0.9 in the first step; a few tenths is usual | save and load `optimizer.state_dict()`; check its step count |
 # | schedule | a learning rate that nobody asked for | LR off the one asked for by more than 0.1 % → `lr-discontinuous` in the tree | `scheduler.state_dict()`, or make the rate a function of the step |
 # | scaler | the first steps are skipped | scale moves by more than a factor of 2 in one step | `scaler.state_dict()` |
-# | randomness | nothing to see | any difference from the uninterrupted run | save every generator's state, or draw by (seed, step) |
-# | the file | an error at best, silent nonsense at worst | hash differs | write elsewhere, fsync, rename; refuse what does not match its hash |
+# | random state | nothing to see | any difference from the uninterrupted run | save every generator's state, or make it depend on (seed, step) |
+# | the file | an error at best, wrong weights without a warning at worst | hash differs | write elsewhere, fsync, rename; refuse what does not match its hash |
 #
-# The next and last lesson of this phase, 18-08, gives you six runs that nobody tells you anything about.
+# The next and last lesson of this phase, 18-08, gives you six runs and tells you nothing about them.
 
-# %% [markdown] id="card" lang="es" of="0efe8ed5845e"
+# %% [markdown] id="card" lang="es" of="5c7b8d8c0ebb"
 # ## 8 · Una tarjeta para guardar
 #
-# Antes de fiarte de una reanudación: un run en paz, otro muerto a la mitad, comparados bit por bit.
+# Antes de fiarte de una reanudación: un run sin interrupción, otro interrumpido a la mitad, comparados bit
+# por bit.
 #
 # | se perdió al reanudar | síntoma | umbral | primera acción |
 # |---|---|---|---|
@@ -1047,6 +1049,6 @@ finally:
 # | schedule | un learning rate que nadie pidió | el LR se aparta más del 0.1 % del pedido → `lr-discontinuous` en el árbol | `scheduler.state_dict()`, o haz que el learning rate sea función del paso |
 # | scaler | los primeros pasos se saltan | la escala se mueve más de un factor 2 en un paso | `scaler.state_dict()` |
 # | estado aleatorio | no se ve nada | cualquier diferencia con el run sin interrupción | guarda el estado de cada generador, o haz que dependa de (semilla, paso) |
-# | el archivo | en el mejor caso un error, en el peor un disparate callado | el hash no coincide | escribe en otro lado, fsync, renombra; rechaza lo que no coincida con su hash |
+# | el archivo | en el mejor caso un error, en el peor unos pesos incorrectos sin aviso | el hash no coincide | escribe en otro lado, fsync, renombra; rechaza lo que no coincida con su hash |
 #
-# La próxima lección, 18-08, la última de esta fase, te da seis runs de los que nadie te cuenta nada.
+# La próxima lección, 18-08, la última de esta fase, te da seis runs y no te cuenta nada de ellos.

@@ -4,17 +4,17 @@
 # Until now every lesson told you its subject. A real run does not. Somebody says “it does not look right”, or
 # nobody says anything, and you have a folder with a manifest, a log and some measurements.
 #
-# Here are six runs. They were drawn for you alone, from your name, out of all the faults of this course: four
-# have one fault, one has two, **and one is healthy**. Their folders do not say which. You will
+# Here are six runs. They were chosen at random for you alone, from your name, out of all the faults of this
+# course: four have one fault, one has two, **and one is healthy**. Their folders do not say which. You will
 #
 # * read their evidence and walk the tree, question by question;
 # * write a chart for each: diagnosis, the figure that proves it, and a repair;
 # * have every repaired run trained again and the tree walked again. That is the only verdict that counts here.
 #
 # There is nothing new to learn in this lesson, and that is the point. Everything you need is on the cards of
-# the lessons before. Run the cells in order with **Shift + Enter**.
+# the earlier lessons. Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="b10786874951"
+# %% [markdown] id="why" lang="es" of="9c98fcd3c547"
 # Hasta ahora cada lección te decía su tema. Un run de verdad no lo dice. Alguien comenta «no se ve bien», o
 # nadie dice nada, y tú tienes una carpeta con un manifest, un log y unas medidas.
 #
@@ -57,14 +57,16 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="name" lang="en"
 # ## 1 · Six runs that may misbehave
 #
-# Write your name as it stands on the list of your class, in quotes: `MY_NAME = "Ada Lovelace"`. Capitals do not
-# matter; the same name always draws the same six patients.
+# Write your name as it appears on your class list, in quotes: `MY_NAME = "Ada Lovelace"`. Capitals, accents and
+# the order of the names do not matter: the same name always draws the same six patients. If you hand this in, charts
+# drawn from a name other than yours on the class list get no points.
 
-# %% [markdown] id="name" lang="es" of="272f2c6e80dd"
+# %% [markdown] id="name" lang="es" of="64f91dc8dea8"
 # ## 1 · Seis runs que quizá se porten mal
 #
-# Escribe tu nombre como está en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. Las mayúsculas
-# no importan; con el mismo nombre salen siempre los mismos seis pacientes.
+# Escribe tu nombre como aparece en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. No importan las
+# mayúsculas, los acentos ni el orden: con el mismo nombre salen siempre los mismos seis pacientes. Si entregas la
+# lección, las fichas que salen de un nombre distinto del tuyo en la lista no dan puntos.
 
 # %% solution="my-name"
 ### BEGIN SOLUTION
@@ -75,10 +77,10 @@ MY_NAME = "Emmy Noether"
 check("my-name/given", MY_NAME)
 
 # %% [markdown] id="rounds" lang="en"
-# Each patient is a small mini-GPT, 60 steps long: two layers, 32 wide, and two micro-batches a step. They
-# differ in their seed, too, so no two healthy curves would be the same either. Train all six:
+# Each patient is a small mini-GPT, 60 steps long: two layers of width 32, and two micro-batches per step.
+# Their seeds differ, too, so not even two healthy curves would be the same. Train all six:
 
-# %% [markdown] id="rounds" lang="es" of="cbd349fb3d17"
+# %% [markdown] id="rounds" lang="es" of="c3cd07f0b16f"
 # Cada paciente es un mini-GPT pequeño de 60 pasos: dos capas de ancho 32 y dos micro-batches por paso. También
 # difieren en la semilla, así que ni siquiera dos curvas sanas serían iguales. Entrena a los seis:
 
@@ -147,9 +149,9 @@ at_chance = sum(abs(loss - chance) < 0.5 for loss in first)
 compare("curves", at_chance=at_chance, below=sum(loss < chance - 0.5 for loss in last))
 
 # %% [markdown] id="first-look" lang="en"
-# Commit yourself once more, going by the curves alone: **which one is healthy?** Put its letter in quotes.
+# Decide once more, from the curves alone: **which one is healthy?** Put its letter in quotes.
 
-# %% [markdown] id="first-look" lang="es" of="44dfa420a502"
+# %% [markdown] id="first-look" lang="es" of="6ce7e3413db3"
 # Decídete otra vez, solo con las curvas: **¿cuál está sano?** Escribe su letra entre comillas.
 
 # %% id="my-first-look"
@@ -160,15 +162,15 @@ predict("first-look", healthy=...)
 #
 # ### One patient together
 #
-# A patient from another ward, so that nothing of yours is given away. It is the difficult kind: two faults.
+# A run that is not one of your six, so that it gives nothing away. It is the difficult kind: two faults.
 # Walk the tree, as `minigpt check` does.
 
-# %% [markdown] id="rounds-together" lang="es" of="13c71dd21454"
+# %% [markdown] id="rounds-together" lang="es" of="7e084d54aba2"
 # ## 4 · Inspecciona
 #
 # ### Un paciente, juntos
 #
-# Un paciente de otra sala, para no revelar nada de los tuyos. Es de los difíciles: dos fallos. Recorre el árbol,
+# Un run que no es de tus seis, para no revelar nada. Es de los difíciles: dos fallos. Recorre el árbol,
 # como hace `minigpt check`.
 
 # %% id="practice-walk"
@@ -178,17 +180,17 @@ first_walk = diagnosis.check(untreated.path)
 show(first_walk, Console(width=88))
 
 # %% [markdown] id="which-part" lang="en"
-# A diagnosis and its figure: question 1.1 ends the walk. The head starts with a bias, before it has seen a
-# single token. Who does such a thing? A training loop here is made of eleven parts, and a fault sits in one of
-# them, or in a setting:
+# You have a diagnosis and its figure: question 1.1 ends the walk. The head starts with a bias, before it has
+# seen a single token. Who does such a thing? A training loop here is made of eleven parts, and a fault sits
+# in one of them, or in a setting:
 #
 # | part | what it does |
 # |---|---|
 # | `load_data` | reads the text, splits training from validation |
 # | `get_batch` | cuts the inputs, targets and mask of a step |
-# | `build_model` | makes the modules: blocks, norms, attention and its mask |
+# | `build_model` | builds the modules: blocks, norms, attention and its mask |
 # | `init_weights` | fills every parameter, and may add or freeze some |
-# | `build_optimizer` | makes AdamW and its groups: decay, multipliers, sign |
+# | `build_optimizer` | builds AdamW and its groups: decay, multipliers, sign |
 # | `lr_at` | the learning rate of a step |
 # | `loss` | from logits, targets and mask to one number |
 # | `seed_step` | seeds dropout |
@@ -197,21 +199,21 @@ show(first_walk, Console(width=88))
 # | `step` | sets the rate, updates the weights, clears the gradients |
 # | *settings* | `clip_norm`, `lr_max`, `weight_decay`, … as the manifest says |
 #
-# A head bias is something that an initialisation leaves behind. So put the healthy `init_weights` back in, and
-# nothing else. Train again, and walk again.
+# A head bias comes from the initialisation. So put the healthy `init_weights` back in, and nothing else.
+# Train again, and walk again.
 
-# %% [markdown] id="which-part" lang="es" of="72fa4fe64b76"
-# Un diagnóstico y su número: el recorrido termina en la pregunta 1.1. La cabeza empieza con un bias, antes de
-# haber visto un solo token. ¿Quién hace algo así? Aquí un bucle de entrenamiento se compone de once partes, y un
-# fallo está en una de ellas, o en un ajuste:
+# %% [markdown] id="which-part" lang="es" of="3938c739594b"
+# Ya tienes un diagnóstico y su número: el recorrido termina en la pregunta 1.1. La cabeza empieza con un
+# bias, antes de haber visto un solo token. ¿Quién hace algo así? Aquí un bucle de entrenamiento se compone de
+# once partes, y un fallo está en una de ellas, o en un ajuste:
 #
 # | parte | qué hace |
 # |---|---|
-# | `load_data` | lee el texto y separa entrenamiento y validación |
+# | `load_data` | lee el texto y lo divide en entrenamiento y validación |
 # | `get_batch` | corta las entradas, los targets y la máscara de un paso |
-# | `build_model` | hace los módulos: bloques, capas de normalización, atención y su máscara |
+# | `build_model` | construye los módulos: bloques, capas de normalización, atención y su máscara |
 # | `init_weights` | llena cada parámetro, y puede agregar o congelar alguno |
-# | `build_optimizer` | hace AdamW y sus grupos: decay, multiplicadores, signo |
+# | `build_optimizer` | construye AdamW y sus grupos: decay, multiplicadores, signo |
 # | `lr_at` | el learning rate (tasa de aprendizaje) de un paso |
 # | `loss` | de los logits, los targets y la máscara a un solo número |
 # | `seed_step` | pone la semilla del dropout |
@@ -220,8 +222,8 @@ show(first_walk, Console(width=88))
 # | `step` | pone el learning rate, actualiza los pesos, borra los gradientes |
 # | *ajustes* | `clip_norm`, `lr_max`, `weight_decay`, … como dice el manifest |
 #
-# Un bias en la cabeza es algo que deja una inicialización. Así que pon de nuevo el `init_weights` sano, y nada
-# más. Entrena otra vez y recorre otra vez.
+# Un bias en la cabeza viene de la inicialización. Así que vuelve a poner el `init_weights` sano, y nada más.
+# Entrena otra vez y recorre otra vez.
 
 # %% id="practice-again" compare=true
 half_treated = practice.train(runs / "practice", parts=["init_weights"])
@@ -231,46 +233,49 @@ print(textwrap.fill(seen(second_walk.end), 92))
 print("clip_norm:", practice.config.clip_norm)
 
 # %% [markdown] id="behind-it" lang="en"
-# Something stood behind it. Every step is clipped, and hard: the limit lies far below the usual gradient norm.
-# The first walk could not say so, for it stops at the first leaf, and rightly: a gradient norm measured on a
-# model that starts wrong is no evidence about anything else. **Repair, train again, walk again, until nothing
-# fails.** The limit is a setting, so the repair is one too. The usual value is 1.
+# There was a second fault behind it. Every step is clipped, and hard: the limit lies far below the usual
+# gradient norm. The first walk could not say so, because it stops at the first leaf, and rightly: a gradient
+# norm measured on a model that starts wrong is no evidence about anything else. **Repair, train again, walk
+# again, until nothing fails.** The limit is a setting, so the repair is one too. The usual value is 1.
 
-# %% [markdown] id="behind-it" lang="es" of="a8ce7a8603d6"
-# Detrás había algo más. Todos los pasos se recortan, y mucho: el límite está muy por debajo de la norma habitual
-# del gradiente. El primer recorrido no podía decirlo, porque se detiene en la primera hoja, y con razón: una
-# norma medida en un modelo que arranca mal no demuestra nada de lo demás. **Repara, entrena otra vez, recorre
-# otra vez, hasta que no falle nada.** El límite es un ajuste, así que la reparación también. Lo habitual es 1.
+# %% [markdown] id="behind-it" lang="es" of="88a3d3b14b9a"
+# Detrás había un segundo fallo. Todos los pasos se recortan, y mucho: el límite está muy por debajo de la
+# norma habitual del gradiente. El primer recorrido no podía decirlo, porque se detiene en la primera hoja, y
+# con razón: una norma medida en un modelo que arranca mal no demuestra nada de lo demás. **Repara, entrena
+# otra vez, recorre otra vez, hasta que no falle nada.** El límite es un ajuste, así que la reparación
+# también. Lo habitual es 1.
 
 # %% id="practice-healthy" compare=true
 treated = practice.train(runs / "practice", parts=["init_weights"], settings={"clip_norm": 1.0})
 print(diagnosis.check(treated.path).leaf or t("healthy"))
 
 # %% [markdown] id="a-chart" lang="en"
-# And this is its chart, in the form that yours will have:
+# And this is its chart, in the same form as yours will be:
 #
 # | key | what goes there | where you find it |
 # |---|---|---|
 # | `name` | your `MY_NAME` | above |
-# | `leaves` | the name of each fault; `[]` for the healthy one | a leaf is where a walk ends, such as `head-bias` on the red box above; the bedside below lists the leaves of each question |
-# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line: 12.93 stands in the report above. For the healthy one, any question |
+# | `leaves` | the name of each fault; `[]` for the healthy one | a leaf is where a walk ends, such as `head-bias` in the red box above; section “Your six, question by question” below lists the leaves of each question |
+# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line: 12.93 is in the report above. For the healthy one, any question |
 # | `parts` | the parts to put back to their healthy form; `[]` if none | the table of parts above |
 # | `settings` | settings to change, each with its new value; `{}` if none | the manifest, and the usual values on the cards |
 #
-# `parts` and `settings` together are the repaired recipe: with them the run is trained again.
+# `parts` and `settings` together are the repaired recipe: with them the run is trained again. Write every value out, as
+# above: a chart is read, not run, so a call that computes a value counts for nothing.
 
-# %% [markdown] id="a-chart" lang="es" of="d175c460982a"
+# %% [markdown] id="a-chart" lang="es" of="0fd1d472cec7"
 # Y esta es su ficha, con la forma que tendrán las tuyas:
 #
 # | clave | qué va ahí | dónde lo encuentras |
 # |---|---|---|
 # | `name` | tu `MY_NAME` | arriba |
-# | `leaves` | el nombre de cada fallo; `[]` para el sano | una hoja es donde termina un recorrido, como `head-bias` en el recuadro rojo de arriba; más abajo, junto a la cama, ves las hojas de cada pregunta |
+# | `leaves` | el nombre de cada fallo; `[]` para el sano | una hoja es donde termina un recorrido, como `head-bias` en el recuadro rojo de arriba; más abajo, en «Tus seis, pregunta por pregunta», ves las hojas de cada una |
 # | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta |
 # | `parts` | las partes que hay que devolver a su forma sana; `[]` si ninguna | la tabla de partes de arriba |
 # | `settings` | los ajustes que cambian, cada uno con su valor nuevo; `{}` si ninguno | el manifest, y los valores habituales de las tarjetas |
 #
-# `parts` y `settings` juntos son la receta reparada: con ellos se entrena otra vez el run.
+# `parts` y `settings` juntos son la receta reparada: con ellos se entrena otra vez el run. Escribe cada valor tal cual,
+# como arriba: la ficha se lee, no se ejecuta, así que una llamada que calcule un valor no cuenta.
 
 # %% id="example-chart"
 example = {
@@ -283,34 +288,34 @@ example = {
 print(example)
 
 # %% [markdown] id="bedside" lang="en"
-# ### At the bedside
+# ### Your six, question by question
 #
-# Now your own six. Below you see what was measured, one question at a time, with its limits (“right: …”), and
-# never the verdict: you say whether it is fine or whether it breaks here. *It breaks here* opens the list of the
-# leaves in which this question can end, and says what each of them means. If two of them would fit, go back, call
-# it fine for now, and see what the later questions show.
+# Now your own six. Below you see the measurements, one question at a time, with the limits (“right: …”) but
+# never the verdict: you say whether it is fine or whether it breaks here. *It breaks here* opens the list of
+# the leaves in which this question can end, and says what each of them means. If two of them would fit, go
+# back, call it fine for now, and see what the later questions show.
 #
-# It works with the mouse, or with the keyboard: **Tab** goes from button to button, **Enter** presses one, the
-# arrow keys choose in the list.
+# It works with the mouse and with the keyboard: **Tab** goes from button to button, **Enter** presses one,
+# the arrow keys choose in the list.
 #
 # Walk every patient to its end. Only then ask the machine, and only where you are not sure:
-# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Whoever asks first and looks afterwards learns
-# to trust a tool; the other way round you learn when not to.
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. If you ask first and look afterwards, you
+# learn to trust a tool; the other way round, you learn when not to.
 
-# %% [markdown] id="bedside" lang="es" of="2f10fb844d64"
-# ### Junto a la cama del paciente
+# %% [markdown] id="bedside" lang="es" of="fb6b3745f307"
+# ### Tus seis, pregunta por pregunta
 #
-# Ahora, tus seis. Abajo ves lo que se midió, una pregunta a la vez, con sus límites («bien: …»), y nunca el
-# veredicto: tú dices si está bien o si aquí se rompe. *Aquí se rompe* abre la lista de hojas en las que puede
-# terminar esa pregunta y dice qué significa cada una. Si te cuadran dos, vuelve atrás, dala por buena de momento
-# y mira qué muestran las preguntas siguientes.
+# Ahora, tus propios seis. Abajo ves las medidas, una pregunta a la vez, con sus límites («bien: …») y nunca
+# con el veredicto: tú dices si está bien o si aquí se rompe. *Aquí se rompe* abre la lista de hojas en las
+# que puede terminar esa pregunta y dice qué significa cada una. Si te cuadran dos, vuelve atrás, dala por
+# buena de momento y mira qué muestran las preguntas siguientes.
 #
-# Funciona con el ratón y con el teclado: **Tab** va de botón en botón, **Enter** pulsa uno y las flechas eligen
-# en la lista.
+# Funciona con el mouse y con el teclado: **Tab** va de botón en botón, **Enter** presiona uno y las flechas
+# eligen en la lista.
 #
 # Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
-# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Quien pregunta primero y mira después aprende a
-# fiarse de una herramienta; al revés se aprende cuándo no hacerlo.
+# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Si preguntas primero y miras después,
+# aprendes a fiarte de una herramienta; al revés, aprendes cuándo no hacerlo.
 
 # %% id="at-the-bedside"
 Bedside(trained).show()
@@ -322,7 +327,7 @@ Bedside(trained).show()
 #
 # A chart for each of the six. Three checks below each: the **diagnosis** (the right leaves, all of them and no
 # other; an empty list for the healthy one), the **evidence**, and the **repair**: the run is trained again, with
-# your parts and settings, and walked again. Replace what is sick and nothing else.
+# your parts and settings, and walked again. Replace only the broken parts.
 #
 # Below the hints are two cells for you. One is a blank chart: copy it into the cell of each patient, call it
 # `patient_a`, `patient_b`, … and fill it in. The other is for trying a repair before you write it down, as often as
@@ -330,15 +335,15 @@ Bedside(trained).show()
 #
 # <details><summary>Hint 1: from the leaf to the part</summary>
 #
-# Once a leaf is chosen, the bedside says what to change, as the report does. Ask: at what moment does this happen? Before the first step, when
-# data, model or weights are made? At every step, between batch and gradient? When the weights move? The table
-# above is in that order.
+# Once you choose a leaf, the same box says what to change, as the report does. Ask: at what moment does this
+# happen? Before the first step, when data, model or weights are made? At every step, between batch and
+# gradient? When the weights move? The table above is in that order.
 # </details>
 # <details><summary>Hint 2: two parts could do it</summary>
 #
-# Then try one; the walk tells. A multiplier on one group of parameters is the optimizer's, not the schedule's: the
-# other groups have the rate that was asked for. A target two tokens on may be the batch's doing or the loss's:
-# decode a batch, `patients["A"].recipe().get_batch`, and see.
+# Then try one; the walk will tell. A multiplier on one group of parameters is the optimizer's, not the
+# schedule's: the other groups have the rate that was asked for. A target two tokens ahead may come from the
+# batch or from the loss: decode a batch, `patients["A"].recipe().get_batch`, and see.
 # </details>
 # <details><summary>Hint 3: the one with two</summary>
 #
@@ -346,14 +351,14 @@ Bedside(trained).show()
 # parts; the evidence is that of the first walk.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="ef2ed9ef5a28"
+# %% [markdown] id="fix" lang="es" of="a3d1fe4603bd"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 60 minutos
 #
 # Una ficha para cada uno de los seis. Debajo de cada una, tres comprobaciones: el **diagnóstico** (las hojas
 # correctas, todas y ninguna más; una lista vacía para el sano), la **evidencia** y la **reparación**: el run se
-# entrena otra vez con tus partes y ajustes, y se recorre otra vez. Cambia lo enfermo y nada más.
+# entrena otra vez con tus partes y ajustes, y se recorre otra vez. Cambia solo las partes rotas.
 #
 # Debajo de las pistas tienes dos celdas. Una es una ficha en blanco: cópiala en la celda de cada paciente, llámala
 # `patient_a`, `patient_b`, … y complétala. La otra es para probar una reparación antes de anotarla, cuantas veces
@@ -361,15 +366,16 @@ Bedside(trained).show()
 #
 # <details><summary>Pista 1: de la hoja a la parte</summary>
 #
-# Una vez elegida la hoja, ahí mismo se lee qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué momento ocurre esto? ¿Antes del primer paso, cuando se
-# hacen los datos, el modelo o los pesos? ¿En cada paso, entre el batch y el gradiente? ¿Cuando se mueven los
-# pesos? La tabla de arriba está en ese orden.
+# Una vez elegida la hoja, ahí mismo dice qué hay que cambiar, igual que en el informe. Pregúntate: ¿en qué
+# momento ocurre esto? ¿Antes del primer paso, cuando se hacen los datos, el modelo o los pesos? ¿En cada
+# paso, entre el batch y el gradiente? ¿Cuando se mueven los pesos? La tabla de arriba está en ese orden.
 # </details>
 # <details><summary>Pista 2: podrían ser dos partes</summary>
 #
 # Entonces prueba una; el recorrido lo dirá. El multiplicador de un solo grupo de parámetros es cosa del
-# optimizador, no del schedule: los demás grupos tienen el learning rate que se pidió. Un target dos tokens más
-# adelante puede ser obra del batch o del loss: decodifica un batch, `patients["A"].recipe().get_batch`, y mira.
+# optimizador, no del schedule: los demás grupos tienen el learning rate que se pidió. Un target dos tokens
+# más adelante puede venir del batch o del loss: decodifica un batch, `patients["A"].recipe().get_batch`, y
+# mira.
 # </details>
 # <details><summary>Pista 3: el que tiene dos</summary>
 #
@@ -573,9 +579,9 @@ check("patient-f/repair", patient_f)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# All six again, each as your chart asks; in grey, how they were. Then the tree, from the top to the end.
+# All six again, each as your chart asks; in grey, how they were. Then the tree, from top to bottom.
 
-# %% [markdown] id="verify" lang="es" of="84fb359b0135"
+# %% [markdown] id="verify" lang="es" of="4e63f9e584bd"
 # ## 6 · Comprueba
 #
 # Otra vez los seis, cada uno como pide tu ficha; en gris, como estaban. Después el árbol, de arriba abajo.
@@ -610,55 +616,55 @@ for axes, letter in zip(figure.subplots(1, 6, sharey=True), LETTERS, strict=True
 Picture().show(figure, t("before-after-alt"))
 
 # %% [markdown] id="look-back" lang="en"
-# Now look back at what the curves alone had told you.
+# Now look back: what had the curves alone told you?
 
-# %% [markdown] id="look-back" lang="es" of="497382ddd8c3"
-# Ahora mira atrás: qué te habían dicho las curvas por sí solas.
+# %% [markdown] id="look-back" lang="es" of="28e21a8b2024"
+# Ahora mira atrás: ¿qué te habían dicho las curvas por sí solas?
 
 # %% id="compare-first-look" compare=true
 sound = [letter for letter, chart in charts.items() if not chart.get("leaves")]
 compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] id="what-it-says" lang="en"
-# Compare the grey and the blue curves. Some repairs change nothing that you could see in a curve: weight decay on
-# the wrong tensors, first updates of the wrong size, an accumulation that weighs micro-batches alike. Those runs
-# learn, and nobody would have looked at them twice. A model of a hundred layers trained for a month would have
-# paid for it. That is what a check of conformance is for: it does not ask whether the loss falls; it asks whether
-# each part does what its name says.
+# Compare the grey and the blue curves. Some repairs change nothing that you can see in a curve: weight decay
+# on the wrong tensors, first updates of the wrong size, an accumulation that weights all micro-batches
+# equally. Those runs learn, and nobody would have looked at them twice. A model with a hundred layers,
+# trained for a month, would have paid for it. That is what a check of conformance is for: it does not ask
+# whether the loss falls; it asks whether each part does what its name says.
 #
 # ## 7 · Explain: the report
 #
-# Whoever owns the run with **two** faults was not there. Write to them, in the cell below, what an engineer would
-# want to read, in eight to twelve sentences: the symptom, as it looked before you knew; the evidence, with figures;
-# both causes, and why the second could not be seen (or not be trusted) before the first was repaired; the repair,
-# and the figure that proves it; and one measure that would have caught it on the first day. (Five points, one for
-# each.)
+# The owner of the run with **two** faults was not there. In the cell below, write them the report that an
+# engineer would want to read, in eight to twelve sentences: the symptom, as it looked before you knew; the
+# evidence, with figures; both causes, and why the second could not be seen (or not be trusted) before the
+# first was repaired; the repair, and the figure that proves it; and one measure that would have caught it on
+# the first day. (Five points, one for each.)
 
-# %% [markdown] id="what-it-says" lang="es" of="799b8e3bb04b"
+# %% [markdown] id="what-it-says" lang="es" of="6db021ed55b4"
 # Compara las curvas grises y las azules. Algunas reparaciones no cambian nada que se vea en una curva: weight
-# decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pesa igual todos
-# los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien capas entrenado
-# durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el loss baja; pregunta
-# si cada parte hace lo que dice su nombre.
+# decay en los tensores equivocados, unas primeras actualizaciones de otro tamaño, una acumulación que pondera
+# igual todos los micro-batches. Esos runs aprenden, y nadie los habría mirado dos veces. Un modelo de cien
+# capas entrenado durante un mes lo habría pagado. Para eso sirve una prueba de conformidad: no pregunta si el
+# loss baja; pregunta si cada parte hace lo que dice su nombre.
 #
 # ## 7 · Explica: el informe
 #
-# La persona dueña del run con **dos** fallos no estaba presente. Escríbele, en la celda de abajo, lo que querría leer
-# alguien de ingeniería, en ocho a doce oraciones: el síntoma, como se veía antes de saber nada; la evidencia, con
-# números; las dos causas, y por qué la segunda no se podía ver (o no era de fiar) antes de reparar la primera; la
-# reparación y el número que la demuestra; y una medida que lo habría descubierto el primer día. (Cinco puntos, uno
-# por cada parte.)
+# La persona dueña del run con **dos** fallos no estaba presente. Escríbele, en la celda de abajo, el informe
+# que querría leer alguien de ingeniería, en ocho a doce oraciones: el síntoma, como se veía antes de saber
+# nada; la evidencia, con números; las dos causas, y por qué la segunda no se podía ver (o no era de fiar)
+# antes de reparar la primera; la reparación y el número que la demuestra; y una medida que lo habría
+# descubierto el primer día. (Cinco puntos, uno por cada parte.)
 
 # %% [markdown] answer="post-mortem" points=5 lang="en"
 # *Symptom.* The loss of the run rises, from ln V to about 11, while the log shows no NaN and no warning.
-# *Evidence.* At question 1.4 all targets were the token two places on, and none the next one. After that was
-# repaired, question 2.3 showed that the optimizer moved nearly every weight up the gradient instead of down.
-# *Causes.* The loss shifts targets that the loader has shifted already, so the model is taught to predict t + 2; and
-# the optimizer was built to climb. As long as the targets were wrong, a loss that does not fall was what one would
-# expect, and it could be blamed on them: the second fault had an alibi. *Repair.* `loss` and `build_optimizer` put
-# back; trained again, the run passes the whole tree, and its loss falls to about 5. *Prevention.* A
-# dress rehearsal before each long run: decode one batch beside its targets, and take one step on a copy to see that
-# the loss of that batch falls.
+# *Evidence.* At question 1.4 all targets were the token two places ahead, and none was the next one. After
+# that was repaired, question 2.3 showed that the optimizer moved nearly every weight up the gradient instead
+# of down. *Causes.* The loss shifts targets that the loader has shifted already, so the model is taught to
+# predict t + 2; and the optimizer was built to climb. As long as the targets were wrong, a loss that does not
+# fall was to be expected and could be blamed on them: the second fault had an alibi. *Repair.* `loss` and
+# `build_optimizer` put back; trained again, the run passes the whole tree, and its loss falls to about 5.
+# *Prevention.* A rehearsal before each long run: decode one batch beside its targets, and take one step
+# on a copy to see that the loss of that batch falls.
 #
 # ---
 # **Rubric.** One point each, for the learner's own patient. (1) Symptom: what could be seen before the diagnosis,
@@ -667,7 +673,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # a figure after it (the tree passes, a loss, a ratio). “It works now” earns nothing. (5) A measure that is specific
 # to these faults and cheap: a probe at step 0, a test in CI, a rehearsal. “Be more careful” earns nothing.
 
-# %% [markdown] answer="post-mortem" points=5 lang="es" of="c0c20a5cfe39"
+# %% [markdown] answer="post-mortem" points=5 lang="es" of="75bd2625925f"
 # *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En
 # la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
 # eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba, a favor del gradiente, y
@@ -696,16 +702,16 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **2** is the schedule applying? | the rate of *every* group, at every step, against the one asked for | `lr_at`, `build_optimizer` |
 # | **3** are gradients sane? | usual ‖g‖ from 0.01 to 5; not every step clipped; nothing left over after a step | `clip_norm`, `step` |
 # | **4** do the losses move together? | falls; validation within 1 nat; no line of it in training | `load_data`, `lr_max` |
-# | **5** is the model sound? | std of each tensor ÷ what its role asks; norms in every block | `init_weights`, `build_model` |
+# | **5** is the model sound? | std of each tensor ÷ the one that its role asks for; norms in every block | `init_weights`, `build_model` |
 # | **6** is the optimizer coherent? | who decays; steps counted; each of the first five updates ÷ rate = 1; k micro-batches = one batch | `build_optimizer`, `step`, `accumulate` |
 # | resume | bit for bit the run that nobody killed | the checkpoint |
 #
-# One leaf at a time: repair, train again, walk again from the top. And the first rule of the ward: **a healthy run
-# exists.** Do not treat it.
+# One leaf at a time: repair, train again, walk again from the top. And remember: **some runs are healthy.**
+# Leave those alone.
 #
-# Here Phase 18 ends: the configuration is right. Phase 19 is about runs that break all the same.
+# Phase 18 ends here: the configuration is right. Phase 19 is about runs that break all the same.
 
-# %% [markdown] id="card" lang="es" of="72b7a4ebca15"
+# %% [markdown] id="card" lang="es" of="754e1421450d"
 # ## 8 · Una tarjeta para guardar: toda la fase
 #
 # | pregunta, en este orden | número | primer sospechoso |
@@ -715,11 +721,11 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # | **2** ¿se aplica el schedule? | el learning rate de *cada* grupo, en cada paso, frente al que se pidió | `lr_at`, `build_optimizer` |
 # | **3** ¿son razonables los gradientes? | ‖g‖ habitual de 0.01 a 5; no se recortan todos los pasos; no sobra nada después de un paso | `clip_norm`, `step` |
 # | **4** ¿se mueven juntos los losses? | baja; validación a menos de 1 nat; ninguna línea suya en el entrenamiento | `load_data`, `lr_max` |
-# | **5** ¿está bien hecho el modelo? | desviación de cada tensor ÷ la que pide su papel; capas de normalización en cada bloque | `init_weights`, `build_model` |
+# | **5** ¿está bien hecho el modelo? | desviación estándar de cada tensor ÷ la que pide su papel; capas de normalización en cada bloque | `init_weights`, `build_model` |
 # | **6** ¿es coherente el optimizador? | quién tiene decay; pasos contados; cada una de las cinco primeras actualizaciones ÷ learning rate = 1; k micro-batches = un batch | `build_optimizer`, `step`, `accumulate` |
 # | reanudar | bit por bit, el run que nadie mató | el checkpoint |
 #
-# Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y la primera regla de la sala: **existe
-# el run sano.** No lo trates.
+# Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y recuerda: **hay runs sanos.**
+# A esos no los toques.
 #
 # Aquí termina la fase 18: la configuración es correcta. La fase 19 trata de los runs que se rompen de todos modos.

@@ -51,7 +51,7 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     leaf = next(leaf for leaf in ORDER if leaf in faults)
     counted = evidence.rehearsal.steps_counted
     starts_again = leaf == "lr-discontinuous" and counted is not None and counted < 1
-    if leaf is None or starts_again:  # together with an optimizer that was built anew, question 6.2's
+    if leaf is None or starts_again:  # together with an optimizer that was built again, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])
 

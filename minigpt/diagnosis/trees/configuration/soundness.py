@@ -18,8 +18,10 @@ def _weights_as_their_role_asks(question: Question, evidence: Evidence) -> Findi
     ratios = {name: weight["std"] / weight["expected_std"] for name, weight in weights.items()}
     name = max(ratios, key=lambda name: abs(math.log(max(ratios[name], 1e-12))))
     values = {"name": name, "ratio": ratios[name], "mean": weights[name]["mean"]}
-    residual = [ratio for name, ratio in ratios.items() if name.endswith("c_proj.weight")]
-    others = [ratio for name, ratio in ratios.items() if not name.endswith("c_proj.weight")]
+    # the residual projections are those whose role asks for less than the others get
+    usual_std = max(weight["expected_std"] for weight in weights.values())
+    residual = [ratios[name] for name, weight in weights.items() if weight["expected_std"] < usual_std]
+    others = [ratios[name] for name, weight in weights.items() if weight["expected_std"] == usual_std]
     unscaled = math.sqrt(2 * evidence.config.n_layer)
     if residual and _all_near(residual, unscaled, limits["near"]) and _all_near(others, 1.0, limits["near"]):
         return question.failed("residual-scale", **values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Source
 from minigpt.runs.thresholds import GRADIENT_CRITICAL, NEXT_TOKEN_SHARE, SPIKE_NORM
@@ -64,7 +65,14 @@ def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding
     values = {"loss": loss, "chance": chance, "share": loss / chance}
     if loss < question.thresholds["share"] * chance:
         return question.passed(**values)
-    return question.failed("target-shift", **values)
+    # a new head on a trained body starts at chance, too: only the targets themselves can tell
+    shares = evidence.start.target_offset_share or {}
+    if not shares:
+        return question.unknown(**values)
+    if shares["1"] >= ALIGNED["share"]:
+        return question.warned(**values)
+    shifted = max(shares.values()) >= ALIGNED["share"]
+    return question.failed("target-shift", **values) if shifted else question.unknown(**values)
 
 
 def _first_gradient(question: Question, evidence: Evidence) -> Finding:
@@ -122,6 +130,8 @@ def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
     gradient = evidence.start.future_gradient
     if gradient is None:
         return question.not_measured()
+    # a mask may hold in a fresh model and give way once the scores have grown
+    gradient = max(gradient, (observed(evidence, "later") or {}).get("future_gradient", 0.0))
     if gradient > question.thresholds["gradient"]:
         return question.failed("future-leak", gradient=gradient)
     return question.passed(gradient=gradient)

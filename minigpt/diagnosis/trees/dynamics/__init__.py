@@ -1,4 +1,4 @@
-"""The dynamics tree (Phase 19): does the run stay sound while it goes on? Its questions are still to come."""
+"""The dynamics tree (Phase 19): does the run stay healthy while it trains? No questions yet."""
 
 from minigpt.diagnosis.tree import Tree
 

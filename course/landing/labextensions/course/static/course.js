@@ -1,6 +1,6 @@
 // An extension of JupyterLab, small enough to need no build.
 //
-// A landing page that is open shows what has been passed meanwhile: `check` writes the page anew, and
+// A landing page that is open shows what has been passed meanwhile: `check` writes the page again, and
 // JupyterLab looks at a file only when it opens it. So the page is read again when its tab or the browser's
 // window comes to the front.
 //

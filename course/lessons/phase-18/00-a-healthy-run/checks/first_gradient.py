@@ -1,5 +1,7 @@
 """Checks of `first-gradient`: one question of the tree, put to a log."""
 
+import math
+
 import numpy as np
 
 from course.check import Check, given, wrong
@@ -19,6 +21,10 @@ class _FirstGradient(Check):
         for low, high in self.norms:
             norm = float(np.exp(rng.uniform(np.log(low), np.log(high))))
             yield self.log(rng, norm)
+
+    def contrasts(self, rng, cases):
+        for norm in (0.5, 1e4, 30.0):
+            yield self.log(rng, norm) | {"kind": "contrast"}
 
     def log(self, rng, norm, first=0):
         norms = [norm, *(self.later * rng.uniform(0.9, 1.1, 12))]
@@ -40,7 +46,7 @@ class _FirstGradient(Check):
 class Healthy(_FirstGradient):
     name = "first-gradient/healthy"
     expected = "pass"
-    norms = ((0.12, 0.9), (1.1, 9.0))
+    norms = ((0.12, 0.9), (1.1, 9.0), (0.105, 0.14), (9.3, 9.9))
     later = 300.0
 
     def slip(self, case, actual):
@@ -50,7 +56,7 @@ class Healthy(_FirstGradient):
 class Odd(_FirstGradient):
     name = "first-gradient/odd"
     expected = "warn"
-    norms = ((11.0, 90.0), (0.0012, 0.09))
+    norms = ((11.0, 90.0), (0.0021, 0.049), (10.1, 10.8), (0.06, 0.095), (99.2, 99.9), (0.0011, 0.0018))
 
     def slip(self, case, actual):
         if actual == "pass":
@@ -61,9 +67,18 @@ class Odd(_FirstGradient):
 class Broken(_FirstGradient):
     name = "first-gradient/broken"
     expected = "fail"
-    norms = ((110.0, 9_000.0), (1e-6, 9e-4))
+    norms = ((110.0, 9_000.0), (1e-6, 9e-4), (100.1, 100.8), (6e-4, 9e-4))
+
+    def cases(self, rng):
+        yield from super().cases(rng)
+        yield self.log(rng, 0.0)
+        yield self.log(rng, math.nan)
 
     def slip(self, case, actual):
+        if math.isnan(case["norm"]):
+            return "nan-let-through"
+        if case["norm"] == 0.0 and actual == "not measured":
+            return "zero-not-measured"
         return "large-let-through" if case["norm"] > 1 else "small-let-through"
 
 

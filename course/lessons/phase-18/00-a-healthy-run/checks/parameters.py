@@ -59,6 +59,9 @@ class Course(_Parameters):
         names = ("vocab_size", "context", "n_layer", "n_embd", "tied_head")
         yield {name: getattr(COURSE, name) for name in names}
 
+    def contrasts(self, rng, cases):
+        yield self.case(rng, tied_head=True)
+
 
 class AnyShape(_Parameters):
     name = "parameters/any-shape"

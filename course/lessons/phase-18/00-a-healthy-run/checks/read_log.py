@@ -17,9 +17,8 @@ class _ReadLog(Check):
 
     def _plain(self, found):
         """The records as lists of step and loss; a text that says what is there, where it is none."""
-        if isinstance(given(found), (str, dict)) or not hasattr(found, "__iter__"):
+        if not isinstance(given(found), (list, tuple)):
             return type(found).__name__
-        found = list(found)
         for record in found:
             if not isinstance(record, dict):
                 return type(record).__name__
@@ -85,17 +84,26 @@ class Damaged(_ReadLog):
     name = "read-log/damaged"
 
     def cases(self, rng):
-        lines = [json.dumps(record) for record in self.records(rng)]
-        hurt = int(rng.integers(1, len(lines) - 2))
-        lines[hurt] = lines[hurt][:9]
-        yield {"text": "\n".join(lines) + "\n", "line": hurt + 1}
+        for place in ("first", "middle", "last-but-one"):
+            lines = [json.dumps(record) for record in self.records(rng)]
+            ends = {"first": 0, "last-but-one": len(lines) - 2}
+            hurt = ends.get(place, int(rng.integers(1, len(lines) - 2)))
+            lines[hurt] = lines[hurt][:9]
+            yield {"text": "\n".join(lines) + "\n", "line": hurt + 1}
+
+    def contrasts(self, rng, cases):
+        lines = cases[0]["text"].splitlines()
+        lines[cases[0]["line"] - 1] = '{"a": 10}'  # as long, and whole
+        yield {"text": "\n".join(lines) + "\n"}
 
     def probe(self, answer, case):
         try:
-            found = answer(case["text"])
-            return {"raised": False, "records": len(list(given(found)))}
+            found = self._plain(answer(case["text"]))
+            return {"raised": False, "records": found if type(found) is str else len(found)}
         except ValueError:
             return {"raised": True, "records": 0}
 
     def judge(self, case, output):
+        if type(output["records"]) is str:
+            return wrong("no-dicts", kind=output["records"])
         return None if output["raised"] else wrong("damage-passed-over", "ValueError", output["records"])

@@ -19,7 +19,7 @@ def _gradient(name, fails, *questions, find="next((r for r in records if r['step
 
 
 QUESTIONS = (
-    "if norm > 100 or norm < 0.001: return 'fail'",
+    "if not 0.001 <= norm <= 100: return 'fail'",
     "if norm > 10 or norm < 0.1: return 'warn'",
     "return 'pass'",
 )
@@ -46,7 +46,7 @@ ANSWERS = [
     _gradient(
         "no-lower-limit",
         {ODD: "small-passes", BROKEN: "small-let-through"},
-        "return 'fail' if norm > 100 else 'warn' if norm > 10 else 'pass'",
+        "return 'fail' if not norm <= 100 else 'warn' if norm > 10 else 'pass'",
     ),
     _gradient("two-words", {ODD: "odd-refused"}, "return 'pass' if 0.1 <= norm <= 10 else 'fail'"),
     _gradient("no-warning", {ODD: "odd-passes"}, "return 'pass' if 0.001 <= norm <= 100 else 'fail'"),
@@ -63,5 +63,18 @@ ANSWERS = [
         "made-up-norm",
         {NOT_MEASURED: "no-norm"},
         find="next(({'grad_norm': 1.0} | r for r in records if r['step'] == 0), {})",
+    ),
+    _gradient(
+        "zero-is-no-norm",
+        {BROKEN: "zero-not-measured"},
+        "if not norm: return 'not measured'",
+        *QUESTIONS,
+    ),
+    _gradient(
+        "nan-passes",
+        {BROKEN: "nan-let-through"},
+        "if norm > 100 or norm < 0.001: return 'fail'",
+        "if norm > 10 or norm < 0.1: return 'warn'",
+        "return 'pass'",
     ),
 ]

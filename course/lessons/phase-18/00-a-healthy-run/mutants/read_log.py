@@ -27,8 +27,24 @@ return found
 """,
     ),
     _log(
-        "generator",
+        "backwards",
         {},
+        """
+lines, found = text.split("\\n"), []
+while lines and not lines[-1]:
+    lines.pop()
+for line in lines:
+    try:
+        found.append(json.loads(line))
+    except json.JSONDecodeError:
+        if line is not lines[-1]:
+            raise
+return tuple(found)
+""",
+    ),
+    _log(
+        "generator",
+        dict.fromkeys(LOG, "no-dicts"),
         """
 lines = text.split("\\n")
 while lines and not lines[-1]:
@@ -80,7 +96,7 @@ return found
     ),
     _log(
         "two-fewer",
-        {TORN: "more-than-the-torn-line"},
+        {TORN: "more-than-the-torn-line", DAMAGED: "damage-passed-over"},
         """
 lines = text.splitlines()
 try:
@@ -91,8 +107,47 @@ except ValueError:
     ),
     _log(
         "texts",
-        dict.fromkeys((WHOLE, TORN, LAST), "no-dicts") | {DAMAGED: "damage-passed-over"},
+        dict.fromkeys(LOG, "no-dicts"),
         "return text.splitlines()",
     ),
     _log("no-return", dict.fromkeys(LOG, "check.returned-none"), "[line for line in text.splitlines()]"),
+    _log(
+        "last-line-only",
+        {WHOLE: "lines-lost", TORN: "torn-line-stops", LAST: "lines-differ", DAMAGED: "damage-passed-over"},
+        """
+lines = text.splitlines()
+try:
+    return [json.loads(line) for line in lines[-1:]]
+except ValueError:
+    return []
+""",
+    ),
+    _log(
+        "forgives-two-lines",
+        {DAMAGED: "damage-passed-over"},
+        """
+lines, found = text.splitlines(), []
+for number, line in enumerate(lines, start=1):
+    try:
+        found.append(json.loads(line))
+    except ValueError:
+        if number < len(lines) - 1:
+            raise
+return found
+""",
+    ),
+    _log(
+        "forgives-the-first-line",
+        {DAMAGED: "damage-passed-over"},
+        """
+lines, found = text.splitlines(), []
+for number, line in enumerate(lines):
+    try:
+        found.append(json.loads(line))
+    except ValueError:
+        if 0 < number < len(lines) - 1:
+            raise
+return found
+""",
+    ),
 ]

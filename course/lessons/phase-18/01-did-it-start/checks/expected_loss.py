@@ -8,6 +8,9 @@ from course.check import Check, close, number, wrong
 class _ExpectedLoss(Check):
     answer = "expected_loss"
 
+    def contrasts(self, rng, cases):
+        yield {"vocab_size": int(rng.integers(1_000, 200_000))}
+
     def probe(self, answer, case):
         return {"loss": number(answer(case["vocab_size"]))}
 

@@ -1,6 +1,7 @@
 """Checks of `init-weights`: an initialisation by role."""
 
 import math
+import re
 
 import numpy as np
 import torch
@@ -36,11 +37,15 @@ class _Init(Check):
         return {"tied": tied, "parameters": self._measured(before, dict(model.named_parameters()))}
 
     def _measured(self, before, after):
-        found = {}
+        found, first = {}, {}
         for name, old in before.items():
             if self._concerns(name) and name in after:
                 new = after[name].detach()
+                place = re.sub(r"\d+", "", name)  # the same part of every block
+                other = first.setdefault(place, new)
                 found[name] = {
+                    "like": 0.0 if other is new else _likeness(new, other),
+                    "kurtosis": _kurtosis(new),
                     "moved": not torch.equal(old, new),
                     "mean": number(new.mean()),
                     "std": number(new.std()),
@@ -51,6 +56,18 @@ class _Init(Check):
 
     def _concerns(self, name):
         raise NotImplementedError
+
+
+def _likeness(one, other):
+    """How much of one tensor is in another of its shape: 1 if they are the same but for a factor."""
+    one, other = (part.double().flatten() - part.double().mean() for part in (one, other))
+    return number(one @ other / (one.norm() * other.norm()).clamp(min=1e-30))
+
+
+def _kurtosis(tensor):
+    """3 for a normal distribution, 1.8 for a uniform one."""
+    off = tensor.double() - tensor.double().mean()
+    return number((off**4).mean() / (off**2).mean().clamp(min=1e-30) ** 2)
 
 
 def _spread(name, values):
@@ -91,6 +108,10 @@ class Matrices(_Init):
                 return wrong(slip, 0.02, values["std"], parameter=name)
             if abs(values["mean"]) > 6 * values["std"] / math.sqrt(values["size"]):
                 return wrong("mean-off", 0.0, values["mean"], parameter=name)
+            if values["like"] > 0.5:
+                return wrong("blocks-alike", parameter=name)
+            if values["kurtosis"] < 2.1:
+                return wrong("drawn-uniformly", parameter=name)
         return None
 
 

@@ -28,13 +28,14 @@ class _MaskedMean(Check):
 def _mean_slip(losses, mask, actual):
     rows, counted = len(losses), int(mask.sum())
     kept = float(losses[mask].sum())
+    rows_kept = [row[keep] if keep.any() else np.zeros(1) for row, keep in zip(losses, mask, strict=True)]
     slips = {
         "sum-not-mean": kept,
         "mask-ignored": float(losses.mean()),
         "divides-by-all": kept / mask.size,
         "divides-by-batch": kept / rows,
         "divides-by-length": kept / mask.shape[1],
-        "mean-of-means": float(np.mean([row[keep].mean() for row, keep in zip(losses, mask, strict=True)])),
+        "mean-of-means": float(np.mean([row.mean() for row in rows_kept])),
         "one-too-many": kept / (counted + 1),
     }
     if not mask.all():
@@ -63,6 +64,10 @@ class Padding(_MaskedMean):
         for _ in range(2):
             losses, mask = _batch(rng)
             yield {"losses": losses, "mask": mask}
+        losses, mask = _batch(rng)
+        alone = np.zeros_like(mask)
+        alone[0, 0] = True
+        yield {"losses": losses, "mask": alone}
 
     def judge(self, case, output):
         expected = float(case["losses"][case["mask"]].mean())
@@ -77,12 +82,22 @@ class Empty(_MaskedMean):
 
     def cases(self, rng):
         losses, mask = _batch(rng)
-        yield {"losses": losses, "mask": np.zeros_like(mask)}
+        yield {"losses": losses, "mask": np.zeros_like(mask), "hidden": False}
+        for poison in (math.inf, math.nan):
+            losses, mask = _batch(rng)
+            losses[tuple(rng.integers(losses.shape))] = poison
+            yield {"losses": losses, "mask": np.zeros_like(mask), "hidden": True}
+
+    def contrasts(self, rng, cases):
+        losses = cases[0]["losses"]
+        yield {"losses": losses, "mask": np.ones(losses.shape, dtype=bool)}
 
     def judge(self, case, output):
         actual = output["value"]
         if close(actual, 0.0):
             return None
+        if case["hidden"] and not math.isfinite(actual):
+            return wrong("empty-leaks", 0.0, actual)
         return wrong("empty-not-zero" if math.isfinite(actual) else "empty-gives-nan", 0.0, actual)
 
 

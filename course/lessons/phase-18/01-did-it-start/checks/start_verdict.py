@@ -8,6 +8,13 @@ PASS, WARN, TOO_HIGH, TOO_LOW, UNKNOWN = "pass", "warn", "too-high", "too-low", 
 VOCABULARIES = (8_192, 32_000, 50_257, 100_277)  # so far from 512 that its limits never fit by chance
 
 
+def _contrasts(rng):
+    """Losses far from each other: no verdict is right for all of them."""
+    vocab_size = int(rng.choice(VOCABULARIES))
+    for delta in (-2.0, 0.0, 30.0):
+        yield {"vocab_size": vocab_size, "loss": round(math.log(vocab_size) + delta, 3)}
+
+
 class _Verdict(Check):
     """Bands by Δ = loss − ln V; every case stays clear of the limits, so ≤ and < both pass."""
 
@@ -21,6 +28,9 @@ class _Verdict(Check):
                     delta = round(float(rng.uniform(low, high)), 3)
                     loss = round(math.log(vocab_size) + delta, 3)
                     yield {"vocab_size": vocab_size, "loss": loss, "delta": delta, "expected": verdict}
+
+    def contrasts(self, rng, cases):
+        yield from _contrasts(rng)
 
     def probe(self, answer, case):
         return {"verdict": str(answer(case["loss"], case["vocab_size"]))}
@@ -53,17 +63,17 @@ def _by_the_course_limits(loss):
 
 class Healthy(_Verdict):
     name = "start-verdict/healthy"
-    bands = {PASS: ((-0.4, -0.1), (0.05, 0.4))}
+    bands = {PASS: ((-0.45, -0.3), (0.05, 0.4))}
 
 
 class High(_Verdict):
     name = "start-verdict/high"
-    bands = {WARN: ((0.6, 1.6),), TOO_HIGH: ((1.9, 60.0),)}
+    bands = {WARN: ((0.6, 1.6),), TOO_HIGH: ((1.9, 3.4), (4.0, 60.0))}
 
 
 class Low(_Verdict):
     name = "start-verdict/low"
-    bands = {TOO_LOW: ((-2.5, -0.6),)}
+    bands = {TOO_LOW: ((-2.5, -1.1), (-0.9, -0.6))}
 
 
 class NotANumber(Check):
@@ -71,10 +81,13 @@ class NotANumber(Check):
     answer = "start_verdict"
 
     def cases(self, rng):
-        yield {"vocab_size": int(rng.choice(VOCABULARIES))}
+        yield {"vocab_size": int(rng.choice(VOCABULARIES)), "loss": math.nan}
+
+    def contrasts(self, rng, cases):
+        yield from _contrasts(rng)
 
     def probe(self, answer, case):
-        return {"verdict": str(answer(math.nan, case["vocab_size"]))}
+        return {"verdict": str(answer(case["loss"], case["vocab_size"]))}
 
     def judge(self, case, output):
         if output["verdict"] == UNKNOWN:

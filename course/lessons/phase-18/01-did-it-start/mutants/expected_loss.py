@@ -47,7 +47,7 @@ ANSWERS = [
         "expected-loss",
         "constant",
         _expected("math.log(512)"),
-        {ANY: "ignores-vocabulary", ONE: "one-is-certain"},
+        {VALUE: "check.same-for-all", ANY: "ignores-vocabulary", ONE: "one-is-certain"},
     ),
     Mutant(
         "expected-loss",

@@ -155,4 +155,16 @@ def init_weights(model, config):
         _init() + "        model.lm_head.bias = None",
         {BIASES: "head-bias-removed"},
     ),
+    Mutant(
+        "init-weights",
+        "one-seed-for-every-block",
+        _init("torch.manual_seed(1); w.normal_(std=0.02)"),
+        {MATRICES: "blocks-alike"},
+    ),
+    Mutant(
+        "init-weights",
+        "uniform-of-that-spread",
+        _init("w.uniform_(-0.02 * 3**0.5, 0.02 * 3**0.5)"),
+        {MATRICES: "drawn-uniformly"},
+    ),
 ]

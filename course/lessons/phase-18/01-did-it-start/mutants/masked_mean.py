@@ -94,7 +94,7 @@ ANSWERS = [
         "masked-mean",
         "multiplies",
         _masked("return (losses * mask).sum() / mask.sum().clamp(min=1)"),
-        {LEAK: "masked-nan-leaks"},
+        {EMPTY: "empty-leaks", LEAK: "masked-nan-leaks"},
     ),
     Mutant(
         "masked-mean",
@@ -128,5 +128,11 @@ ANSWERS = [
         "detached",
         _masked("return losses.detach()[mask].sum() / mask.sum().clamp(min=1)"),
         {GRADIENT: "cut-off"},
+    ),
+    Mutant(
+        "masked-mean",
+        "empty-by-zero",
+        _masked("if not mask.any(): return losses.sum() * 0", "return losses[mask].mean()"),
+        {EMPTY: "empty-leaks"},
     ),
 ]

@@ -1,5 +1,7 @@
 """Checks of `audit`: the rates of every group, on the right axis."""
 
+import numpy as np
+
 from course.check import Check, given, wrong
 from minigpt.training.schedule import lr_at
 
@@ -14,6 +16,7 @@ from .shared import (
     config_of,
     curve_of,
     draw_settings,
+    linear_at,
     stretched,
 )
 
@@ -23,17 +26,29 @@ class _Audit(Check):
 
     answer = "audit"
     slips: dict[str, str] = {}
+    other_schedule = False
 
     def cases(self, rng):
         settings = draw_settings(rng)
         for accumulation, groups in self.runs(rng, settings):
             rates = {name: pair[1] for name, pair in groups.items()}
             expected = {name: pair[0] for name, pair in groups.items()}
-            yield settings | {"accumulation": accumulation, "rates": rates, "expected": expected}
+            case = settings | {"accumulation": accumulation, "rates": rates, "expected": expected}
+            yield case | {"linear": False}
+        if self.other_schedule:
+            rates = {"core": np.array([linear_at(t, config_of(settings)) for t in range(settings["steps"])])}
+            yield settings | {"accumulation": 1, "rates": rates, "expected": {"core": PASS}, "linear": True}
+
+    def contrasts(self, rng, cases):
+        for case in cases:
+            asked = curve_of(case)[: len(next(iter(case["rates"].values())))]
+            yield case | {"rates": {name: asked for name in case["rates"]}}
+            yield case | {"rates": {name: 0.5 * asked for name in case["rates"]}}
 
     def probe(self, answer, case):
         rates = {name: values.tolist() for name, values in case["rates"].items()}
-        found = given(answer(rates, config_of(case, accumulation=case["accumulation"]), lr_at))
+        schedule = linear_at if case["linear"] else lr_at
+        found = given(answer(rates, config_of(case, accumulation=case["accumulation"]), schedule))
         if not isinstance(found, dict):
             return {"found": None, "kind": type(found).__name__}
         return {"found": {str(name): str(word) for name, word in found.items()}}
@@ -54,11 +69,14 @@ class _Audit(Check):
         if len(actual) > 1 and set(actual.values()) == {next(iter(expected.values()))}:
             return wrong("first-group-only", expected, actual)
         name = next(name for name in expected if actual[name] != expected[name])
+        if case["linear"]:
+            return wrong("own-schedule", expected, actual, group=name)
         return wrong(self.slips.get(actual[name], "group-misjudged"), expected, actual, group=name)
 
 
 class EveryGroup(_Audit):
     name = "audit/every-group"
+    other_schedule = True
 
     def runs(self, rng, settings):
         asked = curve_of(settings)

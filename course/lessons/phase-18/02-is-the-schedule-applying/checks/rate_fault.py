@@ -18,6 +18,11 @@ class _RateFault(Check):
         for expected, realised, asked in self.kinds(rng):
             yield {"expected": expected, "realised": realised, "asked": asked}
 
+    def contrasts(self, rng, cases):
+        for asked in (case["asked"] for case in cases):
+            for realised in (asked, np.zeros_like(asked), 0.3 * asked):
+                yield {"realised": realised, "asked": asked}
+
     def probe(self, answer, case):
         return {"fault": str(given(answer(np.array(case["realised"]), np.array(case["asked"]))))}
 
@@ -27,7 +32,23 @@ class _RateFault(Check):
             return None
         if actual not in WORDS:
             return wrong("not-a-fault-name", expected, actual)
+        if case.get("near") and actual == PASS:
+            return wrong("margin-too-wide", expected, actual)
         return wrong(self.slips.get(actual, self.otherwise), expected, actual)
+
+
+def _signs(asked):
+    return np.where(np.arange(len(asked)) % 2, 1.0, -1.0)
+
+
+def _leaping(asked, times):
+    """The rates, lifted from the middle of the decay on by so many times the largest change asked for."""
+    changes = np.abs(np.diff(asked))
+    late = np.arange(len(changes)) > len(changes) // 2
+    place = int(np.flatnonzero(late)[changes[late].argmin()])  # nearly flat: the leap is all there is
+    lifted = asked.copy()
+    lifted[place + 1 :] += times * changes.max()
+    return lifted
 
 
 class Equal(_RateFault):
@@ -39,6 +60,7 @@ class Equal(_RateFault):
         asked = curve_of(draw_settings(rng))
         yield PASS, asked, asked
         yield PASS, asked * (1 + 1e-6 * rng.uniform(-1, 1, len(asked))), asked
+        yield PASS, asked * (1 + 5e-4 * _signs(asked)), asked
 
 
 class Flat(_RateFault):
@@ -63,6 +85,7 @@ class Scaled(_RateFault):
         yield SCALE, asked * round(float(rng.uniform(0.05, 0.8)), 2), asked
         yield SCALE, asked * round(float(rng.uniform(4, 10)), 1), asked
         yield SCALE, 0.1 * asked * (1 + 1e-6 * rng.uniform(-1, 1, len(asked))), asked
+        yield SCALE, 0.1 * asked * (1 + 4e-4 * _signs(asked)), asked
 
 
 class Late(_RateFault):
@@ -84,10 +107,19 @@ class Leaps(_RateFault):
     slips = {JUMPS: "smooth-is-no-leap", SCALE: "not-one-factor"}
     otherwise = "leap-missed"
 
+    def cases(self, rng):
+        yield from super().cases(rng)
+        asked = curve_of(draw_settings(rng))
+        for factor, margin in ((1.0, 3e-3), (1.0, 1.5e-3), (0.1, 2e-3), (0.1, 7.5e-4)):
+            realised = factor * asked * (1 + margin * _signs(asked))
+            yield {"expected": UNKNOWN, "realised": realised, "asked": asked, "near": True}
+
     def kinds(self, rng):
         settings = draw_settings(rng)
         asked = curve_of(settings)
         yield JUMPS, curve_of(settings, schedule="step", drop_factor=0.2), asked
+        yield UNKNOWN, _leaping(asked, 2.3), asked
+        yield JUMPS, _leaping(asked, 4.0), asked
         yield UNKNOWN, stretched(settings, 3), asked
         broken = asked.copy()
         broken[int(rng.integers(len(asked)))] = math.nan

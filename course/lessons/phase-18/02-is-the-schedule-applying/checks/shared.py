@@ -29,6 +29,14 @@ def curve_of(settings, **more):
     return np.array([lr_at(step, config) for step in range(config.steps)])
 
 
+def linear_at(step, config):
+    """Another schedule than the lesson's: warm-up, then straight down."""
+    if step < config.warmup_steps:
+        return config.lr_max * (step + 1) / config.warmup_steps
+    share = (step - config.warmup_steps + 1) / max(config.steps - config.warmup_steps, 1)
+    return config.lr_max + (config.lr_min - config.lr_max) * min(share, 1.0)
+
+
 def stretched(settings, accumulation):
     """The rates of a schedule that counts micro-batches, over the steps that the run takes."""
     longer = {name: accumulation * settings[name] for name in ("steps", "warmup_steps")}

@@ -90,4 +90,10 @@ def audit(rates, config, schedule):
         {EVERY: "group-misjudged"},
         back='{g: w.replace("base-lr-zero", "scheduler-never-stepped") for g, w in found.items()}',
     ),
+    Mutant(
+        "audit",
+        "its-own-schedule",
+        _audit().replace("schedule(step, settings)", "lr_at(step, settings)"),
+        {EVERY: "own-schedule"},
+    ),
 ]

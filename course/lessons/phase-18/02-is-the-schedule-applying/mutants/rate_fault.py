@@ -77,12 +77,18 @@ def rate_fault(realised, asked):
     ),
     _wrong_fault(
         "shape-alone",
-        {SCALED: "scale-passes"},
+        {SCALED: "scale-passes", LEAPS: "margin-too-wide"},
         **{"pass": "realised @ asked > 0.99999 * (realised @ realised * (asked @ asked)) ** 0.5"},
     ),
     _wrong_fault(
         "absolute-margin",
-        {FLAT: "flat-missed", SCALED: "scale-passes", LATE: "late-passes", LEAPS: "leap-missed"},
+        {
+            EQUAL: "check.same-for-all",
+            FLAT: "flat-missed",
+            SCALED: "scale-passes",
+            LATE: "late-passes",
+            LEAPS: "leap-missed",
+        },
         **{"pass": "np.allclose(realised, asked, atol=1.0)"},
     ),
     _wrong_fault("any-zero", {LATE: "one-zero-is-not-all"}, base_lr_zero="(realised == 0).any()"),
@@ -109,5 +115,20 @@ def rate_fault(realised, asked):
         dict.fromkeys((SCALED, LATE, LEAPS), "check.returned-none"),
         {name: QUESTIONS[name] for name in ("pass", "base-lr-zero", "scheduler-never-stepped")},
         otherwise=None,
+    ),
+    _wrong_fault(
+        "fifteen-percent", {LEAPS: "margin-too-wide"}, **{"pass": "np.allclose(realised, asked, rtol=0.15)"}
+    ),
+    _wrong_fault(
+        "a-hundred-thousandth",
+        {EQUAL: "factor-one", LEAPS: "not-one-factor"},
+        **{"pass": "np.allclose(realised, asked, rtol=1e-5, atol=0)"},
+        lr_group_scale=SCALE.replace("1e-3", "2e-3"),
+    ),
+    _wrong_fault("one-and-a-half", {LEAPS: "smooth-is-no-leap"}, lr_discontinuous=LEAP.replace("3", "1.5")),
+    _wrong_fault(
+        "loose-factor",
+        {LEAPS: "not-one-factor"},
+        lr_group_scale=SCALE.replace("1e-3", "1e-2"),
     ),
 ]

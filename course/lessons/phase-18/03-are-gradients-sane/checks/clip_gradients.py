@@ -24,7 +24,11 @@ class _Clip(Check):
         given = (parameter for parameter in parameters) if case.get("lazy") else parameters
         returned = answer(given, case["max_norm"])
         after = [array(parameter.grad) for parameter in parameters[:-1]]
-        return {"after": after, "returned": number(returned) if self.needs_return else None}
+        changed = not all(
+            close(a, b, rtol=1e-3, atol=1e-9) for a, b in zip(after, case["gradients"], strict=True)
+        )
+        returned = number(returned) if self.needs_return else None
+        return {"after": after, "returned": returned, "changed": changed}
 
 
 def _how_clipped(before, after, max_norm):
@@ -66,6 +70,12 @@ class Short(_Clip):
         yield {"gradients": gradients, "max_norm": round(3 * norm_of(gradients), 3)}
         yield {"gradients": [0.001 * part for part in gradients], "max_norm": 1.0}
 
+    def contrasts(self, rng, cases):
+        yield cases[0] | {"max_norm": 0.01}
+
+    def gist(self, output):
+        return output["changed"]
+
     def judge(self, case, output):
         before, after = case["gradients"], output["after"]
         if all(close(a, b, rtol=1e-3, atol=1e-9) for a, b in zip(after, before, strict=True)):
@@ -80,6 +90,12 @@ class Zero(_Clip):
 
     def cases(self, rng):
         yield {"gradients": [0 * part for part in draw_tensors(rng, 3)], "max_norm": 1.0}
+
+    def contrasts(self, rng, cases):
+        yield {"gradients": draw_tensors(rng, 3), "max_norm": 0.01}
+
+    def gist(self, output):
+        return output["changed"]
 
     def judge(self, case, output):
         norm = norm_of(output["after"])

@@ -13,11 +13,23 @@ def _calm(rng, steps, level=1.0):
     return np.round(level * drift * np.exp(rng.uniform(-0.4, 0.4, steps)), 4)
 
 
+def _case(norms, spikes, factor=None, window=None):
+    return {"norms": norms, "spikes": spikes, "factor": factor, "window": window}
+
+
 class _Spikes(Check):
     answer = "find_spikes"
 
+    def contrasts(self, rng, cases):
+        for steps in sorted({len(case["norms"]) for case in cases}):
+            norms = _calm(rng, steps)
+            norms[steps - 3] *= 400
+            yield {"norms": norms, "factor": None, "window": None}
+
     def probe(self, answer, case):
-        return {"steps": array(answer([float(norm) for norm in case["norms"]]))}
+        norms = [float(norm) for norm in case["norms"]]
+        settings = {name: case[name] for name in ("factor", "window") if case[name] is not None}
+        return {"steps": array(answer(norms, **settings))}
 
     def judge(self, case, output):
         expected, actual = case["spikes"], output["steps"]
@@ -33,6 +45,12 @@ class _Spikes(Check):
         norms = [case["norms"][step] for step in expected]
         if expected and close(np.array(found), np.sort(norms)):
             return wrong("norms-not-steps", expected, found)
+        if (
+            "set" in case
+            and set(expected) != set(found)
+            and not (case["set"] == "ordinary" and 0 not in found)
+        ):
+            return wrong(f"{case['set']}-ignored", expected, found)
         return wrong(self._slip(expected, found), expected, found)
 
     second = "spike-missed"  # what it means that only the first of two spikes was found
@@ -50,7 +68,23 @@ class One(_Spikes):
         for factor in (9.0, 40.0):
             norms, step = _calm(rng, 80, float(rng.choice([0.3, 2.0]))), int(rng.integers(30, 75))
             norms[step] *= factor
-            yield {"norms": norms, "spikes": [step]}
+            yield _case(norms, [step])
+        for factor, limit in ((9.0, 12.0), (9.0, 6.0), (3.5, 2.5)):
+            norms, step = _calm(rng, 80), int(rng.integers(30, 75))
+            norms[step] = factor * float(np.median(norms[step - 20 : step]))
+            yield _case(norms, [step] if factor > limit else [], factor=limit) | {"set": "factor"}
+        norms, step = _calm(rng, 80), int(rng.integers(30, 75))
+        norms[step] = 3.5 * float(np.median(norms[step - 20 : step]))
+        yield _case(norms, [])
+        for start in (4, 5):  # so many ordinary norms, then a large one
+            norms = _calm(rng, 30)
+            norms[start] *= 30
+            yield _case(norms, [start] if start == 5 else []) | {"set": "start"}
+        norms = np.exp(-np.arange(60) / 15)  # it falls, so what is usual is near
+        step = int(rng.integers(40, 55))
+        norms[step] *= 8.0
+        yield _case(norms, [step], window=10) | {"set": "window"}
+        yield _case(norms, [], window=60) | {"set": "window"}
 
 
 class Calm(_Spikes):
@@ -59,9 +93,9 @@ class Calm(_Spikes):
     name = "find-spikes/calm"
 
     def cases(self, rng):
-        yield {"norms": _calm(rng, 120), "spikes": []}
+        yield _case(_calm(rng, 120), [])
         fall = np.exp(-np.linspace(0, 4, 120))
-        yield {"norms": np.round(float(rng.uniform(5, 8)) * fall * _calm(rng, 120), 4), "spikes": []}
+        yield _case(np.round(float(rng.uniform(5, 8)) * fall * _calm(rng, 120), 4), [])
 
     def _slip(self, expected, found):
         return "start-is-no-spike" if max(found) < 60 else "noise-is-no-spike"
@@ -78,7 +112,7 @@ class Behind(_Spikes):
         later = step + int(rng.integers(4, 15))
         norms[step] *= 300
         norms[later] *= 11
-        yield {"norms": norms, "spikes": [step, later]}
+        yield _case(norms, [step, later])
 
 
 class NotFinite(_Spikes):
@@ -91,7 +125,11 @@ class NotFinite(_Spikes):
             later = step + int(rng.integers(4, 15))
             norms[step] = poison
             norms[later] *= 30
-            yield {"norms": norms, "spikes": [step, later]}
+            yield _case(norms, [step, later])
+        norms = _calm(rng, 40)
+        norms[:3] = math.nan
+        norms[6] *= 20  # three ordinary norms before it: too few to say what is usual
+        yield _case(norms, [0, 1, 2]) | {"set": "ordinary"}
 
     def _slip(self, expected, found):
         return super()._slip(expected, found) if expected[0] in found else "nan-missed"

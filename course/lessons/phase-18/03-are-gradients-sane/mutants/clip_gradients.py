@@ -55,7 +55,11 @@ ANSWERS = [
             "    g = g * min(1.0, max_norm / (norm + 1e-6))",
             RETURN,
         ),
-        {LONG: "not-in-place", LAZY: "generator-used-up"},
+        {
+            LONG: "not-in-place",
+            **dict.fromkeys((SHORT, ZERO), "check.same-for-all"),
+            LAZY: "generator-used-up",
+        },
     ),
     wrong_gradients(
         "each-alone",

@@ -60,7 +60,7 @@ def find_spikes(norms, factor=5.0, window=20):
         "def find_spikes(norms, factor=5.0, window=20):\n"
         "    usual = np.median([norm for norm in norms if math.isfinite(norm)])\n"
         "    return [s for s, norm in enumerate(norms) if not norm <= factor * usual]",
-        {CALM: "start-is-no-spike"},
+        {SPIKE: "start-ignored", CALM: "start-is-no-spike", NAN: "ordinary-ignored"},
     ),
     wrong_spikes(
         "factor-of-one",
@@ -93,4 +93,13 @@ def find_spikes(norms, factor=5.0, window=20):
         {NAN: "nan-missed"},
     ),
     wrong_spikes("nan-in-the-window", _spikes(keep="True"), {NAN: "nan-poisons"}),
+    wrong_spikes("factor-ignored", _spikes().replace("factor *", "5.0 *"), {SPIKE: "factor-ignored"}),
+    wrong_spikes(
+        "window-ignored", _spikes().replace("usual[-size:]", "usual[-20:]"), {SPIKE: "window-ignored"}
+    ),
+    wrong_spikes(
+        "five-places",
+        _spikes().replace("len(usual) >= 5", "step >= 5 and window"),
+        {NAN: "ordinary-ignored"},
+    ),
 ]

@@ -26,14 +26,18 @@ class _Overlap(Check):
 
 
 class Copied(_Overlap):
-    """Two of the eight validation lines are training lines; training has twenty."""
+    """Some of the eight validation lines are training lines; training has twenty."""
 
     name = "ngram-overlap/copied"
 
     def cases(self, rng):
-        train, own = _lines(rng, 20, 9), _lines(rng, 6, 9, first=50_000)
-        slips = {"wrong-side": 2 / 20, "counts-not-share": 2.0, "share-left-over": 0.75}
-        yield {"train": train, "validation": train[3:5] + own, "n": 4, "expected": 0.25, "slips": slips}
+        for copied in rng.permutation([1, 2, 3, 5, 6])[:3].tolist():
+            train, own = _lines(rng, 20, 9), _lines(rng, 8 - copied, 9, first=50_000)
+            share = copied / 8
+            slips = {"wrong-side": copied / 20, "counts-not-share": float(copied)}
+            slips["share-left-over"] = 1 - share
+            lines = train[3 : 3 + copied] + own
+            yield {"train": train, "validation": lines, "n": 4, "expected": share, "slips": slips}
 
 
 class Pieces(_Overlap):
@@ -42,13 +46,16 @@ class Pieces(_Overlap):
     name = "ngram-overlap/pieces"
 
     def cases(self, rng):
-        for start in (0, 2, 5):
+        for start, known in zip((0, 2, 5), rng.permutation([1, 2, 3]).tolist(), strict=True):
             train, own = _lines(rng, 6, 10), _lines(rng, 4, 10, first=50_000)
-            own[0] = own[0][: 5 - start] + train[2][start : start + 5] + own[0][10 - start :]
+            for line in range(known):
+                piece = train[2 + line][start : start + 5]
+                own[line] = own[line][: 5 - start] + piece + own[line][10 - start :]
             end = "edge-missed" if start != 2 else "piece-missed"
-            ngrams = 1 / sum(len(line) - 4 for line in own)
+            ngrams = known / sum(len(line) - 4 for line in own)
             slips = {end: 0.0, "counts-ngrams": ngrams}
-            yield {"train": train, "validation": own, "n": 5, "expected": 0.25, "slips": slips}
+            case = {"train": train, "validation": own, "n": 5, "expected": known / 4}
+            yield case | {"slips": slips}
 
 
 class Order(_Overlap):
@@ -59,9 +66,12 @@ class Order(_Overlap):
     def cases(self, rng):
         train, own = _lines(rng, 6, 8), _lines(rng, 4, 8, first=50_000)
         own[1] = train[1][::-1]
-        own[2][:3], own[3][-3:] = train[4][2:5], train[5][:3]
+        own[2][:3], own[3][-3:] = train[4][2:5], train[5][-3:]
         slips = {"order-ignored": 0.25, "too-few-tokens": 0.5}
         yield {"train": train, "validation": own, "n": 4, "expected": 0.0, "slips": slips}
+
+    def contrasts(self, rng, cases):
+        yield _with_a_copy(cases[0])
 
 
 class Borders(_Overlap):
@@ -75,6 +85,9 @@ class Borders(_Overlap):
         slips = {"across-lines": 0.25}
         yield {"train": train, "validation": own, "n": 4, "expected": 0.0, "slips": slips}
 
+    def contrasts(self, rng, cases):
+        yield _with_a_copy(cases[0])
+
 
 class Short(_Overlap):
     """Lines shorter than n say nothing; where all are, there is nothing to share."""
@@ -82,8 +95,17 @@ class Short(_Overlap):
     name = "ngram-overlap/short"
 
     def cases(self, rng):
-        train = _lines(rng, 5, 8)
-        validation = [train[0], *_lines(rng, 2, 3, first=50_000), *_lines(rng, 1, 8, first=70_000)]
-        slips = {"short-lines-counted": 0.25}
-        yield {"train": train, "validation": validation, "n": 5, "expected": 0.5, "slips": slips}
+        for known in rng.permutation([1, 2]).tolist():
+            train, own = _lines(rng, 7, 8), _lines(rng, 3 - known, 8, first=70_000)
+            validation = [*train[:known], *own, *_lines(rng, 2, 3, first=50_000)]
+            slips = {"short-lines-counted": known / 5, "share-left-over": 1 - known / 3}
+            case = {"train": train, "validation": validation, "n": 5, "expected": known / 3}
+            yield case | {"slips": slips}
         yield {"train": train, "validation": [[1, 2], [3]], "n": 5, "expected": 0.0}
+        train = [*_lines(rng, 3, 8), *_lines(rng, 1, 5, first=90_000)]
+        yield {"train": train, "validation": [train[-1], [1, 2], [3]], "n": 5, "expected": 1.0}
+
+
+def _with_a_copy(case):
+    """The case, its last validation line a training line."""
+    return case | {"validation": [*case["validation"][:-1], case["train"][0]]}

@@ -26,7 +26,7 @@ class Line(_Slope):
 
     def judge(self, case, output):
         actual, expected = output["slope"], 100 * case["per_step"]
-        if close(actual, expected, rtol=0.02):
+        if close(actual, expected, rtol=0.005):
             return None
         span = case["later"] - case["early"]
         slips = {
@@ -49,6 +49,10 @@ class Noise(_Slope):
         losses[60], losses[200] = 5.0, 3.0
         yield {"losses": losses, "beta": 0.98, "early": 60, "later": 200}
 
+    def contrasts(self, rng, cases):
+        fall = np.arange(240) * round(float(rng.uniform(0.004, 0.008)), 5)
+        yield cases[0] | {"losses": 5 - fall}
+
     def judge(self, case, output):
         if abs(output["slope"]) < 0.2:
             return None
@@ -60,7 +64,12 @@ class TooShort(_Slope):
     allow_nonfinite = True
 
     def cases(self, rng):
-        yield {"losses": [4.0 - 0.01 * step for step in range(150)], "beta": 0.9, "early": 50, "later": 200}
+        losses = [4.0 - 0.01 * step for step in range(150)]
+        for later in (200, 150):
+            yield {"losses": losses, "beta": 0.9, "early": 50, "later": later}
+
+    def contrasts(self, rng, cases):
+        yield cases[0] | {"later": 140}
 
     def judge(self, case, output):
         return None if math.isnan(output["slope"]) else wrong("short-is-unknown", math.nan, output["slope"])

@@ -41,21 +41,22 @@ class Jump(_Smooth):
     def cases(self, rng):
         for beta in (0.8, 0.95):
             at = int(30 / (1 - beta))
-            losses = [6.0] * at + [2.0] * 20
-            yield {"losses": losses, "beta": beta, "at": at}
+            high, low = (round(float(level), 2) for level in rng.uniform((5, 1), (7, 3)))
+            yield {"losses": [high] * at + [low] * 20, "beta": beta, "at": at, "high": high, "low": low}
 
     def judge(self, case, output):
-        beta, actual = case["beta"], output["smooth"][case["at"] :]
+        beta, high, low = case["beta"], case["high"], case["low"]
+        actual = output["smooth"][case["at"] :]
         steps = np.arange(1, 21)
-        expected = 2 + 4 * beta**steps
+        expected = low + (high - low) * beta**steps
         if close(actual, expected, rtol=1e-3):
             return None
         where = (float(expected[0]), float(actual[0]))
-        if close(actual, 2 + 4 * (1 - beta) ** steps, rtol=1e-3):
+        if close(actual, low + (high - low) * (1 - beta) ** steps, rtol=1e-3):
             return wrong("beta-swapped", *where)
-        if close(actual, np.full(20, 2.0), rtol=1e-3):
+        if close(actual, np.full(20, low), rtol=1e-3):
             return wrong("nothing-smoothed", *where)
-        if close(float(actual[0]), 6.0, rtol=1e-3):
+        if close(float(actual[0]), high, rtol=1e-3):
             return wrong("one-behind", *where)
         return wrong("jump-off", *where)
 
@@ -67,6 +68,9 @@ class Past(_Smooth):
 
     def cases(self, rng):
         yield {"losses": np.round(rng.uniform(2, 6, 60), 3), "beta": 0.9, "end": 40}
+
+    def contrasts(self, rng, cases):
+        yield cases[0] | {"losses": np.round(rng.uniform(2, 6, 60), 3)}
 
     def probe(self, answer, case):
         losses = list(map(float, case["losses"]))

@@ -28,6 +28,10 @@ class _Split(Check):
             sides.append([sorted(int(line) for line in side) for side in (train, validation)])
         return {"train": sides[0][0], "validation": sides[0][1], "again": sides[1][1]}
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            yield case | {"items": [case["items"][index] for index in rng.permutation(len(case["items"]))]}
+
     def cases(self, rng):
         for share in (0.1, 0.25):
             yield {"items": _items(rng, 120), "share": share}

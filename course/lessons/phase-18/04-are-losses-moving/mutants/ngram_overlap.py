@@ -51,7 +51,7 @@ def ngram_overlap(train, validation, n):
     wrong_overlap(
         "last-missed",
         _overlap(grams="{tuple(line[at : at + n]) for at in range(len(line) - n)}"),
-        {PIECES: "edge-missed"},
+        {PIECES: "edge-missed", SHORT: "overlap-off"},
     ),
     wrong_overlap(
         "first-only",
@@ -89,7 +89,11 @@ def ngram_overlap(train, validation, n):
     wrong_overlap(
         "clean-share",
         _overlap(give="sum(not hit(line) for line in lines) / len(lines) if lines else 0.0"),
-        {COPIED: "share-left-over", PIECES: "overlap-off", ORDER: "overlap-off", BORDERS: "overlap-off"},
+        {
+            COPIED: "share-left-over",
+            **dict.fromkeys((PIECES, ORDER, BORDERS), "overlap-off"),
+            SHORT: "share-left-over",
+        },
     ),
     wrong_overlap("short-lines", _overlap(lines="validation"), {SHORT: "short-lines-counted"}),
     wrong_overlap(

@@ -62,13 +62,13 @@ def split_by_item(items, share):
         "def split_by_item(items, share):\n    lines = list(range(len(items)))\n"
         "    random.Random(0).shuffle(lines)\n    size = max(1, round(share * len(lines)))\n"
         "    return lines[size:], lines[:size]",
-        {APART: "item-on-both-sides"},
+        {**dict.fromkeys((LINES, SIZE, REPEATABLE), "check.same-for-all"), APART: "item-on-both-sides"},
     ),
     wrong_split(
         "last-lines",
         "def split_by_item(items, share):\n    size = max(1, round(share * len(items)))\n"
         "    lines = list(range(len(items)))\n    return lines[:-size], lines[-size:]",
-        {APART: "item-on-both-sides"},
+        {**dict.fromkeys((LINES, SIZE, REPEATABLE), "check.same-for-all"), APART: "item-on-both-sides"},
     ),
     wrong_split(
         "one-line-an-item",

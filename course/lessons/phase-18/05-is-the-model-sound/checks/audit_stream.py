@@ -56,6 +56,10 @@ class _Stream(Check):
                 "tokens": tokens,
             } | flags
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            yield case | {"seed": int(rng.integers(2**31))}
+
     def probe(self, answer, case):
         model, tokens = _deep(case)
         pairs = array(answer(model, tokens))
@@ -63,6 +67,7 @@ class _Stream(Check):
         hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
         gradients = any(parameter.grad is not None for parameter in model.parameters())
         return {
+            "truth": _true_stream(case),  # here, where nobody else draws from torch's generator meanwhile
             "pairs": pairs,
             "again": len(again),
             "hooks": hooks,
@@ -70,8 +75,11 @@ class _Stream(Check):
             "gradients": gradients,
         }
 
+    def gist(self, output):
+        return output["pairs"]
+
     def judge(self, case, output):
-        pairs, truth = output["pairs"], _true_stream(case)
+        pairs, truth = output["pairs"], output["truth"]
         if pairs.shape != (case["n_layer"], 2):
             return wrong("not-pairs", str((case["n_layer"], 2)), str(pairs.shape))
         return self._judge(case, output, pairs, truth)

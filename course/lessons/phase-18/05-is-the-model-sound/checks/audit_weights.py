@@ -54,6 +54,12 @@ class _Weights(Check):
         case = {"n_layer": layers, "init_std": std, "factors": factors, "shifts": shifts or {}}
         return case | {"weights": _drawn(case, rng)}
 
+    def contrasts(self, rng, cases):
+        for case in cases:
+            drawn = {"n_layer": case["n_layer"], "init_std": case["init_std"], "shifts": {}}
+            for factors in ({}, {"wpe.weight": 0.001, "small.weight": 1000.0}):
+                yield case | {"weights": _drawn(drawn | {"factors": factors}, rng)}
+
     def probe(self, answer, case):
         model, config = _untouched(case["n_layer"], case["init_std"])
         weights = case["weights"]  # and not what was done to them: that is for the answer to find out
@@ -128,6 +134,7 @@ class Residual(_Weights):
     def cases(self, rng):
         yield self._case(rng, unscaled=True)
         yield self._case(rng, factors={"2.attn.c_proj.weight": math.sqrt(2)})
+        yield self._case(rng, factors={"0.mlp.c_proj.weight": 0.72})
 
 
 class Mean(_Weights):
@@ -138,3 +145,4 @@ class Mean(_Weights):
     def cases(self, rng):
         yield self._case(rng, shifts={"wte.weight": -12.0})
         yield self._case(rng, shifts={"1.mlp.c_fc.weight": 12.0, "small.weight": 7.0})
+        yield self._case(rng, shifts={"wpe.weight": 5.6})

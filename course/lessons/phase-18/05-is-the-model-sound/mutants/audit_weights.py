@@ -71,7 +71,12 @@ def audit_weights(model, config):
         _weights(skip="False"),
         dict.fromkeys((HEALTHY, SCALE, RESIDUAL, MEAN), "vector-judged"),
     ),
-    Mutant("audit-weights", "only-wide", _weights(scale="p.std() / std > 1.25"), {SCALE: "narrow-missed"}),
+    Mutant(
+        "audit-weights",
+        "only-wide",
+        _weights(scale="p.std() / std > 1.25"),
+        {SCALE: "narrow-missed", RESIDUAL: "residual-missed"},
+    ),
     Mutant(
         "audit-weights",
         "only-narrow",

@@ -68,7 +68,11 @@ def looks_ahead(model, tokens):
         "looks-ahead",
         "own-token",
         _ahead(apart="not torch.equal(model(other)[:, : s + 1], logits[:, : s + 1])"),
-        {CAUSAL: "false-alarm", TIDY: "dropout-accused"},
+        {
+            **dict.fromkeys((OPEN, NARROW, WEAK), "check.same-for-all"),
+            CAUSAL: "false-alarm",
+            TIDY: "dropout-accused",
+        },
     ),
     Mutant("looks-ahead", "last-token-only", _ahead("[tokens.shape[1] - 1]"), {NARROW: "pair-missed"}),
     Mutant("looks-ahead", "first-later-only", _ahead("[1]"), {NARROW: "pair-missed"}),

@@ -11,28 +11,30 @@ from minigpt.data.batches import Batch
 from minigpt.training.loss import cross_entropy
 
 
-def _watched(table):
+class Watched(nn.Module):
     """A bigram model: a table of logits for the next token. It counts the rows held for backward."""
 
-    # inside a function, which grading keeps whole; of a class it keeps what probes use
-    class Watched(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table = nn.Parameter(torch.tensor(table))
-            self.held = self.most = 0
+    def __init__(self, table):
+        super().__init__()
+        self.table = nn.Parameter(torch.tensor(table))
+        self.held = self.most = 0
 
-        def forward(self, inputs):
-            logits = self.table[inputs]  # (B, T, V)
-            if logits.requires_grad:
-                self.held += len(inputs)
-                self.most = max(self.most, self.held)
-                logits.register_hook(partial(self._let_go, len(inputs)))
-            return logits
+    def forward(self, inputs):
+        logits = self.table[inputs]  # (B, T, V)
+        if logits.requires_grad:
+            self.held += len(inputs)
+            self.most = max(self.most, self.held)
+            logits.register_hook(partial(self._let_go, len(inputs)))
+        return logits
 
-        def _let_go(self, rows, gradient):
-            self.held -= rows
+    def _let_go(self, rows, gradient):
+        self.held -= rows
 
-    return Watched()
+    def report(self):
+        return [int(self.held), int(self.most)]
+
+    def accept(self, report):
+        self.held, self.most = (int(count) for count in report)
 
 
 def _micro_batches(rng, lengths, columns=6, vocabulary=5):
@@ -66,18 +68,23 @@ class _Accumulate(Check):
     answer = "accumulate"
 
     def probe(self, answer, case):
-        model = _watched(case["table"])
+        model = Watched(case["table"])
         names = ("inputs", "targets", "mask")
         batches = [Batch(*(torch.tensor(case[name][i]) for name in names)) for i in range(case["k"])]
         value = answer(model, cross_entropy, batches)
         gradient = model.table.grad
         return self._found(value, model, None if gradient is None else array(gradient, case["table"].shape))
 
+    allow_nonfinite = True
+
     def _found(self, value, model, gradient):
         return {"gradient": gradient}
 
     def judge(self, case, output):
         gradient = output["gradient"]
+        if not case["mask"].any():
+            nothing = gradient is None or not np.any(gradient)
+            return None if nothing else wrong("empty-divides", 0.0, float(np.linalg.norm(gradient)))
         if gradient is None:
             return wrong("no-gradient")
         sums, parts, counts = _by_hand(case)
@@ -116,6 +123,10 @@ class Unequal(_Accumulate):
     def cases(self, rng):
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
         yield _micro_batches(rng, [5, 0, 2])  # nothing counts in the second one
+        yield _micro_batches(rng, [0, 0])  # nor anywhere
+        single = _micro_batches(rng, [1, 0])
+        single["mask"][0, 1:] = False  # one target in all
+        yield single
 
 
 class Loss(_Accumulate):
@@ -123,6 +134,7 @@ class Loss(_Accumulate):
 
     def cases(self, rng):
         yield _micro_batches(rng, [6, 6, 6])
+        yield _micro_batches(rng, [0, 0])
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
 
     def _found(self, value, model, gradient):
@@ -131,6 +143,8 @@ class Loss(_Accumulate):
     def judge(self, case, output):
         sums, _, counts = _by_hand(case)
         means, actual = sums / np.maximum(counts, 1), output["value"]
+        if not counts.any():
+            return None if close(actual, 0.0) else wrong("empty-divides", 0.0, actual)
         right = float(sums.sum() / counts.sum())
         if close(actual, right):
             return None

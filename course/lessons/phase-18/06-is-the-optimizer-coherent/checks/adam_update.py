@@ -43,7 +43,7 @@ class _Adam(Check):
             return {"three": False}
         shape = case["gradient"].shape
         update, m, v = (array(part, shape) for part in returned)
-        return {"three": True, "update": update, "m": m, "v": v}
+        return {"three": True, "update": update, "m": m, "v": v, "gradient": array(tensors[0], shape)}
 
     def judge(self, case, output):
         if not output["three"]:
@@ -95,6 +95,8 @@ class Moments(_Adam):
 
     def _judge(self, case, output):
         g, b1, b2 = case["gradient"], case["beta1"], case["beta2"]
+        if not close(output["gradient"], g):
+            return wrong("gradient-changed", g[0], output["gradient"][0])
         m, v = _new_moments(case)
         slips = {
             "corrected-kept": (m / (1 - b1 ** case["t"]), v / (1 - b2 ** case["t"])),

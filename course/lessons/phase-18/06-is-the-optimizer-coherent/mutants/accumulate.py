@@ -114,4 +114,18 @@ def accumulate(model, loss, batches):
     ),
     Mutant("accumulate", "loss-of-the-last", _accumulate(end="return part.item()"), {LOSS: "loss-last"}),
     Mutant("accumulate", "returns-nothing", _accumulate(end="pass"), {LOSS: "check.returned-none"}),
+    Mutant(
+        "accumulate",
+        "no-floor",
+        """
+def accumulate(model, loss, batches):
+    total, value = sum(batch.mask.sum() for batch in batches), 0.0
+    for batch in batches:
+        part = loss(model(batch.inputs), batch.targets, batch.mask) * batch.mask.sum() / total
+        part.backward()
+        value += part.item()
+    return value
+""",
+        {LOSS: "empty-divides"},
+    ),
 ]

@@ -125,4 +125,22 @@ def adam_update(grad, m, v, t, lr, beta1, beta2, eps):
         _adam(end="return update"),
         dict.fromkeys((MOMENTS, FIRST, LATER, EPSILON), "not-three"),
     ),
+    Mutant(
+        "adam-update",
+        "clears-the-gradient",
+        _adam(end="grad.zero_()\n    return update, m, v"),
+        {MOMENTS: "gradient-changed"},
+    ),
+    Mutant(
+        "adam-update",
+        "epsilon-added-behind",
+        _adam(update="lr * mh / vh.sqrt() + eps"),
+        {EPSILON: "no-epsilon"},
+    ),
+    Mutant(
+        "adam-update",
+        "epsilon-as-a-floor",
+        _adam(update="lr * mh / vh.sqrt().clamp(min=eps)"),
+        {EPSILON: "epsilon-off"},
+    ),
 ]

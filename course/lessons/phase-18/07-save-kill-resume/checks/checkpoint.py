@@ -1,37 +1,92 @@
-"""Checks of `checkpoint`: a checkpoint that loses nothing."""
+"""Checks of `checkpoint`: a checkpoint that loses nothing.
 
-import threading
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import SimpleNamespace
+The training and everything that is expected of it are made where no learner's code runs. The answer saves a
+copy of it in one process and loads the file in another, and sends back what the loaded one holds: the rest of
+the run, and the run that was never interrupted, are computed here.
+"""
 
 import numpy as np
 import torch
 from torch import nn
 
 from course.check import Check, array, close, number, wrong
+from course.workplace import files_in, put, workplace
 
 KILL, MORE = 7, 5  # steps before the checkpoint, and after it
+NAME = "checkpoint.pt"
 
 
-def _training(seed):
+def _rate(step):
+    return 0.9**step
+
+
+class Training:
     """A small training with everything that a resume can lose, buffers and two generators included."""
-    torch.manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(6, 10), nn.BatchNorm1d(10), nn.GELU(), nn.Dropout(0.3), nn.Linear(10, 4, bias=False)
-    )
-    optimizer = torch.optim.AdamW(
-        [{"params": model[0].parameters(), "weight_decay": 0.1}, {"params": model[4].parameters()}], lr=0.02
-    )
-    return SimpleNamespace(
-        model=model,
-        optimizer=optimizer,
-        scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step),
-        scaler=torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3),
-        generator=torch.Generator().manual_seed(seed + 1),
-        step=0,
-    )
+
+    def __init__(self, seed):
+        torch.manual_seed(seed)
+        self.model = nn.Sequential(
+            nn.Linear(6, 10, bias=False),  # a bias before a batch norm has no gradient but rounding noise
+            nn.BatchNorm1d(10),
+            nn.GELU(),
+            nn.Dropout(0.3),
+            nn.Linear(10, 4, bias=False),
+        )
+        groups = [{"params": self.model[0].parameters(), "weight_decay": 0.1}]
+        self.optimizer = torch.optim.AdamW([*groups, {"params": self.model[4].parameters()}], lr=0.02)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _rate)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
+        self.generator = torch.Generator().manual_seed(seed + 1)
+        self.step = 0
+
+    def report(self):
+        """Everything as plain data, for whoever continues it elsewhere."""
+        places = {id(parameter): i for i, parameter in enumerate(self.model.parameters())}
+        states = self.optimizer.state
+        held = [(places[id(p)], states[p]) for p in states if id(p) in places]
+        scaler = self.scaler.state_dict()
+        return {
+            "model": {name: tensor.detach().numpy() for name, tensor in self.model.state_dict().items()},
+            "optimizer": [
+                {"place": i, "step": float(state["step"])}
+                | {name: state[name].detach().numpy() for name in ("exp_avg", "exp_avg_sq")}
+                for i, state in held
+                if "exp_avg" in state
+            ],
+            "groups": [
+                {name: float(group[name]) for name in ("lr", "weight_decay", "eps")}
+                | {"betas": [float(beta) for beta in group["betas"]]}
+                | {"places": [places[id(p)] for p in group["params"] if id(p) in places]}
+                for group in self.optimizer.param_groups
+            ],
+            "schedule": int(self.scheduler.last_epoch),
+            "scaler": {name: float(value) for name, value in scaler.items()},
+            "generator": self.generator.get_state().numpy(),
+            "step": float(number(self.step)),
+        }
+
+    def accept(self, report):
+        """Take over what another process reports."""
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                tensor.copy_(torch.from_numpy(report["model"][name]).reshape(tensor.shape))
+        parameters = list(self.model.parameters())
+        self.optimizer.state.clear()
+        for held in report["optimizer"]:
+            parameter = parameters[held["place"]]
+            moments = {name: torch.from_numpy(held[name]) for name in ("exp_avg", "exp_avg_sq")}
+            moments = {name: moment.reshape(parameter.shape) for name, moment in moments.items()}
+            self.optimizer.state[parameter] = {"step": torch.tensor(float(held["step"]))} | moments
+        for group, told in zip(self.optimizer.param_groups, report["groups"], strict=True):
+            group |= {name: float(told[name]) for name in ("lr", "weight_decay", "eps")}
+            group["betas"] = (float(told["betas"][0]), float(told["betas"][1]))
+            group["params"] = [parameters[place] for place in told["places"]]
+        self.scheduler.last_epoch = int(report["schedule"])
+        scaler = {name: float(value) for name, value in report["scaler"].items()}
+        counts = {name: int(scaler[name]) for name in scaler if name.startswith(("growth_i", "_growth"))}
+        self.scaler.load_state_dict(scaler | counts)
+        self.generator.set_state(torch.from_numpy(report["generator"]))
+        self.step = int(report["step"])
 
 
 def _advance(training, steps):
@@ -75,57 +130,52 @@ def _facts(training):
     }
 
 
-_ONE = threading.Lock()
-
-
-@contextmanager
-def _alone():
-    """The judge's side: submissions are judged in threads, and torch has one global generator for all."""
-    with _ONE, torch.random.fork_rng(devices=[]):
-        yield
+def _expected(seed):
+    """What the training holds at the checkpoint, and what one that began otherwise holds."""
+    training = Training(seed)
+    _advance(training, KILL)
+    return {"right": _facts(training), "fresh": _facts(Training(seed + 100))}
 
 
 class _Checkpoint(Check):
     """Save at step KILL, carry the file elsewhere, load it into a training that began otherwise."""
 
     answer = "Checkpoint"
+    random_state = True
 
     def cases(self, rng):
         yield {"seed": int(rng.integers(1, 2**30))}
 
     def probe(self, answer, case):
-        training = self._loaded(answer, case["seed"])
-        return _facts(training)
+        found = _facts(self._loaded(answer, case["seed"]))
+        return {"found": found} | _expected(case["seed"])
 
     def _loaded(self, answer, seed):
-        training = _training(seed)
+        training = Training(seed)
         _advance(training, KILL)
-        with TemporaryDirectory() as here, TemporaryDirectory() as there:
-            here, there = Path(here), Path(there)
-            answer().save(training, here / "checkpoint.pt")
-            _advance(training, MORE)  # life goes on: a reference into it would be stale by now
-            files = sorted(here.iterdir())
+        with workplace() as here, workplace() as there:
+            answer().save(training, here / NAME)
+            files = files_in(here)
             if not files:
-                raise FileNotFoundError(here.name)
-            for file in files:
-                (there / file.name).write_bytes(file.read_bytes())
-                file.unlink()
-            fresh = _training(seed + 100)
-            answer().load(fresh, there / "checkpoint.pt")
+                raise FileNotFoundError(NAME)
+            put(there, files)
+            put(here, {})  # nothing that the file only refers to is left
+            _advance(training, MORE)  # life goes on: a reference into it would be stale by now
+            fresh = Training(seed + 100)
+            answer().load(fresh, there / NAME)
         return fresh
 
-    def _expected(self, case):
-        with _alone():
-            training = _training(case["seed"])
-            _advance(training, KILL)
-            return _facts(training), _facts(_training(case["seed"] + 100))
+    def judge(self, case, output):
+        return self._judge(output["found"], output["right"], output["fresh"])
+
+    def _judge(self, found, expected, fresh):
+        raise NotImplementedError
 
 
 class Weights(_Checkpoint):
     name = "checkpoint/weights"
 
-    def judge(self, case, output):
-        expected, fresh = self._expected(case)
+    def _judge(self, output, expected, fresh):
         for part in ("weights", "buffers"):
             if close(output[part], expected[part]):
                 continue
@@ -137,8 +187,7 @@ class Weights(_Checkpoint):
 class Optimizer(_Checkpoint):
     name = "checkpoint/optimizer"
 
-    def judge(self, case, output):
-        expected, _ = self._expected(case)
+    def _judge(self, output, expected, fresh):
         if output["held"] < expected["held"]:
             return wrong("moments-lost", expected["held"], output["held"])
         if not close(np.array(output["counts"]), np.array(expected["counts"])):
@@ -153,8 +202,7 @@ class Optimizer(_Checkpoint):
 class Position(_Checkpoint):
     name = "checkpoint/position"
 
-    def judge(self, case, output):
-        expected, _ = self._expected(case)
+    def _judge(self, output, expected, fresh):
         if output["step"] != expected["step"]:
             return wrong("step-lost", expected["step"], output["step"])
         if output["schedule"] != expected["schedule"]:
@@ -171,8 +219,7 @@ class Position(_Checkpoint):
 class Randomness(_Checkpoint):
     name = "checkpoint/randomness"
 
-    def judge(self, case, output):
-        expected, _ = self._expected(case)
+    def _judge(self, output, expected, fresh):
         if not close(output["batches"], expected["batches"]):
             return wrong("batches-differ", expected["batches"], output["batches"])
         if not close(output["dropout"], expected["dropout"]):
@@ -187,18 +234,13 @@ class Identical(_Checkpoint):
         resumed = self._loaded(answer, case["seed"])
         _advance(resumed, MORE)
         after = _weights(resumed)
-        uninterrupted = _training(case["seed"])
+        uninterrupted = Training(case["seed"])
         _advance(uninterrupted, KILL + MORE)
-        return {"resumed": after, "bitwise": bool(np.array_equal(after, _weights(uninterrupted)))}
+        return {"resumed": after, "uninterrupted": _weights(uninterrupted)}
 
     def judge(self, case, output):
-        with _alone():
-            training = _training(case["seed"])
-            _advance(training, KILL + MORE)
-            expected = _weights(training)
-        if output["bitwise"] is True and close(output["resumed"], expected):
+        actual, expected = output["resumed"], output["uninterrupted"]
+        if np.array_equal(actual, expected):
             return None
-        known = output["resumed"].shape == expected.shape
-        return wrong(
-            "not-identical", 0.0, float(np.abs(output["resumed"] - expected).max()) if known else 1.0
-        )
+        known = actual.shape == expected.shape
+        return wrong("not-identical", 0.0, float(np.abs(actual - expected).max()) if known else 1.0)

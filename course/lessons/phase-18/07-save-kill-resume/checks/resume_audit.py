@@ -10,6 +10,7 @@ class _Audit(Check):
 
     answer = "resume_audit"
     lost: tuple[tuple[str, ...], ...]
+    near: tuple[tuple[tuple[str, ...], float, float, float], ...] = ()  # lost, lr, update, saved scale
 
     def cases(self, rng):
         for index, lost in enumerate(self.lost):
@@ -29,6 +30,17 @@ class _Audit(Check):
                 "scale": 65536.0 if "scaler" in lost else scale * (0.5, 1.0, 2.0)[index % 3],
             }
             yield {"last": last, "first": first, "asked": asked, "expected": list(lost)}
+        for lost, lr, update, saved in self.near:  # on either side of a limit
+            last = {"step": step, "lr": asked * 1.004, "update": 0.2, "scale": saved}
+            first = {"step": step + 1, "lr": asked * lr, "update": update, "scale": 65536.0}
+            yield {"last": last, "first": first, "asked": asked, "expected": list(lost)}
+
+    def contrasts(self, rng, cases):
+        for case in cases:
+            last = case["last"]
+            healthy = {"step": last["step"] + 1, "lr": case["asked"], "update": 0.2, "scale": last["scale"]}
+            yield case | {"first": healthy}
+            yield case | {"first": healthy | {"lr": 5 * case["asked"], "update": 0.9999, "scale": 65536.0}}
 
     def probe(self, answer, case):
         found = answer(case["last"], case["first"], case["asked"])
@@ -62,6 +74,7 @@ class _Audit(Check):
 class AuditNothing(_Audit):
     name = "resume-audit/nothing"
     lost = ((), (), ())
+    near = (((), 1.0007, 0.7, 2.0**15), ((), 0.9993, 0.8, 2.0**17))
 
 
 class AuditOptimizer(_Audit):
@@ -72,11 +85,13 @@ class AuditOptimizer(_Audit):
 class AuditSchedule(_Audit):
     name = "resume-audit/schedule"
     lost = (("schedule",), ("schedule",), ("schedule",))
+    near = ((("schedule",), 1.0015, 0.2, 2.0**16),)
 
 
 class AuditScaler(_Audit):
     name = "resume-audit/scaler"
     lost = (("scaler",), ("scaler",))
+    near = ((("scaler",), 1.0, 0.2, 2.0**14), (("scaler",), 1.0, 0.2, 2.0**18))
 
 
 class AuditSeveral(_Audit):

@@ -1,58 +1,10 @@
 """Checks of `safe-file`: a file that no kill tears."""
 
-import os
-import sys
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-
 from course.check import Check, wrong
+from course.workplace import files_in, interrupted, put, workplace
 
-
-class _Killed(BaseException):
-    """The power cut: no `except Exception` catches it."""
-
-
-_WATCHING = []
-_HOOKED = []
-
-
-@contextmanager
-def _watch(folder, kill_at):
-    """See every opening for writing, renaming and removing in a folder, and end the program at the n-th."""
-    folder = os.path.realpath(folder)
-    existing = {entry.path for entry in os.scandir(folder)}
-    watch = SimpleNamespace(folder=folder, kill_at=kill_at, existing=existing, events=0, in_place=False)
-    if not _HOOKED:  # an audit hook stays for good; it does nothing while nobody watches
-        sys.addaudithook(_hear)
-        _HOOKED.append(True)
-    _WATCHING.append(watch)
-    try:
-        yield watch
-    except _Killed:
-        pass
-    finally:
-        _WATCHING.remove(watch)
-
-
-def _hear(event, args):
-    if not _WATCHING or event not in ("open", "os.rename", "os.remove"):
-        return
-    if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
-        return
-    path = args[1] if event == "os.rename" else args[0]
-    if not isinstance(path, (str, bytes, os.PathLike)):
-        return
-    parent, name = os.path.split(os.fsdecode(path))
-    path = os.path.join(os.path.realpath(parent), name)
-    for watch in tuple(_WATCHING):
-        if not path.startswith(watch.folder + os.sep):
-            continue
-        watch.in_place |= event == "open" and path in watch.existing
-        watch.events += 1
-        if watch.events == watch.kill_at:
-            raise _Killed
+NAME = "checkpoint.bin"
+KILLS = 24  # more changes of a file than any honest `write` makes
 
 
 def _read(answer, path):
@@ -71,25 +23,26 @@ class _SafeFile(Check):
     def cases(self, rng):
         yield {"old": rng.bytes(300).hex(), "new": rng.bytes(200).hex(), "at": float(rng.uniform(0.1, 0.9))}
 
-    def _written(self, answer, case, folder):
-        path = Path(folder) / "checkpoint.bin"
-        answer(path).write(bytes.fromhex(case["old"]))
-        return path
+    def _written(self, answer, data, folder):
+        """Have a file written, and keep of the folder what is a plain file."""
+        answer(folder / NAME).write(bytes.fromhex(data))
+        put(folder, files_in(folder))
+        return folder / NAME
 
 
 class RoundTrip(_SafeFile):
     name = "safe-file/round-trip"
 
     def probe(self, answer, case):
-        with TemporaryDirectory() as folder:
-            path = self._written(answer, case, folder)
+        with workplace() as folder:
+            path = self._written(answer, case["old"], folder)
             first = answer(path).read()
-            answer(path).write(bytes.fromhex(case["new"]))
+            self._written(answer, case["new"], folder)
             second = answer(path).read()
-            kinds = [type(first).__name__, type(second).__name__]
-            missing = _read(answer, Path(folder) / "nothing.bin")
-            texts = [bytes(item).hex() if item is not None else "" for item in (first, second)]
-            return {"kinds": kinds, "first": texts[0], "second": texts[1], "missing": missing is not None}
+            missing = _read(answer, folder / "nothing.bin")
+        kinds = [type(first).__name__, type(second).__name__]
+        texts = [bytes(item).hex() if item is not None else "" for item in (first, second)]
+        return {"kinds": kinds, "first": texts[0], "second": texts[1], "missing": missing is not None}
 
     def judge(self, case, output):
         if "NoneType" in output["kinds"]:
@@ -106,16 +59,21 @@ class Kill(_SafeFile):
 
     def probe(self, answer, case):
         survivors, in_place = [], False
-        for kill_at in range(1, 13):
-            with TemporaryDirectory() as folder:
-                path = self._written(answer, case, folder)
-                with _watch(folder, kill_at) as watch:
-                    answer(path).write(bytes.fromhex(case["new"]))
-                in_place |= watch.in_place
-                if watch.events < kill_at:
-                    break
+        with workplace() as folder:
+            path = self._written(answer, case["old"], folder)
+            start = files_in(folder)
+            for at in range(1, KILLS + 1):
+                put(folder, start)
+                place = path.stat().st_ino if path.exists() else None
+                cut = interrupted(answer, lambda: answer(path).write(bytes.fromhex(case["new"])), at)
+                left = files_in(folder)
+                same_place = path.exists() and path.stat().st_ino == place
+                in_place |= same_place and left.get(NAME) != start[NAME]
+                put(folder, left)
                 found = _read(answer, path)
                 survivors.append("" if found is None else found.hex())
+                if not cut:
+                    break
         return {"in_place": in_place, "survivors": survivors}
 
     def judge(self, case, output):
@@ -126,7 +84,8 @@ class Kill(_SafeFile):
                 return wrong("nothing-left")
             if found not in (case["old"], case["new"]):
                 return wrong("half-and-half")
-        return None
+        complete = output["survivors"][-1]  # nobody interrupted the last one
+        return None if complete == case["new"] else wrong("nothing-left")
 
 
 class _Damage(_SafeFile):
@@ -139,15 +98,15 @@ class _Damage(_SafeFile):
 
     def probe(self, answer, case):
         found = []
-        with TemporaryDirectory() as folder:
-            path = self._written(answer, case, folder)
-            for file in sorted(Path(folder).iterdir()):
-                content = file.read_bytes()
+        with workplace() as folder:
+            path = self._written(answer, case["old"], folder)
+            whole = files_in(folder)
+            for name, content in whole.items():
                 for spoilt in self.damaged(content, case["at"]):
-                    file.write_bytes(spoilt)
+                    put(folder, whole | {name: spoilt})
                     read = _read(answer, path)
                     found.append(None if read is None else read.hex())
-                file.write_bytes(content)
+            put(folder, whole)
             return {"found": found, "intact": _read(answer, path) is not None}
 
     def judge(self, case, output):
@@ -164,7 +123,7 @@ class Torn(_Damage):
     accepted = "torn-accepted"
 
     def damaged(self, content, at):
-        return [content[: int(len(content) * at)], content[:-1], b""]
+        return [content[: int(len(content) * at)], content[:-1], b""] if content else []
 
 
 class Changed(_Damage):
@@ -172,5 +131,5 @@ class Changed(_Damage):
     accepted = "changed-accepted"
 
     def damaged(self, content, at):
-        places = [0, int(len(content) * at), len(content) - 1]
+        places = [0, int(len(content) * at), len(content) - 1] if content else []
         return [content[:i] + bytes([content[i] ^ 4]) + content[i + 1 :] for i in places]

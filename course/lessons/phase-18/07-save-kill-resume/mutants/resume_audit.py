@@ -35,8 +35,8 @@ ANSWERS = [
 def resume_audit(last, first, asked):
     signs = {
         "scaler": abs(math.log2(first["scale"] / last["scale"])) > 1.5,
-        "schedule": abs(first["lr"] / asked - 1) > 0.01,
-        "optimizer": first["update"] >= 0.8,
+        "schedule": abs(first["lr"] / asked - 1) > 0.001,
+        "optimizer": first["update"] > 0.9,
     }
     return [name for name, lost in signs.items() if lost]
 """,

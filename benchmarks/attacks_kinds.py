@@ -1,0 +1,230 @@
+"""Attacks of every kind on every exercise of every lesson, for `benchmarks/adversary.py`.
+
+    attacks = kinds_for(lesson)        # one submission a kind; in it, every exercise is attacked that way
+
+None of them does an exercise, so none may earn a point: what each exercise's checks would pass for an answer
+that looks at nothing, they pass for none of these either.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from attacks import Attack  # benchmarks/attacks.py
+
+from course.check import Check
+from course.judging import run_check, visible_seed
+from course.lesson import Lesson
+from course.tables import DRAWS, shape_of
+from course.trial import Trial
+
+LOOT = """
+def _loot(*args, **kwargs):
+    import gc, sys
+    words = ("expected", "spikes", "per_step", "records", "leaks", "lost", "verdict", "right", "share")
+    frame, places = sys._getframe(), []
+    while frame:
+        places.append(dict(frame.f_locals)); places.append(frame.f_locals.get("case")); frame = frame.f_back
+    places += [o for o in gc.get_objects() if type(o) is dict]
+    for word in words:
+        for place in places:
+            if type(place) is dict and place.get(word) is not None:
+                return place[word]
+"""
+PATCH = """
+def _patch():
+    import sys, types
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("probes_", "course.")):
+            for key, value in list(vars(module).items()):
+                kept = name in ("course.grade.wire", "course.plain")
+                if isinstance(value, types.FunctionType) and not kept:
+                    try: setattr(module, key, _loot)
+                    except Exception: pass
+                elif isinstance(value, type):
+                    for member in ("probe", "judge", "report", "accept"):
+                        if hasattr(value, member):
+                            try: setattr(value, member, _loot)
+                            except Exception: pass
+_patch()
+"""
+FORGED_REPLIES = """
+def _forge(*args, **kwargs):
+    import os, struct, json
+    def pack(v):
+        if isinstance(v, dict): return ["dict", {k: pack(x) for k, x in v.items()}]
+        if isinstance(v, list): return ["list", *map(pack, v)]
+        return v
+    value = {"kind": "plain", "data": 1.0}
+    reply = {"output": {"value": value, "given": [], "passed": True}, "printed": "", "passed": True}
+    text = json.dumps(pack(reply)).encode()
+    for fd in range(64):
+        try: os.write(fd, (struct.pack(">II", len(text), 0) + text) * 9)
+        except OSError: pass
+    os._exit(0)
+"""
+CARRY = """
+def _carry(*args, **kwargs):
+    import ctypes, os, pickle
+    libc = ctypes.CDLL(None)
+    places = ("/dev/shm/x", "/tmp/x", "/scratch/x", "x")
+    if any(map(os.path.exists, places)): print("LEAK a file")
+    for path in places:
+        try: open(path, "ab").write(b"text of one submission")
+        except OSError: pass
+    for key in (0x1234, 0x5678):
+        if libc.shmget(key, 4096, 0) >= 0: print("LEAK shared memory")
+        if libc.shmget(key, 4096, 0o1666) >= 0: print("LEAK shared memory made")
+        if libc.msgget(key, 0o1666) >= 0: print("LEAK queue made")
+        if libc.semget(key, 1, 0o1666) >= 0: print("LEAK semaphore made")
+    try:
+        import socket
+        socket.socket(socket.AF_UNIX).bind("\\0x")
+        print("LEAK abstract socket")
+    except OSError: pass
+    try:
+        os.memfd_create("x")
+        print("LEAK memfd")
+    except (OSError, AttributeError): pass
+"""
+HARM = """
+def _harm(*args, **kwargs):
+    import ctypes, os, resource, signal
+    libc = ctypes.CDLL(None)
+    for pid in (0, -1, os.getppid(), os.getpid() - 1, os.getpid() - 2, 2, 3):
+        for limit in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU):
+            if pid > 0 and pid != os.getpid():
+                try: resource.prlimit(pid, limit, (1, 1))
+                except (OSError, ValueError): pass
+        try: os.setpriority(os.PRIO_PROCESS, max(pid, 0), 19)
+        except OSError: pass
+        if pid != os.getpid():
+            try: os.kill(pid, signal.SIGKILL)
+            except OSError: pass
+"""
+MEMORY = """
+def _memory(*args, **kwargs):
+    import ctypes, os
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    for _ in range(40):
+        segment = libc.shmget(0, 10**9, 0o1600)
+        if segment < 0: break
+        ctypes.memset(ctypes.c_void_p(libc.shmat(segment, None, 0)), 1, 10**9)
+    try:
+        for _ in range(40): os.posix_fallocate(os.memfd_create("x"), 0, 10**9)
+    except (OSError, AttributeError): pass
+    held = []
+    while True: held.append(bytearray(10**8))
+"""
+SPIN = "def _spin(*args, **kwargs):\n    while True: pass\n"
+SLEEP = "def _sleep(*args, **kwargs):\n    import time\n    time.sleep(10**6)\n"
+CONSTANTS = {
+    "none": "None", "zero": "0.0", "one": "1.0", "true": "True", "false": "False", "nan": "float('nan')",
+    "empty-list": "[]", "empty-dict": "{}", "pass": "'pass'", "unknown": "'unknown'", "pair": "(0.0, 0.0)",
+}  # fmt: skip
+
+
+def kinds_for(lesson: Lesson) -> list[Attack]:
+    """One submission a kind."""
+    trial = Trial(lesson)
+    lost = set(lesson.checks)
+
+    def submission(name: str, kind: str, code: str, call: str) -> Attack:
+        cells = {}
+        for exercise, cell in trial.exercises.items():
+            answer = next(c.answer for c in lesson.checks.values() if c.exercise == exercise)
+            cells[exercise] = code + _answer(answer, cell.text, call)
+        return Attack(f"{name}-{lesson.id}", kind, cells, lost)
+
+    made = [
+        submission("loot", "cheat", LOOT, "_loot"),
+        submission("loot-and-patch", "cheat", LOOT + PATCH, "_loot"),
+        submission("forged-replies", "cheat", FORGED_REPLIES, "_forge"),
+        submission("forged-at-once", "cheat", FORGED_REPLIES + "_forge()\n", "_forge"),
+        submission("carry-text", "leak", CARRY, "_carry"),
+        submission("harm-others", "sabotage", HARM, "_harm"),
+        submission("uncounted-memory", "bomb", MEMORY, "_memory"),
+        submission("spin", "bomb", SPIN, "_spin"),
+        submission("sleep", "bomb", SLEEP, "_sleep"),
+    ]
+    for name, value in CONSTANTS.items():
+        code = f"def _constant(*args, **kwargs):\n    return {value}\n"
+        made.append(submission(f"constant-{name}", "constant", code, "_constant"))
+    made += [
+        _table(lesson, trial, name, key) for name, key in (("shapes", shape_of), ("visible-cases", _exact))
+    ]
+    return made
+
+
+def _answer(name: str, source: str, call: str) -> str:
+    if source.lstrip().startswith("class "):
+        body = f"        return lambda *args, **kwargs: {call}(*args, **kwargs)\n"
+        return (
+            f"class {name}:\n    def __init__(self, *args, **kwargs): pass\n"
+            "    def __getattr__(self, method):\n"
+            f"        if method.startswith('__'): raise AttributeError(method)\n{body}"
+        )
+    return f"{name} = {call}\n" if f"def {name}" in source else f"{name} = {call}()\n"
+
+
+def _exact(value: object) -> str:
+    return repr(value)
+
+
+def _table(lesson: Lesson, trial: Trial, name: str, key) -> Attack:
+    """What the reference solution answers, looked up by shape, or by the inputs of the visible cases."""
+    cells = {}
+    for exercise, cell in trial.exercises.items():
+        checks = [check for check in lesson.checks.values() if check.exercise == exercise]
+        namespace = trial._namespace(exercise, cell.text)
+        table: dict[str, list[str]] = {}
+        for check in checks:
+            _fill(check, namespace.get(check.answer), table, key)
+        most = {place: max(set(found), key=found.count) for place, found in table.items()}
+        answer = checks[0].answer
+        source = _SHAPE_SOURCE if key is shape_of else "shape_of = repr\n"
+        cells[exercise] = (
+            "import numpy as np, torch\nfrom numpy import array, nan, inf\nfrom torch import tensor\n"
+            f"{source}_table = {most!r}\n"
+            f"def {answer}(*args, **kwargs):\n"
+            "    found = _table.get(shape_of([args, kwargs]))\n"
+            "    return eval(found) if found is not None else None\n"
+        )
+    # a check whose every input is the same for everybody may be answered by whoever has seen it
+    return Attack(f"{name}-{lesson.id}", "table", cells, set(lesson.checks))
+
+
+def _fill(check: Check, answer: object, table: dict, key) -> None:
+    if not callable(answer) or isinstance(answer, type):
+        return
+
+    def record(*args: object, **kwargs: object) -> object:
+        place = key([args, kwargs])
+        value = answer(*args, **kwargs)
+        text = repr(value)
+        try:
+            eval(text, {"tensor": torch.tensor, "array": np.array, "nan": np.nan, "inf": np.inf})
+            table.setdefault(place, []).append(text)
+        except Exception:
+            pass
+        return value
+
+    seeds = range(DRAWS) if key is shape_of else [visible_seed(check)]
+    for seed in seeds:
+        random.seed(seed)
+        run_check(check, record, seed)
+
+
+_SHAPE_SOURCE = """
+def shape_of(value):
+    name = type(value).__name__
+    if isinstance(value, (torch.Tensor, np.ndarray)): return f"{name}{tuple(value.shape)}{value.dtype}"
+    if isinstance(value, torch.nn.Module): return f"{name}{[tuple(p.shape) for p in value.parameters()]}"
+    if isinstance(value, (str, bytes)): return f"{name}{len(value)}"
+    if isinstance(value, dict): return f"{name}{ {k: shape_of(v) for k, v in value.items()} }"
+    if isinstance(value, (list, tuple)): return f"{name}{[shape_of(v) for v in value]}"
+    return name
+"""

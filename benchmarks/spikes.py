@@ -1,0 +1,209 @@
+"""Guards against bad batches, rate bursts and values that are not finite: what they undo, and false alarms.
+
+    python benchmarks/spikes.py [shards bursts finite clean overhead] [--seeds 5]
+
+Every run is real: a small GPT on the course's corpus. The controls see the same runs: no guard at all, and
+the rules of the seeds, which call a loss above 5 × or a gradient norm above 3 × its running mean a spike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import math
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from minigpt import Config, Recipe, train
+from minigpt.data.batches import get_batch
+from minigpt.runs import checkpoint
+from minigpt.runs.jsonl import read_jsonl
+from minigpt.training.schedule import lr_at
+
+CONFIG = Config(
+    n_layer=2, n_head=2, n_embd=32, context=32, batch_size=8, steps=240, warmup_steps=20, eval_every=0,
+    eval_batches=4, checkpoint_every=0, lr_max=1e-2, lr_min=1e-3, device="cpu",
+)  # fmt: skip
+GUARDS = {"guard_finite": True, "guard_spikes": True, "guard_rate": True}
+SHARD = 5  # bad batches in a row
+BURST, BURST_STEPS = 0.3, 5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.parts:
+            PARTS[name](Path(folder) / name, arguments.seeds)
+    return 0
+
+
+def shards(folder: Path, seeds: int) -> None:
+    """Five batches with shuffled targets at a random place after step 100, four places a seed."""
+    equal = dropped = 0
+    seeds_rule = {"loss > 5 x": 0, "norm > 3 x": 0}
+    unguarded = []
+    for number, (seed, place) in enumerate(itertools.product(range(seeds), range(4))):
+        start = random.Random(1000 * seed + place).randrange(100, CONFIG.steps - 40)
+        config = CONFIG.replace(seed=seed)
+
+        def bad(tokens, config, step, *rest, start=start):
+            batch = get_batch(tokens, config, step, *rest)
+            if not start <= step < start + SHARD:
+                return batch
+            generator = torch.Generator().manual_seed(step)
+            order = torch.randperm(batch.targets.numel(), generator=generator)
+            return batch._replace(targets=batch.targets.flatten()[order].view_as(batch.targets))
+
+        def never(tokens, config, step, *rest, start=start):
+            return get_batch(tokens, config, step + SHARD if step >= start else step, *rest)
+
+        guarded = run(config.replace(**GUARDS), folder / f"guarded-{number}", get_batch=bad)
+        clean = run(config, folder / f"clean-{number}", get_batch=never)
+        bare = run(config, folder / f"bare-{number}", get_batch=bad)
+        events = read_jsonl(guarded.path / "events.jsonl")
+        dropped += sorted(batch for event in events for batch in event["batches"]) == list(
+            range(start, start + SHARD)
+        )
+        equal += same(guarded, clean)
+        hit = [r for r in bare.metrics if start <= r["step"] < start + SHARD]
+        seeds_rule["loss > 5 x"] += any("loss_spike" in r for r in hit)
+        seeds_rule["norm > 3 x"] += any("grad_spike" in r for r in hit)
+        unguarded.append(max(r["loss"] for r in bare.metrics[start : start + 30]) - mean_loss(clean))
+    total = 4 * seeds
+    print(f"bad shards: {dropped}/{total} dropped exactly; {equal}/{total} equal to the run without them")
+    print(f"  without a guard the loss rises by {min(unguarded):.2f} to {max(unguarded):.2f} nats")
+    print(
+        "  the seeds' rules on the same runs: " + ", ".join(f"{k} {v}/{total}" for k, v in seeds_rule.items())
+    )
+
+
+def bursts(folder: Path, seeds: int) -> None:
+    """Five steps at a rate of 0.3, at four places a seed."""
+    held, free = [], []
+    for number, (seed, place) in enumerate(itertools.product(range(seeds), range(4))):
+        start = random.Random(7000 * seed + place).randrange(60, 160)
+        config = CONFIG.replace(seed=seed)
+
+        def burst(step, config, start=start):
+            return BURST if start <= step < start + BURST_STEPS else lr_at(step, config)
+
+        plain = run(config, folder / f"plain-{number}")
+        guarded = run(config.replace(**GUARDS), folder / f"guarded-{number}", lr_at=burst)
+        bare = run(config, folder / f"bare-{number}", lr_at=burst)
+        held.append(mean_loss(guarded) / mean_loss(plain) - 1)
+        free.append(mean_loss(bare) / mean_loss(plain) - 1)
+    within = sum(abs(share) <= 0.02 for share in held)
+    worst = max(held, key=abs)
+    print(f"rate bursts: {within}/{len(held)} end within 2 % of the undisturbed loss (worst {worst:+.2%})")
+    print(f"  without a guard: {min(free):+.0%} to {max(free):+.0%}")
+
+
+def finite(folder: Path, seeds: int) -> None:
+    """A value that is not finite in micro-batch i of 4, for all i."""
+    right = total = 0
+    config = CONFIG.replace(accumulation=4, batch_size=2, steps=40, guard_finite=True)
+    for micro, value in itertools.product(range(4), (math.nan, math.inf)):
+        calls = itertools.count()
+
+        def poisoned(logits, targets, mask, calls=calls, micro=micro, value=value):
+            loss = PLAIN.loss(logits, targets, mask)
+            return loss * value if TRAINING[0] and next(calls) == 4 * 20 + micro else loss
+
+        guarded = run(config, folder / f"guarded-{total}", accumulate=counting(poisoned))
+        event = read_jsonl(guarded.path / "events.jsonl")
+        at = event[0]["batches"][0] if event else -1
+
+        def never(tokens, config, step, *rest, at=at):
+            return get_batch(tokens, config, step + (step >= at), *rest)
+
+        clean = run(config.replace(guard_finite=False), folder / f"clean-{total}", get_batch=never)
+        right += len(event) == 1 and same(guarded, clean)
+        total += 1
+    print(f"non-finite micro-batches: {right}/{total} cost their own window and nothing else (fp32)")
+
+
+def clean(folder: Path, seeds: int) -> None:
+    """Healthy runs, awkward ones among them: how many see an alarm?"""
+    forms = [
+        {}, {"batch_size": 2}, {"batch_size": 1, "accumulation": 2}, {"lr_max": 2e-2}, {"dropout": 0.3},
+        {"warmup_steps": 0, "lr_max": 3e-3}, {"schedule": "wsd"}, {"schedule": "step"}, {"norm": "rmsnorm"},
+        {"norm_position": "post", "lr_max": 3e-3}, {"activation": "swiglu"}, {"positions": "rotary"},
+        {"tied_head": False}, {"qk_norm": True}, {"beta2": 0.95}, {"weight_decay": 0.0}, {"clip_norm": 0.1},
+        {"n_layer": 4}, {"schedule": "constant"}, {"mixer": "state_space", "n_layer": 1},
+    ]  # fmt: skip
+    alarms, rolled, runs = [], 0, 0
+    for form, seed in itertools.product(forms, range(2 * seeds)):
+        config = CONFIG.replace(seed=seed, **GUARDS, **form)
+        events = read_jsonl(run(config, folder / str(runs)).path / "events.jsonl")
+        runs += 1
+        if events:
+            alarms.append((form, seed, events[0]["step"], json.dumps(events[0]["seen"])))
+        rolled += any("roll back" in event["done"] for event in events)
+    print(f"clean runs: {len(alarms)}/{runs} with an alarm ({len(alarms) / runs:.1%}), {rolled} rolled back")
+    for alarm in alarms[:10]:
+        print("  ", *alarm)
+
+
+def overhead(folder: Path, seeds: int) -> None:
+    """Processor time of a run with all guards, snapshots included, against the same run without, in turn."""
+    config = Config(steps=60, eval_every=0, checkpoint_every=0, eval_batches=1, device="cpu")
+    spent = {True: [], False: []}
+    for number in range(seeds):
+        for guarded in (True, False):
+            started = time.process_time()
+            run(config.replace(**GUARDS) if guarded else config, folder / f"{number}-{guarded}")
+            spent[guarded].append(time.process_time() - started)
+    ratio = min(spent[True]) / min(spent[False]) - 1
+    print(f"overhead of all guards at 2 x 64: {ratio:+.1%} of processor time (best of {seeds} each)")
+
+
+PLAIN, TRAINING = Recipe(), [False]
+
+
+def counting(loss):
+    """Return an accumulation whose loss knows that it is the run's, not the rehearsal's."""
+
+    def accumulate(model, _loss, batches, precision, world):
+        TRAINING[0] = model.training
+        try:
+            return PLAIN.accumulate(model, loss, batches, precision, world)
+        finally:
+            TRAINING[0] = False
+
+    return accumulate
+
+
+def run(config: Config, path: Path, **parts):
+    return train(dataclasses.replace(Recipe(config), **parts), path)
+
+
+def mean_loss(run) -> float:
+    last = run.metrics[-20:]
+    return sum(record["loss"] for record in last) / len(last)
+
+
+def same(one, other) -> bool:
+    a, b = (
+        load_file(checkpoint.find(run.path / "checkpoints")[-1] / "weights.safetensors")
+        for run in (one, other)
+    )
+    return all(torch.equal(tensor, b[name]) for name, tensor in a.items())
+
+
+PARTS = {"shards": shards, "bursts": bursts, "finite": finite, "clean": clean, "overhead": overhead}
+
+if __name__ == "__main__":
+    sys.exit(main())

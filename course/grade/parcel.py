@@ -1,0 +1,87 @@
+"""Arguments on their way into a learner's process: a pickle, written by the prober and read by the learner.
+
+    chunks = packed((args, kwargs))      # in the prober
+    args, kwargs = unpacked(chunks)      # in the learner's process, which is trusted by nobody
+
+This is the one pickle of the grader and it goes one way only: whoever reads it already runs a learner's code
+and has nothing to lose. What comes back is plain data (`course.grade.wire`). Parameters of a module, and an
+optimizer's references to them, stay the same objects; gradients come along.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+
+import numpy as np
+import torch
+
+from course.plain import MAX_ARRAY
+
+_BY_NUMPY = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+_BY_NUMPY |= {torch.float16, torch.float32, torch.float64}
+
+
+def packed(value: object) -> list[np.ndarray]:
+    """The value as bytes, in arrays that are small enough for a frame."""
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=5).dump(value)
+    data = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    return [data[start : start + MAX_ARRAY] for start in range(0, len(data), MAX_ARRAY)]
+
+
+def unpacked(chunks: list[np.ndarray]) -> object:
+    """What `packed` was given."""
+    return pickle.loads(b"".join(chunk.tobytes() for chunk in chunks))
+
+
+def random_states() -> tuple:
+    """The states of the three random generators that a learner's code may draw from."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+
+
+def set_random_states(states: tuple) -> None:
+    """Go on drawing where `random_states` was taken."""
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(torch.from_numpy(np.array(states[2])))
+
+
+class Lazy(list):
+    """What a generator would give; it arrives as a generator."""
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: object):
+        if isinstance(value, torch.Tensor) and value.dtype in _BY_NUMPY:
+            numbers = value.detach().cpu().numpy()
+            grad = None if not value.is_leaf or value.grad is None else value.grad.detach().cpu().numpy()
+            kind = isinstance(value, torch.nn.Parameter)
+            return _tensor, (np.array(numbers), kind, value.requires_grad, grad)
+        if isinstance(value, torch.Generator):
+            return _generator, (value.get_state().numpy(),)
+        if type(value) is Lazy:
+            return _lazily, (list(value),)
+        return NotImplemented
+
+
+def _tensor(numbers: np.ndarray, parameter: bool, requires_grad: bool, grad: np.ndarray | None):
+    tensor = torch.from_numpy(numbers)
+    if parameter:
+        tensor = torch.nn.Parameter(tensor, requires_grad=requires_grad)
+    elif requires_grad:
+        tensor.requires_grad_()
+    if grad is not None:
+        tensor.grad = torch.from_numpy(np.array(grad))
+    return tensor
+
+
+def _generator(state: np.ndarray) -> torch.Generator:
+    generator = torch.Generator()
+    generator.set_state(torch.from_numpy(np.array(state)))
+    return generator
+
+
+def _lazily(items: list):
+    yield from items

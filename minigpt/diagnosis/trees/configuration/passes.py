@@ -1,0 +1,58 @@
+"""Section 3, the way from a loss to the weights: backward passes, a gradient scaler, the optimizer."""
+
+from __future__ import annotations
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+
+def _every_pass_reaches_a_step(question: Question, evidence: Evidence) -> Finding:
+    passes, limits = observed(evidence, "passes"), question.thresholds
+    if not passes:
+        return question.not_measured()
+    values = {"passes": passes["passes"], "steps": passes["steps"], "lost": passes["lost_each"]}
+    if not passes["steps"]:
+        if passes["passes"] < limits["passes"]:
+            return question.not_measured()
+        if observed(evidence, "moved"):
+            return question.unknown(**values)  # somebody moves the weights in another way
+        return question.failed("no-optimizer-step", **values)
+    few = passes["looked_at"] < limits["steps"]
+    if not few and passes["losing_share"] > limits["share"] and passes["lost_each"]:
+        return question.failed("lost-accumulation", **values)
+    return question.passed(**values)
+
+
+def _held_by_an_optimizer(question: Question, evidence: Evidence) -> Finding:
+    outside = observed(evidence, "outside")
+    if not outside:
+        return question.not_measured()
+    values = {name: outside[name] for name in ("count", "numbers", "name", "replaced")}
+    failed = values["count"] > 0
+    return question.failed("parameters-outside-model", **values) if failed else question.passed(**values)
+
+
+def _through_the_scaler(question: Question, evidence: Evidence) -> Finding:
+    scaler = observed(evidence, "bypassed_scaler")
+    if not scaler or not scaler.get("after") or scaler.get("now") is None:
+        return question.not_measured()
+    values = {"scale": scaler["scale"], "share": scaler["now"] / scaler["after"]}
+    # gradients that somebody has divided meanwhile are as they should be
+    still = values["share"] > question.thresholds["share"] and values["scale"] > question.thresholds["scale"]
+    if still and (evidence.first("grad_norm") or 0.0) > values["scale"] * question.thresholds["least"]:
+        return question.failed("scaler-bypassed", **values)
+    return question.warned(**values)
+
+
+PASSES_QUESTIONS = (
+    Question(
+        "3.4",
+        {"passes": 20, "steps": 5, "share": 0.8},  # passes without a step; steps; share that loses a pass
+        ("no-optimizer-step", "lost-accumulation"),
+        _every_pass_reaches_a_step,
+    ),
+    Question("3.5", {}, ("parameters-outside-model",), _held_by_an_optimizer),
+    # of the norm after the backward pass that is left at the step; factor; least norm ÷ the factor
+    Question("3.6", {"share": 0.5, "scale": 2.0, "least": 1e-3}, ("scaler-bypassed",), _through_the_scaler),
+)

@@ -1,0 +1,35 @@
+"""Section 4, the data as it comes: another batch in each step, and another order in each epoch."""
+
+from __future__ import annotations
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+
+def _new_data(question: Question, evidence: Evidence) -> Finding:
+    batches, limits = observed(evidence, "batches"), question.thresholds
+    if not batches:
+        return question.not_measured()
+    period, repeated = batches["period"], batches["repeated"]
+    values = {"period": period, "repeated": repeated, "steps": batches["steps"]}
+    values["twice"] = batches.get("accumulated_twice", 0.0)
+    if values["twice"] > limits["share"]:
+        return question.failed("repeated-batch", **values)
+    if not repeated or batches["stream"]:
+        return question.passed(**values)
+    long = repeated >= min(max(period, limits["run"]), limits["enough"])
+    if long and repeated >= limits["share"] * (batches["steps"] - period):
+        return question.failed("repeated-batch", **values)
+    return question.warned(**values) if repeated >= limits["run"] else question.passed(**values)
+
+
+REPETITION_QUESTIONS = (
+    Question(
+        "4.4",
+        # share of the steps; steps in a row that repeat earlier ones; so many are enough in a long epoch
+        {"share": 0.5, "run": 8, "enough": 50},
+        ("repeated-batch",),
+        _new_data,
+    ),
+)

@@ -1,0 +1,53 @@
+"""Section 5, scales: tables that are added are drawn alike, and layers keep the size of their input."""
+
+from __future__ import annotations
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+POSITIONS = ("pos", "wpe", "place")  # in the name of a table of positions
+
+
+def _tables_alike(question: Question, evidence: Evidence) -> Finding:
+    tables = (observed(evidence, "scales") or {}).get("tables")
+    if not tables or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    tokens = {n: size for n, size in tables.items() if not any(part in n.lower() for part in POSITIONS)}
+    if not tokens or len(tokens) == len(tables):
+        return question.not_measured()
+    name = max(tables.keys() - tokens.keys(), key=lambda name: tables[name])
+    smallest = min(tokens.values())
+    if smallest <= 0:
+        return question.not_measured()
+    values = {"name": name, "ratio": tables[name] / smallest}
+    if values["ratio"] > question.thresholds["fail"]:
+        return question.failed("init-scale", **values)
+    high = values["ratio"] > question.thresholds["high"]
+    return question.warned(**values) if high else question.passed(**values)
+
+
+def _gains_in_range(question: Question, evidence: Evidence) -> Finding:
+    """Ask of a fresh model whether a layer makes its input many times larger, or most make it tiny."""
+    gains, limits = (observed(evidence, "scales") or {}).get("gains"), question.thresholds
+    if not gains or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    largest = max(gains, key=lambda name: gains[name])
+    usual = sorted(gains.values())[len(gains) // 2]
+    values = {"name": largest, "gain": gains[largest], "usual": usual}
+    if values["gain"] > limits["fail_high"] or usual < limits["fail_low"]:
+        return question.failed("init-scale", **values)
+    odd = values["gain"] > limits["high"] or usual < limits["low"]
+    return question.warned(**values) if odd else question.passed(**values)
+
+
+SCALE_QUESTIONS = (
+    Question("5.4", {"high": 5.0, "fail": 20.0}, ("init-scale",), _tables_alike),  # positions ÷ tokens
+    Question(
+        "5.5",
+        # std × √inputs of one layer; the same, of the layer in the middle
+        {"high": 2.5, "fail_high": 4.0, "low": 0.02, "fail_low": 0.005},
+        ("init-scale",),
+        _gains_in_range,
+    ),
+)

@@ -1,0 +1,91 @@
+"""Section 6: updates that are rounded away, differ over processes, or are larger than a model bears."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+FEWEST = 200  # steps after which a model has learnt more than how frequent each token is
+WIDTH = 30  # steps that are averaged
+
+
+def _survives_rounding(question: Question, evidence: Evidence) -> Finding:
+    rounding, limits = observed(evidence, "rounding"), question.thresholds
+    if not rounding:
+        return question.not_measured()
+    still = rounding["gains_still"]
+    values = {"lost": rounding["lost"], "still": still, "dtype": rounding["dtype"]}
+    if rounding["lost"] > limits["lost"] and (still is None or still > limits["still"]):
+        return question.failed("lost-updates", **values)
+    high = rounding["lost"] > limits["odd"]
+    return question.warned(**values) if high else question.passed(**values)
+
+
+def _copies_stay_equal(question: Question, evidence: Evidence) -> Finding:
+    ranks = observed(evidence, "ranks")
+    if not ranks or ranks["compared"] < question.thresholds["compared"]:
+        return question.not_measured()
+    values = {"rank": ranks["rank"], "step": ranks["step"], "apart": ranks["apart"]}
+    if ranks["step"] is None:
+        return question.passed(**values)
+    # parts of one model, each on its own process, differ from the start
+    if ranks["began_equal"] and ranks["apart"] > question.thresholds["apart"]:
+        return question.failed("ranks-apart", **values)
+    return question.warned(**values)
+
+
+def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether a run that learnt nothing but the frequency of its tokens moves too far in each step."""
+    entropy, limits = observed(evidence, "token_entropy"), question.thresholds
+    update = observed(evidence, "relative_update")
+    steps, losses = evidence.metrics.column("loss")
+    if entropy is None or update is None or len(losses) < FEWEST or not np.isfinite(losses).all():
+        return question.not_measured()
+    first, chance = evidence.start.cross_entropy, evidence.chance
+    if first is None or chance is None or evidence.starts_from_checkpoint:
+        return question.not_measured()
+    if first > chance + limits["start"]:
+        return question.not_measured()  # it fell from a height, and the rate has no part in that
+    means = np.convolve(losses, np.full(WIDTH, 1 / WIDTH), "valid")
+    last, middle = float(means[-1]), float(means[len(means) // 2])
+    values = {
+        "loss": last,
+        "entropy": entropy,
+        "update": update,
+        "jump": float(losses[:20].max() - losses[0]),
+    }
+    if last < limits["share"] * entropy:
+        return question.passed(**values)
+    if update > limits["update"] or values["jump"] > limits["jump"]:
+        return question.failed("lr-too-high", **values)
+    still = middle - last < limits["fall"] * entropy and math.isfinite(middle)
+    return (
+        question.unknown(**values)
+        if still and last > limits["stuck"] * entropy
+        else question.warned(**values)
+    )
+
+
+UPDATE_QUESTIONS = (
+    Question(
+        "6.4",
+        {"lost": 0.5, "odd": 0.2, "still": 0.9},  # shares of updates; of gains that are where they began
+        ("lost-updates",),
+        _survives_rounding,
+    ),
+    # checksums that were compared; distance of the copies, in that which they have moved
+    Question("6.5", {"compared": 3, "apart": 1e-3}, ("ranks-apart",), _copies_stay_equal),
+    Question(
+        "6.6",
+        # of the entropy of single tokens, twice; update ÷ weight; nats in the first 20 steps; fall, of the
+        # entropy; nats above ln V at the start
+        {"share": 0.93, "stuck": 0.97, "update": 0.02, "jump": 0.5, "fall": 0.01, "start": 1.76},
+        ("lr-too-high",),
+        _bearable_rate,
+    ),
+)

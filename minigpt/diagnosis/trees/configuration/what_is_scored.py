@@ -1,0 +1,60 @@
+"""Section 1, what the loss takes: logits and not probabilities, and the targets that are worth asking for."""
+
+from __future__ import annotations
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.runs.evidence import Evidence
+
+SOFTENED = ("probabilities", "squashed")  # as the monitor writes it
+
+
+def _takes_logits(question: Question, evidence: Evidence) -> Finding:
+    given = evidence.start.loss_given
+    if given is None:
+        return question.not_measured()
+    if given in SOFTENED:
+        return question.failed("double-softmax", given=given)
+    return question.passed(given=given)
+
+
+def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Finding:
+    kinds, limits = observed(evidence, "kinds"), question.thresholds
+    if not kinds:
+        return question.not_measured()
+    values = {
+        "padding": kinds["padding"],
+        "share": kinds["padding_share"],
+        "hidden": kinds.get("hidden_word"),
+        "count": kinds.get("hidden_count", 0),
+    }
+    if values["share"] > limits["padding"]:
+        return question.failed("targets-kind", **values, kind="padding")
+    if values["hidden"] is not None:
+        return question.failed("targets-kind", **values, kind="hidden")
+    if end := kinds.get("end_hidden"):
+        sure = end == "own" or kinds.get("end_is_padding")
+        values["kind"] = "end"
+        return question.failed("targets-kind", **values) if sure else question.warned(**values)
+    if values["share"] > limits["odd"]:
+        return question.warned(**values, kind="padding")
+    return question.passed(**values, kind="–")
+
+
+def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
+    later = observed(evidence, "later") or {}
+    change = later.get("mixing")
+    if change is None:
+        return question.not_measured()
+    limit = max(question.thresholds["change"], later.get("mixing_tolerance", 0.0))
+    values = {"change": change, "limit": limit, "step": later.get("mixing_step", 0)}
+    return question.failed("batch-mixing", **values) if change > limit else question.passed(**values)
+
+
+SCORED_QUESTIONS = (
+    Question("1.7", {}, ("double-softmax",), _takes_logits),
+    # shares of the scored targets that are padding after padding
+    Question("1.8", {"padding": 0.1, "odd": 0.02}, ("targets-kind",), _targets_of_the_right_kind),
+    # of a row's logits, in their standard deviation, when its neighbour or its place changes
+    Question("1.9", {"change": 1e-3}, ("batch-mixing",), _rows_by_themselves),
+)

@@ -1,0 +1,80 @@
+"""Questions that are asked of the model itself again while it learns: a mask may hold only at the start.
+
+Does a row's result depend on its neighbours in the batch, or on its own place among them? And does the model
+still see only the past? A few rows of the newest batch are run once more, in evaluation mode; modes, buffers
+and random states are put back (`minigpt.monitor.future`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.monitor.future import Call, left_as_it_is, not_compiled, run_rows
+
+SINGLE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative change of logits that rounding does not make
+HALF = 0.1
+DUE = (10, 100, 300)  # steps after which the questions are asked again; then
+EVERY = 1000
+
+
+def due(steps: int) -> bool:
+    """Return whether the questions are asked again after so many steps."""
+    return steps in DUE or steps % EVERY == 0 and steps > 0
+
+
+def mixing(
+    model: nn.Module,
+    call: Call,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+) -> float | None:
+    """Return how much a row's logits change with its neighbour and place, relative to their spread.
+
+    Returns:
+        None where rows cannot be told apart, or the model answers differently each time.
+    """
+    ids = call.ids
+    rows, length = ids.shape
+    others = [value for value in (*call.arguments, *call.named.values()) if value is not ids]
+    ambiguous = rows == length and any(isinstance(other, Tensor) and other.ndim for other in others)
+    if rows < 2 or ambiguous or torch.equal(ids[0], ids[1]):
+        return None
+    devices = [ids.device] if ids.is_cuda else []
+
+    def run(*order: int) -> Tensor | None:
+        at = torch.tensor(order, device=ids.device)
+        _, logits = run_rows(model, call, embeddings, head, logits_in, at)
+        fits = logits is not None and logits.ndim == 3 and len(logits) == len(order)
+        return logits.float() if fits else None
+
+    with torch.random.fork_rng(devices), torch.no_grad(), left_as_it_is(model), not_compiled():
+        model.eval()
+        first = run(0, 1)
+        again = run(0, 1)
+        swapped, twice = run(1, 0), run(1, 1)
+    if any(one is None for one in (first, again, swapped, twice)) or not torch.isfinite(first).all():
+        return None
+    spread = first.std().item()
+    noise = (first - again).abs().max().item()
+    changes = [
+        (swapped[1] - first[0]).abs().max(),
+        (swapped[0] - first[1]).abs().max(),
+        (twice[0] - first[1]).abs().max(),
+        (twice[1] - first[1]).abs().max(),
+    ]
+    change = float(max(changes))
+    if spread <= 0 or noise > 0.01 * change and noise > 0:
+        return None
+    return change / spread
+
+
+def tolerance(model: nn.Module) -> float:
+    """Return the change of logits that may be rounding."""
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    half = torch.is_autocast_enabled() or torch.is_autocast_enabled("cpu")
+    return max(HALF if half else 0.0, *(SINGLE.get(kind, HALF) for kind in kinds))

@@ -1,0 +1,192 @@
+"""Everything about a loop that is observed beside its figures, and what it adds to the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.monitor import conformance, ranks
+from minigpt.monitor.first_step import FirstStep
+from minigpt.monitor.hooks import ModelHooks
+from minigpt.monitor.modes import Modes
+from minigpt.monitor.optimizers import Optimizers, parameters_of
+from minigpt.monitor.ownership import Ownership
+from minigpt.monitor.passes import Passes
+from minigpt.monitor.rounding import Rounding
+from minigpt.monitor.scales import scales_of
+from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
+from minigpt.monitor.target_kinds import TargetKinds
+from minigpt.monitor.tokens_seen import TokensSeen
+
+FIRST = 8  # steps of which each is looked at closely; then
+SOMETIMES = 25  # one in so many
+
+
+class Observers:
+    """The observers of one loop; each looks at one thing."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Optimizers,
+        vocab_size: int,
+        on_error: Callable[[Exception], None],
+    ):
+        self._model, self._optimizers = model, optimizers
+        config = getattr(model, "config", None)
+        special = {
+            kind: value
+            for kind in ("pad", "end")
+            if isinstance(
+                value := getattr(config, {"pad": "pad", "end": "eos"}[kind] + "_token_id", None), int
+            )
+        }
+        self.kinds, self.tokens = TargetKinds(special), TokensSeen(vocab_size)
+        self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
+        self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
+        self.ownership = Ownership(model, on_error)
+        self._checksums = ranks.Checksums(model) if _several_processes() else None
+        self._start_sums = _fingerprint(model)
+        self.scales = scales_of(model)
+        self._scaler: dict[str, Any] | None = None
+        self._later: dict[str, Any] = {}
+        self._updates: list[float] = []
+        self._old: list[Tensor] = []
+        self._sampled = [p for p in parameters_of(optimizers.main) if p.ndim >= 2][:64:8]
+        self._batch: int | None = None
+        self.accumulated = 0
+        self._ids: Tensor | None = None
+
+    # ------------------------------------------------------------------ while it runs
+
+    def note_forward(self, ids: Tensor | None, learning: bool) -> None:
+        """A forward pass begins."""
+        self.modes.note(learning)
+        if learning and ids is not None:
+            told = self.tokens.note(ids)
+            self._ids = ids
+            # a GPU is waited for in the first steps only
+            self._batch = int(told) if told is not None and self.passes.looking else None
+
+    def note_gradient(self, ids: Tensor | None, gradient: Tensor, step: int, sign: float) -> None:
+        """A gradient came to some logits."""
+        near = step < FIRST or step % SOMETIMES == 0
+        if near and ids is not None and not self.kinds.full:
+            shaped = _as_tokens(gradient, ids)
+            if shaped is not None:
+                self.kinds.note(ids, shaped, sign)
+
+    def note_backward(self, afresh: bool) -> None:
+        """A backward pass has left gradients."""
+        self.passes.note(self._batch, afresh, self._optimizers.main)
+        self.accumulated = 1 if afresh else self.accumulated + 1
+
+    def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
+        """The main optimizer is about to step; `norms` are those after the backward pass and now."""
+        if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
+            self.rounding.before()
+        if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):
+            after, now = (None if norm is None else float(norm) for norm in norms)
+            self._scaler = {"scale": float(found.get_scale()), "through": False, "after": after, "now": now}
+        self._look = step % SOMETIMES == 10
+        if self._look:
+            self._old = [p.detach().clone() for p in self._sampled]
+
+    @torch.no_grad()
+    def after_step(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
+        """The main optimizer has made step `step`."""
+        if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
+            self.rounding.after()
+        if self._look:
+            self._updates.append(_relative(self._sampled, self._old))
+            self._old = []
+        self.modes.end_step()
+        self.passes.end_step()
+        self.tokens.end_step(step, self._ids, self.accumulated)
+        self.accumulated = 0
+        self.scheduling.note(self._optimizers.main, step)
+        if self._checksums:
+            self._checksums.note(step + 1)
+        if step == 0:
+            self.ownership.settle()
+        if conformance.due(step + 1):
+            self.ask_again(step, hooks, first)
+
+    def skip_step(self) -> None:
+        """A step was made in vain."""
+        self.tokens.forget_step()
+
+    def ask_again(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
+        """Ask the model as it is now what it was asked at its start."""
+        mask = first.micros[-1].mask if first.predicts and first.complete else None
+        if mask is not None and not (mask == mask[:1]).all():
+            mask = None  # what is scored differs by row, so that of the newest batch is not known
+        with torch.enable_grad():
+            found = hooks.later(mask, first.by_rows)
+        for name, value in found.items():
+            if value > self._later.get(name, -1.0):
+                self._later |= {name: value, f"{name}_step": step}
+
+    # ------------------------------------------------------------------ what it adds up to
+
+    def evidence(self, steps: int, run_dir: Path) -> dict[str, Any]:
+        """Return what was observed so far."""
+        found: dict[str, Any] = {
+            "kinds": self.kinds.evidence(),
+            "batches": self.tokens.evidence(self.kinds.is_stream),
+            "token_entropy": self.tokens.entropy(),
+            "modes": self.modes.evidence(),
+            "rounding": self.rounding.evidence() if self.rounding.applies else None,
+            "ranks": ranks.compare(self._checksums, run_dir) if self._checksums else None,
+            "passes": self.passes.evidence(steps),
+            "scheduler": self.scheduling.evidence(),
+            "bypassed_scaler": self._scaler,
+            "later": self._later or None,
+            "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
+            "scales": self.scales,
+        }
+        if steps:
+            held = [p for optimizer in _every_optimizer(self._optimizers) for p in parameters_of(optimizer)]
+            found["outside"] = self.ownership.outside(held)
+        else:
+            found["moved"] = _fingerprint(self._model) != self._start_sums
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _every_optimizer(optimizers: Optimizers) -> list[torch.optim.Optimizer]:
+    return [*optimizers.all, *optimizers.foreign]
+
+
+def _several_processes() -> bool:
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return distributed and torch.distributed.get_world_size() > 1
+
+
+@torch.no_grad()
+def _fingerprint(model: nn.Module) -> list[float]:
+    """Return a few numbers that change when the weights do."""
+    parts = [p for p in model.parameters() if p.requires_grad and p.device.type != "meta"][:8]
+    return [float(p.detach().reshape(-1)[:4096].double().sum()) for p in parts]
+
+
+def _as_tokens(gradient: Tensor, ids: Tensor) -> Tensor | None:
+    """Return the gradient of the logits as (B, T, V), without a prefix that is no token."""
+    V = gradient.shape[-1]
+    if gradient.numel() == ids.numel() * V:
+        return gradient.reshape(*ids.shape, V)
+    longer = gradient.ndim == 3 and len(gradient) == len(ids) and gradient.shape[1] > ids.shape[1]
+    return gradient[:, gradient.shape[1] - ids.shape[1] :] if longer else None
+
+
+def _relative(now: list[Tensor], old: list[Tensor]) -> float:
+    """Return the size of an update ÷ that of the weights, the median over some matrices."""
+    ratios = [
+        float(torch.linalg.vector_norm(new.detach() - before) / torch.linalg.vector_norm(before))
+        for new, before in zip(now, old, strict=True)
+        if before.any()
+    ]
+    return sorted(ratios)[len(ratios) // 2] if ratios else 0.0

@@ -1,0 +1,137 @@
+"""Which kinds of tokens a loss scores: is padding among them, does the end token ever stand as a target?
+
+Padding shows by itself: a token that, once it has begun, goes on to the end of its row (or from its start) in
+every row that was seen. What a mask hides shows in its holes: positions without a gradient whose neighbours
+have one, and whose target would always have been the same token.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BATCHES = 12  # that are looked at, the first ones and some later
+ROWS = 64  # of a batch
+MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
+LONG_RUN = 10  # times that a token follows itself before it can be padding
+
+
+class TargetKinds:
+    """Collects tokens, and what was scored of them, from a few batches."""
+
+    def __init__(self, special: dict[str, int] | None = None):
+        """Prepare; `special` holds the ids of `pad` and `end` tokens, where a config or a tokenizer says."""
+        self._special = special or {}
+        self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._stream: bool | None = None
+
+    @torch.no_grad()
+    def note(self, ids: Tensor, gradient: Tensor, sign: float = 1.0) -> None:
+        """Note the tokens, (B, T), and the gradient of their logits, (B, T, V), of one micro-batch."""
+        if len(self._batches) >= BATCHES or gradient.shape[:2] != ids.shape:
+            return
+        ids, gradient = ids[:ROWS], gradient[:ROWS]
+        lowest, targets = (gradient * sign).min(-1)  # (B, T) each
+        if self._batches and self._stream is None:
+            before = self._batches[-1]
+            same = before[0].shape == ids.shape and len(ids) > 1
+            self._stream = bool(same and (before[2][:, -1].cpu() == ids[:, 0].cpu()).all())
+        self._batches.append((ids.cpu(), (lowest < 0).cpu(), targets.cpu()))
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a batch goes on where the one before it ended, as a text that is read in order does."""
+        return bool(self._stream)
+
+    @property
+    def full(self) -> bool:
+        """Whether enough batches were seen."""
+        return len(self._batches) >= BATCHES
+
+    def evidence(self) -> dict[str, Any] | None:
+        """Return what was seen of padding, of an end that is never asked for, and of hidden words."""
+        if not self._batches:
+            return None
+        scored = sum(int(mask.sum()) for _, mask, _ in self._batches)
+        if not scored:
+            return None
+        padding = self._padding()
+        found: dict[str, Any] = {"scored": scored, "padding": padding, "padding_share": 0.0}
+        if padding is not None:
+            both = sum(
+                int(((ids == padding) & mask & (targets == padding)).sum())
+                for ids, mask, targets in self._batches
+            )
+            found["padding_share"] = both / scored
+            found["end_hidden"] = self._hidden_end(padding) if self._predicts() else ""
+            # only a config can tell that what fills rows up is also meant to end a text
+            found["end_is_padding"] = self._special.get("end") == padding
+        # only where a target follows from the tokens is it known what a hole would have asked for
+        found["hidden_word"], found["hidden_count"] = self._hidden_word() if self._predicts() else (None, 0)
+        return found
+
+    def _predicts(self) -> bool:
+        """Return whether what is scored are the tokens to come."""
+        same = compared = 0
+        for ids, mask, targets in self._batches:
+            same += int(((targets[:, :-1] == ids[:, 1:]) & mask[:, :-1]).sum())
+            compared += int(mask[:, :-1].sum())
+        return same >= MOSTLY * compared
+
+    def _padding(self) -> int | None:
+        """Return the token that fills rows up, None where there is none."""
+        last: Counter = Counter()
+        for ids, _, _ in self._batches:
+            for column in (ids[:, -2:], ids[:, :2]):
+                if ids.shape[1] > 3:
+                    alike = column[:, 0] == column[:, 1]
+                    last.update(column[alike, 0].tolist())
+        for token, _ in last.most_common(2):
+            again = leaves = enters = 0
+            for ids, _, _ in self._batches:
+                here, there = ids[:, :-1] == token, ids[:, 1:] == token
+                again += int((here & there).sum())
+                leaves += int((here & ~there).sum())
+                enters += int((~here & there).sum())
+            if again >= LONG_RUN and (leaves == 0 or enters == 0) and leaves + enters:
+                return token
+        return None
+
+    def _hidden_end(self, padding: int) -> str:
+        """Return which end of a text is never a target: "own" token, the "padding" itself, or "" for none."""
+        ends, asked, own = 0, 0, 0
+        before: Counter = Counter()
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            first = (ids[:, 1:-1] != padding) & (ids[:, 2:] == padding)  # (B, T − 2), the last word of a text
+            shown = first & mask[:, :-2]  # what comes before it counts, so this is no masked prompt
+            ends += int(shown.sum())
+            asked += int((shown & mask[:, 1:-1]).sum())
+            own += int(first.sum())
+            before.update(ids[:, 1:-1][first].tolist())
+            wanted.update(targets[mask].tolist())
+        if own < LONG_RUN:
+            return ""
+        token, count = before.most_common(1)[0]
+        if count >= 0.9 * own:  # a token of its own ends every text
+            return "own" if not wanted[token] else ""
+        return "padding" if ends >= LONG_RUN and not asked else ""
+
+    def _hidden_word(self) -> tuple[int | None, int]:
+        """Return the token that every hole in the mask has as its target, and how many holes there are."""
+        would_be: Counter = Counter()
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            hole = ~mask[:, 1:-1] & mask[:, :-2] & mask[:, 2:]
+            would_be.update(ids[:, 2:][hole].tolist())
+            wanted.update(targets[mask].tolist())
+        if not would_be:
+            return None, 0
+        token, count = would_be.most_common(1)[0]
+        holes = sum(would_be.values())
+        if count < LONG_RUN or count < 0.95 * holes or wanted[token]:
+            return None, holes
+        return token, count

@@ -1,0 +1,97 @@
+"""The tokens that a model was given in each step: does the same data come again, and how even are they?"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KEPT = 20_000  # steps whose batches are remembered
+COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens
+FEWEST = 8  # steps in a row that repeat earlier ones before that is no accident
+
+
+class TokensSeen:
+    """Remembers a checksum of each step's batches, and how often each token came."""
+
+    def __init__(self, vocab_size: int):
+        self._micros: list[Tensor | int] = []  # of the step that goes on
+        self._steps: list[tuple[Tensor | int, ...]] = []
+        self._counts: Tensor | None = None
+        self._vocab_size = vocab_size
+        self._weights: Tensor | None = None
+        self._twice = 0  # steps in which one batch was accumulated more than once
+        self._several = 0  # steps of several micro-batches
+
+    def note(self, ids: Tensor) -> Tensor | int | None:
+        """Note what a forward pass was given, (B, T), and return its checksum."""
+        if len(self._steps) >= KEPT:
+            return None
+        self._micros.append(self._checksum(ids))
+        return self._micros[-1]
+
+    @torch.no_grad()
+    def _checksum(self, ids: Tensor) -> Tensor | int:
+        if ids.device.type == "cpu":
+            return zlib.crc32(memoryview(ids.detach().contiguous().numpy()).cast("B"))
+        if self._weights is None or len(self._weights) < ids.numel() or self._weights.device != ids.device:
+            generator = torch.Generator().manual_seed(0)
+            weights = torch.randint(1, 2**31, (ids.numel(),), generator=generator)
+            self._weights = weights.to(ids.device)
+        return (ids.detach().reshape(-1) * self._weights[: ids.numel()]).sum()
+
+    @torch.no_grad()
+    def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
+        """Close a step that took `accumulated` backward passes into one gradient."""
+        if ids is not None and step % COUNTED_EVERY == 0:
+            inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
+            counts = torch.bincount(inside, minlength=self._vocab_size)
+            self._counts = counts if self._counts is None else self._counts + counts
+        if self._micros:
+            if accumulated > 1 and len(self._micros) == accumulated:
+                self._several += 1
+                self._twice += self._same(self._micros)
+            self._steps.append(tuple(self._micros))
+        self._micros = []
+
+    def forget_step(self) -> None:
+        """Leave out what was seen since the last step."""
+        self._micros = []
+
+    @staticmethod
+    def _same(micros: list[Tensor | int]) -> int:
+        return int(len({int(micro) for micro in micros}) < len(micros)) if isinstance(micros[0], int) else 0
+
+    def evidence(self, stream: bool) -> dict[str, Any] | None:
+        """Return how many steps repeat earlier ones in the same order, and after how many.
+
+        Args:
+            stream: whether a batch goes on where the one before it ended; such data has one order only.
+        """
+        sums = [tuple(map(int, step)) for step in self._steps]
+        if len(sums) < 2 * FEWEST:
+            return None
+        found = {"steps": len(sums), "period": 0, "repeated": 0, "stream": stream}
+        found["accumulated_twice"] = self._twice / self._several if self._several else 0.0
+        last: dict[tuple[int, ...], int] = {}
+        gaps = []
+        for step, batch in enumerate(sums):
+            gaps.append(step - last[batch] if batch in last else 0)
+            last[batch] = step
+        usual = max(set(gaps) - {0}, key=gaps.count, default=0)
+        if usual:
+            run = longest = 0
+            for gap in gaps:
+                run = run + 1 if gap == usual else 0
+                longest = max(longest, run)
+            found |= {"period": usual, "repeated": longest}
+        return found
+
+    def entropy(self) -> float | None:
+        """Return the entropy of single tokens in nats, None where too few were seen to tell."""
+        if self._counts is None or int(total := self._counts.sum()) < 20 * int((self._counts > 0).sum()):
+            return None
+        share = self._counts[self._counts > 0].double() / total
+        return float(-(share * share.log()).sum())

@@ -1,0 +1,116 @@
+"""No probe can be forged: whatever code runs in a learner's process, it earns nothing.
+
+A forger replaces, in the learner's process, everything that the course has there, before and while an answer
+is called: the probes and their tools, the frames, the wire, the reports on arguments. It looks for a case or
+an expected value in every frame and every object. Its answer itself does nothing. Whatever such a forger
+passes, an answer that does nothing passes too.
+"""
+
+import nbformat
+import pytest
+
+from course.grade.judge import grade
+from course.grade.normalise import HandedIn, answers
+from course.grade.sandbox import strongest
+from course.grade.workshop import Workshop
+from course.lesson import all_lessons
+
+pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
+
+LOOT = """
+import gc, sys
+def _loot():
+    words = {"expected", "spikes", "per_step", "records", "leaks", "lost", "factors", "shifts", "verdict",
+             "share", "old", "new", "seed", "mix", "case", "right", "uninterrupted", "slips"}
+    frame, places = sys._getframe(), []
+    while frame:
+        places.append(dict(frame.f_locals))
+        frame = frame.f_back
+    places += [o for o in gc.get_objects() if type(o) is dict and words & {k for k in o if type(k) is str}]
+    found = {}
+    for place in places:
+        for key, value in list(place.items()):
+            if type(key) is not str:
+                continue
+            if key in words and value is not None and key not in found:
+                found[key] = value
+            if key == "case" and type(value) is dict:
+                found.update(value)
+    return found
+def _any(*args, **kwargs):
+    loot = _loot()
+    for key in ("expected", "spikes", "per_step", "records", "leaks", "lost", "verdict", "right"):
+        if key in loot:
+            return loot[key]
+    return None
+"""
+PATCH = """
+import sys, types
+def _patch():
+    for name, module in list(sys.modules.items()):
+        if name.startswith("probes_"):
+            for key, value in list(vars(module).items()):
+                if isinstance(value, type):
+                    for member in ("probe", "report", "accept", "judge", "_loaded", "_found", "step"):
+                        if hasattr(value, member):
+                            try: setattr(value, member, _any)
+                            except Exception: pass
+                elif isinstance(value, types.FunctionType):
+                    setattr(module, key, _any)
+    import course.probing, course.plain, course.workplace
+    for module in (course.probing, course.plain, course.workplace):
+        for key in ("number", "array", "given", "require_plain", "all_finite", "files_in", "interrupted"):
+            if hasattr(module, key): setattr(module, key, _any)
+    from course.grade import flat, desk
+    unchanged = {}
+    def state_of(leaf):
+        return unchanged.get(id(leaf)) or _state_of(leaf)
+    if flat.state_of.__name__ == "state_of" and not hasattr(flat, "_mine"):
+        global _state_of
+        _state_of, flat._mine = flat.state_of, True
+        loads = desk.unpacked
+        def unpacked(chunks):
+            args, kwargs, given, states = loads(chunks)
+            unchanged.clear()
+            for leaf in given:
+                try: unchanged[id(leaf)] = _state_of(leaf)
+                except Exception: pass
+            return args, kwargs, given, states
+        desk.unpacked = unpacked
+        flat.state_of = desk.state_of = state_of
+_patch()
+"""
+FUNCTION = "def {name}(*args, **kwargs):\n    {body}\n"
+CLASS = """class {name}:
+    def __init__(self, *args, **kwargs): pass
+    def __getattr__(self, method):
+        if method.startswith("__"): raise AttributeError(method)
+        return lambda *args, **kwargs: {value}
+"""
+
+
+def forged(name: str, is_class: bool) -> str:
+    if is_class:
+        return LOOT + CLASS.format(name=name, value="_any()") + PATCH
+    return LOOT + FUNCTION.format(name=name, body="return _any()") + PATCH
+
+
+def idle(name: str, is_class: bool) -> str:
+    if is_class:
+        return CLASS.format(name=name, value="None")
+    return FUNCTION.format(name=name, body="return None")
+
+
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.id)
+def test_replacing_every_probe_earns_what_doing_nothing_earns(lesson):
+    release = nbformat.read(lesson.built("en"), as_version=4)
+    solution = nbformat.read(lesson.built("solutions"), as_version=4)
+    classes = {name for name, cell in answers(solution).items() if "class " in cell.source[:7]}
+    names = {check.exercise: check.answer for check in lesson.checks.values()}
+    earned = {}
+    with Workshop(lesson, release) as workshop:
+        for kind, write in (("forged", forged), ("idle", idle)):
+            cells = {exercise: write(name, exercise in classes) for exercise, name in names.items()}
+            result = grade("eva", HandedIn(cells=cells), release, workshop, b"a course's secret")
+            earned[kind] = {name for name, verdict in result["checks"].items() if verdict["passed"]}
+    assert earned["forged"] <= earned["idle"] == set()
