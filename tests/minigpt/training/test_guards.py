@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import MINIMAL, spawn
+from small_runs import HANGS, MINIMAL, spawn
 
 from minigpt.data.batches import get_batch
 from minigpt.model.gpt import build_model
@@ -164,8 +164,10 @@ Trainer(GUARDED, sys.argv[1], [Kill()]).run()
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_run_that_gets_a_sigkill_after_the_rollback_is_the_same(whole, tmp_path):
     paths = [os.path.dirname(os.path.dirname(__file__)), *sys.path]
-    process = spawn("-c", SCRIPT, tmp_path / "run", env={"PYTHONPATH": os.pathsep.join(filter(None, paths))})
-    _, errors = process.communicate(timeout=120)
+    alike = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bit for bit holds on one number of threads
+    alike["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    process = spawn("-c", SCRIPT, tmp_path / "run", env=alike)
+    _, errors = process.communicate(timeout=HANGS)
     assert process.returncode == -signal.SIGKILL, errors
     run = run_of(GUARDED, tmp_path / "run", resume=True, telemetry=True)
     assert metrics(run) == metrics(whole) and run.events == whole.events
