@@ -37,7 +37,7 @@ from course.messages import CourseError
 from course.plain import printable, whole
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 4  # of a result; another number grades everything anew
+FORMAT = 4  # of a result; another number grades everything again
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 

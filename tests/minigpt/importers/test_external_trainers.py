@@ -246,7 +246,7 @@ def test_what_gzip_packed_is_read(name, tmp_path, command):
         ("consumed_samples,loss", [(0, 4.0)], ["--columns", "step=consumed_samples"], "does not count"),
         ("step,ppl", [(0, 60.0)], ["--columns", "loss=ppl"], "nats per token"),
         ("step,loss,val/bpb", [(0, 4.0, 1.0)], ["--columns", "val_loss=val/bpb"], "nats per token"),
-        ("epoch,step,loss", [(0, 0, 4.0), (0, 9, 3.0), (1, 0, 2.9)], [], "begin anew with each epoch"),
+        ("epoch,step,loss", [(0, 0, 4.0), (0, 9, 3.0), (1, 0, 2.9)], [], "restart with each epoch"),
         ("run_id,step,loss", [("a", 0, 4.0), ("b", 0, 9.0)], [], "more than one run"),
         ("step,loss", [(0, 4.0)], ["--columns", "loss=loss,grad_norm=loss"], "twice"),
         ("step,loss", [(0, 4.0)], ["--columns", "step=step,step=loss"], "twice"),
