@@ -11,6 +11,7 @@ import os
 import sys
 
 import course
+from course.grade import bolt
 
 c = get_config()  # noqa: F821 (traitlets defines it)
 
@@ -22,6 +23,8 @@ c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "✎"  # of no language, so that both releases have one checksum
 
 c.Execute.timeout = 120  # seconds a cell
+
+bolt.guard()  # formgrader reads this file before it serves anything
 
 # nbgrader starts the command `alembic`; an environment that was not activated does not have it on its path.
 _programs = os.path.dirname(sys.executable)

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from course import kernel_errors, landing, open_lesson, progress
+from course import kernel_errors, landing, open_lesson, progress, unseen
 from course.check import Check, find_check
 from course.judging import Result, explain, run_check, untied
 from course.lesson import Lesson, find_lesson
@@ -29,7 +29,7 @@ from course.open_lesson import notebook_language
 from course.probing import NotWritten
 from minigpt.messages import LANGUAGES, language, use_language
 
-GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+GREEN, YELLOW, RED, PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 CHECK_SECONDS = 60  # an answer that takes longer loops for ever
 
 _ties: dict[str, str] = {}  # by lesson, what its checks have to agree on
@@ -95,7 +95,11 @@ def check(name: str, answer: object) -> None:
     result = _run_in_time(found, answer)
     if result.printed.strip():
         print(result.printed.rstrip())
-    fault = result.wrong
+    fault, ran = result.wrong, unseen.cells_run(_shell())
+    if fault is None:
+        fault = unseen.computed(found, ran)
+    elif fault.key == "check.not-written":
+        fault = unseen.refusal(found, ran) or fault
     if result.tie is not None and fault is None:
         if found is next(iter(current.checks.values())):
             _ties[current.id] = result.tie
@@ -105,6 +109,9 @@ def check(name: str, answer: object) -> None:
         raise CheckFailed(explain(fault, found, result.case, current.texts))
     line = message("check.passed", title=current.texts.text(name))
     print(GREEN + textwrap.fill(line, WIDTH, subsequent_indent="  ") + PLAIN)
+    remark = unseen.remark(found, ran)
+    if remark:
+        print(YELLOW + textwrap.fill(f"⚠ {remark}", WIDTH, subsequent_indent="  ") + PLAIN)
     _keep_progress(current, name)
 
 

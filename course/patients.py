@@ -116,28 +116,27 @@ class Patient:
         """Train in a temporary folder and return the whole walk of the trees."""
         return _walk(self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items())))
 
-    def leaves(self) -> set[str]:
-        """Return the leaves that its faults end in; none for the healthy one."""
-        return {_fault(fault).leaf for fault in _faults(self)}
-
-    def sick_parts(self) -> set[str]:
-        """Return the parts of the loop that its faults broke; "config" stands for a setting."""
-        return {_fault(fault).part for fault in _faults(self)}
-
 
 def ward(name: str) -> dict[str, Patient]:
-    """Return the six patients of somebody; case, the encoding of accents and stray spaces do not matter.
+    """Return the six patients of somebody; case, accents, commas and the order of the names do not matter.
 
     Raises:
         CourseError: the name is not a text, or is empty.
     """
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or not plain_name(name):
         raise CourseError("patients.no-name")
-    return {letter: Patient(_plain(name), letter) for letter in LETTERS}
+    return {letter: Patient(plain_name(name), letter) for letter in LETTERS}
 
 
-def _plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+def plain_name(name: str) -> str:
+    """The words of a name in order of the alphabet: however one writes it, it is the same person's.
+
+    >>> plain_name("García-Núñez, Ana")
+    'ana garcia nunez'
+    """
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    kept = (letter if letter.isalnum() else " " for letter in letters if not unicodedata.combining(letter))
+    return " ".join(sorted("".join(kept).split()))
 
 
 @lru_cache(maxsize=256)
@@ -162,8 +161,9 @@ def _fault(name: str) -> Fault:
     return find_fault(name)[0]
 
 
-def _faults(patient: Patient) -> tuple[str, ...]:
-    return _drawn(patient.name)[patient.letter][0]
+def faults_of(patient: Patient) -> list[Fault]:
+    """What was drawn for it; `course.grade.ward` asks."""
+    return [_fault(name) for name in _drawn(patient.name)[patient.letter][0]]
 
 
 def _broken(patient: Patient) -> Recipe:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,21 +24,26 @@ from nbformat import NotebookNode
 from nbgrader.utils import parse_utc
 
 from course.build import to_text, write
-from course.grade.delivery import Delivery, deliver
+from course.grade.delivery import Delivery, Student, deliver
 from course.grade.gradebook import Ledger, to_json
-from course.grade.mishaps import told
-from course.grade.normalise import HandedIn, Unreadable, in_words, normalise, read_bytes
+from course.grade.mishaps import told, turn
+from course.grade.names import hold
+from course.grade.normalise import HandedIn, in_words, normalise, worked
+from course.grade.reading import Unreadable, read_bytes
 from course.grade.sandbox import strongest
 from course.grade.secret import course_secret
 from course.grade.team import Cores, Job
 from course.grade.workshop import QUESTION_SECONDS
 from course.lesson import ROOT, Lesson
-from course.messages import CourseError
+from course.messages import CourseError, message
 from course.plain import printable, whole
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 4  # of a result; another number grades everything again
+FORMAT = 5  # of a result; another number grades everything again
 CLOCKS_DIFFER = timedelta(minutes=5)
+MAX_NOTEBOOKS = 12  # of one student's folder that are read to find the one that was worked in
+MAX_REASONS = 6  # why a person should look at one submission; the rest stands in its feedback
+MINOR = ("grade.cell-edited", "grade.cell-missing", "grade.cell-tags", "grade.cell-twice", "grade.cell-extra")
 
 
 @dataclass
@@ -47,6 +52,7 @@ class Report:
 
     results: dict[str, dict] = field(default_factory=dict)
     delivery: Delivery = field(default_factory=Delivery)
+    mishaps: dict[str, list] = field(default_factory=dict)  # by student, what their pages lack
     graded: int = 0
     seconds: float = 0.0
 
@@ -92,9 +98,11 @@ def grade_assignment(
     with told(root), Ledger(root, lesson, releases) as ledger:
         job = replace(job, secret=course_secret(root))
         if source is not None:
-            report.delivery = deliver(source, root, lesson, ledger.roster())
+            with turn(root):
+                report.delivery = deliver(source, root, lesson, ledger.roster(), releases)
         names = _students(root, lesson, students)
-        waiting = _known_and_waiting(root, lesson, names, releases, ledger, report)
+        people = {student.id: student for student in ledger.roster()}
+        waiting = _known_and_waiting(root, lesson, names, releases, ledger, report, people)
         progress(len(report.results), len(names))
         if waiting:
             with _team(job, workers, scheduler) as team:
@@ -102,9 +110,11 @@ def grade_assignment(
                     team.grade({name: handed_in for name, (handed_in, _) in waiting.items()})
                 ) as done:
                     for name, result in done:
-                        result["made_of"] = waiting[name][1]
+                        handed_in, result["made_of"] = waiting[name]
+                        result |= {"code": handed_in.code, "pictures": handed_in.pictures}
+                        hold(result, people.get(name) or Student(name))
                         write(_result_file(root, lesson, name), to_json(result))
-                        ledger.write(result)
+                        report.mishaps[name] = ledger.write(result)
                         report.results[name] = result
                         progress(len(report.results), len(names))
     report.graded = len(waiting)
@@ -122,25 +132,48 @@ def _team(job: Job, workers: int | None, scheduler: str | None):
     return Cluster(scheduler, job)
 
 
-def _known_and_waiting(root, lesson, names, releases, ledger, report) -> dict[str, tuple[HandedIn, str]]:
+def _known_and_waiting(
+    root, lesson, names, releases, ledger, report, people
+) -> dict[str, tuple[HandedIn, str]]:
     """Put what is known into the report and, after a kill, into the ledger; return the rest."""
     release = hashlib.sha256("".join(to_text(releases[code]) for code in LANGUAGES).encode()).hexdigest()
     waiting = {}
     for name in names:
         try:
-            handed_in = _hand_in(root, lesson, name, releases["en"])
+            handed_in = _hand_in(root, lesson, name, releases)
         except Exception as error:
             handed_in = HandedIn(problem=("grade.failed", {"what": type(error).__name__}))
-        made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
-        key = hashlib.sha256(made_of.encode("utf-8", "surrogatepass")).hexdigest()
         known = _known(_result_file(root, lesson, name))
+        listed = people.get(name) or Student(name)
+        made_of = f"{FORMAT} {name} {handed_in.digest} {release} {lesson.revision} {lesson.slug}"
+        made_of += f" {listed.first_name} {listed.last_name}"
+        key = hashlib.sha256(made_of.encode("utf-8", "surrogatepass")).hexdigest()
         if known and known.get("made_of") == key and not known.get("retry"):
             report.results[name] = known
             if not ledger.has(known):
-                ledger.write(known)
+                report.mishaps[name] = ledger.write(known)
         else:
-            waiting[name] = (handed_in, key)
+            waiting[name] = (_kept(handed_in, known, releases["en"]), key)
     return waiting
+
+
+def _kept(handed_in: HandedIn, known: dict | None, release: NotebookNode) -> HandedIn:
+    """Where what lies there now cannot be read: the work that was there before, if that could."""
+    problem = handed_in.problem
+    if problem is None or problem[0] == "grade.failed" or not known or known.get("problem"):
+        return handed_in
+    try:
+        before = HandedIn(
+            cells=known["cells"],
+            notes=[("grade.kept-earlier", {"why": in_words(problem)})],
+            language=known["language"],
+            timestamp=known["timestamp"],
+            code=[(name, source) for name, source in known["code"]],
+            pictures=known["pictures"],
+        )
+        return before if worked(before, release) else handed_in
+    except (KeyError, TypeError, ValueError, AttributeError):  # a result of another version
+        return handed_in
 
 
 def _release(lesson: Lesson, kind: str, built: Path) -> NotebookNode:
@@ -188,27 +221,36 @@ def _students(root: Path, lesson: Lesson, asked: list[str] | None) -> list[str]:
     return names
 
 
-def _hand_in(root: Path, lesson: Lesson, student: str, release: NotebookNode) -> HandedIn:
+def _hand_in(root: Path, lesson: Lesson, student: str, releases: dict[str, NotebookNode]) -> HandedIn:
     folder = root / "submitted" / student / lesson.assignment
     for part in (folder.parent, folder):
         if part.is_symlink() or not part.is_dir():
             return HandedIn(problem=("grade.a-link", {"file": whole(part.name)}), digest="link")
-    handed_in = _notebook(folder, lesson, release)
+    handed_in = _notebook(folder, lesson, releases)
     _note_time(handed_in, folder / "timestamp.txt")
     return handed_in
 
 
-def _notebook(folder: Path, lesson: Lesson, release: NotebookNode) -> HandedIn:
+def _notebook(folder: Path, lesson: Lesson, releases: dict[str, NotebookNode]) -> HandedIn:
+    """The notebook that was worked in: the one of the right name, unless another holds more."""
     file = folder / f"{lesson.slug}.ipynb"
     others = sorted(other for other in folder.glob("*.ipynb") if not other.name.startswith("."))
-    if os.path.lexists(file) or not others:
-        return normalise(file, release)
-    if len(others) == 1:
-        handed_in = normalise(others[0], release)
-        handed_in.note("renamed", file=whole(others[0].name))
-        return handed_in
-    names = whole(", ".join(other.name for other in others))
-    return HandedIn(problem=("grade.several-notebooks", {"files": names}), digest=f"several {names}")
+    files = [file] if os.path.lexists(file) or not others else []
+    files += [other for other in others if other.name != file.name]
+    read = {other.name: normalise(other, releases) for other in files[:MAX_NOTEBOOKS]}
+    work = {name: worked(found, releases["en"]) for name, found in read.items() if found.problem is None}
+    most = max(work.values(), default=0)
+    best = [name for name in work if work[name] == most] or list(read)
+    chosen = file.name if file.name in best else best[-1]  # of copies (1), (2), … the last
+    found = read[chosen]
+    if len(files) > 1:
+        found.digest = hashlib.sha256("".join(one.digest for one in read.values()).encode()).hexdigest()
+    rivals = [name for name, amount in work.items() if amount and name != chosen]
+    if rivals and any(read[name].cells != found.cells for name in rivals):
+        found.note("one-of-several", file=whole(chosen), others=whole(", ".join(rivals))[:200])
+    elif chosen != file.name:
+        found.note("renamed", file=whole(chosen))
+    return found
 
 
 def _note_time(handed_in: HandedIn, file: Path) -> None:
@@ -245,10 +287,16 @@ def _known(file: Path) -> dict | None:
     return found if isinstance(found, dict) else None
 
 
-def needs_person(result: dict) -> list[str]:
+def needs_person(result: dict, mishaps: Iterable = ()) -> list[str]:
     """Why a person should look at this submission, in the language in force: empty if nobody needs to."""
     keys = {v["key"] for v in result["checks"].values()} & {
         f"grade.{r}" for r in ("time", "ended", "flood", "frame")
     }
     problem = [result["problem"]] if result["problem"] else []
-    return [in_words(note) for note in (*problem, *((key, {}) for key in sorted(keys)), *result["notes"])]
+    notes = [*result["notes"], *((key, {}) for key in sorted(keys))]
+    notes.sort(key=lambda note: note[0] in MINOR)
+    reasons = [in_words(note) for note in (*problem, *mishaps, *notes)]
+    if len(reasons) > MAX_REASONS:
+        more = len(reasons) - MAX_REASONS + 1
+        reasons[MAX_REASONS - 1 :] = [message("grade.more-reasons", count=more)]
+    return reasons

@@ -23,6 +23,9 @@ from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import printable
 
+COLUMNS = ("assignment", "student", "last_name", "first_name", "email", "lms_user_id", "score", "max_score",
+           "needs_manual_grade", "handed_in_utc")  # fmt: skip
+
 
 def add_grade(command: argparse.ArgumentParser) -> None:
     """The options of `course grade`."""
@@ -94,7 +97,10 @@ def _grade_one(options: argparse.Namespace, lesson: Lesson) -> None:
 def _print(lesson: Lesson, report: Report) -> None:
     for student, result in sorted(report.results.items()):
         print(f"{printable(student):24} {result['points']:6g} / {result['maximum']:g}")
-    people = {name: needs_person(result) for name, result in sorted(report.results.items())}
+    people = {
+        name: needs_person(result, report.mishaps.get(name, ()))
+        for name, result in sorted(report.results.items())
+    }
     people = {name: reasons for name, reasons in people.items() if reasons}
     if report.delivery.notes:
         print("\n" + message("grade.delivered", count=len(report.delivery.students)))
@@ -129,17 +135,22 @@ def run_export(options: argparse.Namespace, lessons: list[Lesson]) -> int:
             (
                 entry.assignment.name,
                 entry.student.id,
+                entry.student.last_name or "",
+                entry.student.first_name or "",
+                entry.student.email or "",
+                entry.student.lms_user_id or "",
                 entry.score,
                 entry.max_score,
                 int(entry.needs_manual_grade),
+                entry.timestamp.isoformat(sep=" ", timespec="seconds") if entry.timestamp else "",
             )
             for assignment in book.assignments
             if assignment.name in names
             for entry in assignment.submissions
         ]
     writer = csv.writer(sys.stdout)
-    writer.writerow(["assignment", "student", "score", "max_score", "needs_manual_grade"])
-    writer.writerows((a, safe_cell(s), *rest) for a, s, *rest in sorted(rows))
+    writer.writerow(COLUMNS)
+    writer.writerows([safe_cell(x) if isinstance(x, str) else x for x in row] for row in sorted(rows))
     return 0
 
 

@@ -14,8 +14,10 @@ Names that are understood:
 
 Nothing is ever unpacked under a name that comes from outside: names are only read, files of a notebook's
 size are copied, links are refused. If the gradebook has a class list (names or LMS numbers, as `nbgrader db
-student import` writes them), a submission of nobody on it stays where it is. What lay in `submitted/` before
-is moved to `submitted/.earlier/`, never overwritten.
+student import` writes them), a submission of nobody on it stays where it is. Of several notebooks of one
+student those count in which somebody worked. What lay in `submitted/` before is moved to
+`submitted/.earlier/`, never overwritten; what cannot be read goes to `submitted/.unreadable/` where there is
+something better.
 """
 
 from __future__ import annotations
@@ -23,27 +25,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 import unicodedata
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from course.grade.normalise import MAX_FILE, Unreadable, read_bytes
-from course.lesson import Lesson
-from course.messages import CourseError, message
-from course.plain import printable
+from nbformat import NotebookNode
 
-MAX_ENTRIES = 50_000
-MAX_TOTAL = 4_000_000_000  # bytes of all notebooks together
-MAX_DEPTH = 8
+from course.grade.normalise import normalised, worked
+from course.grade.reading import Unreadable, read_bytes
+from course.grade.unpack import Load, entries, is_notebook, shown
+from course.lesson import Lesson
+from course.messages import message
+
 MAX_NAME = 60  # characters of a student's id made from a file name
-UTF8 = 0x800  # the flag of a zip's member whose name says that it is UTF-8
 
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?")
-_CANVAS = re.compile(r"(?P<name>[^_]+?)(?:_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
-_IGNORED = ("__MACOSX", ".ipynb_checkpoints")
+_CANVAS = re.compile(r"(?P<name>[^_]+?)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)")
+Releases = dict[str, NotebookNode]
 
 
 @dataclass
@@ -76,51 +74,57 @@ class _Sender:
     file: str
     number: str = ""
     lms: str = ""
+    late: bool = False
 
 
-def deliver(source: Path, root: Path, lesson: Lesson, roster: list[Student]) -> Delivery:
-    """Lay the notebooks of a zip or folder below `root/submitted`.
+def deliver(
+    source: Path, root: Path, lesson: Lesson, roster: list[Student], releases: Releases | None = None
+) -> Delivery:
+    """Lay the notebooks of a zip or folder below `root/submitted`; `releases` tell work from a blank copy.
 
     Raises:
         CourseError: there is no such file, it is neither a folder nor a zip, or it holds too much.
     """
     delivery = Delivery()
-    found: dict[_Sender, list[tuple[str, bytes]]] = {}
+    found: dict[_Sender, list[tuple[str, Load]]] = {}
     names = (lesson.assignment, lesson.id, lesson.slug)
-    for path, content in _entries(source, delivery):
+    for path, load in entries(source, delivery):
         sender = _sender(path, names)
-        if not _is_notebook(path) and not (sender and sender.number):
+        if not is_notebook(path) and not (sender and sender.number):
             continue  # a list, a note: nobody's work
         if sender is None:
-            delivery.note("nobody", file=_shown(path))
-        elif content is None:
+            delivery.note("nobody", file=shown(path))
+        elif load is None:
             found.setdefault(sender, [])
         else:
-            found.setdefault(sender, []).append((sender.file, content))
+            found.setdefault(sender, []).append((sender.file, load))
     people = _people(found, roster, delivery)
     for student in sorted(people):
-        _lay_out(student, people[student], root, lesson, delivery)
+        files = [(name, content) for name, load in people[student] if (content := load()) is not None]
+        _lay_out(student, files, root, lesson, delivery, releases)
     return delivery
 
 
-def _people(found: dict, roster: list[Student], delivery: Delivery) -> dict[str, list[tuple[str, bytes]]]:
+def _people(found: dict, roster: list[Student], delivery: Delivery) -> dict[str, list[tuple[str, Load]]]:
     """Bring files of one person together under the id that nbgrader knows, or shall know, them by."""
     index = _Index(roster)
     numbers: dict[str, set[str]] = {}
     for sender in found:
         numbers.setdefault(_folded(sender.name), set()).add(sender.number)
-    people: dict[str, list[tuple[str, bytes]]] = {}
+    people: dict[str, list[tuple[str, Load]]] = {}
     for sender, files in found.items():
         student = index.find(sender)
         if student is None and index.is_class_list:
-            delivery.note("unknown", name=_shown(sender.name), file=_shown(sender.file))
+            delivery.note("unknown", name=shown(sender.name), file=shown(sender.file))
             continue
         if student is None:
             namesakes = len(numbers[_folded(sender.name)]) > 1
             student = _id(f"{sender.name}-{sender.number}" if namesakes else sender.name)
         if not student:
-            delivery.note("nobody", file=_shown(sender.file))
+            delivery.note("nobody", file=shown(sender.file))
             continue
+        if sender.late:
+            delivery.note("late", student=student)
         people.setdefault(student, []).extend(files)
     return people
 
@@ -132,9 +136,11 @@ class _Index:
         self.is_class_list = any(s.first_name or s.last_name or s.lms for s in roster)
         self._numbers = {student.lms: student.id for student in roster if student.lms}
         self._ids = {student.id for student in roster}
+        self._exact: dict[str, set[str]] = {}  # with accents: José is not Jose, where there are both
         self._folded: dict[str, set[str]] = {}
         for s in roster:
             for name in {s.id, s.first_name + s.last_name, s.last_name + s.first_name}:
+                self._exact.setdefault(_exact(name), set()).add(s.id)
                 self._folded.setdefault(_folded(name), set()).add(s.id)
 
     def find(self, sender: _Sender) -> str | None:
@@ -143,37 +149,68 @@ class _Index:
             return self._numbers[sender.lms]
         if sender.name in self._ids:
             return sender.name
-        name = _folded(sender.name)
-        namesakes = self._folded.get(name, ()) if name else ()
-        return next(iter(namesakes)) if len(namesakes) == 1 else None
+        for fold, names in ((_exact, self._exact), (_folded, self._folded)):
+            name = fold(sender.name)
+            namesakes = names.get(name, ()) if name else ()
+            if len(namesakes) == 1:
+                return next(iter(namesakes))
+        return None
 
 
-def _lay_out(student: str, files: list, root: Path, lesson: Lesson, delivery: Delivery) -> None:
+def _lay_out(
+    student: str, files: list, root: Path, lesson: Lesson, delivery: Delivery, releases: Releases | None
+) -> None:
     folder = root / "submitted" / student
     target = folder / lesson.assignment
-    contents = _chosen(student, files, lesson, delivery)
+    contents = _chosen(student, files, lesson, delivery, releases)
     if folder.is_symlink() or target.is_symlink() or (folder.exists() and not folder.is_dir()):
-        delivery.note("link", file=_shown(f"{student}/{target.name}"))
+        delivery.note("link", file=shown(f"{student}/{target.name}"))
         return
     if target.exists():
         if _same(target, contents):
             delivery.students.append(student)
             return
+        if releases and _is_better(target, contents, releases):
+            aside = _free(root / "submitted" / ".unreadable" / student, target.name)
+            _put(contents, aside, root)
+            delivery.note("kept", student=student, folder=aside)
+            delivery.students.append(student)
+            return
         delivery.note("replaced", student=student, folder=_put_aside(target, root))
+    _put(contents, target, root)
+    delivery.students.append(student)
+
+
+def _put(contents: dict[str, bytes], target: Path, root: Path) -> None:
+    """Make the folder, in one piece."""
     incoming = root / "submitted" / f".incoming.{os.getpid()}"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     try:
         for name, content in contents.items():
             (incoming / name).write_bytes(content)
-        folder.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         incoming.rename(target)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-    delivery.students.append(student)
 
 
-def _chosen(student: str, files: list, lesson: Lesson, delivery: Delivery) -> dict[str, bytes]:
+def _is_better(target: Path, contents: dict[str, bytes], releases: Releases) -> bool:
+    """Whether what lies there holds work, and nothing that comes can be read."""
+    if any(normalised(content, name, releases).problem is None for name, content in contents.items()):
+        return False
+    for file in sorted(target.glob("*.ipynb")) if target.is_dir() else ():
+        try:
+            if worked(normalised(read_bytes(file), file.name, releases), releases["en"]):
+                return True
+        except Unreadable:
+            continue
+    return False
+
+
+def _chosen(
+    student: str, files: list, lesson: Lesson, delivery: Delivery, releases: Releases | None
+) -> dict[str, bytes]:
     """The one notebook that is meant, under its right name; where that is not certain, all of them."""
     different = {content: name for name, content in files}
     if not different:
@@ -183,16 +220,28 @@ def _chosen(student: str, files: list, lesson: Lesson, delivery: Delivery) -> di
     meant = [content for content, name in different.items() if copy.fullmatch(name)]
     if len(different) == 1:
         meant = list(different)
+    elif releases:
+        found = {content: normalised(content, name, releases) for content, name in different.items()}
+        busy = [content for content in different if worked(found[content], releases["en"])]
+        meant = busy if len(busy) == 1 else [content for content in meant if content in busy] or meant
+        if len(busy) > 1:
+            meant = meant if len(meant) == 1 and _has_most(meant[0], busy, found, releases) else []
     if len(meant) == 1:
         for content, name in different.items():
             if content != meant[0]:
-                delivery.note("another", student=student, file=_shown(name))
+                delivery.note("another", student=student, file=shown(name))
         return {f"{lesson.slug}.ipynb": meant[0]}
-    delivery.note("several", student=student, files=", ".join(map(_shown, different.values())))
+    delivery.note("several", student=student, files=", ".join(map(shown, different.values())))
     return {
         f"{number}-{_id(name.rpartition('.')[0])}.ipynb": content
         for number, (content, name) in enumerate(different.items(), 1)
     }
+
+
+def _has_most(content: bytes, busy: list[bytes], found: dict, releases: Releases) -> bool:
+    """Whether no other of the notebooks in which somebody worked holds as many answers."""
+    amount = {one: worked(found[one], releases["en"]) for one in busy}
+    return all(amount[content] > amount[one] for one in busy if one != content)
 
 
 def _same(target: Path, contents: dict[str, bytes]) -> bool:
@@ -208,104 +257,18 @@ def _same(target: Path, contents: dict[str, bytes]) -> bool:
 
 
 def _put_aside(target: Path, root: Path) -> Path:
-    earlier = root / "submitted" / ".earlier" / target.parent.name
-    earlier.mkdir(parents=True, exist_ok=True)
+    aside = _free(root / "submitted" / ".earlier" / target.parent.name, target.name)
+    target.rename(aside)
+    return aside
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A name in the folder that nothing has yet."""
+    folder.mkdir(parents=True, exist_ok=True)
     number = 1
-    while (earlier / f"{target.name}-{number}").exists():
+    while (folder / f"{name}-{number}").exists():
         number += 1
-    target.rename(earlier / f"{target.name}-{number}")
-    return earlier / f"{target.name}-{number}"
-
-
-def _entries(source: Path, delivery: Delivery) -> Iterator[tuple[str, bytes | None]]:
-    """Each file's path, with slashes, and its bytes; None for one that is no notebook or cannot be read."""
-    try:
-        if source.is_dir():
-            yield from _of_folder(source, delivery)
-            return
-        if not source.is_file():
-            raise CourseError("grade.from-missing", file=source)
-        with zipfile.ZipFile(source) as archive:
-            yield from _of_zip(archive, delivery, source)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, NotImplementedError):
-        raise CourseError("grade.from-not-a-zip", file=source) from None
-    except OSError as error:
-        raise CourseError(
-            "grade.from-not-readable", file=source, what=error.strerror or type(error).__name__
-        ) from None
-
-
-def _of_zip(archive: zipfile.ZipFile, delivery: Delivery, source: Path) -> Iterator:
-    members = [member for member in archive.infolist() if member.filename and not member.is_dir()]
-    notebooks = [member for member in members if _is_notebook(member.filename)]
-    size = sum(min(member.file_size, MAX_FILE) for member in notebooks)
-    if len(members) > MAX_ENTRIES or size > MAX_TOTAL:
-        raise CourseError("grade.from-too-much", file=source)
-    for member in members:
-        name = unicodedata.normalize("NFC", _name_of(member))
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or set(parts) & set(_IGNORED) or parts[-1].startswith("."):
-            continue
-        if ".." in parts or name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or "\0" in name:
-            delivery.note("outside", file=_shown(name))
-        elif stat.S_ISLNK(member.external_attr >> 16):
-            delivery.note("link", file=_shown(name))
-        elif not _is_notebook(name):
-            yield name, None
-        elif member.file_size > MAX_FILE:
-            delivery.note("too-large", file=_shown(name))
-            yield name, None
-        else:
-            try:
-                with archive.open(member) as stream:
-                    content = stream.read(MAX_FILE + 1)
-            except Exception as error:  # zlib.error and its like, of which every method has its own
-                delivery.note("damaged", file=_shown(name), what=type(error).__name__)
-                content = None
-            yield name, content
-
-
-def _name_of(member: zipfile.ZipInfo) -> str:
-    """A file's name; Info-ZIP writes UTF-8 without saying so, which zipfile takes for DOS letters."""
-    if not member.flag_bits & UTF8:
-        try:
-            return member.filename.encode("cp437").decode()
-        except UnicodeError:
-            pass
-    return member.filename
-
-
-def _of_folder(source: Path, delivery: Delivery) -> Iterator:
-    count = total = 0
-    for folder, folders, files in os.walk(source):
-        here = Path(folder)
-        inside = here.relative_to(source)
-        for name in [name for name in folders if (here / name).is_symlink()]:
-            delivery.note("link", file=_shown((inside / name).as_posix()))
-        folders[:] = sorted(
-            name for name in folders if name not in _IGNORED and not (here / name).is_symlink()
-        )
-        if len(inside.parts) >= MAX_DEPTH:
-            folders.clear()
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
-            count += 1
-            path = unicodedata.normalize("NFC", (inside / name).as_posix())
-            content = None
-            if _is_notebook(name):
-                try:
-                    content = read_bytes(here / name)
-                except Unreadable as error:
-                    delivery.notes.append(message(f"grade.{error}", file=_shown(path)))
-            total += len(content or b"")
-            if count > MAX_ENTRIES or total > MAX_TOTAL:
-                raise CourseError("grade.from-too-much", file=source)
-            yield path, content
-
-
-def _is_notebook(name: str) -> bool:
-    return name.lower().endswith(".ipynb")
+    return folder / f"{name}-{number}"
 
 
 def _sender(path: str, assignment: tuple[str, ...]) -> _Sender | None:
@@ -314,7 +277,7 @@ def _sender(path: str, assignment: tuple[str, ...]) -> _Sender | None:
         if found := _MOODLE.fullmatch(part):
             return _Sender(found["name"], found["file"] or parts[-1], found["number"])
     if found := _CANVAS.fullmatch(parts[-1]):
-        return _Sender(found["name"], found["file"], found["number"], lms=found["number"])
+        return _Sender(found["name"], found["file"], found["number"], found["number"], bool(found["late"]))
     above = [part for part in parts[:-1] if part not in (*assignment, "submitted")]
     if above:
         return _Sender(above[-1], parts[-1])
@@ -322,6 +285,11 @@ def _sender(path: str, assignment: tuple[str, ...]) -> _Sender | None:
     for name in assignment:
         stem = re.sub(rf"[ _-]*{re.escape(name)}([ _-]*\(?\d*\)?)?$", "", stem)
     return _Sender(stem, parts[-1]) if _id(stem) else None
+
+
+def _exact(text: str) -> str:
+    """Letters and digits alone, without case."""
+    return "".join(c for c in unicodedata.normalize("NFC", text).casefold() if c.isalnum())
 
 
 def _folded(text: str) -> str:
@@ -332,8 +300,3 @@ def _folded(text: str) -> str:
 def _id(name: str) -> str:
     """The name as a student's id: a folder's name everywhere, and nothing else."""
     return re.sub(r"[^\w.@-]+", "-", name).strip("-._")[:MAX_NAME].rstrip("-._")
-
-
-def _shown(name: object) -> str:
-    """A name from outside, briefly and so that a terminal obeys none of it."""
-    return printable(str(name))[:120]

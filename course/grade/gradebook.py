@@ -1,50 +1,49 @@
 """Results into nbgrader's hands: its gradebook, autograded notebooks that formgrader opens, feedback pages.
 
     with Ledger(root, lesson, releases) as ledger:
-        ledger.write(result)        # one student; the same result twice changes nothing
-        ledger.has(result)          # whether that was done to its end
+        found = ledger.write(result)    # one student; the same result twice changes nothing
+        ledger.has(result)              # whether that was done to its end
 
 A person's work stays: manual scores and comments are never touched, and a cell asks for a person again only
-if its automatic score changed.
+if its automatic score or the written answer changed. What goes wrong with one student's page costs that page
+alone: it is told, and made again by the next run. Several graders may write: each waits for its turn.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
-import re
 import warnings
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from nbconvert.exporters import HTMLExporter
-from nbformat import NotebookNode, v4
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import GetGrades, SaveCells
+from nbgrader.preprocessors import SaveCells
 from sqlalchemy import URL
 from sqlalchemy.exc import SAWarning
 
 from course.build import nbgrader_config, to_text, write
 from course.grade.delivery import Student
-from course.grade.normalise import HandedIn, answers, in_words, rebuild
+from course.grade.mishaps import everybodys, turn
+from course.grade.normalise import answers
+from course.grade.pages import Pages
 from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import whole
 
 COURSE_ID = "break-and-fix"
 LOCK_SECONDS = 30  # how long to wait for formgrader, or anybody else who writes, to finish
-LABELS = ("score", "test-cell", "free-response", "written", "comment", "answer", "cell", "top", "comments")
 
-_STYLE = "<style>.rendered_html td, .rendered_html th {padding: 0 0.6em}</style>"
-_HEADINGS = re.compile(
-    r'<div class="panel-heading">.*?</div>|<div class="panel-footer">\s*<div>\s*<b>.*?</b>', re.DOTALL
-)
+Found = list[tuple[str, dict]]  # what a person should know, as (message key, values)
 
 
 class Ledger:
-    """One open gradebook and the one writer to it."""
+    """One open gradebook."""
 
     def __init__(self, root: Path, lesson: Lesson, releases: dict[str, NotebookNode]):
         self.root, self.lesson, self.releases = root, lesson, releases
@@ -53,15 +52,17 @@ class Ledger:
     def __enter__(self) -> Ledger:
         config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
         warnings.filterwarnings("ignore", module="nbgrader", category=SAWarning)
-        self.book = Gradebook(self.url, COURSE_ID)
-        self._register()
         directory = CourseDirectory(config=config, root=str(self.root))
-        feedback = GenerateFeedback(coursedir=directory, config=config)
-        self.exporter = HTMLExporter(config=feedback.config, sanitize_html=True)
-        self.exporter.register_preprocessor(GetGrades, enabled=True)
+        self.pages = Pages(
+            self.lesson, self.releases, GenerateFeedback(coursedir=directory, config=config).config
+        )
+        with turn(self.root):
+            self.book = Gradebook(self.url, COURSE_ID)
+            self._register()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.pages.close()
         self.book.close()
 
     def roster(self) -> list[Student]:
@@ -74,34 +75,81 @@ class Ledger:
     def has(self, result: dict) -> bool:
         """Whether this very result is written to its end, and no person changed a grade or comment since."""
         student = result["student"]
+        self.book.db.expire_all()  # somebody else may have written
         try:
-            entered = self._entered(student).read_text(encoding="utf-8") == self._state(result)
-        except (MissingEntry, OSError):
+            entered = self._entered(student) == self._state(result)
+        except (MissingEntry, OSError, ValueError):
             return False
         files = [self._file("autograded", student, "ipynb"), self._file("feedback", student, "html")]
         return entered and all(file.exists() for file in files)
 
-    def write(self, result: dict) -> None:
-        """Record one result; a note that all of it is there comes last, in case of a kill on the way."""
-        student, name = result["student"], self.lesson.assignment
-        notebook = self._notebook(result)
-        write(self._file("autograded", student, "ipynb"), to_text(notebook))
-        self.book.update_or_create_student(student)
-        when = {"timestamp": datetime.fromisoformat(result["timestamp"])} if result["timestamp"] else {}
-        self.book.update_or_create_submission(name, student, **when)
-        self._scores(result)
-        write(self._file("feedback", student, "html"), self._feedback(notebook, result))
-        write(self._entered(student), self._state(result))
+    def write(self, result: dict) -> Found:
+        """Record one result; a note that all of it is there comes last, in case of a kill on the way.
 
-    def _state(self, result: dict) -> str:
+        Returns what a person should look at: the pages that could not be made, a grade that is older than
+        the answer.
+        """
+        with turn(self.root):
+            self.book.db.expire_all()
+            return self._write(result)
+
+    def _write(self, result: dict) -> Found:
+        student, found = result["student"], []
+        notebook = _tried(found, "autograded", lambda: self._autograded(result))
+        changed = _tried(found, "gradebook", lambda: self._enter(result))
+        page = (
+            notebook
+            and changed is not None
+            and _tried(found, "feedback", lambda: self._page(notebook, result))
+        )
+        page = page or self.pages.bare(result)
+        _tried(found, "feedback", lambda: write(self._file("feedback", student, "html"), page))
+        if changed is None:
+            self.book.db.rollback()
+        if not found:
+            write(self._entered_file(student), json.dumps(self._state(result)))
+        return [*found, *(("grade.answer-changed", {"cell": name}) for name in changed or ())]
+
+    def _autograded(self, result: dict) -> NotebookNode:
+        notebook = self.pages.notebook(result)
+        write(self._file("autograded", result["student"], "ipynb"), to_text(notebook))
+        return notebook
+
+    def _enter(self, result: dict) -> list[str]:
+        """The gradebook's row; returns the answers that a person graded when they were others."""
+        student = result["student"]
+        try:
+            self.book.update_or_create_student(student)
+            when = {"timestamp": datetime.fromisoformat(result["timestamp"])} if result["timestamp"] else {}
+            self.book.update_or_create_submission(self.lesson.assignment, student, **when)
+            return self._scores(result)
+        except Exception:
+            self.book.db.rollback()
+            raise
+
+    def _page(self, notebook: NotebookNode, result: dict) -> str:
+        self.book.db.commit()
+        return self.pages.feedback(notebook, result, self._facts(result["student"]))
+
+    def _state(self, result: dict) -> dict:
         """What a feedback page is made from: the result, and what a person gave and said."""
         name, assignment = self.lesson.slug, self.lesson.assignment
         notebook = self.book.find_submission_notebook(name, assignment, result["student"])
-        given = sorted((g.name, g.manual_score, g.extra_credit) for g in notebook.grades)
-        said = sorted((comment.name, comment.manual_comment) for comment in notebook.comments)
-        return result["made_of"] + json.dumps([given, said])
+        given = sorted([g.name, g.manual_score, g.extra_credit] for g in notebook.grades)
+        said = sorted([comment.name, comment.manual_comment] for comment in notebook.comments)
+        return {"made_of": result["made_of"], "given": given, "said": said, "written": self._written(result)}
 
-    def _entered(self, student: str) -> Path:
+    def _written(self, result: dict) -> dict[str, str]:
+        """A digest of each written answer, by name."""
+        cells = result["cells"]
+        names = [n for n, cell in answers(self.releases["en"]).items() if cell.cell_type == "markdown"]
+        return {name: hashlib.sha256(cells.get(name, "").strip().encode()).hexdigest() for name in names}
+
+    def _entered(self, student: str) -> dict:
+        found = json.loads(self._entered_file(student).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+
+    def _entered_file(self, student: str) -> Path:
         return self.root / "autograded" / ".results" / self.lesson.assignment / f"{student}.entered"
 
     def _file(self, kind: str, student: str, suffix: str) -> Path:
@@ -139,85 +187,65 @@ class Ledger:
         facts = {"notebook": self.lesson.slug, "assignment": self.lesson.assignment, "student": student}
         return facts | {"db_url": self.url}
 
-    def _scores(self, result: dict) -> None:
+    def _scores(self, result: dict) -> list[str]:
         notebook = self.book.find_submission_notebook(
             self.lesson.slug, self.lesson.assignment, result["student"]
         )
+        try:
+            before = self._entered(result["student"]).get("written", {})
+        except (OSError, ValueError):
+            before = {}
         verdicts = {name.replace("/", "_"): verdict for name, verdict in result["checks"].items()}
-        written = answers(self.releases["en"])
+        stubs = {name: cell.source.strip() for name, cell in answers(self.releases["en"]).items()}
+        now, problem = self._written(result), result["problem"] is not None
         again = any(grade.auto_score is not None for grade in notebook.grades)
+        changed = []
         for grade in notebook.grades:
             known = grade.auto_score, grade.needs_manual_grade
             if grade.name in verdicts:
                 grade.auto_score = verdicts[grade.name]["points"]
-                human = result["problem"] is not None
+                human = problem or bool(verdicts[grade.name].get("held"))
             else:
-                empty = result["cells"].get(grade.name, "").strip() in (
-                    "",
-                    written[grade.name].source.strip(),
-                )
-                grade.auto_score = 0.0 if empty and result["problem"] is None else None
-                human = not empty or result["problem"] is not None
+                empty = result["cells"].get(grade.name, "").strip() in ("", stubs[grade.name])
+                grade.auto_score = 0.0 if empty and not problem else None
+                human = not empty or problem
+                if (
+                    grade.manual_score is not None
+                    and before.get(grade.name, now[grade.name]) != now[grade.name]
+                ):
+                    changed.append(grade.name)
             human = human or grade.manual_score is not None
-            grade.needs_manual_grade = known[1] if again and known[0] == grade.auto_score else human
+            same = again and known[0] == grade.auto_score and grade.name not in changed
+            grade.needs_manual_grade = known[1] if same else human
         for comment in notebook.comments:
-            empty = result["cells"].get(comment.name) in (None, written[comment.name].source)
+            empty = result["cells"].get(comment.name, "").strip() in ("", stubs[comment.name])
             comment.auto_comment = message("grade.no-response", result["language"]) if empty else None
         self.book.db.commit()
+        return changed
 
-    def _notebook(self, result: dict) -> NotebookNode:
-        """The release in the learner's language with their answers, and the verdicts as outputs."""
-        code = result["language"]
-        notebook = rebuild(HandedIn(cells=result["cells"]), self.releases[code])
-        verdicts = {name.replace("/", "_"): verdict for name, verdict in result["checks"].items()}
-        for cell in notebook.cells:
-            name = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if name in verdicts:
-                verdict = verdicts[name]
-                cell.execution_count = 1
-                printed = (
-                    [v4.new_output("stream", name="stdout", text=verdict["printed"])]
-                    if verdict["printed"]
-                    else []
-                )
-                stream = "stdout" if verdict["passed"] else "stderr"
-                cell.outputs = [*printed, v4.new_output("stream", name=stream, text=verdict["text"] + "\n")]
-            elif name in result["cells"] and cell.cell_type == "markdown":
-                cell.source = harmless(cell.source)
-        lines = [in_words(note, code) for note in (result["problem"], *result["notes"]) if note]
-        if lines:
-            text = (
-                message("grade.remarks", code) + "\n\n" + "\n".join(f"* {harmless(line)}" for line in lines)
-            )
-            notebook.cells.insert(1, v4.new_markdown_cell(text, id="grading-remarks"))
-        return notebook
 
-    def _feedback(self, notebook: NotebookNode, result: dict) -> str:
-        resources = {"nbgrader": self._facts(result["student"]), "metadata": {"name": self.lesson.slug}}
-        self.book.db.commit()
-        page, _ = self.exporter.from_notebook_node(copy.deepcopy(notebook), resources)
-        labels = {message(f"grade.label-{name}", "en"): name for name in LABELS}
-        head, mark, rest = page.partition('<div class="panel-body">')
-        head = head.replace("</head>", f"{_STYLE}</head>")
+def _tried(found: Found, page: str, make: Callable):
+    """What `make` returns; where it fails for this student alone, None, and that is noted.
 
-        def translated(text: str) -> str:
-            for english, name in labels.items():
-                text = text.replace(english, message(f"grade.label-{name}", result["language"]))
-            return text
-
-        rest = _HEADINGS.sub(lambda found: translated(found[0]), rest)  # no learner can write such a tag
-        return translated(head) + mark + rest
+    Raises:
+        Exception: what the next student would meet too, such as a full disk.
+    """
+    try:
+        return make()
+    except CourseError:
+        raise
+    except Exception as error:
+        if everybodys(error):
+            raise
+        what = " ".join(whole(f"{type(error).__name__}: {error}").split())[:160]
+        found.append((f"grade.page-{page}", {"what": what}))
+        return None
 
 
 def book_url(file: Path) -> str:
     """The gradebook's address for SQLAlchemy, which waits a while where somebody else is writing."""
     query = {"timeout": str(LOCK_SECONDS)}
     return URL.create("sqlite", database=str(file), query=query).render_as_string()
-
-
-def harmless(markdown: str) -> str:
-    """The text with its HTML shown instead of obeyed: a page of a learner's must not act for a teacher."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", markdown)
 
 
 def to_json(result: dict) -> str:

@@ -13,10 +13,12 @@ import hmac
 
 from nbformat import NotebookNode
 
+from course.cells import needed
 from course.check import Check
+from course.grade.answer import Answers
 from course.grade.calls import known
-from course.grade.cells import delegates, needed, plain_python
-from course.grade.normalise import HandedIn, answers
+from course.grade.delegation import delegates
+from course.grade.normalise import HandedIn
 from course.grade.workshop import PATIENCE, Workshop
 from course.judging import draw_cases, draw_contrasts, explain, judge, looks_at_nothing, tie_of, untied
 from course.lesson import Lesson
@@ -45,19 +47,19 @@ def grade(
     result["notes"] = list(handed_in.notes)
     result["cells"] = handed_in.cells
     result["waited"] = {}
-    sources = {name: plain_python(handed_in.cells.get(name, "")) for name in answers(release)}
+    answers = Answers(handed_in, release, lesson.checks)
     for exercise in dict.fromkeys(check.exercise for check in lesson.checks.values()):
         checks = [check for check in lesson.checks.values() if check.exercise == exercise]
-        untouched = handed_in.cells.get(exercise) in (None, answers(release)[exercise].source)
-        if handed_in.problem or untouched:
-            key = "check.not-written"
-            outcome = {check.name: [{"failure": {"key": key, "values": {}}}] for check in checks}
+        refused = answers.refused(exercise)
+        if refused:
+            failure = {"key": refused[0], "values": refused[1]}
+            outcome = {check.name: [{"failure": failure}] for check in checks}
         else:
-            helper = delegates(sources[exercise])
+            helper = delegates(handed_in.cells.get(exercise, ""))
             if helper:
                 result["notes"].append(("grade.delegates", {"exercise": exercise, "what": helper}))
             patience = PATIENCE - sum(result["waited"].values())
-            outcome, given, busy = _ask(checks, sources, exercise, seed, workshop, patience)
+            outcome, given, busy = _ask(checks, answers, exercise, seed, workshop, patience)
             if given:
                 result["waited"][exercise] = given
             if busy:  # no verdict stands on that: the next run grades it again
@@ -99,10 +101,10 @@ def require_reference(check: Check, solutions: dict[str, str], workshop: Worksho
         raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
-def _ask(checks, sources, exercise, seed, workshop, patience) -> tuple[dict[str, list[dict]], float, bool]:
+def _ask(checks, answers, exercise, seed, workshop, patience) -> tuple[dict[str, list[dict]], float, bool]:
     """The outcomes by check, the seconds given on top, and whether those were too few."""
     cases = [case for check in checks for case in cases_of(check, seed, workshop)]
-    outcomes = workshop.ask(needed(sources, exercise, workshop.given), cases, patience)
+    outcomes = workshop.ask(answers.cells(exercise, workshop.given), cases, patience)
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for case, outcome in zip(cases, outcomes, strict=False):
         by_check[case["check"]].append(outcome)

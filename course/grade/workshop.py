@@ -20,8 +20,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.cells import names_of
 from course.grade import wire
-from course.grade.cells import names_of
 from course.grade.clock import Clock
 from course.grade.kernels import as_here
 from course.grade.probe_side import probe_sides

@@ -14,13 +14,22 @@ import os
 from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 
 from minigpt.cli.parser import Arguments, Parser
-from minigpt.diagnosis import Verdict, Walk, check, walk
+from minigpt.diagnosis import Evidence, Verdict, Walk, evidence_of, walk
 from minigpt.diagnosis.comparison import compare, comparison_as_data, show_comparison
 from minigpt.diagnosis.report import as_data, show
-from minigpt.importers import ForeignLogError, foreign_evidence, is_foreign, logs_in, parse_mapping
+from minigpt.importers import (
+    ForeignLogError,
+    foreign_evidence,
+    is_foreign,
+    logs_in,
+    parse_mapping,
+    sentences,
+)
 from minigpt.messages import message
+from minigpt.runs.schema import LogNotes, Source
 
 FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs
 OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
@@ -42,23 +51,29 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Print the verdict, or two walks side by side, and return the exit code."""
-    found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix, the others are told
+    evidence, found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix
+    notes = sentences(evidence.audit(LogNotes)) if evidence.source is Source.LOG else []
     if arguments.before is not None:
-        comparison = compare(_walk(arguments.before, arguments), found)
+        comparison = compare(_walk(arguments.before, arguments)[1], found)
         data, display = partial(comparison_as_data, comparison), partial(show_comparison, comparison)
     else:
         data, display = (partial(told, found, whole=arguments.all) for told in (as_data, show))
     if arguments.json:
-        print(json.dumps(data(), indent=2, ensure_ascii=False))
+        more = {"notes": notes} if notes and arguments.before is None else {}
+        print(json.dumps(data() | more, indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
         with console.capture() as shown:  # if the reader has gone away, Rich would choose the exit code
+            for note in notes:
+                console.print(f"[dim]{escape(note)}[/]")
             display(console=console)
+            if evidence.source is Source.LOG and found.verdict is Verdict.PASS:
+                console.print(message("foreign.not-judged"))
         print(shown.get(), end="")
     return EXIT_CODES[found.verdict]
 
 
-def _walk(path: str, arguments: Arguments) -> Walk:
+def _walk(path: str, arguments: Arguments) -> tuple[Evidence, Walk]:
     given = [option for option in FOREIGN if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
@@ -66,11 +81,12 @@ def _walk(path: str, arguments: Arguments) -> Walk:
     if is_foreign(path):
         mapping = parse_mapping(arguments.columns)
         evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
-        return walk(evidence, whole=True)
+        return evidence, walk(evidence, whole=True)
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
         if inside := logs_in(path):
             raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))
         raise ForeignLogError("foreign.unknown-kind", path=path)
     if given and os.path.exists(path):
         raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
-    return check(path, whole=True)
+    evidence = evidence_of(path)
+    return evidence, walk(evidence, whole=True)

@@ -38,9 +38,13 @@ class Walk:
 
     @property
     def end(self) -> Finding | None:
-        """The finding that decides: the first cause, else the first symptom; None where there is no fault."""
+        """The finding that decides; None where there is no fault.
+
+        The first cause, else the first symptom that has a name, else the first that has none.
+        """
         faults = [finding for finding in self.findings if finding.verdict in FAULTS]
-        return next((finding for finding in faults if not finding.symptom), faults[0] if faults else None)
+        faults.sort(key=lambda finding: (finding.symptom, finding.leaf is None))  # else as they were asked
+        return faults[0] if faults else None
 
     @property
     def leaf(self) -> str | None:

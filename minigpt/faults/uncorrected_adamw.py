@@ -10,6 +10,10 @@ class UncorrectedAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             for parameter in group["params"]:
@@ -25,3 +29,4 @@ class UncorrectedAdamW(torch.optim.AdamW):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 size = state["exp_avg_sq"].sqrt().add_(group["eps"])
                 parameter.addcdiv_(state["exp_avg"], size, value=-group["lr"])
+        return loss

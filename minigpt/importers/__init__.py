@@ -5,11 +5,12 @@
 A JSONL or CSV file, packed by gzip or not, the trainer_state.json of Hugging Face, what a trainer printed, a
 folder of TensorBoard or MLflow, or a W&B run recorded offline. Only the columns that are needed are kept, so
 a log of some gigabytes is read as a stream. Gaps stay gaps; of a step logged twice the last wins; a log that
-went back (a restart from a checkpoint) continues from there; whatever is no number, several runs in one file
-and steps that are counted in epochs or tokens are refused.
+went back (a restart from a checkpoint) continues from there, and of several runs the last is read. Rows that
+name no step are counted; what is no number is skipped, and counted too: `sentences` says so.
 """
 
 from minigpt.importers.evidence import foreign_evidence, is_foreign, logs_in, parse_mapping
 from minigpt.importers.names import ForeignLogError
+from minigpt.importers.notes import sentences
 
-__all__ = ["ForeignLogError", "foreign_evidence", "is_foreign", "logs_in", "parse_mapping"]
+__all__ = ["ForeignLogError", "foreign_evidence", "is_foreign", "logs_in", "parse_mapping", "sentences"]

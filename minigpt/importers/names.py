@@ -14,19 +14,60 @@ from minigpt.messages import MiniGPTError
 NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
     "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
     + ("iterations", "it", "iter_num", "num_updates", "train_num_updates", "valid_num_updates")
-    + ("current_steps", "time_batch", "update"),
+    + ("current_steps", "time_batch", "update", "updates", "global_steps", "completed_step", "step_i")
+    + (
+        "optimizer_step",
+        "training_step",
+        "train_step",
+        "train_steps",
+        "global_step_max_steps",
+        "iteration_step",
+    )
+    + ("iters", "itr", "nb_steps", "n_iter", "step_num", "current_step", "global_iter", "batch", "batch_idx"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
     + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
     + ("loss_metrics_global_avg_loss", "train_crossentropyloss", "train_ce_loss")  # torchtitan, OLMo
-    + ("metrics_train_languagecrossentropy", "loss_train_total"),  # Composer
+    + ("metrics_train_languagecrossentropy", "loss_train_total")  # Composer
+    + ("step_loss", "loss_step", "batch_loss", "trainloss", "tr_loss", "train_nll", "gpt_loss", "llm_loss")
+    + ("ce_loss", "cross_entropy", "cross_entropy_loss", "crossentropy", "crossentropyloss", "xent", "nll")
+    + ("nll_loss", "train_ce", "train_xent", "train_cross_entropy", "loss_ce", "loss_lm", "train_lm_loss")
+    + ("avg_loss", "average_loss", "mean_loss", "loss_avg", "loss_mean", "running_loss", "smooth_loss")
+    + ("train_loss_epoch", "train_avg_loss", "avg_train_loss", "average_train_loss", "epoch_loss")
+    + ("train_epoch_loss", "average_training_loss", "mean_train_loss", "total_loss", "train_total_loss")
+    + ("actor_loss", "sft_loss", "cur_loss", "train"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
     + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
-    + ("l2_norm_grad_global",),
-    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate"),
+    + (
+        "l2_norm_grad_global",
+        "gradnorm",
+        "norm",
+        "grad_norms",
+        "grads_norm",
+        "gradient_l2_norm",
+        "grad_l2_norm",
+    )
+    + ("global_norm", "grad_global_norm", "gradient_global_norm", "total_norm", "grad_l2", "grad_total_norm")
+    + ("train_gnorm", "gn", "gradnorm_total", "raw_grad_norm", "grad"),
+    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate")
+    + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr"),
     "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval")
     + ("lm_loss_validation", "lm_loss_validation_lm_loss_validation", "validation_metrics_loss")
-    + ("metrics_eval_languagecrossentropy",),
+    + ("metrics_eval_languagecrossentropy", "loss_valid", "loss_validation", "dev_loss", "vloss", "valloss")
+    + (
+        "avg_val_loss",
+        "val_avg_loss",
+        "average_val_loss",
+        "eval_epoch_loss",
+        "val_loss_epoch",
+        "val_epoch_loss",
+    )
+    + ("val_ce", "val_nll", "val_xent", "valid_nll", "valid_nll_loss", "val_ce_loss", "val_cross_entropy")
+    + ("eval_avg_loss", "eval_nll", "eval_ce", "average_validation_loss", "evaluation_loss", "held_out_loss")
+    + ("val", "valid", "validation"),
 }
+BAR = "how far the progress bar had come"  # columns that the reader of printed lines adds
+OF = "steps of which this is one"
+SAME = "printed twice"
 GROUP_RATE = re.compile(r"(optim_)?(lr|learning_rate)_(?!vs_).+")  # Megatron-LM repeats all “vs samples”
 EPOCH = "epoch"
 RUNS = {"run", "run_id", "run_hash", "run_uuid", "run_name"}

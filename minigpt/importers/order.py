@@ -11,13 +11,16 @@ from array import array
 
 import numpy as np
 
+from minigpt.importers.notes import Notes
 from minigpt.runs.jsonl import Columns
 
-STRETCH = 10  # rows that show that a log continues,
+STRETCH = 10  # rows that show that a log goes on,
+TURNS = 0.2  # share of rows at which a log turns back, where two runs write in turn
+DIFFERENT = 0.005  # values of one step that come from two runs
 ANEW = 3  # and that it restarts, for no stray row comes back to the very first step
 
 
-def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Columns:
+def in_order(every: np.ndarray, series: dict[str, tuple[array, array]], notes: Notes) -> Columns:
     """Return one column for each name, its steps in order, the last value of every step.
 
     Nothing is copied of a column that has a value in every row, in order, as in most logs.
@@ -25,14 +28,18 @@ def in_order(every: np.ndarray, series: dict[str, tuple[array, array]]) -> Colum
     Args:
         every: (rows,) the step of each row of the log, as it was written.
         series: by name, the rows that have a value, in ascending order, and the values.
+        notes: takes down how many runs there are, one after another.
     """
     raw = {}
     for name, (at, values) in series.items():
         rows = np.asarray(at)
         raw[name] = rows, every if len(rows) == len(every) else every[rows], np.asarray(values)
     restarts = _restarts(*raw["loss"][:2]) if "loss" in raw else []
+    if restarts:
+        first = int(raw["loss"][1].min())
+        notes.runs += sum(step <= first for _, step in restarts)
     kept = {name: _settled(*parts, restarts) for name, parts in raw.items()}
-    if _counted_from_one(kept):
+    if notes.counted != "rows" and _counted_from_one(kept):
         from_zero = {id(steps): steps - 1 for steps, _ in kept.values()}
         kept = {name: (from_zero[id(steps)], values) for name, (steps, values) in kept.items()}
     steps = _all_steps([steps for steps, _ in kept.values()])
@@ -57,6 +64,26 @@ def _restarts(rows: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
     enough = np.where(begun == 0, ANEW, STRETCH)
     at = turns[ordered & (begun < turns) & (follow >= np.minimum(enough, turns - begun - follow))]
     return list(zip(rows[at].tolist(), steps[at].tolist(), strict=True))
+
+
+def in_turn(steps: np.ndarray, values: np.ndarray) -> tuple[int, float, float] | None:
+    """Return a step and two of its values where several runs write to one log in turn; None where one does.
+
+    Ranks of one run print a step one after another, and losses that are close; two runs are at other steps,
+    and turn back and forth all the time.
+    """
+    back = np.flatnonzero(steps[1:] < steps[:-1])
+    if len(back) < max(10, TURNS * len(steps)):
+        return None
+    order = np.argsort(steps, kind="stable")
+    again = np.flatnonzero(steps[order][1:] == steps[order][:-1])
+    apart = (order[again + 1] - order[again] > 1) & (
+        np.abs(values[order[again + 1]] - values[order[again]]) > DIFFERENT * np.abs(values[order[again]])
+    )
+    if apart.sum() < max(5, TURNS * len(steps) / 2):
+        return None
+    at = again[apart][0]
+    return int(steps[order[at]]), float(values[order[at]]), float(values[order[at + 1]])
 
 
 def _settled(

@@ -1,4 +1,4 @@
-"""Logs that name a metric and its value in columns of their own, or in files of their own.
+"""Tables: CSV, and logs that name a metric and its value in columns of their own, or in files of their own.
 
 step,metric,value
 0,train/loss,4.16            # is {"step": 0, "train/loss": 4.16}
@@ -6,18 +6,23 @@ step,metric,value
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from minigpt.importers.names import ForeignLogError, plain
+from minigpt.importers.files import LONGEST, numbered_lines, open_text
+from minigpt.importers.names import ForeignLogError, counts_steps, matters, plain
+from minigpt.importers.notes import Notes
 
 METRIC = ("metric", "metric_name", "metricname", "key", "tag", "name")
 VALUE = ("value", "metric_value", "metricvalue")
 CONTEXT = ("context", "metric_context", "subset", "split")
 VALIDATION = re.compile(r"\b(val|valid|validation|eval)", re.IGNORECASE)
+GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+")  # thousands, or a number with three decimals: who knows
+DAMAGED = 0.5  # share of rows above which a file is no table
 MLFLOW = re.compile(rb"\d{10,} \S+ \d+\s")  # time, value, step
 
 Rows = Iterator[tuple[object, Mapping[str, Any]]]
@@ -83,3 +88,51 @@ def mlflow_rows(folder: Path, _asked: Mapping[str, str]) -> Iterator[tuple[str, 
                 if len(fields) != 3:
                     raise ForeignLogError("foreign.bad-line", path=file, line=number)
                 yield f"{name}:{number}", {"step": fields[2], name: fields[1]}
+
+
+def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the rows below a header; remarks above it, lines that begin with “#”, are left out.
+
+    Raises:
+        ForeignLogError: most rows do not fit the header, or a quote does not close.
+    """
+    with open_text(path, newline="") as file:
+        head = file.readline(LONGEST)
+        while head.startswith("#"):
+            head = file.readline(LONGEST)
+        file.seek(0)
+        delimiter = max(",;\t", key=head.count)
+        lines = (line for _, line in numbered_lines(file, path) if not line.startswith("#"))
+        reader, done, good, bad, first = csv.reader(lines, delimiter=delimiter, strict=True), 0, 0, 0, 0
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            done = reader.line_num
+            for name in header:
+                if header.count(name) > 1 and matters(name, asked):
+                    raise ForeignLogError("foreign.twice", path=path, column=name)
+            counters = [place for place, name in enumerate(header) if counts_steps(name, asked)]
+            for fields in reader:
+                done = reader.line_num
+                if len(fields) > len(header):
+                    bad += 1
+                    first = first or done
+                    notes.skip(done)
+                    continue
+                if delimiter == ";":  # where a comma is the decimal point
+                    _refuse_grouped(path, done, header, fields, counters)
+                    fields = [field.replace(",", ".") if field.count(",") == 1 else field for field in fields]
+                good += 1
+                yield done, dict(zip(header, fields, strict=False))
+        except csv.Error as error:
+            if reader.line_num == done + 1 and next(lines, None) is None:
+                return  # the last line, torn by a kill
+            raise ForeignLogError("foreign.bad-line", path=path, line=done + 1) from error
+    if bad > DAMAGED * (good + bad):
+        raise ForeignLogError("foreign.bad-line", path=path, line=first)
+
+
+def _refuse_grouped(path: Path, line: int, header: list[str], fields: list[str], counters: list[int]) -> None:
+    for place in counters:
+        if place < len(fields) and GROUPED.fullmatch(fields[place].strip()):
+            values = {"column": header[place], "value": fields[place].strip()}
+            raise ForeignLogError("foreign.bad-step", path=path, place=line, **values)

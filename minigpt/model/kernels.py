@@ -29,8 +29,8 @@ Library = Literal["mkl", "onednn"]  # "mkl" is PyTorch's own way, whatever stand
 
 OPERATOR = "_linear_pointwise"  # oneDNN's product as PyTorch offers it
 
-ROUNDS = 7  # of each product by each library, in turns; the fastest counts
-ENOUGH_SECONDS = 0.01  # no further round for one product after that
+ROUNDS = 50  # of each product by each library, in turns, so that bad moments meet both; the fastest counts
+ENOUGH_SECONDS = 0.01  # no further round for one product of one shape after that
 LARGEST_PRODUCT = 2e8  # operations; a larger one is timed on fewer rows
 GAIN = 0.9  # oneDNN is taken if it needs less than this share of MKL's time
 
@@ -102,7 +102,7 @@ def _times(product: str, x: Tensor, grad: Tensor, weight: Tensor) -> dict[Librar
         best = dict.fromkeys(libraries, float("inf"))
         began = CLOCK()
         for done in range(ROUNDS):
-            if done >= 2 and CLOCK() - began > ENOUGH_SECONDS:
+            if done >= 3 and CLOCK() - began > ENOUGH_SECONDS:
                 break
             for library, compute in libraries.items():
                 started = CLOCK()

@@ -237,9 +237,24 @@ class VerbClasses(Probe):
     loss: Mapping[str, float] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogNotes(Probe):
+    """What the reader of a log left out or took for granted."""
+
+    kind = "log"
+
+    skipped: int = 0  # lines and entries that are no numbers
+    first_skipped: str | None = None  # where the first of them stands
+    spacing: int | None = None  # steps from one row to the next, where the log says so
+    total: int | None = None  # steps that the run was meant to take
+    counted: str = ""  # "rows" or "bars", where no row names its step
+    runs: int = 1  # runs one after another, of which the last was read
+    unused: list[str] = field(default_factory=list)  # columns that were not looked at
+
+
 PROBES: dict[str, type[Probe]] = {
     probe.kind: probe
-    for probe in (Start, Rehearsal, Observed, Baselines, Activations, Weights, Moments, VerbClasses)
+    for probe in (Start, Rehearsal, Observed, Baselines, Activations, Weights, Moments, VerbClasses, LogNotes)
 }
 
 

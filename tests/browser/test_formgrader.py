@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,21 @@ pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has 
 
 STUDENTS = {"en": "ana", "es": "josé"}
 WRONG = "def masked_mean(losses, mask):\n    return losses.mean()\n"  # right but for its masks
+HOSTILE = "\n\n".join(
+    (
+        "[a](javascript:fetch('/formgrader/api/grades'))",
+        "<javascript:alert(1)>",
+        "<script>document.title = 'taken over'</script>",
+        "<img src=x onerror=\"document.title='taken over'\">",
+        "![a](http://203.0.113.5/x.png) ![b](https://example.org/x.png) ![c](attachment:lost.png)",
+        "<svg onload=\"document.title='taken over'\"><a xlink:href='javascript:alert(1)'>x</a></svg>",
+        "<form action='/formgrader/api/grade' method=post><button class=full-credit>ok</button></form>",
+        "<button class='btn full-credit'>Full credit</button>",
+        "[b](http://127.0.0.1/formgrader/) [c](//example.org) [d](data:text/html,x) [e](/lab?reset)",
+        "<iframe src='http://203.0.113.5/'></iframe><meta http-equiv=refresh content='0;url=http://203.0.113.5/'>",
+    )
+)
+OWN_CELL = "<img src=x onerror=\"document.title='taken over'\"> [a](javascript:alert(1)) ("
 WRITTEN = "Logits: <script>document.title = 'taken over'</script>"
 TOKEN = "formgrader"
 HERE = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
@@ -56,6 +72,12 @@ def graded(tmp_path_factory: pytest.TempPathFactory, lesson: Lesson) -> tuple[Pa
                 cell["source"] = answers[cell["id"]]
         _hand_in(root, lesson, student, json.dumps(notebook))
     _hand_in(root, lesson, "leo", '{"cells": [')
+    notebook = json.loads(lesson.built("en").read_text(encoding="utf-8"))
+    next(c for c in notebook["cells"] if c["id"] == "explain-to-a-colleague")["source"] = HOSTILE
+    own = {"cell_type": "code", "id": "mine", "metadata": {}, "outputs": [], "execution_count": None}
+    notebook["cells"].append(own | {"source": OWN_CELL})
+    notebook["cells"].append(own | {"id": "more", "source": f"open({str(root / 'pwned')!r}, 'w')"})
+    _hand_in(root, lesson, "mallory", json.dumps(notebook))
     return root, grade_assignment(lesson, root, workers=2)
 
 
@@ -128,7 +150,7 @@ def test_the_gradebook_shows_everybodys_points_and_who_waits_for_a_person(
         expect(row).to_contain_text("needs manual grading")
     desk.screenshot(path=SCREENSHOTS / "formgrader-submissions.png")
     enter(desk, formgrader, f"formgrader/gradebook/{lesson.assignment}/{lesson.slug}")
-    expect(desk.locator("tbody tr")).to_have_count(3)
+    expect(desk.locator("tbody tr")).to_have_count(4)
     desk.screenshot(path=SCREENSHOTS / "formgrader-gradebook.png")
 
 
@@ -176,6 +198,48 @@ def test_feedback_is_in_the_learners_language_and_calls_nobody(
     )
     expect(heading).to_contain_text(words[2])
     assert page.title() != "taken over"
+
+
+def _grades(address: str, submission: str) -> list:
+    with urllib.request.urlopen(
+        f"{address}/formgrader/api/grades?submission_id={submission}&token={TOKEN}"
+    ) as got:
+        return json.load(got)
+
+
+def test_a_hostile_answer_that_is_opened_and_clicked_changes_no_mark_and_asks_nobody(
+    desk: Page, formgrader, lesson
+):
+    name = _submissions(formgrader, lesson)["mallory"]
+    before, dialogs, asked, windows = _grades(formgrader, name), [], [], []
+    desk.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    desk.on("popup", lambda window: windows.append(window.url))
+    enter(desk, formgrader, f"formgrader/submissions/{name}/")
+    answer = desk.locator(".nbgrader_cell:has(#explain-to-a-colleague-comment) .panel-body")
+    remarks = desk.locator(".text_cell_render", has_text="About this submission")
+    expect(answer).to_contain_text("<script>")
+    expect(remarks).to_contain_text("onerror")
+    here = desk.url
+    desk.on("request", lambda request: asked.append(request.url))
+    for place in (answer, remarks):
+        assert place.locator("script, svg, form, button, input, iframe, img, meta, a").count() == 0
+        place.evaluate("node => { for (const one of [node, ...node.querySelectorAll('*')]) one.click() }")
+    answer.scroll_into_view_if_needed()
+    desk.screenshot(path=SCREENSHOTS / "formgrader-hostile.png")
+    desk.wait_for_load_state("networkidle")
+    assert (desk.url, dialogs, windows, asked) == (here, [], [], [])
+    assert desk.title() != "taken over" and _grades(formgrader, name) == before
+
+
+def test_the_autograde_bolt_grades_in_the_sandbox(formgrader, graded, lesson):
+    address = f"{formgrader}/formgrader/api/submission/{lesson.assignment}/mallory/autograde?token={TOKEN}"
+    with urllib.request.urlopen(urllib.request.Request(address, method="POST")) as answer:
+        told = json.load(answer)
+    assert told["success"] and "graded now: 0" in told["log"] and "Protection:" in told["log"], told
+    assert not (graded[0] / "pwned").exists()
+    address = f"{formgrader}/formgrader/?path=submitted%2Fmallory&token={TOKEN}"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(address)
 
 
 def test_a_grade_given_by_hand_survives_grading_again_and_reaches_the_feedback(formgrader, graded, lesson):

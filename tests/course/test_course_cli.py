@@ -38,7 +38,7 @@ def test_a_message_speaks_the_language_asked_for(lessons, capsys):
         (["biuld"], "“build”"),
         (["build", "--check", "--stamp"], "--stamp and --check cannot be given together"),
         (["build", "--lang"], "“course build --help”"),
-        (["check", "--stmp"], "course check has no option “--stmp”. See “course check --help”"),
+        (["check", "--mutat"], "“--mutate”"),
         (["build", "--check=yes"], "--check takes no value"),
         (["grade", "--workers", "x"], "“x”"),
         (["grade", "--workers", "0"], "“0”"),

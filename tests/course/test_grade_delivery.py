@@ -5,6 +5,7 @@ import stat
 import warnings
 import zipfile
 
+import nbformat
 import pytest
 
 from course.grade.delivery import Student, deliver
@@ -115,7 +116,7 @@ def test_a_bomb_a_damaged_and_an_encrypted_entry_cost_nobody_else_anything(tmp_p
 
 
 def test_far_too_much_is_refused_before_anything_is_written(tmp_path, small, zipped, monkeypatch):
-    monkeypatch.setattr("course.grade.delivery.MAX_TOTAL", 20)
+    monkeypatch.setattr("course.grade.unpack.MAX_TOTAL", 20)
     with pytest.raises(CourseError, match="far more"):
         deliver(zipped({"ana.ipynb": ONE, "eva.ipynb": OTHER}), tmp_path, small, [])
     assert not (tmp_path / "submitted").exists()
@@ -247,3 +248,39 @@ def test_a_zip_that_nobody_may_read_is_named(tmp_path, small, zipped, monkeypatc
     monkeypatch.setattr(zipfile, "ZipFile", refused)  # root may read everything
     with pytest.raises(CourseError, match="cannot be read"):
         deliver(source, tmp_path, small, [])
+
+
+@pytest.fixture
+def notebooks(small, built):
+    """The releases, a blank notebook's bytes, and those of one in which somebody worked."""
+    releases = {code: nbformat.read(small.built(code, built), as_version=4) for code in ("en", "es")}
+    mine = nbformat.read(small.built("es", built), as_version=4)
+    next(cell for cell in mine.cells if cell.id == "expected-loss").source = "expected_loss = math.log"
+    return releases, nbformat.writes(releases["en"]).encode(), nbformat.writes(mine).encode()
+
+
+def test_of_a_blank_original_and_a_worked_copy_the_copy_counts(tmp_path, small, zipped, notebooks):
+    releases, blank, mine = notebooks
+    source = zipped({"ana/small-model.ipynb": blank, "ana/small-model-Copy1.ipynb": mine})
+    delivery = deliver(source, tmp_path, small, [], releases)
+    (file,) = (tmp_path / "submitted" / "ana" / small.assignment).iterdir()
+    assert file.name == "small-model.ipynb" and file.read_bytes() == mine
+    assert "ana also handed in “small-model.ipynb”" in delivery.notes[0]
+
+
+def test_what_cannot_be_read_does_not_take_the_place_of_work(tmp_path, small, zipped, notebooks):
+    releases, blank, mine = notebooks
+    for content in (blank, mine):
+        deliver(zipped({"ana.ipynb": content}), tmp_path, small, [], releases)
+    delivery = deliver(zipped({"ana.ipynb": b'{"cells": ['}), tmp_path, small, [], releases)
+    file = tmp_path / "submitted" / "ana" / small.assignment / "small-model.ipynb"
+    assert file.read_bytes() == mine and ".unreadable" in delivery.notes[0]
+    aside = tmp_path / "submitted" / ".unreadable" / "ana" / f"{small.assignment}-1" / "small-model.ipynb"
+    assert aside.read_bytes() == b'{"cells": ['
+
+
+def test_names_that_differ_in_an_accent_are_two_people_of_the_class_list(tmp_path, small, zipped):
+    roster = [Student("u2", "José", "Niño"), Student("u3", "Jose", "Nino")]
+    source = zipped({"José Niño.ipynb": ONE, "Jose Nino.ipynb": OTHER})
+    _, found = take(source, tmp_path, small, roster)
+    assert found == {"u2": {"small-model.ipynb": ONE}, "u3": {"small-model.ipynb": OTHER}}

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from course.grade import command
-from course.grade.cells import delegates
+from course.grade.delegation import delegates
 from course.grade.judge import seed_of
 from course.grade.secret import NAME, course_secret
 from course.messages import CourseError

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from course.cli import _parser
+from course.cli import _prepare
 from course.lesson import ROOT
+from minigpt.cli.parser import Parser
 from minigpt.messages import LANGUAGES
 
 GUIDES = {"en": ROOT / "docs" / "instructor.md", "es": ROOT / "docs" / "instructor.es.md"}
@@ -51,8 +52,9 @@ def test_every_course_command_is_one():
     given = [line.split(" > ")[0] for line in commands("en") if line.startswith("course ")]
     assert {line.split()[1] for line in given} == {"build", "check", "export", "grade"}
     for line in [*given, "course site --out public"]:
-        words = shlex.split(line)[1:]
-        _parser(words).parse_args(words)
+        name, *words = shlex.split(line)[1:]
+        _prepare(name, parser := Parser(f"course {name}", ""))
+        parser.parse_args(words)
 
 
 @pytest.mark.parametrize("file", [*GUIDES.values(), *(ROOT / name for name in PAGES)])
@@ -68,7 +70,7 @@ def test_what_is_handed_out_works_and_holds_no_solution(tmp_path: Path):
     listed = subprocess.run(["git", "ls-files", "--", *paths], cwd=ROOT, capture_output=True, text=True)
     files = listed.stdout.splitlines()
     assert listed.returncode == 0 and "Makefile" in files
-    assert [name for name in files if name.startswith(("solutions/", "tests/"))] == []
+    assert [name for name in files if name.startswith(("solutions/", "tests/", "benchmarks/"))] == []
     lessons = [name for name in files if name.startswith("course/lessons/")]
     assert any("/checks/" in name for name in lessons)
     assert [name for name in lessons if "/mutants/" in name or name.endswith("/lesson.py")] == []

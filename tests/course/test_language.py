@@ -31,7 +31,7 @@ ENGLISH = (
 )
 SPANISH = (
     r"pesos (dispersos|anchos|angostos)|más (anchos|angostos|dispersos) de lo debido",
-    r"última norma\b|Bloques sin normas|ganancias de las normas",
+    r"última norma\b(?! (buena|del))|Bloques sin normas|ganancias de las normas",
     r"devuelve (la máscara|`?ln_1)",
     r"[Pp]ésal[oa]s?\b|[Pp]esa cada micro|que pesa igual",
     r"[Aa]rrancó en el azar|pierde el azar|empieza en el azar|\*\*El azar\*\*",

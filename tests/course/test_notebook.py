@@ -27,6 +27,10 @@ CELLS = {
     "endless": "import course.notebook\ncourse.notebook.CHECK_SECONDS = 1\ndef expected_loss(n):\n"
     "    while True:\n        try:\n            while True: pass\n        except Exception: pass\n"
     'check("expected-loss/value", expected_loss)',
+    "not-python": "def init_weights(weight)\n    pass",
+    "not-python-checked": 'check("init-weights/std", init_weights)',
+    "out-of-a-file": "exec('def helper(n):\\n    return math.log(n)')",
+    "unseen": "def expected_loss(n):\n    return helper(n)\ncheck('expected-loss/value', expected_loss)",
     "skipped": "def verify():\n    init_weights(torch.empty(2))\nverify()",
     "skipped-value": "float(init_weights)",
     "stub": "def init_weights(weight):\n    raise NotImplementedError",
@@ -84,6 +88,17 @@ def test_a_failure_is_a_short_message_without_traceback(outputs):
     assert "Traceback" not in shown and "File" not in shown and len(error.traceback) <= 8
     assert max(map(len, shown.splitlines())) <= 87, "nbgrader's Validate cuts longer lines"
     assert "has medido en bits" in " ".join(shown.split()) and "se esperaba: 6.238" in shown
+
+
+def test_a_cell_that_is_not_python_is_called_that_and_not_unwritten(outputs):
+    text = " ".join(outputs["not-python-checked"][-1].evalue.split())
+    assert "no es Python válido. Línea 1, `def init_weights(weight)`" in text
+    assert "todavía no está escrito" not in text
+
+
+def test_a_green_line_says_what_grading_will_not_see(outputs):
+    text = " ".join("".join(output.text for output in outputs["unseen"]).split())
+    assert "✓ valor del loss" in text and "al calificar no se encontrará algo que usa: helper" in text
 
 
 def test_an_unknown_check_suggests_the_nearest(outputs):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from course.grade.apart import value_of
+from course.grade.ward import leaves, sick_parts
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
@@ -20,7 +21,7 @@ NAMES = [f"learner {number}" for number in range(50)]
 
 
 def parts_of(ward_of_somebody):
-    return [sorted(patient.sick_parts()) for patient in ward_of_somebody.values()]
+    return [sorted(sick_parts(patient)) for patient in ward_of_somebody.values()]
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +37,14 @@ def capstone():
 def test_one_is_healthy_one_has_two_faults_in_two_parts_and_four_have_one(name):
     patients = ward(name)
     assert list(patients) == list(LETTERS)
-    assert sorted(len(patient.leaves()) for patient in patients.values()) == [0, 1, 1, 1, 1, 2]
+    assert sorted(len(leaves(patient)) for patient in patients.values()) == [0, 1, 1, 1, 1, 2]
     assert sorted(map(len, parts_of(patients))) == [0, 1, 1, 1, 1, 2]
-    leaves = [leaf for patient in patients.values() for leaf in patient.leaves()]
-    assert len(set(leaves)) == len(leaves) == 6
+    found = [leaf for patient in patients.values() for leaf in leaves(patient)]
+    assert len(set(found)) == len(found) == 6
 
 
 def test_neighbours_have_other_patients():
-    drawn = {tuple(tuple(sorted(p.leaves())) for p in ward(name).values()) for name in NAMES}
+    drawn = {tuple(tuple(sorted(leaves(p))) for p in ward(name).values()) for name in NAMES}
     assert len(drawn) == len(NAMES)
     assert len({ward(name)["A"].config.seed for name in NAMES}) > 45
 
@@ -64,7 +65,7 @@ def test_without_a_name_there_is_no_ward(name):
 def test_neither_recipe_nor_run_directory_names_a_fault(tmp_path):
     patients = ward(NAMES[0]).values()
     assert {tuple(patient.recipe().own_parts) for patient in patients} == {PARTS}
-    sick = next(patient for patient in patients if len(patient.leaves()) == 2)
+    sick = next(patient for patient in patients if len(leaves(patient)) == 2)
     run = sick.train(tmp_path / "run")
     files = [file for file in (tmp_path / "run").rglob("*") if file.suffix in (".json", ".jsonl")]
     told = repr(sick) + repr(sick.recipe()) + "".join(file.read_text(encoding="utf-8") for file in files)
@@ -93,10 +94,10 @@ def test_a_sealed_recipe_trains_as_the_open_one(tmp_path):
     from course.patients import _broken
     from minigpt import train
 
-    patient = next(p for p in ward(NAMES[1]).values() if p.leaves())
+    patient = next(p for p in ward(NAMES[1]).values() if leaves(p))
     sealed, opened = patient.train(tmp_path / "sealed"), train(_broken(patient), tmp_path / "open")
     assert sealed.column("loss")[1].tolist() == opened.column("loss")[1].tolist()
-    assert diagnosis.check(sealed.path).leaf in patient.leaves()
+    assert diagnosis.check(sealed.path).leaf in leaves(patient)
 
 
 def test_the_tree_and_its_fixes_solve_a_ward_and_nothing_else_does(capstone):
@@ -107,7 +108,7 @@ def test_the_tree_and_its_fixes_solve_a_ward_and_nothing_else_does(capstone):
 
 
 def test_a_sick_patient_called_healthy_is_told_so():
-    letter, patient = next((letter, p) for letter, p in ward(NAMES[0]).items() if p.leaves())
+    letter, patient = next((letter, p) for letter, p in ward(NAMES[0]).items() if leaves(p))
     check = find_lesson("18-08").checks[f"patient-{letter.lower()}/leaf"]
     result = run_check(check, {"name": NAMES[0], "leaves": []})
     assert result.wrong.key == "sick-called-healthy"
@@ -133,7 +134,7 @@ def test_a_chart_with_settings_comes_whole_out_of_a_process_of_its_own():
 
 
 def test_two_judges_at_once_see_what_one_sees(tmp_path):
-    sick = [patient for patient in ward(NAMES[3]).values() if patient.leaves()][:2]
+    sick = [patient for patient in ward(NAMES[3]).values() if leaves(patient)][:2]
     alone = [p.train(tmp_path / f"alone-{p.letter}").column("loss")[1].tolist() for p in sick]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda p: p.train(tmp_path / f"beside-{p.letter}"), sick))

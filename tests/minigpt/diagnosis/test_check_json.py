@@ -52,7 +52,7 @@ def test_the_schema_is_one_and_knows_every_question_and_leaf():
         ("broken", (), "fail", 1),
         ("broken", ("--all",), "fail", 1),
         ("spikes.csv", ("--vocab-size", 64, "--all"), "fail", 1),
-        ("nan.csv", ("--vocab-size", 64, "--all"), "unknown", 3),
+        ("nan.csv", ("--vocab-size", 64, "--all"), "fail", 1),
     ],
 )
 def test_a_walk_fits_it(name, arguments, verdict, code, language, runs, command):

@@ -14,7 +14,7 @@ from minigpt.diagnosis.report import as_data, seen
 from minigpt.faults import FAULTS
 from minigpt.messages import LANGUAGES
 from minigpt.runs.jsonl import Columns, RunError
-from minigpt.runs.schema import Start
+from minigpt.runs.schema import Source, Start
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import train
@@ -48,7 +48,7 @@ def test_what_is_learnt_must_not_be_lost_again_however_late(stretches, leaf):
 def test_a_gap_is_overfitting_only_where_noise_does_not_explain_it(scatter, verdict):
     records = [{"step": step, "loss": 2.0 + scatter * (-1) ** step} for step in range(101)]
     metrics = Columns([*records[:-1], records[-1] | {"val_loss": 3.2}])  # 1.2 above the mean of ten
-    whole = walk(Evidence(vocab_size=403, metrics=metrics), QUESTIONS, whole=True)
+    whole = walk(Evidence(Source.TRAINER, vocab_size=403, metrics=metrics), QUESTIONS, whole=True)
     assert next(finding.verdict for finding in whole.findings if finding.question == "4.2") is verdict
 
 

@@ -166,7 +166,7 @@ def test_damaged_bytes_neither_hide_a_divergence_nor_break_the_check(write, chan
     "log",
     [
         [row | {"loss": None} for row in rows(falling(600))],
-        rows(falling(600))[250:],
+        rows(falling(900))[600:],  # nothing is left to learn
         rows(falling(600))[:15],
         rows([LN_V + 0.02 * math.sin(step) for step in range(10_000)])[::100],  # flat, and sparse
         rows([LN_V])[:1] + rows([LN_V] * 900)[870:],
@@ -192,6 +192,11 @@ def test_what_is_unusual_and_no_damage_is_healthy(write, check):
 def test_a_validation_loss_is_compared_with_the_last_loss_where_losses_are_sparse(check):
     log = rows(falling(1000))[::15] + [{"step": step, "val_loss": 3.5} for step in range(70, 500, 100)]
     assert check(as_jsonl(log), "--vocab-size", V) == 1
+
+
+def test_a_log_that_starts_late_is_judged_by_what_it_shows(check):
+    assert check(as_jsonl(rows(falling(600))[10:]), "--vocab-size", V) == HEALTHY
+    assert check(as_jsonl(DIVERGED[10:]), "--vocab-size", V) == 1
 
 
 def test_a_quote_that_never_closes_swallows_no_rows(tmp_path, command):

@@ -20,7 +20,7 @@
 
 # %% [markdown] id="why" lang="es" of="c19317fdc8a5"
 # Tarde o temprano algo interrumpe tu entrenamiento: un corte de luz, un límite de tiempo en el clúster,
-# alguien que cerró la laptop. Guardaste un checkpoint, lo cargas, el loss sigue bajando. ¿Todo bien?
+# alguien que cerró el portátil. Guardaste un checkpoint, lo cargas, el loss sigue bajando. ¿Todo bien?
 #
 # Casi todo el código para reanudar está mal, y casi nunca lo dice. Carga los pesos y pierde otra cosa: la
 # memoria del optimizador, el lugar en el schedule, los números aleatorios que tocaban. El run sigue como

@@ -57,14 +57,16 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="name" lang="en"
 # ## 1 · Six runs that may misbehave
 #
-# Write your name as it appears on your class list, in quotes: `MY_NAME = "Ada Lovelace"`. Capitals do not
-# matter; the same name always draws the same six patients.
+# Write your name as it appears on your class list, in quotes: `MY_NAME = "Ada Lovelace"`. Capitals, accents and
+# the order of the names do not matter: the same name always draws the same six patients. If you hand this in, charts
+# drawn from a name other than yours on the class list get no points.
 
-# %% [markdown] id="name" lang="es" of="205dbfd52cef"
+# %% [markdown] id="name" lang="es" of="64f91dc8dea8"
 # ## 1 · Seis runs que quizá se porten mal
 #
-# Escribe tu nombre como aparece en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. Las
-# mayúsculas no importan; con el mismo nombre salen siempre los mismos seis pacientes.
+# Escribe tu nombre como aparece en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. No importan las
+# mayúsculas, los acentos ni el orden: con el mismo nombre salen siempre los mismos seis pacientes. Si entregas la
+# lección, las fichas que salen de un nombre distinto del tuyo en la lista no dan puntos.
 
 # %% solution="my-name"
 ### BEGIN SOLUTION
@@ -258,9 +260,10 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # | `parts` | the parts to put back to their healthy form; `[]` if none | the table of parts above |
 # | `settings` | settings to change, each with its new value; `{}` if none | the manifest, and the usual values on the cards |
 #
-# `parts` and `settings` together are the repaired recipe: with them the run is trained again.
+# `parts` and `settings` together are the repaired recipe: with them the run is trained again. Write every value out, as
+# above: a chart is read, not run, so a call that computes a value counts for nothing.
 
-# %% [markdown] id="a-chart" lang="es" of="9d3b697865be"
+# %% [markdown] id="a-chart" lang="es" of="0fd1d472cec7"
 # Y esta es su ficha, con la forma que tendrán las tuyas:
 #
 # | clave | qué va ahí | dónde lo encuentras |
@@ -271,7 +274,8 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # | `parts` | las partes que hay que devolver a su forma sana; `[]` si ninguna | la tabla de partes de arriba |
 # | `settings` | los ajustes que cambian, cada uno con su valor nuevo; `{}` si ninguno | el manifest, y los valores habituales de las tarjetas |
 #
-# `parts` y `settings` juntos son la receta reparada: con ellos se entrena otra vez el run.
+# `parts` y `settings` juntos son la receta reparada: con ellos se entrena otra vez el run. Escribe cada valor tal cual,
+# como arriba: la ficha se lee, no se ejecuta, así que una llamada que calcule un valor no cuenta.
 
 # %% id="example-chart"
 example = {

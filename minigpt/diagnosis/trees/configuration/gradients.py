@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.thresholds import GRADIENT_HIGH, GRADIENT_LOW, SPIKE_NORM, SPIKES_WITHIN
 from minigpt.runs.thresholds import GRADIENT_STEPS as WINDOW
 
+BEFORE = 128  # steps whose median is what is usual
 MOSTLY = 0.75  # share of calm steps above which the others are spikes, and no level
 
 
@@ -22,9 +22,7 @@ def _rolling_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 
 def _usual_size(question: Question, evidence: Evidence) -> Finding:
     limits, norms = question.thresholds, evidence.metrics.column("grad_norm")[1]
-    if len(norms) >= WINDOW and not np.isfinite(norms[-WINDOW:]).any():
-        return question.unknown(usual=math.nan, last=math.nan, clipped=math.nan)
-    norms = norms[np.isfinite(norms)]
+    norms = norms[np.isfinite(norms)]  # the others are question 1.0's
     calm = norms[norms <= SPIKE_NORM]  # a few steps far above the others are question 3.2's
     steady = calm if len(calm) >= MOSTLY * len(norms) else norms
     if len(steady) < WINDOW:
@@ -35,7 +33,10 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     usual = float(np.median(rolling))
     values = {"usual": usual, "last": float(rolling[-1]), "clipped": clipped}
     if usual > limits["high"]:
-        return question.failed(_why_large(evidence), **values)
+        cause = _why_large(evidence)
+        if cause == "always-clipping" and not clip_norm:
+            return question.warned(**values)  # large, and nobody cut it
+        return question.failed(cause, **values)
     if clipped > limits["clipped"]:
         # A norm just above the limit loses little; one far above it makes every step the same length.
         far = usual > limits["far"] * clip_norm
@@ -76,13 +77,19 @@ def _all_learn(question: Question, evidence: Evidence) -> Finding:
 
 
 def _spikes(question: Question, evidence: Evidence) -> Finding:
-    steps, norms = evidence.metrics.column("grad_norm")
+    limits, (steps, norms) = question.thresholds, evidence.metrics.column("grad_norm")
+    finite = np.isfinite(norms)
+    steps, norms = steps[finite], norms[finite]
     if not len(norms):
         return question.not_measured()
-    high = steps[norms > question.thresholds["spike"]]
-    most = max((int(((high >= at) & (high < at + SPIKES_WITHIN)).sum()) for at in high[:1000]), default=0)
-    values = {"count": most, "step": int(high[0]) if len(high) else "–"}
-    if most > question.thresholds["count"]:
+    usual = usual_before(norms, BEFORE)
+    above = (norms > limits["spike"]) & (norms > limits["above"] * usual)
+    above |= (norms > limits["least"]) & (norms > limits["times"] * usual)
+    most = most_in_a_window(steps, above, SPIKES_WITHIN)
+    first = int(above.argmax()) if most else int(norms.argmax())
+    values = {"count": most, "step": int(steps[first]) if most else "–"}
+    values |= {"norm": float(norms[first]), "usual": float(usual[first])}
+    if most > limits["count"]:
         return question.failed("gradient-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
 
@@ -106,6 +113,13 @@ GRADIENT_QUESTIONS = (
         symptom=True,
     ),
     Question("3.1b", {}, ("frozen-parameters",), _all_learn),
-    Question("3.2", {"spike": SPIKE_NORM, "count": 3}, ("gradient-spikes",), _spikes, symptom=True),
+    Question(
+        "3.2",
+        # norms; × what is usual; × what is usual, and at least this norm; in any 200 steps
+        {"spike": SPIKE_NORM, "above": 3.0, "times": 10.0, "least": 3.0, "count": 3},
+        ("gradient-spikes",),
+        _spikes,
+        symptom=True,
+    ),
     Question("3.3", {"carried": 0.0}, ("missing-zero-grad",), _cleared),
 )

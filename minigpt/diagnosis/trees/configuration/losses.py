@@ -9,8 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.logged import (
+    NO_FIGURES,
+    NO_LOSS,
+    curve_of,
+    falls,
+    highest_rate,
+    is_log,
+    is_long,
+    lost_on_the_ramp,
+    side_by_side,
+    turned_up,
+    validation_keeps_falling,
+)
+from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import Source
 
 EMA_STEPS = 50
 EARLY, LATER = 50, 200  # the steps that are compared
@@ -21,8 +34,10 @@ RECENT = 10  # steps that the training loss is averaged over, beside a validatio
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
     steps, logged = evidence.metrics.column("loss")
+    if is_log(evidence):
+        return falls(question, evidence)
     if not _cross_entropies(logged):
-        return question.unknown(early=math.nan, later=math.nan, slope=math.nan, fall=math.nan)
+        return question.unknown(**NO_FIGURES)
     at = steps <= LATER
     if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
@@ -35,41 +50,64 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     limits, slope = question.thresholds, (early - later) / (LATER - EARLY) * 100
     fall = 1 - later / float(losses[:FEWEST].mean())
     values = {"early": early, "later": later, "slope": slope, "fall": fall}
+    values |= {"from_step": EARLY, "to_step": LATER}
     if -slope > limits["rise"]:
         return question.failed("diverging", **values)
     # batches differ by more than the least slope, so a run that has hardly left its start may show one
     if slope >= limits["slope"] and (fall >= limits["fall"] or evidence.starts_from_checkpoint):
         return question.passed(**values)
-    if evidence.config is not None:
-        warming_up = evidence.config.warmup_steps > LATER
-    else:
-        group = next((name for name in evidence.metrics.names() if name.startswith("lr.")), "")
-        rates = evidence.metrics.column(group)
-        warming_up = len(rates[0]) > 0 and np.interp(LATER, *rates) < limits["rate"] * rates[1].max()
-        learnt = logged[-FEWEST:].mean() < limits["learnt"] * logged[:FEWEST].mean()
-        if learnt and not warming_up or warming_up and not (learnt or evidence.starts_from_checkpoint):
-            return question.unknown(**values)  # what it waited for is not in the log, or it waits still
+    warming_up = evidence.config.warmup_steps > LATER
     if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
         return question.warned(**values)  # little was left to learn, or the rate is still to come
-    return question.failed("lr-too-low", **values)
+    return question.failed("lr-too-low", **values, rate=highest_rate(evidence))
 
 
 def _stays_down(question: Question, evidence: Evidence) -> Finding:
     """Ask whether the run kept what it had learnt, however late it is."""
-    limits, losses = question.thresholds, evidence.metrics.column("loss")[1]
-    if not _cross_entropies(losses):
+    limits, (steps, losses) = question.thresholds, evidence.metrics.column("loss")
+    log = is_log(evidence)
+    if log:
+        steps, losses = curve_of(evidence)
+    if not _cross_entropies(losses) or log and len(losses) and np.median(losses) > NO_LOSS:
         return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
-    if len(losses) < 2 * FEWEST:
+    if len(losses) < 2 * FEWEST and not (log and len(losses) >= FEWEST // 2 and is_long(evidence)):
         return question.not_measured()
-    width = int(np.clip(len(losses) // 4, FEWEST, EMA_STEPS))
+    fewest = min(FEWEST, max(len(losses) // 5, 1)) if log else FEWEST
+    width = int(np.clip(len(losses) // 4, fewest, EMA_STEPS))
     means = np.convolve(losses, np.full(width, 1 / width), "valid")  # a running sum never forgets a huge loss
     # the median, for one loss out of line at the start would make all that is lost later look small
-    first, best, last = float(np.median(losses[:FEWEST])), float(means.min()), float(means[-1])
+    first, best, last = float(np.median(losses[:fewest])), float(means.min()), float(means[-1])
     learnt = max(first - best, limits["nats"])  # what is less may come and go with the batches
     values = {"best": best, "last": last, "lost": (last - best) / learnt}
     if last - best > max(limits["fail"] * learnt, limits["nats"]):
+        if log and validation_keeps_falling(evidence):
+            return question.warned(**values)  # the objective changed, and the model goes on learning
+        at = int(steps[int(means.argmin()) + width // 2])
+        if log and lost_on_the_ramp(evidence, at):
+            return question.failed("lr-too-high", **values, rate=highest_rate(evidence))
         return question.failed("diverging", **values)
     return question.passed(**values) if values["lost"] <= limits["odd"] else question.warned(**values)
+
+
+def _leaps(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether single losses stand far above what was usual before them."""
+    limits, (steps, losses) = question.thresholds, evidence.metrics.column("loss")
+    finite = np.isfinite(losses)
+    steps, losses = steps[finite], losses[finite]
+    if len(losses) < 2 * FEWEST:
+        return question.not_measured()
+    usual = usual_before(losses, EMA_STEPS)
+    noise = usual_before(np.abs(np.diff(losses, prepend=losses[0])), EMA_STEPS)
+    above = losses - usual > np.maximum(
+        np.maximum(limits["nats"], limits["share"] * usual), limits["noise"] * noise
+    )
+    above[1:] &= ~above[:-1]  # a leap is counted once, however long it lasts
+    most = most_in_a_window(steps, above, LATER)
+    at = int(above.argmax()) if most else int(losses.argmax())
+    values = {"count": most, "step": int(steps[at]), "loss": float(losses[at]), "usual": float(usual[at])}
+    if most > limits["count"]:
+        return question.failed("loss-spikes", **values)
+    return question.warned(**values) if most else question.passed(**values)
 
 
 def _cross_entropies(losses: np.ndarray) -> bool:
@@ -129,12 +167,14 @@ def _apart(evidence: Evidence, low: float, high: float, errors: float) -> list[G
 
 
 def _together(question: Question, evidence: Evidence) -> Finding:
+    if is_log(evidence):
+        return _together_in_log(question, evidence)
     limits, start = question.thresholds, evidence.start
     overlaps = {"overlap": start.shared_lines, "ngrams": start.shared_ngrams}
     lines, ngrams = (share or 0 for share in overlaps.values())
     gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
-        return question.unknown(gap=math.nan, step=None, **overlaps)
+        return question.unknown(gap=math.nan, step=None, ratio=None, **overlaps)
     sure = [gap for gap in gaps if gap.nats - limits["errors"] * gap.error > limits["high"]]
     widest = max(sure or gaps, key=lambda gap: abs(gap.nats), default=Gap(0, 0.0, 0.0))
     values = {"gap": widest.nats if gaps else None, "step": widest.step if gaps else None, **overlaps}
@@ -142,21 +182,59 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     # any two texts of a kind share some pieces, so pieces alone prove no leak
     if lines > limits["overlap"] or (too_good and ngrams > limits["overlap"]):
         return question.failed("data-leak", **values)
-    if sure and evidence.source is Source.LOG and evidence.chance is not None:
-        best = np.nanmin(evidence.metrics.column("val_loss")[1])
-        if best > evidence.chance - limits["odd"]:  # nothing was learnt that could be lost again
-            return question.unknown(**values)
     if sure:
         return question.failed("overfitting", **values)
-    if not gaps or evidence.source is Source.LOG:  # a late gap may be wide and right: no leaf, no health
-        low = -limits["high"] if gaps else limits["low"]
-        if apart := _apart(evidence, low, limits["high"], limits["errors"]):
-            return question.unknown(**values | {"gap": apart[-1].nats, "step": apart[-1].step})
+    if not gaps:  # later on a gap may be wide and right: no leaf, and no health
+        if apart := _apart(evidence, limits["low"], limits["high"], limits["errors"]):
+            return question.unknown(**values | {"gap": apart[-1].nats, "step": apart[-1].step, "ratio": None})
     if not gaps and set(overlaps.values()) == {None}:
         return question.not_measured()
     if widest.nats > limits["odd"] or too_good:
         return question.warned(**values)
     return question.passed(**values)
+
+
+def _together_in_log(question: Question, evidence: Evidence) -> Finding:
+    """Compare the two losses of a log late enough for the mean of training to have caught up."""
+    limits, nothing = question.thresholds, {"overlap": None, "ngrams": None}
+    if gaps_until(evidence, sys.maxsize) is None:
+        return question.unknown(gap=math.nan, step=None, ratio=None, **nothing)
+    looks = side_by_side(evidence)
+    if not looks:
+        return question.not_measured()
+    late = looks[-max(1, len(looks) // 3) :]
+    step, train, loss = late[-1]
+    values = {"gap": loss - train, "step": step, "ratio": train / loss if loss else math.inf, **nothing}
+    gaps = [val - training for _, training, val in late]
+    if max(gaps) < limits["too_low"]:
+        return question.unknown(**values)  # another mean, another text, or a leak: a log does not tell
+    if turned_up(evidence, *TURNED):
+        return question.warned(**values)  # how far they are apart is told by 4.2b
+    (_, first_train, first), (_, _, half) = looks[0], looks[len(looks) // 2]
+    stands = len(looks) > 2 and loss >= (1 - limits["stood"]) * first
+    stands &= train < (1 - limits["fell"]) * first_train
+    if min(gaps) > limits["high"]:
+        learnt = evidence.chance is None or loss < evidence.chance - limits["odd"]
+        return question.failed("overfitting", **values) if stands and learnt else question.unknown(**values)
+    stopped = len(looks) > 5 and loss >= (1 - limits["stood"]) * half
+    if (stands or stopped) and values["gap"] > limits["odd"]:
+        return question.unknown(**values)  # what training learns does not reach validation
+    return question.warned(**values) if values["gap"] > limits["odd"] else question.passed(**values)
+
+
+def _stays_at_its_best(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether validation turned up from its best while training went on falling, at any step."""
+    losses = evidence.metrics.column("val_loss")[1]
+    losses = losses[np.isfinite(losses)]
+    if len(losses) < 2:
+        return question.not_measured()
+    turn = turned_up(evidence, *TURNED)
+    if turn is None:
+        best, last = float(losses.min()), float(losses[-1])
+        return question.passed(step=None, best=best, last=last, train_then=None, train_last=None)
+    if turn.train_last is None or turn.train_last < turn.train_then:
+        return question.failed("overfitting", **turn._asdict())
+    return question.warned(**turn._asdict())  # training rose too, which 4.1b judges
 
 
 def _beyond_single_tokens(question: Question, evidence: Evidence) -> Finding:
@@ -174,23 +252,33 @@ def _beyond_single_tokens(question: Question, evidence: Evidence) -> Finding:
     return question.warned(**values)
 
 
+TURN = {"nats": 0.1, "share": 0.1, "errors": 3.0}  # above the best: nats; of the best; of a look's noise
+TURNED = tuple(TURN.values())
+
 STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  # of the coordinates
 
 LOSS_QUESTIONS = (
     Question(
         "4.1",
-        # nats per 100 steps, twice; share; nats; and of a log without a config, shares of the largest rate
-        # and of the first losses
-        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "rate": 0.5, "learnt": 0.9},
-        ("diverging", "lr-too-low"),
+        # nats per 100 steps, twice; share; nats, twice
+        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "up": 0.5},
+        ("diverging", "lr-too-low", "lr-too-high"),
         _moves,
         symptom=True,
     ),
     Question(
         "4.1b",
         {"odd": 0.25, "fail": 0.5, "nats": 0.5},  # of what was learnt, twice; nats
-        ("diverging",),
+        ("diverging", "lr-too-high"),
         _stays_down,
+        symptom=True,
+    ),
+    Question(
+        "4.1c",
+        # above what is usual: nats, share of it, times the usual step from one loss to the next; in 200 steps
+        {"nats": 1.0, "share": 0.3, "noise": 8.0, "count": 3},
+        ("loss-spikes",),
+        _leaps,
         symptom=True,
     ),
     Question(
@@ -202,9 +290,20 @@ LOSS_QUESTIONS = (
             "errors": 2.0,
             "step": 500,
             "overlap": 0.1,
+            "too_low": -0.5,
+            "stood": 0.01,
+            "fell": 0.1,
         },  # nats, thrice; standard errors above it; by this step; share of lines, or of pieces
+        # and of a log: nats; of validation; of training
         ("overfitting", "data-leak"),
         _together,
+        symptom=True,
+    ),
+    Question(
+        "4.2b",
+        TURN,
+        ("overfitting",),
+        _stays_at_its_best,
         symptom=True,
     ),
     Question("4.3", {"share": 0.95, "right": 0.5}, ("shuffled-targets",), _beyond_single_tokens),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from minigpt.diagnosis.tree import Need, Question, Tree
 from minigpt.diagnosis.trees.configuration.counting import COUNTING_QUESTIONS
 from minigpt.diagnosis.trees.configuration.gradients import GRADIENT_QUESTIONS
-from minigpt.diagnosis.trees.configuration.losses import LATER, LOSS_QUESTIONS, STEP_QUESTIONS
+from minigpt.diagnosis.trees.configuration.losses import LOSS_QUESTIONS, STEP_QUESTIONS
 from minigpt.diagnosis.trees.configuration.modes import MODE_QUESTIONS
+from minigpt.diagnosis.trees.configuration.nonfinite import NON_FINITE_QUESTIONS
 from minigpt.diagnosis.trees.configuration.optimizer import OPTIMIZER_QUESTIONS
 from minigpt.diagnosis.trees.configuration.passes import PASSES_QUESTIONS
 from minigpt.diagnosis.trees.configuration.repetition import REPETITION_QUESTIONS
@@ -14,16 +15,19 @@ from minigpt.diagnosis.trees.configuration.scales import SCALE_QUESTIONS
 from minigpt.diagnosis.trees.configuration.schedule import SCHEDULE_QUESTIONS
 from minigpt.diagnosis.trees.configuration.soundness import SOUNDNESS_QUESTIONS
 from minigpt.diagnosis.trees.configuration.start import START_QUESTIONS
+from minigpt.diagnosis.trees.configuration.undeclared import UNDECLARED_QUESTIONS
 from minigpt.diagnosis.trees.configuration.updates import UPDATE_QUESTIONS
 from minigpt.diagnosis.trees.configuration.what_is_scored import SCORED_QUESTIONS
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Source
 
 QUESTIONS: tuple[Question, ...] = (
+    *NON_FINITE_QUESTIONS,
     *START_QUESTIONS,
     *SCORED_QUESTIONS,
     *SCHEDULE_QUESTIONS,
     *COUNTING_QUESTIONS,
+    *UNDECLARED_QUESTIONS,
     *STEP_QUESTIONS,
     *GRADIENT_QUESTIONS,
     *PASSES_QUESTIONS,
@@ -42,14 +46,6 @@ def _log(evidence: Evidence) -> bool:
     return evidence.source is Source.LOG
 
 
-def _short_log(evidence: Evidence) -> bool:
-    return _log(evidence) and evidence.metrics.column("loss")[0].max(initial=0) < LATER
-
-
-def _long_log(evidence: Evidence) -> bool:
-    return _log(evidence) and not _short_log(evidence)
-
-
 def _no_loss(evidence: Evidence) -> bool:
     """A loop may be watched and its losses never noted."""
     return not _log(evidence) and len(evidence.metrics) >= FEW and not len(evidence.metrics.column("loss")[0])
@@ -59,8 +55,7 @@ CONFIGURATION = Tree(
     "configuration",
     QUESTIONS,
     health=(
-        Need(_short_log, answered=("1.1", "1.1b", "4.1")),
-        Need(_long_log, answered=("1.1b", "4.1")),  # long enough to show a falling loss
+        Need(_log, answered=("4.1",)),  # which asks for a log long enough to show a falling loss
         Need(_log, passed=("4.1b",)),  # nor is one healthy that ends in doubt
         Need(_no_loss, passed=("4.1b",)),
     ),

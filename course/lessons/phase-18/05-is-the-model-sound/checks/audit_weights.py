@@ -107,9 +107,9 @@ class _Weights(Check):
     def _missed(self, case, name, word):
         if word == "mean":
             return "mean-missed"
-        if name.endswith("c_proj.weight"):
-            return "residual-missed"
-        return "narrow-missed" if _of(case["factors"], name, 1.0) < 1 else "wide-missed"
+        if _of(case["factors"], name, 1.0) < 1:
+            return "narrow-missed"
+        return "residual-missed" if name.endswith("c_proj.weight") else "wide-missed"
 
 
 class Healthy(_Weights):

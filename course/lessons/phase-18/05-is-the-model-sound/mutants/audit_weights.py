@@ -75,7 +75,7 @@ def audit_weights(model, config):
         "audit-weights",
         "only-wide",
         _weights(scale="p.std() / std > 1.25"),
-        {SCALE: "narrow-missed", RESIDUAL: "residual-missed"},
+        {SCALE: "narrow-missed", RESIDUAL: "narrow-missed"},
     ),
     Mutant(
         "audit-weights",

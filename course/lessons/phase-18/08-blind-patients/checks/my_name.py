@@ -8,6 +8,7 @@ EXAMPLES = ("your name", "tu nombre", "name", "nombre")
 class Given(Check):
     name = "my-name/given"
     answer = "MY_NAME"
+    written_out = True
 
     def cases(self, rng):
         yield {}

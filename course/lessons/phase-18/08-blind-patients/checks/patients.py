@@ -3,6 +3,7 @@
 import math
 
 from course.check import Check, number, wrong
+from course.grade.ward import leaves, sick_parts
 from course.patients import PARTS, SETTINGS, ward
 from minigpt.diagnosis import Verdict
 from minigpt.faults import FAULTS
@@ -17,6 +18,7 @@ class _Chart(Check):
     """One patient's chart, a dict of plain data; it names its ward, so the judge needs nothing else."""
 
     letter: str
+    written_out = True
 
     def cases(self, rng):
         yield {"letter": self.letter}
@@ -45,7 +47,7 @@ class _Chart(Check):
         return self._leaves(patient, chart) or self.found(patient, chart)
 
     def _leaves(self, patient, chart):
-        given, true = set(chart["leaves"]), patient.leaves()
+        given, true = set(chart["leaves"]), leaves(patient)
         for leaf in chart["leaves"]:
             if leaf not in LEAVES:
                 return wrong("no-such-leaf", leaf=leaf, hint=nearest(leaf, LEAVES))
@@ -95,7 +97,7 @@ class _Evidence(_Chart):
 
 class _Repair(_Chart):
     def found(self, patient, chart):
-        sick, parts, settings = patient.sick_parts(), chart["parts"], chart["settings"]
+        sick, parts, settings = sick_parts(patient), chart["parts"], chart["settings"]
         for part in parts:
             if part not in PARTS:
                 return wrong("no-such-part", part=part, hint=nearest(part, PARTS))

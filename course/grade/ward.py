@@ -1,0 +1,18 @@
+"""What ails a blind patient: the judge's side of `course.patients`, which a notebook has no use for.
+
+leaves(ward("Ada Lovelace")["A"])          # the leaves of the tree that its faults end in; none if healthy
+"""
+
+from __future__ import annotations
+
+from course.patients import Patient, faults_of
+
+
+def leaves(patient: Patient) -> set[str]:
+    """Return the leaves that its faults end in; none for the healthy one."""
+    return {fault.leaf for fault in faults_of(patient)}
+
+
+def sick_parts(patient: Patient) -> set[str]:
+    """Return the parts of the loop that its faults broke; "config" stands for a setting."""
+    return {fault.part for fault in faults_of(patient)}

@@ -1,0 +1,36 @@
+"""What is usual in a series just before each value, and how many values are far above it at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = 10  # values that show what is usual
+MARKS = 2048  # medians of a long run that are enough
+
+
+def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Return, for each value, the median of those before it; infinite for the first ten, which have too few.
+
+    So a run whose norms die down from a high start has no spike there.
+    """
+    every = max(1, len(values) // MARKS)
+    marks = np.arange(0, len(values), every)
+    medians = np.full(len(marks), np.inf)
+    for place, at in enumerate(marks.tolist()):
+        if LEAST <= at < window:
+            medians[place] = np.median(values[:at])
+    full = marks >= window
+    if full.any():
+        windows = np.lib.stride_tricks.sliding_window_view(values, window)[marks[full] - window]
+        medians[full] = np.median(windows, axis=1)
+    return np.repeat(medians, every)[: len(values)]
+
+
+def most_in_a_window(steps: NDArray[np.int64], which: NDArray[np.bool_], window: int) -> int:
+    """Return how many of the values `which` stand within as many steps; rows, where a row is many steps."""
+    at = np.flatnonzero(which)
+    if len(steps) > 1 and np.median(np.diff(steps)) <= 1:
+        at = steps[at]
+    ends = np.searchsorted(at, at + window)
+    return int((ends - np.arange(len(at))).max(initial=0))

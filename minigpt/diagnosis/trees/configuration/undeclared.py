@@ -1,0 +1,143 @@
+"""A schedule that is wrong by itself, whatever was asked for: of a log, or of a loop that declares none.
+
+    leaf, figures = wrong_by_itself(steps, rates)      # None where nothing is wrong, or only odd
+
+What many schedules do is left alone: a ramp, a decay to 0, drops by a factor, restarts at the top, cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import LogNotes
+
+Rates = NDArray[np.float64]
+
+FEWEST = 10  # rates that show a schedule
+NOTHING = 1e-7  # of the largest rate: as good as 0
+POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
+FOOT = 0.3  # of its peak: from here on a cycle may restart
+ODD = "odd"
+
+
+def wrong_by_itself(
+    steps: NDArray[np.int64], rates: Rates, limits: Mapping[str, float], total: int | None = None
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the leaf of a schedule that nobody would ask for, or None, and what was seen of it.
+
+    Args:
+        steps: (n,) at which the rate was logged, in order.
+        rates: (n,) of one group of parameters.
+        limits: `share` of the run at 0, `jump` in the largest rate, `rise` over the rest of the run.
+        total: steps that the run was meant to take, where that is known.
+    """
+    finite = np.isfinite(rates)
+    steps, rates = steps[finite], rates[finite]
+    if len(rates) < FEWEST:
+        return None, {}
+    top = float(rates.max())
+    seen = {"step": int(steps[0]), "rate": float(rates[0]), "top": top, "share": 0.0, "kind": "fine"}
+    if rates.min() < 0:
+        at = int(np.flatnonzero(rates < 0)[0])
+        return "lr-negative", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "negative"}
+    if top == 0:
+        return "base-lr-zero", seen | {"share": 1.0, "kind": "zero"}
+    moving = np.flatnonzero(rates > NOTHING * top)
+    end = int(moving[-1]) + 1
+    share = 1 - end / len(rates)
+    if share >= limits["share"] and len(rates) - end >= FEWEST:
+        return "schedule-step-unit", seen | {"step": int(steps[end]), "share": share, "kind": "zero-after"}
+    if found := _grows_at_the_end(rates, limits["rise"]):
+        begin, from_the_start = found
+        finished = total is not None and steps[-1] >= 0.95 * total
+        figures = seen | {"step": int(steps[begin]), "rate": float(rates[begin]), "kind": "grows"}
+        if not from_the_start or finished:
+            return "schedule-backwards", figures | {"share": 1 - begin / len(rates)}
+        return None, figures | {"kind": ODD}
+    at = _jumps_up(rates, limits["jump"])
+    if at is not None:
+        return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "jump"}
+    if rates[0] == 0 < rates[1]:
+        return None, seen | {"kind": ODD}
+    return None, seen
+
+
+def _grows_at_the_end(rates: Rates, rise: float) -> tuple[int, bool] | None:
+    """Return where a growth begins that lasts to the end, and whether it is the ramp of a start."""
+    at = np.linspace(0, len(rates) - 1, min(len(rates), POINTS)).astype(np.int64)
+    marks = rates[at]
+    stops = np.flatnonzero(np.diff(marks) <= 0)
+    begin = int(stops[-1]) + 1 if len(stops) else 0
+    if len(marks) - 1 - begin < max(3, 0.1 * len(marks)):
+        return None
+    if marks[-1] < rates.max() or marks[-1] < (1 + rise) * max(marks[begin], NOTHING * rates.max()):
+        return None
+    if begin and marks[: begin + 1].max() >= 0.99 * marks[-1]:
+        return None  # a cycle, on its way up again
+    line = np.linspace(marks[begin], marks[-1], len(marks) - begin)
+    straight = np.abs(marks[begin:] - line).max() < 0.05 * marks[-1]
+    return int(at[begin]), begin <= 1 and bool(straight or len(rates) < LONG)
+
+
+def _jumps_up(rates: Rates, jump: float) -> int | None:
+    """Return where the rate leaps up in the midst of a curve, and not from the foot of a cycle."""
+    top, moves = rates.max(), np.diff(rates)
+    leaps = np.flatnonzero(moves > jump * top)
+    if len(np.unique(rates)) <= 3 and len(leaps) > 0.2 * len(rates):
+        return int(leaps[1]) + 1  # back and forth between two values
+    leaps = leaps[leaps >= int(np.argmax(rates >= 0.99 * top))]  # what comes before is the ramp
+    if not len(leaps) or np.median(np.abs(moves)) > 0.01 * top:
+        return None
+    before = 0
+    for at in leaps.tolist():
+        if rates[at] > FOOT * rates[before : at + 1].max():
+            return at + 1
+        before = at + 1
+    return None
+
+
+def _plausible(question: Question, evidence: Evidence) -> Finding:
+    config = evidence.config
+    groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
+    if not groups or (config is not None and config.schedule is not None):
+        return question.not_measured()  # a schedule that is declared is question 2.1's
+    total = evidence.audit(LogNotes).total
+    found = {}
+    for group in groups:
+        leaf, seen = wrong_by_itself(*evidence.metrics.column(group), question.thresholds, total)
+        if seen:
+            found[group.removeprefix("lr.")] = leaf, seen
+    if not found:
+        return question.not_measured()
+    if any(leaf != "base-lr-zero" for leaf, _ in found.values()):  # a group may be frozen, not all of them
+        found = {group: entry for group, entry in found.items() if entry[0] != "base-lr-zero"}
+    wrong = {group: entry for group, entry in found.items() if entry[0]}
+    group, (leaf, seen) = next(iter((wrong or found).items()))
+    odd = any(entry["kind"] == ODD for _, entry in found.values())
+    values = {"group": group, **seen}
+    if leaf == "base-lr-zero" and _never_steps(evidence):
+        return question.warned(**values)  # the rate is written only once a step is taken
+    if leaf:
+        return question.failed(leaf, **values)
+    return question.warned(**values) if odd else question.passed(**values)
+
+
+def _never_steps(evidence: Evidence) -> bool:
+    norms = evidence.metrics.column("grad_norm")[1]
+    return len(norms) > 0 and not np.isfinite(norms).any()
+
+
+UNDECLARED_QUESTIONS = (
+    Question(
+        "2.4",
+        {"share": 0.3, "jump": 0.1, "rise": 0.2},  # of the run; of the largest rate; of the rate before
+        ("base-lr-zero", "lr-negative", "schedule-step-unit", "schedule-backwards", "lr-discontinuous"),
+        _plausible,
+    ),
+)
