@@ -200,7 +200,7 @@ def measure_kills(lesson: Lesson, kills: int, seed: int) -> bool:
             try:
                 process.wait(draw.uniform(0, usual))
                 usual, fresh = time.perf_counter() - started if fresh else usual, True
-                for file in (war / "submitted").glob("s00*/*/*.ipynb"):  # all done: hand ten in anew
+                for file in (war / "submitted").glob("s00*/*/*.ipynb"):  # all done: hand ten in again
                     file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Two faults at once: does mending what is named, and walking again, always end healthy? One command:
+"""Two faults at once: does fixing the named leaf, and walking again, always end healthy? One command:
 
     python benchmarks/pairs.py [--only NAME]
 
@@ -43,7 +43,7 @@ def settings(faults: tuple[str, ...]) -> dict:
     return together
 
 
-def mended(pair: tuple[str, ...], seed: int = 0) -> tuple[list[str], bool]:
+def repaired(pair: tuple[str, ...], seed: int = 0) -> tuple[list[str], bool]:
     """Mend what is named until nothing is.
 
     Returns:
@@ -74,10 +74,10 @@ def main() -> None:
     asked = [pair for pair in pairs() if any(only in fault for fault in pair)]
     right = 0
     for pair in asked:
-        named, ended_healthy = mended(pair)
+        named, ended_healthy = repaired(pair)
         right += ended_healthy
         print(f"{'ok' if ended_healthy else 'WRONG':<6}{' + '.join(pair)}: {' → '.join(named)}", flush=True)
-    print(f"{right} of {len(asked)} pairs: what is named is mended, and the end is healthy")
+    print(f"{right} of {len(asked)} pairs: the named leaf is fixed, and the end is healthy")
 
 
 if __name__ == "__main__":

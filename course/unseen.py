@@ -1,6 +1,6 @@
 """What grading will not see of an answer that passed here, and why one that fails is not there at all.
 
-Grading runs the notebook's cells anew, in another place: `remark` says beside a ✓ what it would lack, and
+Grading runs the notebook's cells again, in another place: `remark` says beside a ✓ what it would lack, and
 `refusal` says that a cell is not Python, where a check could only say that its answer is not written yet.
 Both read the cells as they were run in this session.
 """

@@ -39,7 +39,7 @@ from course.messages import CourseError, message
 from course.plain import printable, whole
 from minigpt.messages import LANGUAGES, nearest
 
-FORMAT = 5  # of a result; another number grades everything anew
+FORMAT = 5  # of a result; another number grades everything again
 CLOCKS_DIFFER = timedelta(minutes=5)
 MAX_NOTEBOOKS = 12  # of one student's folder that are read to find the one that was worked in
 MAX_REASONS = 6  # why a person should look at one submission; the rest stands in its feedback

@@ -62,7 +62,7 @@ def grade(
             outcome, given, busy = _ask(checks, answers, exercise, seed, workshop, patience)
             if given:
                 result["waited"][exercise] = given
-            if busy:  # no verdict stands on that: the next run grades it anew
+            if busy:  # no verdict stands on that: the next run grades it again
                 result["notes"].append(("grade.busy", {"exercise": exercise}))
                 result["retry"] = True
         for check in checks:

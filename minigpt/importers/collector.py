@@ -62,7 +62,7 @@ class Collector:
         self._fits = 0  # rows that name one
         self._in_epoch: tuple[int, float | None, int | None] = 0, None, None  # step, epoch, steps of an epoch
         self._apart = 0  # steps from one row to the next
-        self._before = 0  # steps of the epochs before, where each begins anew
+        self._before = 0  # steps of the epochs before, where each restarts
         self._wrong: tuple[object, str, Any] | None = None  # the first step that is none
 
     def _resolve(self, column: str) -> tuple[str, int] | None:
@@ -168,7 +168,7 @@ class Collector:
             self._run = value
 
     def _over_epochs(self, column: str, step: int, epoch: float | None, of: Any) -> int:
-        """Return the step over the whole run, where a log counts anew in each epoch."""
+        """Return the step over the whole run, where a log restarts its count in each epoch."""
         last, last_epoch, last_of = self._in_epoch
         if epoch is not None and last_epoch is not None:
             if epoch >= last_epoch + 1 and step < last:

@@ -1,4 +1,4 @@
-"""From a log that is not ours to evidence."""
+"""From an external log to evidence."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from minigpt.runs.jsonl import Columns
 STRETCH = 10  # rows that show that a log goes on,
 TURNS = 0.2  # share of rows at which a log turns back, where two runs write in turn
 DIFFERENT = 0.005  # values of one step that come from two runs
-ANEW = 3  # and that it begins anew, for no stray row comes back to the very first step
+ANEW = 3  # and that it restarts, for no stray row comes back to the very first step
 
 
 def in_order(every: np.ndarray, series: dict[str, tuple[array, array]], notes: Notes) -> Columns:

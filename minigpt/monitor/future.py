@@ -63,7 +63,7 @@ def future_gradient(
 
 
 def not_compiled() -> AbstractContextManager:
-    """Return a context in which nothing is compiled anew for rows that are fewer than those of the run."""
+    """Return a context in which nothing is compiled again for rows that are fewer than those of the run."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 

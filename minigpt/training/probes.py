@@ -19,7 +19,7 @@ from minigpt.model.roles import expected_std, roles_of
 from minigpt.runs.schema import OFFSETS
 
 SIZES = (1e3, 1e4)  # of the residual stream, far above a norm's epsilon
-ROWS = 4  # sequences that are enough to see what a part reads
+ROWS = 4  # sequences: enough to see the inputs of the sublayers
 
 
 def start_probes(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) -> dict[str, Any]:

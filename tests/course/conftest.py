@@ -41,7 +41,7 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small(lessons: Path) -> Lesson:
-    """The small lesson, read anew."""
+    """The small lesson, read again."""
     return find_lesson("18-90")
 
 

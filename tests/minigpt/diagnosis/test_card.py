@@ -18,8 +18,8 @@ def test_what_lies_in_docs_is_what_the_tree_says(make, suffix, language, command
     card = make(language)
     form = ["--html"] if suffix == "html" else []
     assert command("card", *form, "--lang", language).out == card
-    mend = f"minigpt card {' '.join(form)} --lang {language} > docs/card.{language}.{suffix}"
-    assert (DOCS / f"card.{language}.{suffix}").read_text(encoding="utf-8") == card, mend
+    fix = f"minigpt card {' '.join(form)} --lang {language} > docs/card.{language}.{suffix}"
+    assert (DOCS / f"card.{language}.{suffix}").read_text(encoding="utf-8") == card, fix
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

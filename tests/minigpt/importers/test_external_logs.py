@@ -254,7 +254,7 @@ HEALTHY = list(enumerate(losses(1200)))
         (grid((s, LN_V * 0.998 ** max(s - 400, 0)) for s, _ in HEALTHY), 0),
         # no cross-entropy
         (grid((s, 5 - s / 100) for s, _ in HEALTHY), 3),
-        # a run that begins anew in the same file
+        # a run that restarts in the same file
         (grid([*((s, LN_V) for s in range(300)), *HEALTHY[:9]]), 3),
     ],
 )  # fmt: skip

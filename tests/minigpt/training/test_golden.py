@@ -73,7 +73,7 @@ def test_presets_that_should_differ_do_by_more_than_the_tolerance():
 
 
 def write() -> None:
-    """Write every trace anew."""
+    """Write every trace again."""
     torch.set_num_threads(1)
     for preset in PRESETS:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Judging losses that nobody watched: the curves of a log that is not ours, at whatever steps it has them.
+"""Judging losses that nobody watched: the curves of an external log, at whatever steps it has them.
 
     fall_of(steps, losses)       # how far a curve came down, against its own noise
     turned_up(evidence)          # whether validation left its best while training went on falling

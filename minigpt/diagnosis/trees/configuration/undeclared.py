@@ -22,7 +22,7 @@ Rates = NDArray[np.float64]
 FEWEST = 10  # rates that show a schedule
 NOTHING = 1e-7  # of the largest rate: as good as 0
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
-FOOT = 0.3  # of its peak: from here on a cycle may begin anew
+FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
 
 
