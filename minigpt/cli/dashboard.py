@@ -23,14 +23,14 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Write the page, and say where."""
-    folders = [*arguments.run_dirs, *arguments.wandb]
+    folders = [*(arguments.run_dirs or []), *arguments.wandb]
     if not folders:
         raise UsageError("dashboard.no-runs")
     folder = Path(folders[0]).parent if Path(folders[0]).is_file() else Path(folders[0])
     out = Path(arguments.out) if arguments.out else folder / "dashboard.html"
 
     def read() -> list[Source]:
-        runs = [from_run(folder, may_be_empty=arguments.live) for folder in arguments.run_dirs]
+        runs = [from_run(folder, may_be_empty=arguments.live) for folder in arguments.run_dirs or []]
         return named_apart([*runs, *(from_wandb(folder) for folder in arguments.wandb)])
 
     if arguments.live:

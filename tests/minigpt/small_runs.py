@@ -6,7 +6,7 @@ import sys
 
 from minigpt.config import Config
 
-# One choice of kernels: bit for bit holds across processes only for that, and two that measure at the same time
+# One choice of kernels: bit for bit holds across processes only for that, and two that measure at one time
 # may choose differently.
 MINIMAL = Config(
     n_layer=1, n_head=2, n_embd=16, context=16, batch_size=4, steps=12, warmup_steps=3,

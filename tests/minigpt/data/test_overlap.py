@@ -13,7 +13,7 @@ from minigpt.data.tokenizer import shipped_tokenizer
 from minigpt.diagnosis import QUESTIONS, Evidence, walk
 from minigpt.diagnosis.report import seen
 from minigpt.runs.jsonl import Columns
-from minigpt.runs.schema import Start
+from minigpt.runs.schema import Source, Start
 
 tokens = st.lists(st.integers(0, 3), max_size=60)
 
@@ -69,7 +69,9 @@ def test_a_validation_text_too_short_for_a_piece_is_not_measured():
 def test_pieces_confirm_a_validation_loss_that_is_too_good(gap, ngrams, leaf):
     records = [{"step": step, "loss": 3.0} for step in range(100)]
     records[-1]["val_loss"] = 3.0 + gap
-    evidence = Evidence(metrics=Columns(records), start=Start(shared_lines=0.0, shared_ngrams=ngrams))
+    evidence = Evidence(
+        source=Source.TRAINER, metrics=Columns(records), start=Start(shared_lines=0.0, shared_ngrams=ngrams)
+    )
     found = walk(evidence, [question for question in QUESTIONS if question.id == "4.2"])
     assert found.leaf == leaf
     assert f"{gap:+.3f}" in seen(found.findings[0], "en")

@@ -32,7 +32,7 @@ def _many_targets(question: Question, evidence: Evidence) -> Finding:
     return question.passed(distinct=distinct)
 
 
-START_QUESTIONS = (*START_QUESTIONS, Question("1.9", {"distinct": 2}, ("few-targets",), _many_targets))
+START_QUESTIONS = (*START_QUESTIONS, Question("1.99", {"distinct": 2}, ("few-targets",), _many_targets))
 """
 TEXTS = """
 faults:
@@ -45,11 +45,11 @@ leaves:
   few-targets-change: "{fix}"
   few-targets-lesson: "18-01"
 configuration:
-  question-1.9: "{question}"
-  seen-1.9: "{{distinct}} (> {{limits[distinct]}})"
-  not-measured-1.9: "{missing}"
-  healthy-1.9: "> {{limits[distinct]}}"
-  broken-1.9: "2"
+  question-1.99: "{question}"
+  seen-1.99: "{{distinct}} (> {{limits[distinct]}})"
+  not-measured-1.99: "{missing}"
+  healthy-1.99: "> {{limits[distinct]}}"
+  broken-1.99: "2"
 """
 ENGLISH = {
     "title": "few targets",
@@ -110,7 +110,7 @@ def test_a_fault_with_a_leaf_of_its_own_touches_four_files_and_a_test(copied):
         (package / f"messages/{code}/few-targets.yaml").write_text(TEXTS.format(**texts), encoding="utf-8")
     told = python(copied, "-c", TRIAL)
     assert "few-targets" in told and ENGLISH["fix"] in told and SPANISH["fix"] in told
-    assert "**1.9** Are there many targets?" in told
+    assert "**1.99** Are there many targets?" in told
     python(copied, "docs/generate.py")
     assert '"few-targets"' in (copied / "docs/check.schema.json").read_text(encoding="utf-8")
     assert "¿Hay muchos targets?" in (copied / "docs/card.es.md").read_text(encoding="utf-8")

@@ -21,6 +21,12 @@ onednn = pytest.mark.skipif(not has_onednn(), reason="oneDNN serves x86 processo
 
 
 @pytest.fixture
+def minimal(minimal):
+    """The choice is left to the measurement."""
+    return minimal.replace(kernels="auto")
+
+
+@pytest.fixture
 def measured(monkeypatch, tmp_path):
     """A cache of its own, and a measurement that gives MIXED; the list counts how often it was made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -382,7 +382,7 @@ for name in suspects:
 
 # %% id="ward" compare=true
 deep_recipe = Recipe(
-    Config(n_layer=8, steps=40, warmup_steps=10, lr_max=3e-3, batch_size=8, eval_every=0, eval_batches=2)
+    Config(n_layer=8, steps=40, warmup_steps=10, lr_max=1e-3, batch_size=8, eval_every=0, eval_batches=2)
 )
 patients = dict(zip("ABCDE", random.Random(1).sample([*suspects, "healthy"], 5), strict=True))
 sick = {
