@@ -251,8 +251,8 @@ def test_what_gzip_packed_is_read(name, tmp_path, command):
         ("run_id,step,loss", [("a", 0, 4.0), ("b", 0, 9.0)], [], "more than one run"),
         ("step,loss", [(0, 4.0)], ["--columns", "loss=loss,grad_norm=loss"], "twice"),
         ("step,loss", [(0, 4.0)], ["--columns", "step=step,step=loss"], "twice"),
-        ("step,loss", [(0, 4.0)], ["--vocab-size", "0"], "no vocabulary"),
-        ("step,loss", [(0, 4.0)], ["--vocab-size", "-5"], "no vocabulary"),
+        ("step,loss", [(0, 4.0)], ["--vocab-size", "0"], "not a valid vocabulary size"),
+        ("step,loss", [(0, 4.0)], ["--vocab-size", "-5"], "not a valid vocabulary size"),
     ],
 )
 def test_what_would_be_misread_is_refused_in_one_sentence(header, rows, arguments, said, tmp_path, command):
