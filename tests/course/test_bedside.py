@@ -20,7 +20,7 @@ def test_fine_leads_to_the_next_question_and_back_returns(runs):
     bedside = Bedside(runs)
     bedside.refresh()
     first = bedside.question.id
-    assert first == "1.1" and "1.1" in bedside.text.value
+    assert first == "1.0" and "1.0" in bedside.text.value
     assert bedside.back.disabled
     bedside.fine.click()
     assert bedside.question.id != first and not bedside.back.disabled
@@ -33,12 +33,12 @@ def test_broken_asks_for_a_leaf_of_the_question_and_can_be_taken_back(runs):
     bedside.refresh()
     assert bedside.leaf.layout.display == "none"
     bedside.broken.click()
-    assert tuple(bedside.leaf.options) == QUESTIONS["configuration", "1.1"].leaves
+    assert tuple(bedside.leaf.options) == QUESTIONS["configuration", "1.0"].leaves
     bedside.leaf.value = "head-bias"
     assert "head-bias" in bedside.outcome.value and bedside.fine.disabled
     assert escape(message("leaves.head-bias-means")) in bedside.outcome.value
     bedside.back.click()
-    assert bedside.outcome.value == "" and bedside.question.id == "1.1"
+    assert bedside.outcome.value == "" and bedside.question.id == "1.0"
 
 
 def test_each_patient_keeps_its_own_answers(runs):
@@ -46,7 +46,7 @@ def test_each_patient_keeps_its_own_answers(runs):
     bedside.refresh()
     bedside.fine.click()
     bedside.patient.value = "B"
-    assert bedside.question.id == "1.1"
+    assert bedside.question.id == "1.0"
     bedside.broken.click()
     bedside.leaf.value = "not-untrained"
     bedside.patient.value = "A"
