@@ -34,9 +34,9 @@ def test_broken_asks_for_a_leaf_of_the_question_and_can_be_taken_back(runs):
     assert bedside.leaf.layout.display == "none"
     bedside.broken.click()
     assert tuple(bedside.leaf.options) == QUESTIONS["configuration", "1.0"].leaves
-    bedside.leaf.value = "head-bias"
-    assert "head-bias" in bedside.outcome.value and bedside.fine.disabled
-    assert escape(message("leaves.head-bias-means")) in bedside.outcome.value
+    bedside.leaf.value = "nan-loss"
+    assert "nan-loss" in bedside.outcome.value and bedside.fine.disabled
+    assert escape(message("leaves.nan-loss-means")) in bedside.outcome.value
     bedside.back.click()
     assert bedside.outcome.value == "" and bedside.question.id == "1.0"
 
@@ -48,12 +48,12 @@ def test_each_patient_keeps_its_own_answers(runs):
     bedside.patient.value = "B"
     assert bedside.question.id == "1.0"
     bedside.broken.click()
-    bedside.leaf.value = "not-untrained"
+    bedside.leaf.value = "diverging"
     bedside.patient.value = "A"
     assert bedside.at["A"] == 1 and bedside.outcome.value == ""
     bedside.patient.value = "B"
-    assert "not-untrained" in bedside.outcome.value and bedside.leaf.value == "not-untrained"
-    assert bedside.overview.value == "A: – · B: not-untrained"
+    assert "diverging" in bedside.outcome.value and bedside.leaf.value == "diverging"
+    assert bedside.overview.value == "A: – · B: diverging"
 
 
 def test_after_the_last_question_a_run_is_called_healthy(runs):
