@@ -12,6 +12,7 @@ import pytest
 
 from course.grade.classroom import grade_assignment
 from course.grade.sandbox import strongest
+from course.grade.secret import NAME
 from course.messages import CourseError
 from course.mutants import load_answers
 
@@ -31,6 +32,8 @@ def handed_in(small, built, tmp_path):
             file = tmp_path / name / "submitted" / f"s{number}" / small.assignment / "small-model.ipynb"
             file.parent.mkdir(parents=True)
             nbformat.write(release, file)
+        # one secret for all, or each would draw cases of its own
+        (tmp_path / name / NAME).write_text("5a" * 32 + "\n", encoding="utf-8")
         return tmp_path / name
 
     return make

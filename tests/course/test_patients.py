@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from course.grade.apart import value_of
 from course.grade.ward import leaves, sick_parts
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.patients import LETTERS, PARTS, ward
-from course.plain import require_plain
+from course.written import written_out
 from minigpt import diagnosis
 from minigpt.faults import FAULTS
 
@@ -124,13 +123,9 @@ def test_no_chart_is_beyond_a_sentence(chart):
         assert result.wrong.key in ("not-a-chart", "sick-called-healthy", "no-figure", "still-sick")
 
 
-def test_a_chart_with_settings_comes_whole_out_of_a_process_of_its_own():
+def test_a_chart_with_settings_is_read_whole_as_it_was_written():
     chart = {"name": "A", "leaves": ["x"], "evidence": ["3.1", 1.0], "settings": {"clip_norm": 1.0}}
-
-    def remote(task):
-        return None, require_plain({"outcome": {"output": task(chart, None)}})["outcome"]["output"]
-
-    assert value_of(remote) == chart
+    assert written_out([("patient-a", f"patient_a = {chart!r}")], "patient_a") == chart
 
 
 def test_two_judges_at_once_see_what_one_sees(tmp_path):

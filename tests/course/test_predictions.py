@@ -82,7 +82,7 @@ def test_words_match_without_case_and_a_number_says_how_far_it_was(capsys):
     predictions.compare("all", leaf="healthy", loss=6.0, gap=0.5, share=100)
     *_, leaf, loss, gap, share = capsys.readouterr().out.splitlines()
     assert leaf.endswith("✓") and share.endswith("✓")
-    assert loss.endswith("within a factor of 1.4") and gap.endswith("1 apart")
+    assert loss.endswith("within a factor of 1.43") and gap.endswith("1 apart")
 
 
 def test_columns_are_as_wide_as_their_longest_entry(capsys):
