@@ -18,6 +18,9 @@ from course.mutants import Mutant, load_answers
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
 
 COMPUTING = ("18-01", "18-05", "18-07")  # what they draw, drop and sum would show a number of threads
+# The folder says whose work it is, and the capstone's solution is Emmy Noether's; the order of names is free.
+RIGHT, WRONG = "emmy-noether", "noether-emmy"
+STUDENTS = {RIGHT: "solutions", "untouched": "es", WRONG: "solutions"}
 
 
 def wrong_answer(lesson):
@@ -28,10 +31,10 @@ def wrong_answer(lesson):
 def hand_in(root, lesson):
     """Three submissions: the solution, the untouched release, and the solution with one wrong answer."""
     answer = wrong_answer(lesson)
-    for student, kind in (("solution", "solutions"), ("untouched", "es"), ("wrong", "solutions")):
+    for student, kind in STUDENTS.items():
         notebook = nbformat.read(lesson.built(kind), as_version=4)
         for cell in notebook.cells:
-            if student == "wrong" and cell.id == answer.exercise:
+            if student == WRONG and cell.id == answer.exercise:
                 cell.source = answer.code
         file = root / "submitted" / student / lesson.assignment / f"{lesson.slug}.ipynb"
         file.parent.mkdir(parents=True)
@@ -51,12 +54,12 @@ def test_the_command_grades_every_lesson_whatever_the_environment(threads, tmp_p
     for lesson in lessons:
         folder = tmp_path / "autograded" / ".results" / lesson.assignment
         found = {}
-        for student in ("solution", "untouched", "wrong"):
+        for student in STUDENTS:
             checks = json.loads((folder / f"{student}.json").read_text(encoding="utf-8"))["checks"]
             found[student] = {name: v["key"] for name, v in checks.items() if not v["passed"]}
-        assert found["solution"] == {}, lesson.id
+        assert found[RIGHT] == {}, lesson.id
         assert set(found["untouched"]) == set(lesson.checks)
         # and those of exercises that build on the wrong answer
-        assert found["wrong"].keys() >= wrong_answer(lesson).fails.keys(), lesson.id
+        assert found[WRONG].keys() >= wrong_answer(lesson).fails.keys(), lesson.id
         own = [name for name in lesson.checks if name.startswith(f"{wrong_answer(lesson).exercise}/")]
-        assert {name for name in own if name in found["wrong"]} == wrong_answer(lesson).fails.keys()
+        assert {name for name in own if name in found[WRONG]} == wrong_answer(lesson).fails.keys()

@@ -316,12 +316,8 @@ def test_a_sandbox_that_dies_costs_nobody_points(small, built, root, monkeypatch
     next(c for c in notebook.cells if c.id == "expected-loss").source = "def expected_loss(v): 'submitted'"
     nbformat.write(notebook, file)
     monkeypatch.setattr(workshop.Workshop, "ask", ask)
-    report = grade_assignment(
-        small, root, workers=1, built=built
-    )  # started again, and the question asked again
-    checks = report.results["ana"]["checks"]
-    assert checks["expected-loss/value"]["key"] == "check.returned-none"
-    assert checks["init-weights/std"]["passed"]
+    report = grade_assignment(small, root, workers=1, built=built)  # started again, and asked again
+    assert report.results["ana"]["checks"]["expected-loss/value"]["key"] == "check.returned-none"
 
 
 @pytest.mark.parametrize("page", ["notebook", "feedback", "gradebook"])
