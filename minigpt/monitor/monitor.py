@@ -111,6 +111,7 @@ class Monitor:
         self._written: dict[str, Any] = {}
         self._places = {"model": definition_of(type(self.model)), "step": None}  # file:line
         self._observed: dict[str, Any] = {}
+        self._ended = False  # whether the loop came to its own end
         self._last = time.perf_counter()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._off = distributed and torch.distributed.get_rank() > 0
@@ -161,7 +162,8 @@ class Monitor:
         rank = torch.distributed.get_rank()
         self._other_rank = OtherRank(self.model, self._optimizers.main, self.run_dir, rank)
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, error: type[BaseException] | None = None, *_more: object) -> None:
+        self._ended = error is None
         if self._other_rank:
             self._guarded(self._other_rank.write)
             self._other_rank.remove()
@@ -409,7 +411,10 @@ class Monitor:
         if self.steps == 0 and not self._observers.passes.total:
             return  # backward passes without any step are a finding by themselves
         at = {"step": max(self.steps - 1, 0)}
-        if (observed := self._observers.evidence(self.steps, self.run_dir)) != self._observed:
+        observed = self._observers.evidence(self.steps, self.run_dir)
+        if self._ended:
+            observed["ended"] = True
+        if observed != self._observed:
             self._observed = observed
             self.writer.probe(at | {"kind": "observed"} | observed)
         if self.steps == 0:

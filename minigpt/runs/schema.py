@@ -187,6 +187,7 @@ class Observed(Probe):
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
     moved: bool | None = None  # whether the weights moved without any step
+    ended: bool | None = None  # whether the loop came to its own end: no error, no break by the monitor
 
 
 @dataclass(frozen=True, kw_only=True)

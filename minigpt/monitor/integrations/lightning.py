@@ -61,4 +61,4 @@ class StabilityCallback(Callback):
     def on_exception(self, trainer, pl_module, exception):
         """Take the hooks away."""
         if self.monitor:
-            self.monitor.__exit__(None, None, None)
+            self.monitor.__exit__(type(exception), exception, exception.__traceback__)

@@ -362,6 +362,19 @@ def a_scheduler_stepped_for_each_micro_batch(watch, broken):
                 schedule.step()
 
 
+@kind("schedule-backwards")
+def a_decay_that_counts_up(watch, broken):
+    model, steps = Little(), 120
+    optimizer = adamw(model)
+
+    def turn(step, _monitor):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-4 * ((step + 2) if broken else (steps - step - 1)) / steps
+
+    turn(-1, None)
+    train(watch, model, optimizer=optimizer, steps=steps, after=turn)
+
+
 @kind("lost-optimizer-state")
 def resumed_without_moments(watch, broken):
     model = Little()

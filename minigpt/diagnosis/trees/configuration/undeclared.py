@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import LogNotes
 
@@ -22,6 +23,7 @@ Rates = NDArray[np.float64]
 FEWEST = 10  # rates that show a schedule
 NOTHING = 1e-7  # of the largest rate: as good as 0
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
+WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
 
@@ -108,9 +110,12 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
     if not groups or (config is not None and config.schedule is not None):
         return question.not_measured()  # a schedule that is declared is question 2.1's
     total = evidence.audit(LogNotes).total
-    found = {}
+    ended, found = observed(evidence, "ended"), {}
     for group in groups:
-        leaf, seen = wrong_by_itself(*evidence.metrics.column(group), question.thresholds, total)
+        steps, rates = evidence.metrics.column(group)
+        if ended and len(rates) >= WHOLE:
+            total = int(steps[-1])
+        leaf, seen = wrong_by_itself(steps, rates, question.thresholds, total)
         if seen:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
