@@ -22,6 +22,7 @@ from minigpt.diagnosis.trees.configuration.logged import (
     turned_up,
     validation_keeps_falling,
 )
+from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 
@@ -59,6 +60,8 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     warming_up = evidence.config.warmup_steps > LATER
     if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
         return question.warned(**values)  # little was left to learn, or the rate is still to come
+    if (observed(evidence, "relative_update") or 0.0) > limits["moves"]:
+        return question.unknown(**values)  # the weights move as they should, and yet nothing is learnt
     return question.failed("lr-too-low", **values, rate=highest_rate(evidence))
 
 
@@ -260,8 +263,8 @@ STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  
 LOSS_QUESTIONS = (
     Question(
         "4.1",
-        # nats per 100 steps, twice; share; nats, twice
-        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "up": 0.5},
+        # nats per 100 steps, twice; share; nats, twice; update ÷ weight of a rate that is not too low
+        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "up": 0.5, "moves": 1e-3},
         ("diverging", "lr-too-low", "lr-too-high"),
         _moves,
         symptom=True,

@@ -61,14 +61,16 @@ def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
     }
     if last < limits["share"] * entropy:
         return question.passed(**values)
-    if update > limits["update"] or values["jump"] > limits["jump"]:
+    # what batches differ by must not pass for standing still
+    parts = losses[-WIDTH:], losses[(len(losses) - WIDTH) // 2 :][:WIDTH]
+    noise = math.sqrt(sum(part.var() for part in parts) / WIDTH)
+    still = middle - last + 2 * noise < limits["fall"] * entropy
+    if (update > limits["update"] and still) or values["jump"] > limits["jump"]:
         return question.failed("lr-too-high", **values)
-    still = middle - last < limits["fall"] * entropy and math.isfinite(middle)
-    return (
-        question.unknown(**values)
-        if still and last > limits["stuck"] * entropy
-        else question.warned(**values)
-    )
+    falls = middle - last > 2 * noise
+    if (still and last > limits["stuck"] * entropy) or (update > limits["update"] and not falls):
+        return question.unknown(**values)
+    return question.warned(**values)
 
 
 UPDATE_QUESTIONS = (
