@@ -7,7 +7,9 @@ from minigpt.config.sections import (
     GuardsConfig,
     ModelConfig,
     OptimizerConfig,
+    PlasticityConfig,
     ScheduleConfig,
+    TasksConfig,
     TrainerConfig,
 )
 from minigpt.config.values import ConfigError
@@ -20,7 +22,9 @@ __all__ = [
     "GuardsConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "PlasticityConfig",
     "ScheduleConfig",
+    "TasksConfig",
     "TrainerConfig",
     "flat",
     "setting_types",

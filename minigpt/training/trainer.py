@@ -34,6 +34,7 @@ from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
+from minigpt.training.continual import Continual, is_last_of_task
 from minigpt.training.distributed import join_world
 from minigpt.training.evaluation import validation_loss
 from minigpt.training.fit import refuse_misfit
@@ -88,6 +89,8 @@ class Trainer:
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
+        tasks, device = self.data.tasks, self.world.device
+        self.continual = Continual(self.model, tasks, self.config, device) if tasks else None
         self.kernels = self._choose_kernels()
         use_kernels(self.model, self.kernels)
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
@@ -234,9 +237,13 @@ class Trainer:
         self.enforcer.before_step()
         record, decision = self._one_step()
         if not decision.undoes:
+            data_step = self.state.data_step
             self.state.advance()
-            if self._due(self.config.eval_every):
-                record["val_loss"] = self.evaluate()
+            task_ends = bool(self.continual) and is_last_of_task(self.step, self.config)
+            if task_ends:
+                self.continual.settle(self.model, self.recipe.loss, data_step)
+            if task_ends or self._due(self.config.eval_every):
+                record |= self._evaluated()
                 self.state.compare(record["val_loss"])
         self.world.on_main(lambda: self._log(record))
         if not decision.undoes:
@@ -259,6 +266,8 @@ class Trainer:
         batches = [self._batch(data_step, micro) for micro in range(config.accumulation)]
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
+        if self.continual:
+            self.continual.add_gradients(self.model, self.precision.scaler.get_scale())
         norm = self.clip(self.model, self.optimizer, self.precision, config.clip_norm)
         record = {
             "step": step,
@@ -295,15 +304,24 @@ class Trainer:
 
     def _batch(self, data_step: int, micro: int = 0) -> Batch:
         place = (data_step, micro, self.world.rank, self.world.size)
+        if self.continual:
+            return self.continual.batches.batch(self.recipe.get_batch, *place)
         return self.recipe.get_batch(self.tokens, self.config, *place)
 
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
 
-    def evaluate(self) -> float:
-        """Return the mean loss on the validation side, in nats per token."""
-        tokens, loss = self.data.validation, self.recipe.loss
+    def evaluate(self, tokens: Tensor | None = None) -> float:
+        """Return the mean loss on the validation side, or on other token ids (M,), in nats per token."""
+        tokens, loss = self.data.validation if tokens is None else tokens, self.recipe.loss
         return validation_loss(self.model, loss, tokens, self.config, self.precision, self.world)
+
+    def _evaluated(self) -> dict[str, Any]:
+        """Return what an evaluation adds to a record; of several tasks, `val_loss` is the current one's."""
+        if not self.continual:
+            return {"val_loss": self.evaluate()}
+        losses = {task.name: self.evaluate(task.validation) for task in self.continual.tasks}
+        return {"val_loss": losses[self.continual.task(self.step - 1).name], "tasks": losses}
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far, and delete the oldest."""
