@@ -167,7 +167,7 @@ class Config(
         )
         plastic = self.plasticity != "none"
         self._require(
-            not plastic or self.activation == "spiking",
+            not plastic or self.activation == "spiking" or self.mixer == "two_streams",
             "plasticity-without-spikes",
             plasticity=self.plasticity,
             activation=self.activation,

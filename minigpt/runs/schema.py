@@ -47,6 +47,7 @@ class StepRecord(TypedDict):
     loss: NotRequired[float]  # nats per token
     val_loss: NotRequired[float]  # nats per token; of several tasks, that of the current one
     tasks: NotRequired[dict[str, float]]  # validation loss of each task of a sequence
+    plasticity: NotRequired[dict[str, float]]  # declared writes: their size ÷ the weights', spikes a token
     grad_norm: NotRequired[float]  # global, before clipping
     clipped: NotRequired[bool]
     lr: NotRequired[dict[str, float]]  # by parameter group; the column of a group is `lr.<group>`

@@ -91,6 +91,9 @@ class Trainer:
         self.model = self._build_model()
         tasks, device = self.data.tasks, self.world.device
         self.continual = Continual(self.model, tasks, self.config, device) if tasks else None
+        self.plasticity = recipe.build_plasticity(self.model, self.config)
+        if self.plasticity and self.world.size > 1:
+            raise MiniGPTError("train.plasticity-alone", processes=self.world.size)
         self.kernels = self._choose_kernels()
         use_kernels(self.model, self.kernels)
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
@@ -179,6 +182,8 @@ class Trainer:
             starts_from=self.config.init_from,
             kernels=self.kernels._asdict(),
         )
+        if self.plasticity:
+            description["writes_beside_optimizer"] = self.plasticity.writes
         if resume:
             again = {name: description[name] for name in CHANGED_BY_A_RESUME}
             description = Run(self.run_dir).manifest
@@ -281,6 +286,8 @@ class Trainer:
         if decision.undoes:
             drop(self.optimizer, self.precision)
             self.enforcer.forget_step()
+            if self.plasticity:
+                self.plasticity.forget()
             return record | {"dropped": True}, decision
         # An fp16 gradient overflows now and then: the update is skipped, the scale falls. A loss never may.
         scaler = self.precision.scaler
@@ -291,6 +298,8 @@ class Trainer:
         if scaler.is_enabled():
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
         recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
+        if self.plasticity:
+            record["plasticity"] = self.plasticity.write()
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision
