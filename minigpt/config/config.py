@@ -25,6 +25,7 @@ from minigpt.config.sections import (
     SECTIONS,
     DataConfig,
     GuardsConfig,
+    InstrumentsConfig,
     ModelConfig,
     OptimizerConfig,
     PlasticityConfig,
@@ -65,6 +66,7 @@ NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
     *("ewc", "plasticity_rate", "cross_attention_heads", "gate_heads"),
+    *("instruments_every", "noise_every"),
 )
 
 
@@ -77,6 +79,7 @@ class Config(
     OptimizerConfig,
     ScheduleConfig,
     GuardsConfig,
+    InstrumentsConfig,
     TrainerConfig,
 ):
     """Everything that decides what a run computes.

@@ -4,7 +4,8 @@
     print(run.metrics[-1]["loss"])
 
 A callback is any object with some of the methods `on_start(trainer)`, `on_record(trainer, record)` (before
-the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`.
+the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`,
+and `before_writes(trainer)` and `after_writes(trainer)` around declared writes beside the optimizer's.
 It watches the loop without changing it, on the main process only. Telemetry is the first one. What may change
 the run is a guard (`minigpt.training.guards`), which is a part of the recipe.
 """
@@ -40,6 +41,7 @@ from minigpt.training.evaluation import validation_loss
 from minigpt.training.fit import refuse_misfit
 from minigpt.training.guards.enforcer import Enforcer
 from minigpt.training.guards.guard import Decision
+from minigpt.training.instruments.panel import Instruments
 from minigpt.training.interrupt import Interrupt, Interrupted
 from minigpt.training.kernel_cache import kernels_for
 from minigpt.training.optim import freeze
@@ -80,7 +82,7 @@ class Trainer:
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
-        watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        watchers = [*([Telemetry(), Instruments()] if telemetry else []), *callbacks]
         watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
@@ -299,7 +301,9 @@ class Trainer:
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
         recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
         if self.plasticity:
+            self._tell("before_writes")
             record["plasticity"] = self.plasticity.write()
+            self._tell("after_writes")
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision

@@ -35,7 +35,6 @@ def test_a_healthy_run_passes(seed, tmp_path):
         {"activation": "liquid"},
         {"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
         {"tasks": "conjugations,python", "replay": 0.25},
-        {"tasks": "conjugations,python", "ewc": 100.0, "ewc_rows": 8},
     ],
     ids=str,
 )
