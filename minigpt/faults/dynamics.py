@@ -67,20 +67,6 @@ def _memory_leak(build_model, recipe, severity):
     return model_that_remembers_the_last_batch
 
 
-def _writes_outside_optimizer(step, recipe, severity):
-    import torch
-
-    def step_and_clamp(optimizer, precision, lr):
-        step(optimizer, precision, lr)
-        with torch.no_grad():
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    if parameter.ndim > 1:
-                        parameter.clamp_(-severity, severity)
-
-    return step_and_clamp
-
-
 def _partial_window(accumulate, recipe, severity):
     import math
 
@@ -137,13 +123,6 @@ DYNAMICS_FAULTS = (
         "memory-leak-across-batches",
         _memory_leak,
         severity=0.5,  # of the last batch's mean, that is added to this one
-    ),
-    Fault(
-        "writes-outside-optimizer",
-        "step",
-        "writes-outside-optimizer",
-        _writes_outside_optimizer,
-        severity=0.05,  # largest weight that is left
     ),
     Fault("partial-window", "accumulate", "partial-window", _partial_window),
 )

@@ -16,7 +16,6 @@ ASKED = {
     "no-warmup": LEARNS.replace(steps=40, n_embd=64, n_head=4, context=64),
     "dead-gate": SMALL,
     "memory-leak-across-batches": SMALL,
-    "writes-outside-optimizer": SMALL,
     "partial-window": SMALL,
 }
 HARD = {"attention-logit-growth": 0.3}  # a smaller model takes more

@@ -41,7 +41,8 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     steps, losses = steps[finite], losses[finite]
     if len(losses) <= 2 * ENOUGH:
         return question.not_measured()
-    limits, z = question.thresholds, robust_z(losses)
+    tasks = evidence.tasks_apart(steps)  # where another task begins the loss leaps, and means nothing by it
+    limits, z = question.thresholds, np.concatenate([robust_z(losses[task]) for task in tasks])
     high = np.flatnonzero(z >= limits["z"])
     if not len(high):
         at = int(z.argmax())
