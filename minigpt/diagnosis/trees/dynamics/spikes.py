@@ -43,7 +43,8 @@ def _rate_leaps(question: Question, evidence: Evidence) -> Finding:
 
 
 def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
-    dropped = [event for event in evidence.events if event.guard == "spikes" and event.batches]
+    undone = [event for event in evidence.events if event.guard == "spikes" and event.skip is not None]
+    dropped = [event for event in undone if event.batches]
     if dropped:  # before, or soon after, it did harm
         first = max(dropped, key=lambda event: _z(event) or 0.0)
         figures = {"loss": _figure(first.seen, "loss"), "z": _z(first)}
