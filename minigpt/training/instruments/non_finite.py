@@ -57,6 +57,22 @@ def first_non_finite(
     return found
 
 
+def first_in_forward(model: nn.Module, call: Callable[[], Any]) -> dict[str, str]:
+    """Return the first module whose result is not finite when `call` calls the model; empty where none is.
+
+    `call` sees to it that the model notices nothing.
+    """
+    names = {module: name or "model" for name, module in model.named_modules()}
+    found: dict[str, str] = {}
+    handles = [module.register_forward_hook(_after(names, found)) for module in names]
+    try:
+        call()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
 def _repeat(model, loss, batch, autocast, scale, found) -> None:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if autocast is None:
@@ -80,16 +96,20 @@ def _repeat(model, loss, batch, autocast, scale, found) -> None:
         found |= {"module": broken[-1].rpartition(".")[0], "phase": "backward"}
 
 
-def _hooks(module: nn.Module, names: dict[nn.Module, str], found: dict[str, str]) -> Iterator[Any]:
+def _after(names: dict[nn.Module, str], found: dict[str, str]) -> Callable[..., None]:
     def after(module: nn.Module, given: tuple, output: Any) -> None:
         if not found and _finite(_tensors(given)) and not _finite(_tensors(output)):
             found.update(module=names[module], phase="forward")
 
+    return after
+
+
+def _hooks(module: nn.Module, names: dict[nn.Module, str], found: dict[str, str]) -> Iterator[Any]:
     def backward(module: nn.Module, towards_input: tuple, towards_output: tuple) -> None:
         if not found and _finite(_tensors(towards_output)) and not _finite(_tensors(towards_input)):
             found.update(module=names[module], phase="backward")
 
-    yield module.register_forward_hook(after)
+    yield module.register_forward_hook(_after(names, found))
     if not any(module.children()) and not isinstance(module, nn.Embedding):
         yield module.register_full_backward_hook(backward)
 
