@@ -37,9 +37,8 @@ NEXT_TOKEN_SHARE = 0.9
 
 # A robust z: how far a value lies above what was usual, in standard deviations (1.4826 × MAD).
 SPIKE_Z = 6.0  # above: out of the ordinary
-SPIKE_Z_ALONE = 12.0  # above: harm done, even in a single step; below, several steps show it
 SPIKE_WINDOW = 128  # ordinary steps that tell what is usual
-SPIKE_LASTS = 3  # steps out of the ordinary, within SPIKE_NEAR, that are no accident
+SPIKE_LASTS = 3  # steps out of the ordinary, within SPIKE_NEAR, that are no accident; a single one is
 SPIKE_NEAR = 20  # steps
 
 # A learning rate that leaps: × that of the step before, where the schedule asks for no such thing.
@@ -95,6 +94,6 @@ LEAK = 1e-4  # of the spread of the logits: answers that differ by more differ
 
 # The clock.
 SLOW_FIRST = 100  # steps that tell the usual time of a step
-SLOW_FACTOR = 2.0
+SLOW_FACTOR = 3.0  # another program on the machine doubles it
 DEAD_SHARE = 0.5  # of the units of a layer that are inactive on every probe row
 REPEATED_SHARE = 0.2  # of the logged steps that are logged twice

@@ -19,7 +19,6 @@ from minigpt.runs.thresholds import (
     SPIKE_NEAR,
     SPIKE_NORM,
     SPIKE_Z,
-    SPIKE_Z_ALONE,
     START_RISE,
     START_STEPS,
 )
@@ -69,7 +68,7 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     values = {"count": int(counts.max())} | _at(evidence, steps, losses, z, first)
     before, after = np.median(losses[max(0, first - RECENT) : first]), np.median(losses[-RECENT:])
     came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
-    harm = counts.max() >= limits["lasts"] or z.max() >= limits["alone"]
+    harm = counts.max() >= limits["lasts"]
     if harm and came_back:
         return question.failed("loss-spike-batch", **values)
     return question.warned(**values)
@@ -141,8 +140,8 @@ SPIKE_QUESTIONS = (
     ),
     Question(
         "8.2",
-        # robust standard deviations, of several steps and of one alone; steps, within so many
-        {"z": SPIKE_Z, "alone": SPIKE_Z_ALONE, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
+        # robust standard deviations; of so many steps, within so many
+        {"z": SPIKE_Z, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
         ("loss-spike-batch",),
         _batch_throws_it_off,
         symptom=True,
