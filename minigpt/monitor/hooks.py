@@ -54,6 +54,9 @@ class ModelHooks:
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
+        self.note_logits: Callable[[Tensor], None] | None = (
+            None  # given the logits, in steps that ask for them
+        )
         self._on_gradient, self._on_error = on_gradient, on_error
         modules = dict(model.named_modules())
         self._sizes = range(vocab_size, vocab_size + PADDED)
@@ -193,6 +196,20 @@ class ModelHooks:
         finally:
             self._asleep = False
 
+    def call_again(self) -> None:
+        """Call the model as it was called last, without gradients; nobody but its own hooks notices."""
+        if self._called is None or self._sharded:
+            return
+        arguments, named = self._called
+        self._asleep = True
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self.language_model(*arguments, **named)
+        except Exception:  # an external model may raise anything: a probe never ends a run
+            return
+        finally:
+            self._asleep = False
+
     # ------------------------------------------------------------------ during a forward pass
 
     def _before_forward(self, _module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
@@ -248,6 +265,8 @@ class ModelHooks:
         return next(iter(fits or (tensors if not self._heads else ())), None)
 
     def _offer(self, source: nn.Module, logits: Tensor) -> None:
+        if self.note_logits is not None:
+            self.note_logits(logits)
         if not self._looking:  # in every step, so as little as possible
             logits.register_hook(partial(self._arrive_again, self.ids, source, self._turn))
             return

@@ -302,6 +302,7 @@ class Monitor:
                 self._micros = self._tokens = self._positions = 0
             self._micros += self._logits_seen
             self._observers.note_backward(afresh)
+            self._observers.dynamics.note_backward(self._norm, afresh)
             self._tokens += self._new_tokens
             self._positions += self._new_positions
         else:
@@ -340,6 +341,9 @@ class Monitor:
         look = self.steps < 3 and self.scaler is None
         norms = (self._norm, self._gradients.norm()) if look else (None, None)
         self._observers.before_step(self.steps, self.scaler, norms)
+        counted = (self._norm, self._micros, self._tokens)
+        self._observers.dynamics.before_step(self.steps, *counted, self._hooks.call_again)
+        self._hooks.note_logits = None
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:
@@ -380,6 +384,7 @@ class Monitor:
             record["tokens"] = self._tokens
         self._last = now
         self._observers.after_step(self.steps, self._hooks, self._first_step)
+        self._take_instruments()
         if self.steps == 0:
             self._end_first_step()
         if self.steps == REHEARSAL_STEPS:
@@ -393,6 +398,13 @@ class Monitor:
         self._records.end_step(record)
         if self.steps == REHEARSAL_STEPS:
             self._write_rehearsal()
+
+    def _take_instruments(self) -> None:
+        watch = self._observers.dynamics
+        watch.after_step()
+        for probe in watch.take(self.steps):
+            self.writer.probe(probe)
+        self._hooks.note_logits = watch.note_logits if watch.wants_logits(self.steps + 1) else None
 
     def _end_first_step(self) -> None:
         first = self._first_step

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor import conformance, ranks
+from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.modes import Modes
@@ -49,6 +50,7 @@ class Observers:
         self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
+        self.dynamics = DynamicsWatch(model, optimizers.main)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
         self.scales = scales_of(model)

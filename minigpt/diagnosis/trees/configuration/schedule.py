@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.outliers import held_by_a_guard, leap_with_a_spike, scaled_by_guards
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.external import Asked
 from minigpt.runs.thresholds import WARMUP_REACHED
@@ -51,6 +52,8 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     leaf = next(leaf for leaf in ORDER if leaf in faults)
     counted = evidence.rehearsal.steps_counted
     starts_again = leaf == "lr-discontinuous" and counted is not None and counted < 1
+    if leaf == "lr-discontinuous" and leap_with_a_spike(evidence):
+        return question.warned(**faults[leaf])  # a burst that threw the loss off is question 8.1's
     if leaf is None or starts_again:  # together with an optimizer that was built again, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])
@@ -128,8 +131,13 @@ class GroupCurve:
     @classmethod
     def of(cls, column: str, evidence: Evidence, config: Config | Asked, tolerance: float) -> GroupCurve:
         steps, values = evidence.metrics.column(column)
+        held = held_by_a_guard(evidence)
+        if held:  # the rate of these steps is the guard's
+            free = ~np.isin(steps, list(held))
+            steps, values = steps[free], values[free]
         at = _looked_at(len(steps))
         asked = _asked(steps[at], config) * _declared_multiplier(column, config)
+        asked = asked * scaled_by_guards(evidence, steps[at])
         return cls(column.removeprefix("lr."), steps[at], values[at], asked, config, tolerance)
 
     @property

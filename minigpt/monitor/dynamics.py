@@ -1,0 +1,122 @@
+"""Instruments for somebody else's loop: ln Z, how fresh Adam's second moment is, noise, and the first NaN.
+
+They take what passes by anyway (norms after each backward pass, logits on their way to the loss) and read a
+few matrices now and then. Nothing is waited for on a GPU until a probe is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.monitor.optimizers import parameters_of
+from minigpt.training.instruments.noise import from_squares
+from minigpt.training.instruments.non_finite import first_in_forward
+from minigpt.training.instruments.updates import rms
+
+OFTEN, SOMETIMES = 25, 50  # steps between two measurements of updates; of ln Z and of the noise
+MATRICES = 16  # that updates are measured of
+FEWEST = 8  # steps whose norms are averaged for a noise scale
+
+
+class DynamicsWatch:
+    """The instruments of one loop; `take` returns the probes that are due."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+        self._model, self._optimizer = model, optimizer
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        found = [(p, names[p]) for p in parameters_of(optimizer) if p in names and p.ndim > 1]
+        self._matrices = found[:: max(1, len(found) // MATRICES)][:MATRICES]
+        self._gradients: list[tuple[nn.Parameter, str, Tensor]] = []
+        self._sizes: dict[str, Tensor] = {}
+        self._on_cpu = all(parameter.device.type == "cpu" for parameter in names)
+        self._broken: dict[str, str] | None = None
+        self.log_z: Tensor | None = None
+        self._first: Tensor | None = None  # squared norm after the first micro-batch of a step
+        self._squares: list[tuple[Tensor, Tensor, int, int]] = []  # first, whole, micro-batches, tokens
+
+    def wants_logits(self, step: int) -> bool:
+        """Whether ln Z is measured in this step."""
+        return step % SOMETIMES == 0
+
+    def note_logits(self, logits: Tensor) -> None:
+        """Logits, (…, V), on their way to a loss."""
+        self.log_z = logits.detach().float().logsumexp(-1).mean()
+
+    def note_backward(self, norm: Tensor | None, afresh: bool) -> None:
+        """A backward pass has left gradients of this norm; with `afresh` it is the first of its step."""
+        if afresh:
+            self._first = None if norm is None else norm.detach().square()
+
+    def before_step(
+        self, step: int, norm: Tensor | None, micros: int, tokens: int, again: Callable[[], Any] | None
+    ) -> None:
+        """The optimizer is about to step.
+
+        Args:
+            norm: of the gradients before clipping.
+            tokens: that were scored in all micro-batches.
+            again: calls the model as it was called last.
+        """
+        if norm is not None and self._first is not None and micros > 1 and tokens:
+            self._squares.append((self._first, norm.detach().square(), micros, tokens))
+            self._squares = self._squares[-SOMETIMES:]
+        if step % OFTEN == 0:
+            self._gradients = [(p, name, p.grad) for p, name in self._matrices if p.grad is not None]
+        if self._broken is None and self._on_cpu and norm is not None and not math.isfinite(float(norm)):
+            self._broken = self._where(again)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """The optimizer has made its step."""
+        betas = {p: group.get("betas") for group in self._optimizer.param_groups for p in group["params"]}
+        for parameter, name, gradient in self._gradients:
+            state = self._optimizer.state.get(parameter, {})
+            figure = rms(gradient, state, betas.get(parameter)) if isinstance(state, dict) else None
+            if figure is not None:
+                self._sizes[name] = figure
+        self._gradients = []
+
+    def take(self, step: int) -> list[dict[str, Any]]:
+        """Return the probes of this step, and forget them."""
+        found: list[dict[str, Any]] = []
+        if self._sizes:
+            sizes = dict(zip(self._sizes, torch.stack(list(self._sizes.values())).tolist(), strict=True))
+            name = max(sizes, key=lambda name: sizes[name])
+            found.append({"kind": "updates", "rms": sizes[name], "name": name, "tensors": sizes})
+        if self.log_z is not None:
+            found.append({"kind": "logits", "log_z": float(self.log_z)})
+        if (step + 1) % SOMETIMES == 0 and (noise := self._noise()):
+            found.append({"kind": "noise"} | noise)
+        if self._broken:
+            found.append({"kind": "non-finite"} | self._broken)
+        self._sizes, self.log_z, self._broken = {}, None, {} if self._broken is not None else None
+        return [{"step": step} | probe for probe in found]
+
+    def _noise(self) -> dict[str, Any]:
+        """Return the noise scale of the last steps; losses may be divided by the micro-batches or not."""
+        same = [entry for entry in self._squares if entry[2:] == self._squares[-1][2:]]
+        if len(same) < FEWEST:
+            return {}
+        micros, tokens = same[-1][2:]
+        first = float(torch.stack([entry[0] for entry in same]).mean()) * micros**2
+        whole = float(torch.stack([entry[1] for entry in same]).mean())
+        if not math.isfinite(first + whole):
+            return {}
+        figures = from_squares(first, whole, max(tokens // micros, 1), tokens)
+        return {"tokens": tokens} | ({"scale": figures["scale"]} if "scale" in figures else {})
+
+    def _where(self, again: Callable[[], Any] | None) -> dict[str, str]:
+        if again is not None and (found := first_in_forward(self._model, again)):
+            return found
+        names = {id(parameter): name for name, parameter in self._model.named_parameters()}
+        broken = [
+            names[id(p)]
+            for p in self._model.parameters()
+            if p.grad is not None and not torch.isfinite(p.grad).all()
+        ]
+        return {"module": broken[-1].rpartition(".")[0], "phase": "backward"} if broken else {}
