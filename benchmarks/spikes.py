@@ -188,7 +188,7 @@ FORMS = [
 def clean(folder: Path, seeds: int) -> list[str]:
     """Healthy runs, awkward ones among them: how many see an alarm?"""
     alarms, rolled, runs = [], 0, 0
-    for form, seed in itertools.product(FORMS, range(2 * seeds)):
+    for form, seed in itertools.product(FORMS, range(300, 300 + 2 * seeds)):
         config = CONFIG.replace(seed=seed, **GUARDS, **form)
         events = read_jsonl(run(config, folder / str(runs)).path / "events.jsonl")
         runs += 1

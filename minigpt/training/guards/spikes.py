@@ -2,10 +2,11 @@
 
 Loss and gradient norm are known after the gradients and before the update, when a bad batch has done no harm
 yet. So a spike first costs only its own batch: the step is dropped and the next batch tried. If the next
-batches look bad as well, it is not the batches: the weights are damaged. Then the run goes back to a snapshot
-from before, and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery et al.,
-2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before a spike, or
-between two, is taken for bad as well: the run goes back to before it.
+batches look bad as well, it is not the batches: the weights are damaged. One update is let through, for the
+clipped gradient often heals at once what a step too far had done. If it does not, the run goes back to a
+snapshot from before, and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery et
+al., 2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before a spike,
+or between two, is taken for bad as well: the run goes back to before it.
 
 A spike is one of the loss. The norm alone is watched and does not act unless `spike_on` says so: in healthy
 runs of small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
@@ -46,11 +47,12 @@ class Spikes:
         self.acts = WATCHED if on == "loss_or_norm" else ("loss",)
         self.usual = {name: Usual(window, min(ORDINARY_STEPS, window)) for name in WATCHED}
         self.suspects = 0  # bad batches in a row
+        self.healing = False  # whether an update was let through although its batch looked bad
         self.doubtful: list[int] = []  # data steps of the last updates, as far back as all are doubtful
         self.trained: deque[int] = deque(maxlen=MARGIN)  # data steps of the last updates
 
     def decide(self, record: Mapping[str, Any], state: TrainerState) -> Decision | None:
-        """Drop a bad batch; roll back once too many in a row were bad.
+        """Drop a bad batch; once too many in a row were bad, let one heal the weights, or roll back.
 
         Raises:
             GuardError: it has rolled back as often as it may.
@@ -72,7 +74,11 @@ class Spikes:
             return Decision(roll_back_to=state.step - len(self.doubtful), skip=bad, seen=figures)
         if self.suspects <= PATIENCE:
             return Decision(drop=True, seen=figures)
-        self.suspects = 0
+        if not self.healing:
+            self.healing = True
+            self.trained.append(state.data_step)
+            return Decision(note=True, seen=figures)
+        self.suspects, self.healing = 0, False
         if state.rollbacks >= self.rollbacks:
             raise GuardError("guards.gave-up", step=state.step, times=self.rollbacks)
         target = max(0, state.step - len(self.trained))
@@ -82,7 +88,7 @@ class Spikes:
         self, record: Mapping[str, Any], data_step: int, far: Mapping[str, float | None], seen: Mapping
     ) -> None:
         """Remember an update that goes ahead."""
-        self.suspects = 0
+        self.suspects, self.healing = 0, False
         doubtful = far["loss"] is not None and far["loss"] >= DOUBT * self.z
         self.doubtful = [*self.doubtful, data_step][-MARGIN:] if doubtful else []
         self.trained.append(data_step)
@@ -104,6 +110,7 @@ class Spikes:
         return {
             "usual": {name: usual.state_dict() for name, usual in self.usual.items()},
             "suspects": self.suspects,
+            "healing": self.healing,
             "doubtful": list(self.doubtful),
             "trained": list(self.trained),
         }
@@ -113,6 +120,6 @@ class Spikes:
         for name, usual in self.usual.items():
             usual.load_state_dict(state["usual"][name])
         self.suspects = state["suspects"]
-        self.doubtful = list(state.get("doubtful", []))
+        self.healing, self.doubtful = state.get("healing", False), list(state.get("doubtful", []))
         self.trained.clear()
         self.trained.extend(state["trained"])

@@ -17,7 +17,7 @@ from minigpt.runs.jsonl import read_jsonl
 from minigpt.training.guards import GuardError
 from minigpt.training.guards.clipping import CLIPPERS
 from minigpt.training.guards.detector import Usual
-from minigpt.training.guards.spikes import Spikes
+from minigpt.training.guards.spikes import PATIENCE, Spikes
 from minigpt.training.precision import full_precision
 from minigpt.training.recipe import Recipe
 from minigpt.training.schedule import lr_at
@@ -219,6 +219,18 @@ def test_a_doubtful_batch_before_a_spike_is_taken_back_with_it():
     calm.see(doubtful)
     calm.see(2.0)
     assert calm.see(9.0).drop
+
+
+def test_weights_that_an_update_heals_are_not_rolled_back():
+    run = AtLevelTwo()
+    dropped = [run.see(9.0) for _ in range(PATIENCE)]
+    assert all(decision.drop for decision in dropped)
+    assert run.see(9.0).note and run.state.step == 61
+    assert run.see(2.0) is None
+    again = AtLevelTwo()
+    for _ in range(PATIENCE + 1):
+        again.see(9.0)
+    assert again.see(9.0).roll_back_to == 51
 
 
 def test_a_spike_in_the_first_steps_is_noted_and_undoes_nothing(tmp_path):
