@@ -188,7 +188,7 @@ FORMS = [
 def clean(folder: Path, seeds: int) -> list[str]:
     """Healthy runs, awkward ones among them: how many see an alarm?"""
     alarms, rolled, runs = [], 0, 0
-    for form, seed in itertools.product(FORMS, range(300, 300 + 2 * seeds)):
+    for form, seed in itertools.product(FORMS, range(400, 400 + 2 * seeds)):
         config = CONFIG.replace(seed=seed, **GUARDS, **form)
         events = read_jsonl(run(config, folder / str(runs)).path / "events.jsonl")
         runs += 1
@@ -208,7 +208,8 @@ def clippers(folder: Path, seeds: int) -> list[str]:
         for seed in range(seeds):
             config = CONFIG.replace(seed=seed, clipper=name)
             path = folder / f"{name}-{seed}"
-            damaged = Recipe(config).with_fault("gradient-spikes")
+            plain = Recipe(config)
+            damaged = dataclasses.replace(plain, clip=plain.clipper).with_fault("gradient-spikes")
             ends[0].append(mean_loss(run(config, path / "0")))
             ends[1].append(mean_loss(run(config, path / "1", get_batch=shuffled_targets(150))))
             ends[2].append(mean_loss(train(damaged, path / "2")))

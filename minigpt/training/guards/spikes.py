@@ -4,9 +4,9 @@ Loss and gradient norm are known after the gradients and before the update, when
 yet. So a spike first costs only its own batch: the step is dropped and the next batch tried. If the next
 batches look bad as well, it is not the batches: the weights are damaged. One update is let through, for the
 clipped gradient often heals at once what a step too far had done. If it does not, the run goes back to a
-snapshot from before, and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery et
-al., 2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before a spike,
-or between two, is taken for bad as well: the run goes back to before it.
+snapshot from before, and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery
+et al., 2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before two
+spikes is taken for bad as well: the run goes back to before it.
 
 A spike is one of the loss. The norm alone is watched and does not act unless `spike_on` says so: in healthy
 runs of small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
@@ -69,7 +69,7 @@ class Spikes:
         figures = {"z": seen} | {
             name: {"seen": record[name], "usual": self.usual[name].level} for name in seen
         }
-        if self.doubtful and state.rollbacks < self.rollbacks:
+        if self.doubtful and self.suspects > 1 and state.rollbacks < self.rollbacks:
             bad = (*self.doubtful, state.data_step)
             return Decision(roll_back_to=state.step - len(self.doubtful), skip=bad, seen=figures)
         if self.suspects <= PATIENCE:
