@@ -54,7 +54,7 @@ class Chart {
       scales: { x: { time: false, range: (u, low, high) => this.stretch(low, high) }, y: panel.log ? { distr: 3, range: (u, low, high) => this.logRange(low, high) } : { range: (u, low, high) => this.range(low, high) } },
       axes: [
         { ...axis, size: 28, incrs: STEPS, values: (u, ticks) => ticks.map(compact) },
-        { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (panel.log && !ROUND.test((tick || 0).toExponential()) ? "" : compact(tick))) },
+        { ...axis, size: 58, filter: panel.log ? (u, ticks) => ticks : undefined, values: (u, ticks) => ticks.map((tick) => (panel.log && !ROUND.test((tick || 0).toExponential()) ? "" : compact(tick))) },
       ],
       series: [{}, ...panel.series.map((series, index) => this.curve(series, index))],
       hooks: { drawAxes: [(u) => this.bands(u)], draw: [(u) => this.lines(u)], setCursor: [() => this.values()] },

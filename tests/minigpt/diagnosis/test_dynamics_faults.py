@@ -1,11 +1,15 @@
 """The dynamics tree finds each fault of the dynamics by name, and leaves healthy runs alone."""
 
+import json
+
 import pytest
 from small_runs import SMALL
 
 from minigpt.diagnosis import Verdict, check
+from minigpt.diagnosis.report import as_data
 from minigpt.faults import FAULTS
 from minigpt.faults.dynamics import DYNAMICS_FAULTS
+from minigpt.messages import LANGUAGES
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import train
 
@@ -36,6 +40,22 @@ def test_what_is_named_is_where_it_was_broken(fault, tmp_path):
     train(Recipe(config).with_fault(fault), tmp_path / "run")
     end = check(tmp_path / "run", whole=True).end
     assert config.steps // 2 <= end.values["step"] <= config.steps // 2 + 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "guard", "question"),
+    [("rate-burst", "guard_rate", "8.1"), ("bad-shard", "guard_spikes", "8.2")],
+)
+def test_what_a_guard_held_off_is_told_and_no_fault(fault, guard, question, tmp_path):
+    config = ASKED["bad-shard"].replace(**{guard: True})
+    train(Recipe(config).with_fault(fault), tmp_path / "run")
+    found = check(tmp_path / "run", whole=True)
+    assert found.verdict is Verdict.PASS, [f for f in found.findings if f.leaf]
+    (told,) = [f for f in found.findings if f.question == question]
+    where = told.values.get("batch", told.values["step"])  # batches keep their number, steps are made later
+    assert told.verdict is Verdict.WARN and 120 <= where <= 125
+    for code in LANGUAGES:
+        json.dumps(as_data(found, code), allow_nan=False)
 
 
 @pytest.mark.parametrize("seed", range(3))

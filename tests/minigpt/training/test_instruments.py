@@ -12,6 +12,7 @@ from torch import nn
 from minigpt.data.batches import get_batch
 from minigpt.faults.broken_modules import CarriesOver
 from minigpt.model.gpt import build_model, init_weights
+from minigpt.model.positions import rotate
 from minigpt.training.instruments.attention import attention
 from minigpt.training.instruments.logits import logits
 from minigpt.training.instruments.noise import from_squares, noise_scale, pieces
@@ -96,16 +97,20 @@ def test_attention_is_read_as_the_layer_computes_it(settings, batch):
     with torch.no_grad():
         model.h[0].attn.c_attn.weight.mul_(20)
     seen = []
-    real = torch.nn.functional.scaled_dot_product_attention
 
-    def spy(q, k, v, **more):
-        seen.append((q @ k.mT / math.sqrt(q.shape[-1])).tril().abs().max().item())
-        return real(q, k, v, **more)
+    def by_hand(layer, given):
+        x, turns = given[0], given[1]
+        q, k, _ = layer.c_attn(x).view(*x.shape[:2], 3, config.n_head, -1).unbind(2)
+        q, k = layer.q_norm(q), layer.k_norm(k)
+        if turns is not None:
+            q, k = rotate(q, turns), rotate(k, turns)
+        scores = torch.einsum("bthd,bshd->bhts", q, k) / math.sqrt(q.shape[-1])
+        seen.append(scores.tril().abs().max().item())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.nn.functional.scaled_dot_product_attention", spy)
-        found = attention(model, batch.inputs)
-    assert found["max_logit"] == pytest.approx(seen, rel=1e-4)
+    for block in model.h:
+        block.attn.register_forward_pre_hook(by_hand)
+    found = attention(model, batch.inputs)
+    assert found["max_logit"] == pytest.approx(seen, rel=1e-4) and len(found["entropy"]) == 2
 
 
 def test_a_model_without_attention_has_no_attention_logits(batch):
