@@ -1,9 +1,10 @@
 """Guards against bad batches, rate bursts and values that are not finite: what they undo, and false alarms.
 
-    python benchmarks/spikes.py [shards bursts finite clean overhead] [--seeds 5]
+    python benchmarks/spikes.py [shards bursts finite clean clippers overhead rules] [--seeds 5] [--write]
 
 Every run is real: a small GPT on the course's corpus. The controls see the same runs: no guard at all, and
 the rules of the seeds, which call a loss above 5 × or a gradient norm above 3 × its running mean a spike.
+`rules` stands in `benchmarks/spike_rules.py`. With --write the figures go into RESULTS.md.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import itertools
 import json
 import math
 import random
+import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from machine import write
 from safetensors.torch import load_file
+from spike_rules import rules
 
 from minigpt import Config, Recipe, train
 from minigpt.data.batches import get_batch
@@ -43,14 +47,21 @@ def main() -> int:
     )
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="append the figures to RESULTS.md")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.parts:
-            PARTS[name](Path(folder) / name, arguments.seeds)
+    torch.set_num_threads(1)
+    for name in arguments.parts:
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            lines = PARTS[name](Path(folder), arguments.seeds)
+        lines.append(f"({time.perf_counter() - started:.0f} s)")
+        print("\n".join(lines), flush=True)
+        if arguments.write:
+            write(f"Guards: `benchmarks/spikes.py {name}`", lines)
     return 0
 
 
-def shards(folder: Path, seeds: int) -> None:
+def shards(folder: Path, seeds: int) -> list[str]:
     """Five batches with shuffled targets at a random place after step 100, four places a seed."""
     equal = dropped = 0
     seeds_rule = {"loss > 5 x": 0, "norm > 3 x": 0}
@@ -59,13 +70,7 @@ def shards(folder: Path, seeds: int) -> None:
         start = random.Random(1000 * seed + place).randrange(100, CONFIG.steps - 40)
         config = CONFIG.replace(seed=seed)
 
-        def bad(tokens, config, step, *rest, start=start):
-            batch = get_batch(tokens, config, step, *rest)
-            if not start <= step < start + SHARD:
-                return batch
-            generator = torch.Generator().manual_seed(step)
-            order = torch.randperm(batch.targets.numel(), generator=generator)
-            return batch._replace(targets=batch.targets.flatten()[order].view_as(batch.targets))
+        bad = shuffled_targets(start)
 
         def never(tokens, config, step, *rest, start=start):
             return get_batch(tokens, config, step + SHARD if step >= start else step, *rest)
@@ -74,23 +79,37 @@ def shards(folder: Path, seeds: int) -> None:
         clean = run(config, folder / f"clean-{number}", get_batch=never)
         bare = run(config, folder / f"bare-{number}", get_batch=bad)
         events = read_jsonl(guarded.path / "events.jsonl")
-        dropped += sorted(batch for event in events for batch in event["batches"]) == list(
-            range(start, start + SHARD)
-        )
+        left_out = {batch for event in events for batch in (*event["batches"], *event.get("skip", ()))}
+        dropped += left_out == set(range(start, start + SHARD))
         equal += same(guarded, clean)
         hit = [r for r in bare.metrics if start <= r["step"] < start + SHARD]
         seeds_rule["loss > 5 x"] += any("loss_spike" in r for r in hit)
         seeds_rule["norm > 3 x"] += any("grad_spike" in r for r in hit)
         unguarded.append(max(r["loss"] for r in bare.metrics[start : start + 30]) - mean_loss(clean))
     total = 4 * seeds
-    print(f"bad shards: {dropped}/{total} dropped exactly; {equal}/{total} equal to the run without them")
-    print(f"  without a guard the loss rises by {min(unguarded):.2f} to {max(unguarded):.2f} nats")
-    print(
-        "  the seeds' rules on the same runs: " + ", ".join(f"{k} {v}/{total}" for k, v in seeds_rule.items())
-    )
+    return [
+        f"bad shards: {dropped}/{total} left out exactly; {equal}/{total} equal to the run without them",
+        f"  without a guard the loss rises by {min(unguarded):.2f} to {max(unguarded):.2f} nats",
+        "  the seeds' rules on the same runs: "
+        + ", ".join(f"{k} {v}/{total}" for k, v in seeds_rule.items()),
+    ]
 
 
-def bursts(folder: Path, seeds: int) -> None:
+def shuffled_targets(start: int):
+    """Return a `get_batch` of which `SHARD` batches from data step `start` on have shuffled targets."""
+
+    def bad(tokens, config, step, *rest):
+        batch = get_batch(tokens, config, step, *rest)
+        if not start <= step < start + SHARD:
+            return batch
+        generator = torch.Generator().manual_seed(step)
+        order = torch.randperm(batch.targets.numel(), generator=generator)
+        return batch._replace(targets=batch.targets.flatten()[order].view_as(batch.targets))
+
+    return bad
+
+
+def bursts(folder: Path, seeds: int) -> list[str]:
     """Five steps at a rate of 0.3, at four places a seed."""
     held, free = [], []
     for number, (seed, place) in enumerate(itertools.product(range(seeds), range(4))):
@@ -107,14 +126,20 @@ def bursts(folder: Path, seeds: int) -> None:
         free.append(mean_loss(bare) / mean_loss(plain) - 1)
     within = sum(abs(share) <= 0.02 for share in held)
     worst = max(held, key=abs)
-    print(f"rate bursts: {within}/{len(held)} end within 2 % of the undisturbed loss (worst {worst:+.2%})")
-    print(f"  without a guard: {min(free):+.0%} to {max(free):+.0%}")
+    return [
+        f"rate bursts: {within}/{len(held)} end within 2 % of the undisturbed loss (worst {worst:+.2%})",
+        f"  without a guard: {min(free):+.0%} to {max(free):+.0%}",
+    ]
 
 
-def finite(folder: Path, seeds: int) -> None:
+def finite(folder: Path, seeds: int) -> list[str]:
     """A value that is not finite in micro-batch i of 4, for all i."""
+    return [_finite(folder, precision) for precision in ("fp32", "fp16")]
+
+
+def _finite(folder: Path, precision: str) -> str:
     right = total = 0
-    config = CONFIG.replace(accumulation=4, batch_size=2, steps=40, guard_finite=True)
+    config = CONFIG.replace(accumulation=4, batch_size=2, steps=40, guard_finite=True, precision=precision)
     for micro, value in itertools.product(range(4), (math.nan, math.inf)):
         calls = itertools.count()
 
@@ -122,52 +147,94 @@ def finite(folder: Path, seeds: int) -> None:
             loss = PLAIN.loss(logits, targets, mask)
             return loss * value if TRAINING[0] and next(calls) == 4 * 20 + micro else loss
 
-        guarded = run(config, folder / f"guarded-{total}", accumulate=counting(poisoned))
+        guarded = run(config, folder / f"{precision}-{total}", accumulate=counting(poisoned))
         event = read_jsonl(guarded.path / "events.jsonl")
         at = event[0]["batches"][0] if event else -1
 
         def never(tokens, config, step, *rest, at=at):
             return get_batch(tokens, config, step + (step >= at), *rest)
 
-        clean = run(config.replace(guard_finite=False), folder / f"clean-{total}", get_batch=never)
-        right += len(event) == 1 and same(guarded, clean)
+        now = [0]
+
+        def watched_rate(step, config, now=now):
+            now[0] = step
+            return lr_at(step, config)
+
+        def told_once(optimizer, precision, lr, at=at, now=now):
+            """The scaler backs off at a window that is dropped: so must that of the run without it."""
+            PLAIN.step(optimizer, precision, lr)
+            if now[0] == at - 1:
+                scaler = precision.scaler
+                scaler.update(scaler.get_scale() * scaler.get_backoff_factor())
+
+        parts = {"get_batch": never}
+        if precision == "fp16":
+            parts |= {"lr_at": watched_rate, "step": told_once}
+        bare = config.replace(guard_finite=False)
+        right += len(event) == 1 and same(guarded, run(bare, folder / f"{precision}-bare-{total}", **parts))
         total += 1
-    print(f"non-finite micro-batches: {right}/{total} cost their own window and nothing else (fp32)")
+    return f"non-finite micro-batches, {precision}: {right}/{total} cost their own window and nothing else"
 
 
-def clean(folder: Path, seeds: int) -> None:
+FORMS = [
+    {}, {"batch_size": 2}, {"batch_size": 1, "accumulation": 2}, {"lr_max": 2e-2}, {"dropout": 0.3},
+    {"warmup_steps": 0, "lr_max": 3e-3}, {"schedule": "wsd"}, {"schedule": "step"}, {"norm": "rmsnorm"},
+    {"norm_position": "post", "lr_max": 3e-3}, {"activation": "swiglu"}, {"positions": "rotary"},
+    {"tied_head": False}, {"qk_norm": True}, {"beta2": 0.95}, {"weight_decay": 0.0}, {"clip_norm": 0.1},
+    {"n_layer": 4}, {"schedule": "constant"}, {"mixer": "state_space", "n_layer": 1},
+]  # fmt: skip
+
+
+def clean(folder: Path, seeds: int) -> list[str]:
     """Healthy runs, awkward ones among them: how many see an alarm?"""
-    forms = [
-        {}, {"batch_size": 2}, {"batch_size": 1, "accumulation": 2}, {"lr_max": 2e-2}, {"dropout": 0.3},
-        {"warmup_steps": 0, "lr_max": 3e-3}, {"schedule": "wsd"}, {"schedule": "step"}, {"norm": "rmsnorm"},
-        {"norm_position": "post", "lr_max": 3e-3}, {"activation": "swiglu"}, {"positions": "rotary"},
-        {"tied_head": False}, {"qk_norm": True}, {"beta2": 0.95}, {"weight_decay": 0.0}, {"clip_norm": 0.1},
-        {"n_layer": 4}, {"schedule": "constant"}, {"mixer": "state_space", "n_layer": 1},
-    ]  # fmt: skip
     alarms, rolled, runs = [], 0, 0
-    for form, seed in itertools.product(forms, range(2 * seeds)):
+    for form, seed in itertools.product(FORMS, range(400, 400 + 2 * seeds)):
         config = CONFIG.replace(seed=seed, **GUARDS, **form)
         events = read_jsonl(run(config, folder / str(runs)).path / "events.jsonl")
         runs += 1
         if events:
             alarms.append((form, seed, events[0]["step"], json.dumps(events[0]["seen"])))
         rolled += any("roll back" in event["done"] for event in events)
-    print(f"clean runs: {len(alarms)}/{runs} with an alarm ({len(alarms) / runs:.1%}), {rolled} rolled back")
-    for alarm in alarms[:10]:
-        print("  ", *alarm)
+    share = len(alarms) / runs
+    lines = [f"clean runs: {len(alarms)}/{runs} with an alarm ({share:.1%}), {rolled} rolled back"]
+    return lines + ["  " + " ".join(map(str, alarm)) for alarm in alarms[:10]]
 
 
-def overhead(folder: Path, seeds: int) -> None:
+def clippers(folder: Path, seeds: int) -> list[str]:
+    """The five clippers, no guard: mean loss at the end of clean runs, and of runs with trouble."""
+    lines = ["clipper      undisturbed  bad shard  gradient x 1e4 every 25 steps  (mean final loss, nats)"]
+    for name in ("fixed", "percentile", "zscore", "per_tensor", "spike"):
+        ends: list[list[float]] = [[], [], []]
+        for seed in range(seeds):
+            config = CONFIG.replace(seed=seed, clipper=name)
+            path = folder / f"{name}-{seed}"
+            plain = Recipe(config)
+            damaged = dataclasses.replace(plain, clip=plain.clipper).with_fault("gradient-spikes")
+            ends[0].append(mean_loss(run(config, path / "0")))
+            ends[1].append(mean_loss(run(config, path / "1", get_batch=shuffled_targets(150))))
+            ends[2].append(mean_loss(train(damaged, path / "2")))
+        cells = [f"{sum(values) / len(values):.3f}" for values in ends]
+        lines.append(f"{name:<12} {cells[0]:<12} {cells[1]:<10} {cells[2]}")
+    return lines
+
+
+def overhead(folder: Path, seeds: int) -> list[str]:
     """Processor time of a run with all guards, snapshots included, against the same run without, in turn."""
-    config = Config(steps=60, eval_every=0, checkpoint_every=0, eval_batches=1, device="cpu")
-    spent = {True: [], False: []}
-    for number in range(seeds):
-        for guarded in (True, False):
+    config = Config(steps=80, eval_every=0, checkpoint_every=0, eval_batches=1, device="cpu")
+    ratios = []
+    for number in range(2 * seeds):
+        spent = {}
+        for guarded in (True, False) if number % 2 else (False, True):
             started = time.process_time()
             run(config.replace(**GUARDS) if guarded else config, folder / f"{number}-{guarded}")
-            spent[guarded].append(time.process_time() - started)
-    ratio = min(spent[True]) / min(spent[False]) - 1
-    print(f"overhead of all guards at 2 x 64: {ratio:+.1%} of processor time (best of {seeds} each)")
+            spent[guarded] = time.process_time() - started
+        ratios.append(spent[True] / spent[False] - 1)
+    ratios.sort()
+    middle = f"{ratios[len(ratios) // 4]:+.1%} to {ratios[-1 - len(ratios) // 4]:+.1%}"
+    return [
+        f"overhead of all guards at 2 x 64: {statistics.median(ratios):+.1%} of processor time "
+        f"(median of {len(ratios)} pairs, middle half {middle})"
+    ]
 
 
 PLAIN, TRAINING = Recipe(), [False]
@@ -203,7 +270,11 @@ def same(one, other) -> bool:
     return all(torch.equal(tensor, b[name]) for name, tensor in a.items())
 
 
-PARTS = {"shards": shards, "bursts": bursts, "finite": finite, "clean": clean, "overhead": overhead}
+PARTS = {
+    "shards": shards, "bursts": bursts, "finite": finite, "clean": clean, "clippers": clippers,
+    "overhead": overhead,
+    "rules": lambda folder, seeds: rules(seeds, folder, CONFIG, FORMS, shuffled_targets),
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -42,6 +42,7 @@ AT_LEAST_ONE = (
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
     *("spike_window", "ewc_rows"),
 )
+ORDINARY_STEPS = 32  # that the spike guard must have seen, or a whole window of them, before it judges one
 NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
     "qk_norm": ("mixer", "attention"),
     "state_space_expand": ("mixer", ("state_space", "two_streams")),
@@ -59,6 +60,7 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "loss_scale": ("precision", "fp16"),
     "spike_z": ("guard_spikes", True),
     "spike_window": ("guard_spikes", True),
+    "spike_on": ("guard_spikes", True),
     "rollbacks": ("guard_spikes", True),
     "rate_jump": ("guard_rate", True),
 }
@@ -124,6 +126,13 @@ class Config(
             steps=self.steps,
         )
 
+        needed = min(ORDINARY_STEPS, self.spike_window)
+        self._require(
+            not self.guard_spikes or needed < self.steps,
+            "guard-never-judges",
+            needed=needed,
+            steps=self.steps,
+        )
         self._require(0 < self.decay_share <= 1, "share", name="decay_share", given=self.decay_share)
         self._require(
             not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience

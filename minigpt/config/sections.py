@@ -99,10 +99,11 @@ class GuardsConfig:
     """What may change a run while it goes: nothing, unless a guard is switched on."""
 
     guard_finite: bool = False  # drop a step whose loss or gradient is not finite
-    guard_spikes: bool = False  # drop a batch whose loss or gradient norm spikes; roll back if many do
+    guard_spikes: bool = False  # drop a batch whose loss spikes; roll back if many do
     guard_rate: bool = False  # hold a learning rate that jumps
     spike_z: float = 6.0  # robust standard deviations above the median that are a spike
     spike_window: int = 128  # ordinary steps that the median is of
+    spike_on: Literal["loss", "loss_or_norm"] = "loss"  # the norm alone jumps in healthy small models too
     rollbacks: int = 3  # the most that the spike guard may ask for
     rate_jump: float = 3.0  # × the rate of the step before that is a jump
     # how the limit of the gradient norm is found; `minigpt.training.guards.clipping` says what each does

@@ -17,7 +17,7 @@ def guards_of(config: Config) -> tuple[Guard, ...]:
     if config.guard_finite:
         found.append(Finite(scaled=config.precision == "fp16"))
     if config.guard_spikes:
-        found.append(Spikes(config.spike_z, config.spike_window, config.rollbacks))
+        found.append(Spikes(config.spike_z, config.spike_window, config.rollbacks, config.spike_on))
     if config.guard_rate:
         found.append(Rate(config.rate_jump))
     return tuple(found)

@@ -15,9 +15,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 RECENT = 16  # ordinary values that say where the curve is
 NORMAL = 1.4826  # standard deviations in a MAD
@@ -36,16 +35,15 @@ class Usual:
     @property
     def level(self) -> float:
         """Where the curve is: the median of the last ordinary values; NaN while there are none."""
-        return float(np.median(self.recent)) if self.recent else math.nan
+        return median(self.recent) if self.recent else math.nan
 
     def distance(self, value: float) -> float | None:
         """Return how far `value` lies above what is usual, in robust standard deviations."""
         if len(self.ups) < self.enough:
             return None
-        known = np.fromiter(self.ups, float)
-        median = float(np.median(known))
-        spread = NORMAL * float(np.median(np.abs(known - median)))
-        return (value - self.level - median) / max(spread, LEAST_SPREAD * abs(self.level), 1e-12)
+        usual, level = median(self.ups), self.level
+        spread = NORMAL * median([abs(up - usual) for up in self.ups])
+        return (value - level - usual) / max(spread, LEAST_SPREAD * abs(level), 1e-12)
 
     def add(self, value: float) -> None:
         """Take an ordinary value into the window; one that is not finite is left out."""

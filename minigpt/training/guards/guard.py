@@ -13,11 +13,11 @@ A guard is asked at the moments that it names:
     "gradients"  after the gradients and before the update: only here can it `drop` the step
     "record"     after the update, once the record of the step is written, with its validation loss if any
 
-It returns None or `CONTINUE` most of the time. It is asked on the first process only; every process then does
-the same. One that remembers something between steps offers `state_dict` (plain data) and `load_state_dict`:
-checkpoints and snapshots hold it, so what it has seen is rolled back with everything else. What outlives a
-rollback stands in the trainer's state: the attempt, the batches skipped, the scale of the rate, and how often
-each guard has acted.
+It returns None or `CONTINUE` most of the time; with `note` what it saw goes into events.jsonl all the same.
+It is asked on the first process only; every process then does the same. One that remembers something between
+steps offers `state_dict` (plain data) and `load_state_dict`: checkpoints and snapshots hold it, so what it
+has seen is rolled back with everything else. What outlives a rollback stands in the trainer's state: the
+attempt, the batches skipped, the scale of the rate, and how often each guard has acted.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Decision:
     scale_rate: float = 1.0  # multiply the learning rate by this from now on
     scale_step: float = 1.0  # multiply the learning rate of this step alone; only before the update
     seen: Mapping[str, Any] = field(default_factory=dict)  # figures that led to it, for events.jsonl
+    note: bool = False  # write `seen` down although nothing is done
 
     @property
     def undoes(self) -> bool:
@@ -93,7 +94,7 @@ def refuse_contradictions(guards: Sequence[Guard]) -> None:
 def ask(
     guards: Sequence[Guard], moment: Moment, record: Mapping[str, Any], state: TrainerState
 ) -> dict[str, Decision]:
-    """Return the decisions of the guards that want something done, by name.
+    """Return the decisions of the guards that want something done, or noted, by name.
 
     Raises:
         GuardError: a decision is impossible, or two contradict each other.
@@ -101,7 +102,7 @@ def ask(
     found = {}
     for guard in guards:
         decision = guard.decide(record, state) if moment in guard.moments else None
-        if decision and (decision.skip or decision.done != CONTINUE.done):
+        if decision and (decision.note or decision.skip or decision.done != CONTINUE.done):
             _refuse_impossible(guard.name, decision, moment, state.step)
             found[guard.name] = decision
     return found

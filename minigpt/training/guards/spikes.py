@@ -1,10 +1,15 @@
-"""Spikes of loss and gradient norm: a bad batch is dropped, damaged weights are rolled back.
+"""Spikes: a bad batch is dropped, damaged weights are rolled back.
 
-Both figures are known after the gradients and before the update, when a bad batch has done no harm yet. So a
-spike first costs only its own batch: the step is dropped and the next batch tried. If the next batches look
-bad as well, it is not the batches: the weights are damaged. Then the run goes back to a snapshot from before,
-and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery et al., 2022, section
-5.1), at most `rollbacks` times.
+Loss and gradient norm are known after the gradients and before the update, when a bad batch has done no harm
+yet. So a spike first costs only its own batch: the step is dropped and the next batch tried. If the next
+batches look bad as well, it is not the batches: the weights are damaged. One update is let through, for the
+clipped gradient often heals at once what a step too far had done. If it does not, the run goes back to a
+snapshot from before, and the batches trained on since are skipped, as PaLM's authors did by hand (Chowdhery
+et al., 2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before two
+spikes is taken for bad as well: the run goes back to before it.
+
+A spike is one of the loss. The norm alone is watched and does not act unless `spike_on` says so: in healthy
+runs of small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
 """
 
 from __future__ import annotations
@@ -14,31 +19,40 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from minigpt.config.config import ORDINARY_STEPS
 from minigpt.training.guards.detector import Usual
 from minigpt.training.guards.guard import Decision, GuardError
 from minigpt.training.state import TrainerState
 
 WATCHED = ("loss", "grad_norm")
-ENOUGH = 32  # ordinary steps before anything is called a spike
 PATIENCE = 8  # bad batches in a row before the weights are blamed
+DOUBT = 0.5  # × z: a batch this far out is bad if the next one is a spike
+EARLY, KNOWN = 2.0, 5  # × the level, of at least so many steps: worth a note while z is not known yet
 MARGIN = 10  # steps to go back: damage begins before it shows
 
 
 class Spikes:
-    """Robust z-scores of loss and gradient norm, each against its own last `window` ordinary steps."""
+    """Robust z-scores of loss and gradient norm, each against its own last `window` ordinary values."""
 
     name = "spikes"
     moments = ("gradients",)
 
-    def __init__(self, z: float = 6.0, window: int = 128, rollbacks: int = 3):
-        """Call `z` robust standard deviations above the median a spike."""
+    def __init__(self, z: float = 6.0, window: int = 128, rollbacks: int = 3, on: str = "loss"):
+        """Call `z` robust standard deviations above the median a spike.
+
+        Args:
+            on: "loss", or "loss_or_norm": what may call one.
+        """
         self.z, self.rollbacks = z, rollbacks
-        self.usual = {name: Usual(window, min(ENOUGH, window)) for name in WATCHED}
+        self.acts = WATCHED if on == "loss_or_norm" else ("loss",)
+        self.usual = {name: Usual(window, min(ORDINARY_STEPS, window)) for name in WATCHED}
         self.suspects = 0  # bad batches in a row
+        self.healing = False  # whether an update was let through although its batch looked bad
+        self.doubtful: list[int] = []  # data steps of the last updates, as far back as all are doubtful
         self.trained: deque[int] = deque(maxlen=MARGIN)  # data steps of the last updates
 
     def decide(self, record: Mapping[str, Any], state: TrainerState) -> Decision | None:
-        """Drop a bad batch; roll back once too many in a row were bad.
+        """Drop a bad batch; once too many in a row were bad, let one heal the weights, or roll back.
 
         Raises:
             GuardError: it has rolled back as often as it may.
@@ -47,29 +61,57 @@ class Spikes:
             return None  # the guard `finite` judges it, or the loss scaler
         far = {name: self.usual[name].distance(record[name]) for name in WATCHED}
         seen = {name: round(z, 2) for name, z in far.items() if z is not None and z >= self.z}
-        if not seen:
-            self.suspects = 0
-            self.trained.append(state.data_step)
-            for name in WATCHED:
-                self.usual[name].add(record[name])
-            return None
+        if not any(name in seen for name in self.acts):
+            note = self._early(record) if far["loss"] is None else None
+            self._accept(record, state.data_step, far, seen)
+            return note
         self.suspects += 1
         figures = {"z": seen} | {
             name: {"seen": record[name], "usual": self.usual[name].level} for name in seen
         }
+        if self.doubtful and self.suspects > 1 and state.rollbacks < self.rollbacks:
+            bad = (*self.doubtful, state.data_step)
+            return Decision(roll_back_to=state.step - len(self.doubtful), skip=bad, seen=figures)
         if self.suspects <= PATIENCE:
             return Decision(drop=True, seen=figures)
-        self.suspects = 0
+        if not self.healing:
+            self.healing = True
+            self.trained.append(state.data_step)
+            return Decision(note=True, seen=figures)
+        self.suspects, self.healing = 0, False
         if state.rollbacks >= self.rollbacks:
             raise GuardError("guards.gave-up", step=state.step, times=self.rollbacks)
         target = max(0, state.step - len(self.trained))
         return Decision(roll_back_to=target, skip=tuple(self.trained), seen=figures)
+
+    def _accept(
+        self, record: Mapping[str, Any], data_step: int, far: Mapping[str, float | None], seen: Mapping
+    ) -> None:
+        """Remember an update that goes ahead."""
+        self.suspects, self.healing = 0, False
+        doubtful = far["loss"] is not None and far["loss"] >= DOUBT * self.z
+        self.doubtful = [*self.doubtful, data_step][-MARGIN:] if doubtful else []
+        self.trained.append(data_step)
+        for name in WATCHED:
+            if name not in seen:
+                self.usual[name].add(record[name])
+
+    def _early(self, record: Mapping[str, Any]) -> Decision | None:
+        """Return a note of a loss that doubles before enough is known to judge it."""
+        usual = self.usual["loss"]
+        if len(usual.recent) < KNOWN or record["loss"] <= EARLY * usual.level:
+            return None
+        figures = {"seen": record["loss"], "usual": usual.level}
+        known = {"steps_known": len(usual.ups), "steps_needed": usual.enough}
+        return Decision(note=True, seen={"loss": figures} | known)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it remembers."""
         return {
             "usual": {name: usual.state_dict() for name, usual in self.usual.items()},
             "suspects": self.suspects,
+            "healing": self.healing,
+            "doubtful": list(self.doubtful),
             "trained": list(self.trained),
         }
 
@@ -78,5 +120,6 @@ class Spikes:
         for name, usual in self.usual.items():
             usual.load_state_dict(state["usual"][name])
         self.suspects = state["suspects"]
+        self.healing, self.doubtful = state.get("healing", False), list(state.get("doubtful", []))
         self.trained.clear()
         self.trained.extend(state["trained"])

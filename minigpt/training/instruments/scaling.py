@@ -40,8 +40,10 @@ def rehearse_scaling(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str
     device = next(model.parameters()).device.type
     if device == "mps":
         return {}
-    found: dict[str, Any] = {"clip_ratio": _clip_ratio(recipe, model, rows, device)}
-    found["updates"] = _updates(recipe, model, rows, device)
+    found: dict[str, Any] = {}
+    if _scales(recipe, model, rows, device):
+        found["clip_ratio"] = _clip_ratio(recipe, model, rows, device)
+        found["updates"] = _updates(recipe, model, rows, device)
     found["whole_window"] = _whole_window(recipe, model, rows, device)
     if recipe.config.precision == "fp16":
         half = _zeros(recipe, model, rows, build_precision(recipe.config, device))
@@ -59,6 +61,17 @@ def _gradient(
     model.zero_grad(set_to_none=True)
     world = World(device=str(next(model.parameters()).device))
     recipe.accumulate(model, loss or recipe.loss, batches, precision, world)
+
+
+def _scales(recipe: Recipe, model: nn.Module, rows: Batch, device: str) -> bool:
+    """Whether the loss is scaled at all: a part of one's own need not, and nothing can be unscaled then."""
+    precision = _scaled(device)
+    _gradient(recipe, model, [rows], precision)
+    try:
+        precision.scaler.unscale_(recipe.build_optimizer(model, recipe.config))
+    except AssertionError:  # how torch says that nothing was scaled
+        return False
+    return True
 
 
 def _clip_ratio(recipe: Recipe, model: nn.Module, rows: Batch, device: str) -> float | None:
