@@ -25,6 +25,7 @@ from minigpt.config.sections import (
     SECTIONS,
     DataConfig,
     GuardsConfig,
+    MemoryConfig,
     ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
@@ -38,12 +39,20 @@ AT_LEAST_ONE = (
     *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
     "spike_window",
+    *("short_term_size", "long_term_size", "memory_reads", "consolidation_writes", "sleep_steps"),
 )
 NEEDS = {  # settings that have no effect unless another one has a certain value
     "qk_norm": ("mixer", "attention"),
     "state_space_expand": ("mixer", "state_space"),
     "state_space_size": ("mixer", "state_space"),
     "state_space_conv": ("mixer", "state_space"),
+    **{entry.name: ("mixer", "memory") for entry in fields(MemoryConfig)},
+    "consolidation_chance": ("consolidation", "random"),
+    "sleep_steps": ("consolidation", "sleep"),
+    "complementary_rate": ("complementary", True),
+    "metaplasticity_tau": ("metaplasticity", True),
+    "homeostasis_target": ("homeostasis", True),
+    "homeostasis_tau": ("homeostasis", True),
     "decay_share": ("schedule", "wsd"),
     "drops": ("schedule", "step"),
     "drop_factor": ("schedule", "step"),
@@ -60,7 +69,9 @@ NOT_NEGATIVE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsConfig, TrainerConfig):
+class Config(
+    ModelConfig, MemoryConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsConfig, TrainerConfig
+):
     """Everything that decides what a run computes.
 
     Raises:
@@ -76,9 +87,12 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsCon
             self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
         for name in NOT_NEGATIVE:
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
-        for name in ("dropout", "beta1", "beta2", "drop_factor"):
+        for name in ("dropout", "beta1", "beta2", "drop_factor", "memory_dropout"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump"):
+        for name in (
+            *("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump"),
+            *("memory_temperature", "homeostasis_target"),
+        ):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
@@ -103,14 +117,58 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsCon
             steps=self.steps,
         )
 
-        self._require(0 < self.decay_share <= 1, "share", name="decay_share", given=self.decay_share)
+        for name in ("decay_share", "consolidation_chance", "complementary_rate"):
+            self._require(0 < getattr(self, name) <= 1, "share", name=name, given=getattr(self, name))
         self._require(
             not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience
         )
         self._require(
             not (self.precision == "fp16" and self.device == "mps"), "no-fp16-scaler", device=self.device
         )
+        self._check_memory()
         self.multipliers()
+
+    def _check_memory(self) -> None:
+        for name in ("metaplasticity_tau", "homeostasis_tau"):
+            self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
+        self._require(
+            self.residual_weight >= 0, "not-negative", name="residual_weight", given=self.residual_weight
+        )
+        if self.mixer != "memory":
+            return
+        self._require(
+            self.short_term_size < self.context,
+            "memory-beyond-document",
+            size=self.short_term_size,
+            context=self.context,
+        )
+        self._require(
+            self.memory_reads <= self.long_term_size,
+            "more-reads-than-slots",
+            reads=self.memory_reads,
+            size=self.long_term_size,
+        )
+        interval = self.consolidation_every
+        self._require(interval >= 1, "at-least-one", name="consolidation_interval", given=interval)
+        self._require(
+            interval <= self.steps or self.consolidation == "random",
+            "consolidation-after-run",
+            interval=interval,
+            steps=self.steps,
+        )
+        self._require(
+            self.consolidation != "sleep" or self.sleep_steps < interval or interval == 1,
+            "always-asleep",
+            sleep=self.sleep_steps,
+            interval=interval,
+        )
+
+    @property
+    def consolidation_every(self) -> int:
+        """Steps from one consolidation to the next, and the length of a day and a night."""
+        if self.consolidation_interval is None:
+            return max(1, min(25, self.steps // 10))
+        return self.consolidation_interval
 
     def multipliers(self) -> dict[str, float]:
         """Return the learning-rate multipliers by parameter prefix, the longest prefix first."""
@@ -151,6 +209,8 @@ class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsCon
                     value=getattr(self, other),
                     wanted=wanted,
                 )
+        if self.consolidation == "random" and self.consolidation_interval is not None:
+            raise ConfigError("config.idle-interval", given=self.consolidation_interval)
 
     def _require(self, holds: bool, key: str, **values: object) -> None:
         if not holds:
