@@ -18,6 +18,7 @@ from minigpt.data.batches import Batch
 from minigpt.model.roles import RULES, roles_of
 from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
+from minigpt.training.instruments.scaling import rehearse_scaling
 from minigpt.training.precision import full_precision
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def rehearse(
             like), and of those that should and do not (`matrices_without`).
         frozen: names of the parameters that do not learn, those left out that a module freezes by design.
         frozen_by_design: those, where there are any (stop-gradient in a memory).
+        scaling: what the parts do with a scaled loss (`instruments.scaling`).
     """
     with torch.random.fork_rng(devices=[]):
         twin = copy.deepcopy(model).eval()
@@ -56,6 +58,7 @@ def rehearse(
                 if not parameter.requires_grad and name not in by_design
             ],
             **({"frozen_by_design": by_design} if by_design else {}),
+            "scaling": rehearse_scaling(recipe, twin, batch) or None,
         }
 
 

@@ -28,15 +28,14 @@ class Staged:
     use: Tensor  # (B,) sum of the weights that later tokens gave it
     slots: Tensor  # (L,) sum of the weights that each slot was read with
     tokens: int  # that read
-    activity: Tensor  # (C,) mean |activity| of each channel of what is read
 
 
-def stage(keys: Tensor, values: Tensor, weights: Tensor, slots: Tensor, activity: Tensor) -> Staged:
+def stage(keys: Tensor, values: Tensor, weights: Tensor, slots: Tensor) -> Staged:
     """Choose the candidates of (B, T, C) keys and values, read with `weights` (B, queries, T)."""
     use, place = weights.sum(1).max(-1)  # each (B,)
     index = place[:, None, None].expand(-1, 1, keys.shape[-1])
     chosen_keys, chosen_values = keys.gather(1, index)[:, 0], values.gather(1, index)[:, 0]
-    return Staged(chosen_keys, chosen_values, use, slots, weights.shape[0] * weights.shape[1], activity)
+    return Staged(chosen_keys, chosen_values, use, slots, weights.shape[0] * weights.shape[1])
 
 
 def together(parts: list[Staged], gather) -> Staged:
@@ -48,7 +47,6 @@ def together(parts: list[Staged], gather) -> Staged:
         torch.cat([gather(part.use) for part in parts]),
         torch.cat([gather(part.slots[None]) for part in parts]).sum(0),
         int(tokens),
-        torch.cat([gather(part.activity[None]) for part in parts]).mean(0),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from minigpt.model.mixers.memory.gate import entropy, one_takes_all
+from minigpt.model.mixers.memory.homeostasis import Homeostasis
 
 
 def memory_figures(model: nn.Module) -> dict[str, Any] | None:
@@ -40,7 +41,7 @@ def memory_figures(model: nn.Module) -> dict[str, Any] | None:
         "capacity": len(stores[0].keys),
         "duplicates": [store.duplicates().float().mean().item() if store.count else 0.0 for store in stores],
     }
-    scaled = [layer.homeostasis for layer in layers if layer.homeostasis is not None]
+    scaled = [module for module in model.modules() if isinstance(module, Homeostasis)]
     if scaled:
         found["clamped"] = [each.clamped() for each in scaled]
     return found

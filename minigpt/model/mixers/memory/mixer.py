@@ -14,7 +14,6 @@ from minigpt.messages import MiniGPTError
 from minigpt.model.mixers.attention import CausalSelfAttention
 from minigpt.model.mixers.memory import consolidation, short_term, sleep
 from minigpt.model.mixers.memory.gate import Gate
-from minigpt.model.mixers.memory.homeostasis import Homeostasis
 from minigpt.model.mixers.memory.long_term import BUFFERS, LongTermMemory
 from minigpt.model.mixers.memory.selection import SELECTIONS
 from minigpt.model.mixers.memory.short_term import ShortTermState
@@ -40,7 +39,7 @@ class Memory(nn.Module):
     """Attention's projection of norm(Σ gate · source) + residual_weight · present.
 
     Each source is (B, T, C): the present, the output of attention before its projection; the short term; the
-    long term. With homeostasis the sum is scaled before it is normalised.
+    long term.
     """
 
     causal = True
@@ -54,13 +53,9 @@ class Memory(nn.Module):
         self.log_tau = nn.Parameter(torch.zeros(()))  # of the short-term memory, in tokens
         self.gate = Gate(config.n_embd, config.memory_gate, config.memory_temperature)
         self.long_term = LongTermMemory(config)
+        self.dropout = config.memory_dropout
         self.select = SELECTIONS[config.memory_selection]
         self.norm = make_norm(config, config.n_embd) if config.memory_norm else nn.Identity()
-        self.homeostasis = (
-            Homeostasis(config.n_embd, config.homeostasis_target, config.homeostasis_tau)
-            if config.homeostasis
-            else None
-        )
         self.day = sleep.Day(config.sleep_steps * config.consolidation_writes, config.n_embd)
         self.staged: list[consolidation.Staged] = []
         self.seen: tuple[Tensor, Tensor] | None = None  # the gate at the last training step, and its choices
@@ -83,18 +78,15 @@ class Memory(nn.Module):
         long, slots = self.long_term(query)
         if self.config.use_stop_gradient:
             short, long = short.detach(), long.detach()
-        short, long = (F.dropout(read, self.config.memory_dropout, self.training) for read in (short, long))
+        short, long = (F.dropout(read, self.dropout, self.training) for read in (short, long))
         there = torch.stack(
             [torch.ones_like(some), some, torch.full_like(some, self.long_term.count > 0)], -1
         )  # (B, T, 3)
         gates = self.gate(x, there)
         mixed = (gates[..., None] * torch.stack([present, short, long], -2)).sum(-2)  # (B, T, C)
-        if self.homeostasis is not None:
-            mixed = self.homeostasis(mixed)
         if self.training:
-            activity = mixed.detach().abs().mean((0, 1)).float()
             keys, values = keys.detach().float(), values.detach().float()
-            self.staged.append(consolidation.stage(keys, values, weights.detach(), slots.float(), activity))
+            self.staged.append(consolidation.stage(keys, values, weights.detach(), slots.float()))
             self.seen = gates.detach(), there
             self.short_term_tokens = self._short_term_tokens(x.shape[1])
         return self.attention.c_proj(self.norm(mixed) + self.config.residual_weight * present)
@@ -137,8 +129,6 @@ class Memory(nn.Module):
         if not parts:
             return
         staged = consolidation.together(parts, gather)
-        if self.homeostasis is not None:
-            self.homeostasis.commit(staged.activity)
         self.long_term.read_as_often(staged.slots, staged.tokens)
         self._consolidate(step, staged)
 
@@ -163,10 +153,6 @@ class Memory(nn.Module):
         found = {name: getattr(self.long_term, name) for name in BUFFERS}
         found |= {name: torch.tensor(getattr(self.long_term, name)) for name in ("count", "writes")}
         found |= {f"day_{name}": getattr(self.day, name) for name in ("keys", "values", "use")}
-        if self.homeostasis is not None:
-            found |= {
-                f"homeostasis_{name}": getattr(self.homeostasis, name) for name in ("scale", "mean", "steps")
-            }
         return found
 
     def load_memory_state(self, state: Mapping[str, Tensor]) -> None:
@@ -187,9 +173,6 @@ class Memory(nn.Module):
         self.long_term.count, self.long_term.writes = int(state["count"]), int(state["writes"])
         for name in ("keys", "values", "use"):
             setattr(self.day, name, state[f"day_{name}"].to(device))
-        if self.homeostasis is not None:
-            for name in ("scale", "mean", "steps"):
-                setattr(self.homeostasis, name, state[f"homeostasis_{name}"].to(device))
 
     def _apply(self, move: Callable[[Tensor], Tensor], recurse: bool = True) -> Memory:
         """Move the memory along with the parameters."""
