@@ -84,7 +84,7 @@ def recipe_given(arguments: Arguments) -> Recipe:
     Raises:
         FaultError: a fault is not known, or would break nothing.
     """
-    config, faults = config_given(arguments), _listed(arguments.fault)
+    config, faults = config_given(arguments), listed(arguments.fault)
     for fault in faults:
         find_fault(fault)  # refuses a slip before seconds are spent on importing torch
     from minigpt.training.recipe import Recipe
@@ -141,10 +141,10 @@ def _callbacks(arguments: Arguments) -> list[Any]:
     from minigpt.training.callbacks.loggers import logger
     from minigpt.training.callbacks.progress import ProgressBar
 
-    return [ProgressBar(), *map(logger, _listed(arguments.log))]
+    return [ProgressBar(), *map(logger, listed(arguments.log))]
 
 
-def _listed(given: list[str] | str) -> list[str]:
+def listed(given: list[str] | str) -> list[str]:
     """Return what was given by flags, one each, or by a variable, with commas between."""
     return given.split(",") if isinstance(given, str) else given
 

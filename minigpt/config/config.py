@@ -26,6 +26,7 @@ from minigpt.config.sections import (
     DataConfig,
     GuardsConfig,
     InstrumentsConfig,
+    MemoryConfig,
     ModelConfig,
     OptimizerConfig,
     PlasticityConfig,
@@ -41,6 +42,7 @@ AT_LEAST_ONE = (
     *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
     *("spike_window", "ewc_rows"),
+    *("short_term_size", "long_term_size", "memory_reads", "consolidation_writes", "sleep_steps"),
 )
 ORDINARY_STEPS = 32  # that the spike guard must have seen, or a whole window of them, before it judges one
 NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
@@ -54,6 +56,13 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "plasticity_rate": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
     "plasticity_tau": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
     "meta_plasticity": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    **{entry.name: ("mixer", "memory") for entry in fields(MemoryConfig)},
+    "consolidation_chance": ("consolidation", "random"),
+    "sleep_steps": ("consolidation", "sleep"),
+    "complementary_rate": ("complementary", True),
+    "metaplasticity_tau": ("metaplasticity", True),
+    "homeostasis_target": ("homeostasis", True),
+    "homeostasis_tau": ("homeostasis", True),
     "decay_share": ("schedule", "wsd"),
     "drops": ("schedule", "step"),
     "drop_factor": ("schedule", "step"),
@@ -75,6 +84,7 @@ NOT_NEGATIVE = (
 @dataclass(frozen=True, kw_only=True)
 class Config(
     ModelConfig,
+    MemoryConfig,
     DataConfig,
     TasksConfig,
     PlasticityConfig,
@@ -99,9 +109,12 @@ class Config(
             self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
         for name in NOT_NEGATIVE:
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
-        for name in ("dropout", "beta1", "beta2", "drop_factor", "replay"):
+        for name in ("dropout", "beta1", "beta2", "drop_factor", "replay", "memory_dropout"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump", "plasticity_tau"):
+        for name in (
+            *("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump", "plasticity_tau"),
+            *("memory_temperature", "homeostasis_target"),
+        ):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
@@ -133,7 +146,8 @@ class Config(
             needed=needed,
             steps=self.steps,
         )
-        self._require(0 < self.decay_share <= 1, "share", name="decay_share", given=self.decay_share)
+        for name in ("decay_share", "consolidation_chance", "complementary_rate"):
+            self._require(0 < getattr(self, name) <= 1, "share", name=name, given=getattr(self, name))
         self._require(
             not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience
         )
@@ -142,6 +156,7 @@ class Config(
         )
         self._check_tasks()
         self._check_streams()
+        self._check_memory()
         self.multipliers()
 
     def _check_tasks(self) -> None:
@@ -194,6 +209,48 @@ class Config(
         """Return the sequences of every micro-batch that come from earlier tasks."""
         return round(self.replay * self.batch_size)
 
+    def _check_memory(self) -> None:
+        for name in ("metaplasticity_tau", "homeostasis_tau"):
+            self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
+        self._require(
+            self.residual_weight >= 0, "not-negative", name="residual_weight", given=self.residual_weight
+        )
+        if self.mixer != "memory":
+            return
+        self._require(
+            self.short_term_size < self.context,
+            "memory-beyond-document",
+            size=self.short_term_size,
+            context=self.context,
+        )
+        self._require(
+            self.memory_reads <= self.long_term_size,
+            "more-reads-than-slots",
+            reads=self.memory_reads,
+            size=self.long_term_size,
+        )
+        interval = self.consolidation_every
+        self._require(interval >= 1, "at-least-one", name="consolidation_interval", given=interval)
+        self._require(
+            interval <= self.steps or self.consolidation == "random",
+            "consolidation-after-run",
+            interval=interval,
+            steps=self.steps,
+        )
+        self._require(
+            self.consolidation != "sleep" or self.sleep_steps < interval or interval == 1,
+            "always-asleep",
+            sleep=self.sleep_steps,
+            interval=interval,
+        )
+
+    @property
+    def consolidation_every(self) -> int:
+        """Steps from one consolidation to the next, and the length of a day and a night."""
+        if self.consolidation_interval is None:
+            return max(1, min(25, self.steps // 10))
+        return self.consolidation_interval
+
     def multipliers(self) -> dict[str, float]:
         """Return the learning-rate multipliers by parameter prefix, the longest prefix first."""
         pairs = [entry.partition("=") for entry in self.lr_multipliers.replace(" ", "").split(",") if entry]
@@ -234,6 +291,8 @@ class Config(
                     value=getattr(self, other),
                     wanted=allowed[0],
                 )
+        if self.consolidation == "random" and self.consolidation_interval is not None:
+            raise ConfigError("config.idle-interval", given=self.consolidation_interval)
 
     def _require(self, holds: bool, key: str, **values: object) -> None:
         if not holds:

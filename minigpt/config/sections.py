@@ -24,7 +24,7 @@ class ModelConfig:
     norm_position: Literal["pre", "post"] = "pre"  # normalise a sublayer's input, or the residual sum
     positions: Literal["learned", "rotary"] = "learned"
     # how the tokens of a block read one another
-    mixer: Literal["attention", "state_space", "two_streams"] = "attention"
+    mixer: Literal["attention", "state_space", "two_streams", "memory"] = "attention"
     state_space_expand: int = 2  # channels of a state space ÷ n_embd
     state_space_size: int = 16  # leaky sums in each of its channels
     state_space_conv: int = 4  # tokens that its convolution sees
@@ -38,6 +38,37 @@ class ModelConfig:
     tied_head: bool = True  # the head shares its matrix with the token embedding
     init_std: float = 0.02  # GPT-2's; residual projections get init_std / sqrt(2 · n_layer)
     z_loss: float = 0.0  # coefficient of ln² Z in the loss, which keeps logits from drifting; PaLM took 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """Memory beside attention, where `mixer` is memory: see `minigpt.model.mixers.memory`."""
+
+    short_term_size: int = 16  # latest tokens of its document that a token can read
+    long_term_size: int = 64  # slots that last from step to step
+    memory_reads: int = 8  # slots that a token looks up in the long-term memory
+    memory_search: Literal["exact", "faiss"] = "exact"  # how they are found; both give the same slots
+    memory_gate: Literal["sigmoid", "softmax"] = "sigmoid"  # what weighs present, short term and long term
+    memory_temperature: float = 1.0  # of the gate: below 1 sharper, above 1 smoother
+    memory_selection: Literal["soft", "hard"] = "soft"  # slots fade out of what is read, or drop out
+    use_stop_gradient: bool = False  # no gradient through what is read: its projection does not learn
+    residual_weight: float = 0.1  # weight of the path past the gate
+    memory_norm: bool = True  # normalise what the gate lets through
+    memory_dropout: float = 0.1  # of what is read
+    consolidation: Literal["interval", "random", "sleep"] = (
+        "interval"  # when tokens go to the long-term memory
+    )
+    consolidation_interval: int | None = None  # steps; None: 25, or a tenth of a run shorter than 250 steps
+    consolidation_chance: float = 0.1  # of a step, for random
+    consolidation_writes: int = 4  # tokens each time, the ones that were read most
+    sleep_steps: int = 5  # of an interval, for sleep: only then is the long-term memory written
+    complementary: bool = False  # a token near a slot moves the slot a little instead of taking one
+    complementary_rate: float = 0.1  # how far
+    metaplasticity: bool = False  # slots that are read gain strength, by a threshold that slides (BCM)
+    metaplasticity_tau: float = 20.0  # consolidations over which the threshold slides
+    homeostasis: bool = False  # scale each channel of what is read towards a target activity
+    homeostasis_target: float = 0.1  # mean |activity|
+    homeostasis_tau: float = 1000.0  # steps over which activity is averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +178,7 @@ class TrainerConfig:
 
 SECTIONS: dict[str, type] = {
     "model": ModelConfig,
+    "memory": MemoryConfig,
     "data": DataConfig,
     "tasks": TasksConfig,
     "plasticity": PlasticityConfig,

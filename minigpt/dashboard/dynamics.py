@@ -14,13 +14,13 @@ MEMORY = {  # panel: the figures of a step's `memory`, and whether its axis is l
     "gates": (("gate_entropy", "gate_max_share", "clamped", "duplicates"), False),
     "memory": (("norm", "size"), True),
 }
-PREFIXES = ("memory.", "tasks.")  # columns that are drawn here
+PREFIXES = ("memory.", "tasks.", "plasticity.")  # columns that are drawn here
 
 
 def dynamics_panels(draw: Drawing) -> list[dict[str, Any]]:
     """Return the panels that have something to show."""
     found = [attention(draw), entropy(draw), output_logits(draw), noise(draw)]
-    found += [memory(draw, id) for id in MEMORY] + [tasks(draw)]
+    found += [memory(draw, id) for id in MEMORY] + [tasks(draw), plasticity(draw)]
     return [panel for panel in found if panel["series"]]
 
 
@@ -95,10 +95,42 @@ def memory(draw: Drawing, id: str) -> dict[str, Any]:
 
 
 def tasks(draw: Drawing) -> dict[str, Any]:
-    """The validation loss of every task of a sequence."""
+    """The validation loss of every task of a sequence, and the forgetting matrix."""
     series = []
     for run, source in enumerate(draw.sources):
         for column in source.columns.names():
             if column.startswith("tasks."):
                 series += draw.curve(run, column.removeprefix("tasks."), *source.columns.column(column))
-    return panel("tasks", series)
+    matrices = [(run, forgetting_matrix(source)) for run, source in enumerate(draw.sources)]
+    return panel("tasks", series, tables=[{"run": run, **matrix} for run, matrix in matrices if matrix])
+
+
+def forgetting_matrix(source: Source) -> dict[str, Any] | None:
+    """Return each task's validation loss after every task, and what was forgotten; None without tasks.
+
+    Returns:
+        tasks: names of the columns. rows: (the task that had just been learnt, losses). forgotten: the last
+            loss − the lowest one, by column.
+    """
+    names = source.config.task_names() if source.config else []
+    columns = [source.columns.column(f"tasks.{name}") for name in names]
+    if not columns or not all(len(steps) for steps, _ in columns):
+        return None
+    rows = []
+    for number, name in enumerate(names):
+        end = -(-(number + 1) * source.config.steps // len(names)) - 1
+        at = [values[steps == end] for steps, values in columns]
+        if all(map(len, at)):
+            rows.append([name, [round(float(found[-1]), 3) for found in at]])
+    forgotten = [round(float(values[-1] - values.min()), 3) for _, values in columns]
+    return {"tasks": names, "rows": rows, "forgotten": forgotten}
+
+
+def plasticity(draw: Drawing) -> dict[str, Any]:
+    """Declared writes beside the optimizer, in the size of the weights, and how often units fire."""
+    series = []
+    for run, source in enumerate(draw.sources):
+        for name in ("change", "rate"):
+            column = source.columns.column(f"plasticity.{name}")
+            series += draw.curve(run, {"t": f"plasticity-{name}"}, *column, log=True)
+    return panel("plasticity", series, log=True)

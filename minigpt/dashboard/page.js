@@ -68,7 +68,19 @@ function panel(spec) {
   chart.setAttribute("aria-labelledby", title.id);
   chart.setAttribute("aria-describedby", about.id);
   make(box, "ul", "", "legend");
+  for (const found of spec.tables || []) matrix(box, found);
   charts.push(new Chart(spec, box, { runs: data.runs, extent, text, label, hidden, onToggle: () => memory.set("hidden", [...hidden]) }));
+}
+
+function matrix(box, found) {
+  const table = make(box, "table", "", "matrix"), head = make(table, "tr");
+  make(table, "caption", text("matrix") + (data.runs.length > 1 ? ` · ${data.runs[found.run].name}` : ""));
+  for (const name of [text("matrix-after"), ...found.tasks]) make(head, "th", name).scope = "col";
+  for (const [name, losses] of [...found.rows, [text("matrix-forgotten"), found.forgotten]]) {
+    const row = make(table, "tr");
+    make(row, "th", name).scope = "row";
+    for (const loss of losses) make(row, "td", compact(loss));
+  }
 }
 
 function walk(run) {

@@ -7,7 +7,7 @@ from minigpt.faults.fault import Fault
 TASKS = "conjugations,python"
 
 
-def _writes_outside_optimizer(accumulate, recipe, severity):
+def _undeclared_stdp(accumulate, recipe, severity):
     from minigpt.training.plasticity import Activity, rules
 
     tau = recipe.config.plasticity_tau
@@ -33,10 +33,10 @@ def _forgetting(config, recipe, severity):
 
 PLASTICITY_FAULTS = (
     Fault(
-        "writes-outside-optimizer",
+        "undeclared-stdp",
         "accumulate",
         "writes-outside-optimizer",
-        _writes_outside_optimizer,
+        _undeclared_stdp,
         severity=1e-3,  # × what the rule asks for
         idle=lambda config, severity: "instruments_every" if not config.instruments_every else None,
     ),

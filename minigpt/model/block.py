@@ -8,6 +8,7 @@ from minigpt.config import ModelConfig
 from minigpt.messages import MiniGPTError
 from minigpt.model.ffn import FFNS
 from minigpt.model.mixers import MIXERS
+from minigpt.model.mixers.memory.homeostasis import Homeostasis
 from minigpt.model.norms import make_norm
 from minigpt.model.state import BlockState
 
@@ -27,15 +28,17 @@ class Block(nn.Module):
         self.ln_2 = make_norm(config, config.n_embd)
         self.mlp = FFNS[config.activation](config)
         self.drop = nn.Dropout(config.dropout)
+        # of a memory GPT: the channels behind the block are held at a target activity
+        self.homeostasis = Homeostasis(config) if getattr(config, "homeostasis", False) else nn.Identity()
 
     def forward(self, x: Tensor, turns: Tensor | None = None, state: BlockState | None = None) -> Tensor:
         """Return the residual stream (B, T, C) after this block; `state` as in `minigpt.model.mixers`."""
         mixed, fed = (None, ()) if state is None else (state.mixer, (state.ffn,) if state.ffn else ())
         if self.pre_norm:
             x = x + self.drop(self.attn(self.ln_1(x), turns, mixed))
-            return x + self.drop(self.mlp(self.ln_2(x), *fed))
+            return self.homeostasis(x + self.drop(self.mlp(self.ln_2(x), *fed)))
         x = self.ln_1(x + self.drop(self.attn(x, turns, mixed)))
-        return self.ln_2(x + self.drop(self.mlp(x, *fed)))
+        return self.homeostasis(self.ln_2(x + self.drop(self.mlp(x, *fed))))
 
     def init_state(self, batch: int) -> BlockState:
         """Return the states of both parts before the first token.

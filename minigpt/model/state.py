@@ -13,12 +13,14 @@ Two kinds of memory, which never mix:
   one such state.
 * **Memory** lasts as long as the run, from one optimizer step to the next. A module that has one offers
   `memory_state` and `load_memory_state`; checkpoints and snapshots of the trainer hold it. It must change in
-  training mode only, and on several processes in the same way on each.
+  training mode only, and on several processes in the same way on each. A module that also offers
+  `commit_memory` writes when a step is taken, and not during a forward pass: then the rows of a batch cannot
+  see one another through it, and the same batch gives the same logits twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -42,6 +44,14 @@ class HasMemory(Protocol):
 
     def load_memory_state(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `memory_state` returned; the tensors must be copied."""
+
+
+@runtime_checkable
+class CommitsMemory(HasMemory, Protocol):
+    """A module whose forward passes propose what to remember, and which writes it once a step is taken."""
+
+    def commit_memory(self, step: int, gather: Callable[[Tensor], Tensor]) -> None:
+        """Write what the forward passes of `step` have proposed; `gather` as in `commit_memory` below."""
 
 
 class KVCache:
@@ -132,3 +142,17 @@ def _with_memory(model: nn.Module) -> Iterator[tuple[str, HasMemory]]:
     for prefix, module in model.named_modules():
         if isinstance(module, HasMemory):
             yield prefix, module
+
+
+def commit_memory(
+    model: nn.Module, step: int, gather: Callable[[Tensor], Tensor] = lambda rows: rows
+) -> None:
+    """Let every module remember what the forward passes of a step have proposed.
+
+    Args:
+        step: the optimizer step that was taken, counted from 0.
+        gather: turns rows (n, …) of this process into those of all processes, in the order of the batch.
+    """
+    for _, module in _with_memory(model):
+        if isinstance(module, CommitsMemory):
+            module.commit_memory(step, gather)

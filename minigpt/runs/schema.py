@@ -36,6 +36,19 @@ class Source(StrEnum):
     LOG = "log"  # numbers by step, and nothing else
 
 
+class MemoryFigures(TypedDict):
+    """Memory at one step; lists have an entry for each layer (`minigpt.model.mixers.memory.figures`)."""
+
+    gate_entropy: list[float]  # ÷ ln (sources that have something to give); 1 is an even gate
+    gate_max_share: list[float]  # of the tokens at which one source has more than 0.95
+    norm: list[float]  # ‖values of the long-term memory‖
+    writes: list[int]  # of the long-term memory, so far
+    size: list[int]  # slots taken
+    capacity: int  # slots there are
+    duplicates: list[float]  # share of the taken slots that say the same as an earlier one
+    clamped: NotRequired[list[float]]  # share of the scales at their clamp, with homeostasis
+
+
 class StepRecord(TypedDict):
     """One line of metrics.jsonl. Read it by column (`minigpt.runs.jsonl.Columns`); runs may add columns."""
 
@@ -57,6 +70,8 @@ class StepRecord(TypedDict):
     memory: NotRequired[dict[str, list[float]]]  # by layer: gate_entropy, gate_max_share, norm, size, …
     tasks: NotRequired[dict[str, float]]  # validation loss of each task of a sequence
     seconds: NotRequired[float]
+    memory: NotRequired[MemoryFigures]  # now and then, of a model with memory
+    train: NotRequired[dict[str, float]]  # with it: stm_size and ltm_size, tokens in each memory
 
 
 class WeightStatistics(TypedDict):
@@ -160,6 +175,7 @@ class Rehearsal(Probe):
     carried_gradient: float | None = None  # norm of what is left of the gradient after a step
     decaying: Decaying | None = None
     frozen: list[str] | None = None  # parameters that do not learn
+    frozen_by_design: list[str] | None = None  # and others that a module declares so, as stop-gradient does
     idle: list[str] | None = None  # those of them that belong to parts which are never called
     decay_split: bool | None = None  # whether the parameter groups differ in their decay
     resumes: bool | None = None  # whether the run was declared to resume another one of its kind

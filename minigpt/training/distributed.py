@@ -62,6 +62,14 @@ class World:
         dist.all_reduce(total)
         return total.tolist()
 
+    def rows(self, here: torch.Tensor) -> torch.Tensor:
+        """Return the rows of all processes, (size · n, …) of (n, …), in the order of the whole batch."""
+        if self.size == 1:
+            return here
+        everywhere = [torch.empty_like(here) for _ in range(self.size)]
+        dist.all_gather(everywhere, here.contiguous())
+        return torch.stack(everywhere, 1).flatten(0, 1)
+
     def any(self, here: bool) -> bool:
         """Whether something holds on at least one process; every process gets the same answer."""
         return self.sum(float(here))[0] > 0

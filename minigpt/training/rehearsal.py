@@ -41,18 +41,34 @@ def rehearse(
         carried_gradient: norm of what is left of the gradient after a step.
         decaying: names of the parameters that decay against their role (`vectors`: gains, biases and the
             like), and of those that should and do not (`matrices_without`).
-        frozen: names of the parameters that do not learn.
+        frozen: names of the parameters that do not learn, those left out that a module freezes by design.
+        frozen_by_design: those, where there are any (stop-gradient in a memory).
         scaling: what the parts do with a scaled loss (`instruments.scaling`).
     """
     with torch.random.fork_rng(devices=[]):
         twin = copy.deepcopy(model).eval()
+        by_design = frozen_by_design(model)
         return {
             "accumulation_ratio": _accumulation(recipe, twin, batch),
             **_optimizer_steps(recipe, twin, batch),
             "decaying": _decaying(model, optimizer),
-            "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
+            "frozen": [
+                name
+                for name, parameter in model.named_parameters()
+                if not parameter.requires_grad and name not in by_design
+            ],
+            **({"frozen_by_design": by_design} if by_design else {}),
             "scaling": rehearse_scaling(recipe, twin, batch) or None,
         }
+
+
+def frozen_by_design(model: nn.Module) -> list[str]:
+    """Return the names of the parameters that a module declares to be frozen (its `frozen_by_design`)."""
+    return [
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name in getattr(module, "frozen_by_design", ())
+    ]
 
 
 def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Tensor]:

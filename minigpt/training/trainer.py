@@ -28,11 +28,12 @@ from minigpt.data.batches import Batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
 from minigpt.model.kernels import Kernels, use_kernels
-from minigpt.model.state import load_memory, memory_of
+from minigpt.model.state import commit_memory, load_memory, memory_of
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
+from minigpt.training.callbacks.memory import MemoryWatch
 from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
 from minigpt.training.continual import Continual, is_last_of_task
@@ -82,7 +83,7 @@ class Trainer:
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
-        watchers = [*([Telemetry(), Instruments()] if telemetry else []), *callbacks]
+        watchers = [*([Telemetry(), MemoryWatch(), Instruments()] if telemetry else []), *callbacks]
         watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)
@@ -304,6 +305,7 @@ class Trainer:
             self._tell("before_writes")
             record["plasticity"] = self.plasticity.write()
             self._tell("after_writes")
+        commit_memory(self.model, step, self.world.rows)
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
 from minigpt.model.mixers.attention import CausalSelfAttention
+from minigpt.model.mixers.memory import Memory
 from minigpt.model.mixers.state_space import StateSpace
 from minigpt.model.mixers.two_streams import TwoStreams
 from minigpt.model.state import LayerState
@@ -49,4 +50,5 @@ MIXERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "attention": CausalSelfAttention,
     "state_space": StateSpace,
     "two_streams": TwoStreams,
+    "memory": Memory,
 }

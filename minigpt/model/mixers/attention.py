@@ -30,6 +30,10 @@ class CausalSelfAttention(nn.Module):
         self.k_norm = make_norm(config, head_size) if config.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, turns: Tensor | None = None, state: KVCache | None = None) -> Tensor:
+        return self.c_proj(self.mix(x, turns, state))
+
+    def mix(self, x: Tensor, turns: Tensor | None = None, state: KVCache | None = None) -> Tensor:
+        """Return what the heads have read, side by side, (B, T, C)."""
         B, T, C = x.shape
         heads = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
         q, k, v = heads.unbind(2)  # each (B, T, n_head, head_size)
@@ -48,7 +52,7 @@ class CausalSelfAttention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=self.causal and mask is None,
         )  # (B, n_head, T, head_size)
-        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        return y.transpose(1, 2).reshape(B, T, C)
 
     @property
     def mixing_flops(self) -> int:

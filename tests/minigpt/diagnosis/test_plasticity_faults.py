@@ -11,13 +11,13 @@ from minigpt.training.trainer import train
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("activation", ["gelu", "spiking"])
 def test_undeclared_writes_are_found(seed, activation, tmp_path):
-    recipe = Recipe(SMALL.replace(seed=seed, activation=activation)).with_fault("writes-outside-optimizer")
+    recipe = Recipe(SMALL.replace(seed=seed, activation=activation)).with_fault("undeclared-stdp")
     train(recipe, tmp_path / "run")
     assert check(tmp_path / "run").leaf == "writes-outside-optimizer"
 
 
 def test_the_smallest_write_is_found(tmp_path):
-    train(Recipe(SMALL).with_fault("writes-outside-optimizer", 1e-6), tmp_path / "run")
+    train(Recipe(SMALL).with_fault("undeclared-stdp", 1e-6), tmp_path / "run")
     assert check(tmp_path / "run").leaf == "writes-outside-optimizer"
 
 
@@ -34,7 +34,7 @@ def test_declared_ones_pass(rule, seed, tmp_path):
 
 def test_undeclared_writes_are_found_beside_declared_ones(tmp_path):
     config = SMALL.replace(activation="spiking", plasticity="pair")
-    train(Recipe(config).with_fault("writes-outside-optimizer"), tmp_path / "run")
+    train(Recipe(config).with_fault("undeclared-stdp"), tmp_path / "run")
     assert check(tmp_path / "run").leaf == "writes-outside-optimizer"
 
 

@@ -1,0 +1,110 @@
+"""Climbing a ladder: train each rung, walk the trees over it, stop at the first that breaks.
+
+for step in climb(load_ladder("seed-001"), "experiments/ladder"):
+    print(step.rung.name, step.walk.verdict)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minigpt.config.ladders import Ladder, Rung
+from minigpt.diagnosis.tree import Verdict
+from minigpt.diagnosis.walker import Walk, walk
+from minigpt.runs.evidence import evidence_of
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import NotFiniteError, train
+
+LAST = 20  # steps whose loss and gradient norm are averaged
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """A rung that was trained."""
+
+    rung: Rung
+    path: Path
+    walk: Walk
+    loss: float  # nats per token, mean of the last steps
+    chance: float  # ln V
+    grad_norm: float  # median of the run
+    seconds: float
+
+    @property
+    def broke(self) -> bool:
+        """Whether the trees found a fault."""
+        return self.walk.verdict in (Verdict.FAIL, Verdict.UNKNOWN)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the figures beside the promised ones, as plain data."""
+        figures = {
+            name: getattr(self, name) if math.isfinite(getattr(self, name)) else None
+            for name in ("loss", "chance", "grad_norm", "seconds")
+        }
+        return {
+            "rung": self.rung.name,
+            "phase": self.rung.phase,
+            "added": dict(self.rung.add),
+            "fault": self.rung.fault,
+            "run": str(self.path),
+            "verdict": self.walk.verdict.value,
+            "leaf": self.walk.leaf,
+            **figures,
+            "promised": dict(self.rung.promised),
+        }
+
+
+def climb(
+    ladder: Ladder,
+    folder: str | Path,
+    given: Mapping[str, Any] | None = None,
+    faults: Sequence[str] = (),
+    to_the_top: bool = False,
+) -> Iterator[Climbed]:
+    """Yield each rung as it has been trained, up to the first that breaks.
+
+    Args:
+        folder: where the runs go, one a rung.
+        given: settings in place of the base's.
+        faults: what is broken on every rung.
+        to_the_top: climb all rungs, whatever breaks.
+
+    Raises:
+        MiniGPTError: settings of a rung do not go together, or a run's folder exists.
+    """
+    for number, (rung, config, own) in enumerate(ladder.configs(given)):
+        recipe = Recipe(config)
+        for fault in (*faults, *own):
+            recipe = recipe.with_fault(fault)
+        path = Path(folder) / f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', rung.name.lower()).strip('-')}"
+        climbed = _climbed(rung, recipe, path)
+        yield climbed
+        if climbed.broke and not to_the_top:
+            return
+
+
+def _climbed(rung: Rung, recipe: Recipe, path: Path) -> Climbed:
+    started = time.perf_counter()
+    try:
+        train(recipe, path)
+    except NotFiniteError:
+        pass  # the walk says where it began
+    seconds = time.perf_counter() - started
+    evidence = evidence_of(path)
+    losses, norms = (evidence.metrics.column(name)[1].tolist() for name in ("loss", "grad_norm"))
+    return Climbed(
+        rung,
+        path,
+        walk(evidence, whole=True),
+        loss=statistics.fmean(losses[-LAST:]),
+        chance=math.log(recipe.config.vocab_size),
+        grad_norm=statistics.median(norms),
+        seconds=seconds,
+    )
