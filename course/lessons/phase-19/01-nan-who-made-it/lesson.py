@@ -887,18 +887,18 @@ print(f"{t('dropped')}: {sum(record.get('dropped', False) for record in repaired
 # ## 7 · Explain
 #
 # A run of your team stopped at step 41,210 with a NaN. A colleague went back a thousand steps, halved the learning
-# rate, and the run went through. “It was the learning rate”, he says. The batches after a restart are drawn anew.
+# rate, and the run went through. “It was the learning rate”, he says. After a restart the batches are others.
 #
 # Say **what he cannot know**, **what you would have done first** with the last checkpoint and the batch of step
 # 41,210, in which order, and what each outcome would mean. And say why you still want a guard in the loop, and
 # **what figure of the guard** you would watch. (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="6af7577d5f7a"
+# %% [markdown] id="explain" lang="es" of="49467da2ffee"
 # ## 7 · Explica
 #
 # Un run de tu equipo se detuvo en el paso 41,210 con un NaN. Un colega volvió mil pasos atrás, redujo a la mitad el
 # learning rate (tasa de aprendizaje), y el run pasó. «Era el learning rate», dice. Después de un reinicio, los
-# batches se vuelven a sortear.
+# batches son otros.
 #
 # Di **qué es lo que no puede saber**, **qué habrías hecho primero** con el último checkpoint y el batch del paso
 # 41,210, en qué orden, y qué significaría cada resultado. Y di por qué quieres de todos modos un guard en el bucle,
