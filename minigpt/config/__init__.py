@@ -8,7 +8,9 @@ from minigpt.config.sections import (
     InstrumentsConfig,
     ModelConfig,
     OptimizerConfig,
+    PlasticityConfig,
     ScheduleConfig,
+    TasksConfig,
     TrainerConfig,
 )
 from minigpt.config.values import ConfigError
@@ -22,7 +24,9 @@ __all__ = [
     "InstrumentsConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "PlasticityConfig",
     "ScheduleConfig",
+    "TasksConfig",
     "TrainerConfig",
     "flat",
     "setting_types",

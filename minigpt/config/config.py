@@ -28,7 +28,9 @@ from minigpt.config.sections import (
     InstrumentsConfig,
     ModelConfig,
     OptimizerConfig,
+    PlasticityConfig,
     ScheduleConfig,
+    TasksConfig,
     TrainerConfig,
 )
 from minigpt.config.values import ConfigError, typed
@@ -38,13 +40,19 @@ AT_LEAST_ONE = (
     *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
     *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
-    "spike_window",
+    *("spike_window", "ewc_rows"),
 )
-NEEDS = {  # settings that have no effect unless another one has a certain value
+NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
     "qk_norm": ("mixer", "attention"),
-    "state_space_expand": ("mixer", "state_space"),
-    "state_space_size": ("mixer", "state_space"),
-    "state_space_conv": ("mixer", "state_space"),
+    "state_space_expand": ("mixer", ("state_space", "two_streams")),
+    "state_space_size": ("mixer", ("state_space", "two_streams")),
+    "state_space_conv": ("mixer", ("state_space", "two_streams")),
+    "integration": ("mixer", "two_streams"),
+    "cross_attention_heads": ("mixer", "two_streams"),
+    "gate_heads": ("mixer", "two_streams"),
+    "plasticity_rate": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    "plasticity_tau": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    "meta_plasticity": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
     "decay_share": ("schedule", "wsd"),
     "drops": ("schedule", "step"),
     "drop_factor": ("schedule", "step"),
@@ -57,6 +65,7 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
 NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
+    *("ewc", "plasticity_rate", "cross_attention_heads", "gate_heads"),
     *("instruments_every", "noise_every"),
 )
 
@@ -65,6 +74,8 @@ NOT_NEGATIVE = (
 class Config(
     ModelConfig,
     DataConfig,
+    TasksConfig,
+    PlasticityConfig,
     OptimizerConfig,
     ScheduleConfig,
     GuardsConfig,
@@ -86,9 +97,9 @@ class Config(
             self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
         for name in NOT_NEGATIVE:
             self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
-        for name in ("dropout", "beta1", "beta2", "drop_factor"):
+        for name in ("dropout", "beta1", "beta2", "drop_factor", "replay"):
             self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in ("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump"):
+        for name in ("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump", "plasticity_tau"):
             self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
         self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
         self._require(
@@ -120,7 +131,59 @@ class Config(
         self._require(
             not (self.precision == "fp16" and self.device == "mps"), "no-fp16-scaler", device=self.device
         )
+        self._check_tasks()
+        self._check_streams()
         self.multipliers()
+
+    def _check_tasks(self) -> None:
+        names = self.task_names()
+        twice = [name for name in names if names.count(name) > 1]
+        self._require(not twice, "task-twice", name=(twice or [""])[0])
+        self._require(not (names and self.text), "text-and-tasks", text=self.text, tasks=self.tasks)
+        self._require(len(names) <= self.steps, "more-tasks-than-steps", tasks=len(names), steps=self.steps)
+        for name in ("replay", "ewc"):
+            given = getattr(self, name)
+            self._require(not given or len(names) > 1, "no-first-task", name=name, given=given)
+        rows = self.replayed_rows()
+        self._require(
+            not self.replay or 0 < rows < self.batch_size,
+            "replay-without-rows",
+            replay=self.replay,
+            rows=rows,
+            batch_size=self.batch_size,
+        )
+
+    def _check_streams(self) -> None:
+        for name in ("cross_attention_heads", "gate_heads"):
+            heads = getattr(self, name)
+            self._require(
+                not heads or self.n_embd % heads == 0,
+                "divides-width",
+                name=name,
+                given=heads,
+                n_embd=self.n_embd,
+            )
+        self._require(
+            not self.cross_attention_heads or self.integration != "parallel",
+            "parallel-reads-nothing",
+            given=self.cross_attention_heads,
+        )
+        plastic = self.plasticity != "none"
+        self._require(
+            not plastic or self.activation == "spiking" or self.mixer == "two_streams",
+            "plasticity-without-spikes",
+            plasticity=self.plasticity,
+            activation=self.activation,
+        )
+        self._require(not (plastic and self.compile), "plasticity-compiled", plasticity=self.plasticity)
+
+    def task_names(self) -> list[str]:
+        """Return the tasks in their order; empty for a run on one text."""
+        return [name for entry in self.tasks.split(",") if (name := entry.strip())]
+
+    def replayed_rows(self) -> int:
+        """Return the sequences of every micro-batch that come from earlier tasks."""
+        return round(self.replay * self.batch_size)
 
     def multipliers(self) -> dict[str, float]:
         """Return the learning-rate multipliers by parameter prefix, the longest prefix first."""
@@ -152,14 +215,15 @@ class Config(
         """
         for name, (other, wanted) in NEEDS.items():
             changed = getattr(self, name) != type(self).__dataclass_fields__[name].default
-            if changed and getattr(self, other) != wanted:
+            allowed = wanted if isinstance(wanted, tuple) else (wanted,)
+            if changed and getattr(self, other) not in allowed:
                 raise ConfigError(
                     "config.idle",
                     name=name,
                     given=getattr(self, name),
                     other=other,
                     value=getattr(self, other),
-                    wanted=wanted,
+                    wanted=allowed[0],
                 )
 
     def _require(self, holds: bool, key: str, **values: object) -> None:

@@ -23,10 +23,15 @@ class ModelConfig:
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_position: Literal["pre", "post"] = "pre"  # normalise a sublayer's input, or the residual sum
     positions: Literal["learned", "rotary"] = "learned"
-    mixer: Literal["attention", "state_space"] = "attention"  # how the tokens of a block read one another
+    # how the tokens of a block read one another
+    mixer: Literal["attention", "state_space", "two_streams"] = "attention"
     state_space_expand: int = 2  # channels of a state space ÷ n_embd
     state_space_size: int = 16  # leaky sums in each of its channels
     state_space_conv: int = 4  # tokens that its convolution sees
+    # who reads whom of the spiking and the state-space stream of two_streams
+    integration: Literal["sequential", "parallel", "bidirectional"] = "bidirectional"
+    cross_attention_heads: int = 0  # with which a stream reads the other; 0: by a matrix, token by token
+    gate_heads: int = 0  # groups of channels whose mixture of both streams is learnt; 0: their sum
     # gelu_tanh is GPT-2's approximation
     activation: Literal["gelu", "gelu_tanh", "swiglu", "spiking", "liquid"] = "gelu"
     qk_norm: bool = False  # normalise queries and keys, so that attention logits cannot grow
@@ -42,6 +47,27 @@ class DataConfig:
     text: str | None = None  # a UTF-8 file instead of the course's corpus
     batch_size: int = 32  # sequences in a micro-batch
     accumulation: int = 1  # micro-batches in a step
+
+
+@dataclass(frozen=True, kw_only=True)
+class TasksConfig:
+    """Several texts one after the other, and what keeps the earlier ones from being forgotten."""
+
+    # names or UTF-8 files with commas between: "conjugations,python,book.txt"; each gets as many steps
+    tasks: str = ""
+    replay: float = 0.0  # share of every batch that comes from earlier tasks
+    ewc: float = 0.0  # strength λ of elastic weight consolidation
+    ewc_rows: int = 64  # sequences of a finished task that the Fisher information is estimated on
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlasticityConfig:
+    """Writes to the weights of spiking units beside the optimizer's, by what fires before what."""
+
+    plasticity: Literal["none", "pair", "triplet", "homeostatic", "bcm"] = "none"
+    plasticity_rate: float = 1e-3  # × what the rule asks for
+    plasticity_tau: float = 4.0  # tokens over which a spike is remembered
+    meta_plasticity: bool = False  # a rate for every weight: the more one has moved, the less it moves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +147,8 @@ class TrainerConfig:
 SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "data": DataConfig,
+    "tasks": TasksConfig,
+    "plasticity": PlasticityConfig,
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "guards": GuardsConfig,

@@ -12,6 +12,7 @@ from torch import Tensor
 from minigpt.config import Config
 from minigpt.data.corpus import Corpus, load_corpus, load_text
 from minigpt.data.overlap import overlap
+from minigpt.data.tasks import Task, load_task
 from minigpt.data.tokenizer import SHIPPED, Tokenizer, shipped_tokenizer
 from minigpt.messages import MiniGPTError
 
@@ -25,6 +26,7 @@ class Data:
     tokenizer: Tokenizer
     name: str
     hashes: dict[str, str]  # SHA-256 of what was read, for the manifest
+    tasks: tuple[Task, ...] = ()  # of a run that learns several; both sides above hold all of them
 
     @cached_property
     def overlap(self) -> dict[str, float | None]:
@@ -45,18 +47,46 @@ def load_data(config: Config) -> Data:
     """
     kept = _tokenizer_of(config.init_from, config.vocab_size) if config.init_from else None
     is_shipped = kept is None or kept.to_json() == shipped_tokenizer().to_json()
+    if config.tasks:
+        return _tasks(config, kept)
     if config.text is None and config.vocab_size == 512 and SHIPPED.exists() and is_shipped:
         data = _shipped_data()
     else:
         corpus = load_text(config.text) if config.text else load_corpus()
         data = _encoded(corpus, kept or Tokenizer.train(corpus.train, config.vocab_size))
+    _refuse_short(data, config)
+    return data
+
+
+def _refuse_short(data: Data | Task, config: Config) -> None:
     for side in ("train", "validation"):
         tokens = len(getattr(data, side))
         if tokens <= config.context:
             raise MiniGPTError(
                 "data.text-shorter-than-context", side=side, tokens=tokens, context=config.context
             )
-    return data
+
+
+def _tasks(config: Config, kept: Tokenizer | None) -> Data:
+    """Read every task of the config, with one tokenizer."""
+    corpora = {name: load_task(name) for name in config.task_names()}
+    first = next(iter(corpora))
+    tokenizer = kept
+    if tokenizer is None and first == "conjugations" and config.vocab_size == 512 and SHIPPED.exists():
+        tokenizer = shipped_tokenizer()
+    tokenizer = tokenizer or Tokenizer.train(corpora[first].train, config.vocab_size)
+    encoded = {name: _encoded(corpus, tokenizer) for name, corpus in corpora.items()}
+    tasks = tuple(Task(name, data.train, data.validation) for name, data in encoded.items())
+    for task in tasks:
+        _refuse_short(task, config)
+    return Data(
+        train=torch.cat([task.train for task in tasks]),
+        validation=torch.cat([task.validation for task in tasks]),
+        tokenizer=tokenizer,
+        name="+".join(corpora),
+        hashes={f"{name}/{part}": sha for name, data in encoded.items() for part, sha in data.hashes.items()},
+        tasks=tasks,
+    )
 
 
 def _tokenizer_of(run_dir: str, vocab_size: int) -> Tokenizer:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from minigpt.config import Config
 from minigpt.runs.external import Asked, asked_of
 from minigpt.runs.jsonl import Columns, RunError
@@ -40,6 +43,19 @@ class Evidence:
     def audit(self, kind: type[P]) -> P:
         """Return the first probe of a kind; without one, an empty one."""
         return next(iter(self.audits.get(kind.kind, ())), kind())
+
+    def tasks_apart(self, steps: NDArray[np.int64]) -> list[slice]:
+        """Return the stretches of these steps, in order, in which a run learnt one of its tasks.
+
+        A loss leaps where another task begins, and means nothing by it.
+        """
+        config = self.config
+        tasks = len(config.task_names()) if isinstance(config, Config) else 1
+        if tasks < 2:
+            return [slice(0, len(steps))]
+        begins = [-(-task * config.steps // tasks) for task in range(1, tasks)]
+        at = [0, *np.searchsorted(steps, begins).tolist(), len(steps)]
+        return [slice(a, b) for a, b in zip(at, at[1:], strict=False) if a < b]
 
     def first(self, name: str) -> float | None:
         """Return a metric of step 0, or None where step 0 was not logged."""

@@ -45,7 +45,8 @@ class StepRecord(TypedDict):
     lr_scale: NotRequired[float]  # × the schedule, where a guard has scaled the rate
     dropped: NotRequired[bool]  # a guard undid the step before its update
     loss: NotRequired[float]  # nats per token
-    val_loss: NotRequired[float]  # nats per token
+    val_loss: NotRequired[float]  # nats per token; of several tasks, that of the current one
+    plasticity: NotRequired[dict[str, float]]  # declared writes: their size ÷ the weights', spikes a token
     grad_norm: NotRequired[float]  # global, before clipping
     clipped: NotRequired[bool]
     lr: NotRequired[dict[str, float]]  # by parameter group; the column of a group is `lr.<group>`

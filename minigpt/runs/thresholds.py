@@ -52,6 +52,7 @@ START_RISE = 0.5  # nats above ln V within those steps
 
 # RMS of g²/v over a tensor, √mean(g²/v): 1 when the second moment is up to date (Wortsman et al., 2023).
 RMS_STALE = 2.3
+RMS_TIMES = 3  # measurements in a row: single batches of small runs exceed it
 
 # Largest |q·k/√d| of a causal pair, and the entropy of attention ÷ ln(tokens that can be seen).
 ATTENTION_LOGIT = 100.0  # above: large
@@ -90,7 +91,7 @@ MEMORY_WRITES = 20  # writes over which the size of a memory is looked at
 MEMORY_FACTOR = 4.0  # × its size over those writes, and no slower at their end
 MEMORY_DUPLICATES = 0.5  # share of the slots that hold what another slot holds
 CLAMPED = 0.5  # share of homeostatic scales at their limit
-LEAK = 1e-3  # of the spread of the logits: answers that differ by more differ
+LEAK = 1e-4  # of the spread of the logits: answers that differ by more differ
 
 # The clock.
 SLOW_FIRST = 100  # steps that tell the usual time of a step

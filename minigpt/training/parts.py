@@ -104,6 +104,24 @@ class Clip(Protocol):
     ) -> float: ...
 
 
+class Plasticity(Protocol):
+    """Writes to weights beside the optimizer, at the end of a step; see `minigpt.training.plasticity`."""
+
+    writes: list[str]  # names of the tensors that it may change
+
+    def write(self) -> dict[str, float]:
+        """Make the writes of a step, and return figures for its record."""
+
+    def forget(self) -> None:
+        """Drop what was seen of a step that is not taken."""
+
+
+class BuildPlasticity(Protocol):
+    """Return what writes to the weights of a model beside the optimizer; None where nothing does."""
+
+    def __call__(self, model: nn.Module, config: Config) -> Plasticity | None: ...
+
+
 class Step(Protocol):
     """Update the weights at this learning rate and clear the gradients."""
 

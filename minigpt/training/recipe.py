@@ -27,6 +27,7 @@ from minigpt.training.guards.clipping import CLIPPERS
 from minigpt.training.guards.configured import OF_SNAPSHOTS, guards_of
 from minigpt.training.loss import cross_entropy
 from minigpt.training.optim import build_optimizer
+from minigpt.training.plasticity import build_plasticity
 from minigpt.training.precision import build_precision
 from minigpt.training.schedule import lr_at
 from minigpt.training.step import accumulate, clip, seed_step, step
@@ -49,6 +50,7 @@ class Recipe:
     accumulate: parts.Accumulate = accumulate
     clip: parts.Clip = clip
     step: parts.Step = step
+    build_plasticity: parts.BuildPlasticity = build_plasticity  # declared writes beside the optimizer
     guards: tuple[Guard, ...] = ()  # what may drop a step, roll back or scale the rate
     faults: tuple[str, ...] = ()  # ids, with ":severity" where one was given, in the order applied
 

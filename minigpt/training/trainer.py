@@ -4,7 +4,8 @@
     print(run.metrics[-1]["loss"])
 
 A callback is any object with some of the methods `on_start(trainer)`, `on_record(trainer, record)` (before
-the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`.
+the record of a step is written: it may add to it), `on_step(trainer, record)` (after) and `on_end(trainer)`,
+and `before_writes(trainer)` and `after_writes(trainer)` around declared writes beside the optimizer's.
 It watches the loop without changing it, on the main process only. Telemetry is the first one. What may change
 the run is a guard (`minigpt.training.guards`), which is a part of the recipe.
 """
@@ -34,6 +35,7 @@ from minigpt.runs.writer import RunWriter, describe_run
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.post_mortem import PostMortem
 from minigpt.training.callbacks.telemetry import Telemetry
+from minigpt.training.continual import Continual, is_last_of_task
 from minigpt.training.distributed import join_world
 from minigpt.training.evaluation import validation_loss
 from minigpt.training.fit import refuse_misfit
@@ -89,6 +91,11 @@ class Trainer:
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
+        tasks, device = self.data.tasks, self.world.device
+        self.continual = Continual(self.model, tasks, self.config, device) if tasks else None
+        self.plasticity = recipe.build_plasticity(self.model, self.config)
+        if self.plasticity and self.world.size > 1:
+            raise MiniGPTError("train.plasticity-alone", processes=self.world.size)
         self.kernels = self._choose_kernels()
         use_kernels(self.model, self.kernels)
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
@@ -177,6 +184,8 @@ class Trainer:
             starts_from=self.config.init_from,
             kernels=self.kernels._asdict(),
         )
+        if self.plasticity:
+            description["writes_beside_optimizer"] = self.plasticity.writes
         if resume:
             again = {name: description[name] for name in CHANGED_BY_A_RESUME}
             description = Run(self.run_dir).manifest
@@ -235,9 +244,13 @@ class Trainer:
         self.enforcer.before_step()
         record, decision = self._one_step()
         if not decision.undoes:
+            data_step = self.state.data_step
             self.state.advance()
-            if self._due(self.config.eval_every):
-                record["val_loss"] = self.evaluate()
+            task_ends = bool(self.continual) and is_last_of_task(self.step, self.config)
+            if task_ends:
+                self.continual.settle(self.model, self.recipe.loss, data_step)
+            if task_ends or self._due(self.config.eval_every):
+                record |= self._evaluated()
                 self.state.compare(record["val_loss"])
         self.world.on_main(lambda: self._log(record))
         if not decision.undoes:
@@ -260,6 +273,8 @@ class Trainer:
         batches = [self._batch(data_step, micro) for micro in range(config.accumulation)]
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
+        if self.continual:
+            self.continual.add_gradients(self.model, self.precision.scaler.get_scale())
         norm = self.clip(self.model, self.optimizer, self.precision, config.clip_norm)
         record = {
             "step": step,
@@ -273,6 +288,8 @@ class Trainer:
         if decision.undoes:
             drop(self.optimizer, self.precision)
             self.enforcer.forget_step()
+            if self.plasticity:
+                self.plasticity.forget()
             return record | {"dropped": True}, decision
         # An fp16 gradient overflows now and then: the update is skipped, the scale falls. A loss never may.
         scaler = self.precision.scaler
@@ -283,6 +300,10 @@ class Trainer:
         if scaler.is_enabled():
             record |= {"scale": scaler.get_scale(), "skipped": overflowed}
         recipe.step(self.optimizer, self.precision, rate * self.state.lr_scale * decision.scale_step)
+        if self.plasticity:
+            self._tell("before_writes")
+            record["plasticity"] = self.plasticity.write()
+            self._tell("after_writes")
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision
@@ -296,15 +317,24 @@ class Trainer:
 
     def _batch(self, data_step: int, micro: int = 0) -> Batch:
         place = (data_step, micro, self.world.rank, self.world.size)
+        if self.continual:
+            return self.continual.batches.batch(self.recipe.get_batch, *place)
         return self.recipe.get_batch(self.tokens, self.config, *place)
 
     def _due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
 
-    def evaluate(self) -> float:
-        """Return the mean loss on the validation side, in nats per token."""
-        tokens, loss = self.data.validation, self.recipe.loss
+    def evaluate(self, tokens: Tensor | None = None) -> float:
+        """Return the mean loss on the validation side, or on other token ids (M,), in nats per token."""
+        tokens, loss = self.data.validation if tokens is None else tokens, self.recipe.loss
         return validation_loss(self.model, loss, tokens, self.config, self.precision, self.world)
+
+    def _evaluated(self) -> dict[str, Any]:
+        """Return what an evaluation adds to a record; of several tasks, `val_loss` is the current one's."""
+        if not self.continual:
+            return {"val_loss": self.evaluate()}
+        losses = {task.name: self.evaluate(task.validation) for task in self.continual.tasks}
+        return {"val_loss": losses[self.continual.task(self.step - 1).name], "tasks": losses}
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far, and delete the oldest."""

@@ -9,7 +9,7 @@ build.py               writes train.txt, validation.txt, verb_table.tsv, tokeniz
 loading.py             reads them, or any UTF-8 file
 """
 
-from minigpt.data.corpus.loading import Corpus, load_corpus, load_text, table_cells
+from minigpt.data.corpus.loading import Corpus, load_corpus, load_text, split_text, table_cells
 from minigpt.data.corpus.verb_table import MISTAKES, Cell
 
-__all__ = ["MISTAKES", "Cell", "Corpus", "table_cells", "load_corpus", "load_text"]
+__all__ = ["MISTAKES", "Cell", "Corpus", "table_cells", "load_corpus", "load_text", "split_text"]

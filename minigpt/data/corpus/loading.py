@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -93,17 +93,19 @@ def load_text(path: str | Path, validation_share: float = 0.1) -> Corpus:
     if len(text) < MINIMUM_CHARACTERS:
         key = "too-short" if text.strip() else "empty"
         raise MiniGPTError(f"corpus.{key}", path=path, characters=len(text), minimum=MINIMUM_CHARACTERS)
+    corpus = split_text(path.name, text, validation_share)
+    return replace(corpus, hashes={"file": sha256(data)} | corpus.hashes)
+
+
+def split_text(name: str, text: str, validation_share: float = 0.1) -> Corpus:
+    """Return a text in two sides, as `load_text` does with that of a file."""
     lines = io.StringIO(text).readlines()  # at line feeds alone; splitlines knows eight more
     if len({line.strip() for line in lines} - {""}) < MINIMUM_LINES:
         train, validation = _cut(text, validation_share)
     else:
         train, validation = _split_lines(lines, validation_share)
-    hashes = {
-        "file": sha256(data),
-        "train": sha256(train.encode()),
-        "validation": sha256(validation.encode()),
-    }
-    return Corpus(path.name, train, validation, hashes)
+    hashes = {"train": sha256(train.encode()), "validation": sha256(validation.encode())}
+    return Corpus(name, train, validation, hashes)
 
 
 def _read(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from minigpt.config import Config
 from minigpt.diagnosis.trees.series import usual_before
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import Event
 from minigpt.runs.thresholds import RATE_LEAP, RATE_SOON, SPIKE_WINDOW, SPIKE_Z, START_STEPS
 from minigpt.training.schedule import lr_at
 
@@ -74,6 +75,18 @@ def leap_with_a_spike(evidence: Evidence) -> Leap | None:
                 figures = float(rates[place]), float(rates[place - 1])
                 return Leap(group, step, *figures, float(z[soon].max()), float(losses[soon].max()))
     return None
+
+
+def held_by_a_guard(evidence: Evidence) -> dict[int, Event]:
+    """Return the decisions that scaled the rate of one step alone, by step."""
+    return {event.step: event for event in evidence.events if event.scale_step is not None}
+
+
+def scaled_by_guards(evidence: Evidence, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return by what guards had scaled the schedule at each of these steps."""
+    at, scales = evidence.metrics.column("lr_scale")
+    known = dict(zip(at.tolist(), scales.tolist(), strict=True))
+    return np.array([known.get(step, 1.0) for step in steps.tolist()])
 
 
 def _asked_for(evidence: Evidence, step: int, rate: float, earlier: NDArray[np.float64]) -> bool:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from minigpt.config import ModelConfig
 from minigpt.model.mixers.attention import CausalSelfAttention
 from minigpt.model.mixers.state_space import StateSpace
+from minigpt.model.mixers.two_streams import TwoStreams
 from minigpt.model.state import LayerState
 
 
@@ -47,4 +48,5 @@ class Mixer(Protocol):
 MIXERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "attention": CausalSelfAttention,
     "state_space": StateSpace,
+    "two_streams": TwoStreams,
 }

@@ -90,7 +90,7 @@ def _hooks(module: nn.Module, names: dict[nn.Module, str], found: dict[str, str]
             found.update(module=names[module], phase="backward")
 
     yield module.register_forward_hook(after)
-    if not any(module.children()):
+    if not any(module.children()) and not isinstance(module, nn.Embedding):
         yield module.register_full_backward_hook(backward)
 
 

@@ -2,7 +2,8 @@
 
 A clamp after the step, a local learning rule in the forward pass, weights that are loaded or averaged in: the
 optimizer's moments and its decay know nothing of them. The sums are of the bits, so that no change is too
-small; averages that are kept in a copy change nothing here.
+small; averages that are kept in a copy change nothing here. Writes that the recipe declares (plasticity)
+stand between `compare` and `note`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Ownership:
         self.due = True  # whether the weights are summed after the next update
         self.changed: list[str] = []
         self._after_update: Tensor | None = None
+        self._open = False  # whether a comparison stopped for declared writes
         self._handles = [
-            optimizer.register_step_pre_hook(self._before),
+            optimizer.register_step_pre_hook(self.compare),
             optimizer.register_step_post_hook(self._after),
         ]
 
@@ -51,7 +53,9 @@ class Ownership:
         found, self.changed = {"changed": self.changed[:MOST]}, []
         return found
 
-    def _before(self, *_call: Any) -> None:
+    def compare(self, *_call: Any) -> None:
+        """Compare the weights with those that were noted, and forget these."""
+        self._open = self._after_update is not None
         if self._after_update is None:
             return
         now = checksums(self._parameters)
@@ -59,6 +63,11 @@ class Ownership:
             differ = (now != self._after_update).nonzero().flatten().tolist()
             self.changed += [self._names[at] for at in differ if self._names[at] not in self.changed]
         self._after_update = None
+
+    def note(self) -> None:
+        """Note the weights after declared writes, where a comparison was open before them."""
+        if self._open:
+            self._open, self._after_update = False, checksums(self._parameters)
 
     def _after(self, *_call: Any) -> None:
         if self.due:

@@ -53,6 +53,16 @@ class Instruments:
         for handle in getattr(self, "_handles", ()):
             handle.remove()
 
+    def before_writes(self, trainer) -> None:
+        """See what was written until now; the recipe's own writes, which come next, are declared."""
+        if self.every:
+            self.owners.compare()
+
+    def after_writes(self, trainer) -> None:
+        """Take the weights after declared writes for the ones to compare with."""
+        if self.every:
+            self.owners.note()
+
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Write down what is due after a step, and find out where a step that is not finite broke."""
         if not self.every:

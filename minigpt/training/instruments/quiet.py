@@ -23,12 +23,14 @@ def undisturbed(model: nn.Module, training: bool = False) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-        _put_back(model, memory)
+        _put_back(model, memory, training)
 
 
-def _put_back(model: nn.Module, memory: Mapping[str, Tensor]) -> None:
+def _put_back(model: nn.Module, memory: Mapping[str, Tensor], training: bool) -> None:
     now = memory_of(model)
-    if any(not torch.equal(now[name], tensor) for name, tensor in memory.items() if name in now):
+    changed = any(not torch.equal(now[name], tensor) for name, tensor in memory.items() if name in now)
+    # a pass in training mode may have proposed what to remember, which no memory shows yet
+    if changed or training and memory:
         load_memory(model, memory)
 
 

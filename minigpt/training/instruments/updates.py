@@ -41,7 +41,8 @@ class UpdateSizes:
 
     def _before(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if self.due:  # the step may write into a gradient (decay that is not decoupled): keep the tensors
-            self._gradients = {p: p.grad for p in self._names if p.grad is not None}
+            # matrices: the few numbers of a gain are noisy in a healthy run
+            self._gradients = {p: p.grad for p in self._names if p.grad is not None and p.ndim > 1}
 
     @torch.no_grad()
     def _after(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:

@@ -30,6 +30,11 @@ def test_a_healthy_run_passes(seed, tmp_path):
         {"freeze": "wte,h.0.attn"},
         {"precision": "bf16"},
         {"accumulation": 3, "clip_norm": 0.3},
+        {"mixer": "state_space"},
+        {"activation": "spiking"},
+        {"activation": "liquid"},
+        {"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
+        {"tasks": "conjugations,python", "replay": 0.25},
     ],
     ids=str,
 )

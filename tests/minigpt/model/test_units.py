@@ -19,6 +19,9 @@ FORMS = {
     "spiking": {"activation": "spiking"},
     "liquid": {"activation": "liquid"},
     "both": {"mixer": "state_space", "activation": "liquid"},
+    "parallel": {"mixer": "two_streams", "integration": "parallel", "gate_heads": 4},
+    "sequential": {"mixer": "two_streams", "integration": "sequential"},
+    "bidirectional": {"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
 }
 
 

@@ -68,6 +68,9 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     log = is_log(evidence)
     if log:
         steps, losses = curve_of(evidence)
+    elif len(steps):
+        last_task = evidence.tasks_apart(steps)[-1]  # what earlier ones lost is `forgetting`'s question
+        steps, losses = steps[last_task], losses[last_task]
     if not _cross_entropies(losses) or log and len(losses) and np.median(losses) > NO_LOSS:
         return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
     if len(losses) < 2 * FEWEST and not (log and len(losses) >= FEWEST // 2 and is_long(evidence)):
@@ -96,8 +99,11 @@ def _leaps(question: Question, evidence: Evidence) -> Finding:
     steps, losses = steps[finite], losses[finite]
     if len(losses) < 2 * FEWEST:
         return question.not_measured()
-    usual = usual_before(losses, EMA_STEPS)
-    noise = usual_before(np.abs(np.diff(losses, prepend=losses[0])), EMA_STEPS)
+    tasks = [losses[stretch] for stretch in evidence.tasks_apart(steps)]
+    usual = np.concatenate([usual_before(task, EMA_STEPS) for task in tasks])
+    noise = np.concatenate(
+        [usual_before(np.abs(np.diff(task, prepend=task[0])), EMA_STEPS) for task in tasks]
+    )
     above = losses - usual > np.maximum(
         np.maximum(limits["nats"], limits["share"] * usual), limits["noise"] * noise
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.outliers import leap_with_a_spike
+from minigpt.diagnosis.trees.outliers import held_by_a_guard, leap_with_a_spike, scaled_by_guards
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.external import Asked
 from minigpt.runs.thresholds import WARMUP_REACHED
@@ -131,8 +131,13 @@ class GroupCurve:
     @classmethod
     def of(cls, column: str, evidence: Evidence, config: Config | Asked, tolerance: float) -> GroupCurve:
         steps, values = evidence.metrics.column(column)
+        held = held_by_a_guard(evidence)
+        if held:  # the rate of these steps is the guard's
+            free = ~np.isin(steps, list(held))
+            steps, values = steps[free], values[free]
         at = _looked_at(len(steps))
         asked = _asked(steps[at], config) * _declared_multiplier(column, config)
+        asked = asked * scaled_by_guards(evidence, steps[at])
         return cls(column.removeprefix("lr."), steps[at], values[at], asked, config, tolerance)
 
     @property

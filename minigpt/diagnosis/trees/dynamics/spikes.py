@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.outliers import ENOUGH, RECENT, leap_with_a_spike, robust_z
+from minigpt.diagnosis.trees.outliers import ENOUGH, RECENT, held_by_a_guard, leap_with_a_spike, robust_z
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import Updates
+from minigpt.runs.schema import Event, Updates
 from minigpt.runs.thresholds import (
     RATE_LEAP,
     RMS_STALE,
+    RMS_TIMES,
     SPIKE_LASTS,
     SPIKE_NEAR,
     SPIKE_NORM,
@@ -28,6 +32,10 @@ def _rate_leaps(question: Question, evidence: Evidence) -> Finding:
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
     if not groups or len(evidence.metrics.column("loss")[0]) <= ENOUGH:
         return question.not_measured()
+    if held := held_by_a_guard(evidence):  # before it could do harm
+        first = held[min(held)]
+        figures = {"rate": first.seen.get("rate"), "before": first.seen.get("usual"), "z": None, "loss": None}
+        return question.warned(group="–", step=first.step, **figures)
     leap = leap_with_a_spike(evidence)
     if leap is None:
         return question.passed(group="–", step="–", rate=None, before=None, z=None, loss=None)
@@ -35,12 +43,22 @@ def _rate_leaps(question: Question, evidence: Evidence) -> Finding:
 
 
 def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
+    undone = [event for event in evidence.events if event.guard == "spikes" and event.skip is not None]
+    dropped = [event for event in undone if event.batches]
+    if dropped:  # before, or soon after, it did harm
+        first = max(dropped, key=lambda event: _z(event) or 0.0)
+        figures = {"loss": _figure(first.seen, "loss"), "z": _z(first)}
+        batch = first.batches[0]
+        return question.warned(
+            leaf="loss-spike-batch", count=len(dropped), step=first.step, batch=batch, **figures
+        )
     steps, losses = evidence.metrics.column("loss")
     finite = np.isfinite(losses)
     steps, losses = steps[finite], losses[finite]
     if len(losses) <= 2 * ENOUGH:
         return question.not_measured()
-    limits, z = question.thresholds, robust_z(losses)
+    tasks = evidence.tasks_apart(steps)  # where another task begins the loss leaps, and means nothing by it
+    limits, z = question.thresholds, np.concatenate([robust_z(losses[task]) for task in tasks])
     high = np.flatnonzero(z >= limits["z"])
     if not len(high):
         at = int(z.argmax())
@@ -55,6 +73,16 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     if harm and came_back:
         return question.failed("loss-spike-batch", **values)
     return question.warned(**values)
+
+
+def _z(event: Event) -> float | None:
+    found = event.seen.get("z")
+    return found.get("loss") if isinstance(found, Mapping) else None
+
+
+def _figure(seen: Mapping[str, Any], name: str) -> float | None:
+    value = seen.get(name)
+    return value.get("seen") if isinstance(value, Mapping) else value
 
 
 def _at(evidence: Evidence, steps: np.ndarray, losses: np.ndarray, z: np.ndarray, at: int) -> dict:
@@ -94,9 +122,11 @@ def _second_moment_is_fresh(question: Question, evidence: Evidence) -> Finding:
     found = [probe for probe in found if probe.step >= YOUNG]
     if not found:
         return question.not_measured()
-    worst = max(found, key=lambda probe: probe.rms)
+    times = int(question.thresholds["times"])
+    lowest = [min(found[at : at + times], key=lambda p: p.rms) for at in range(len(found) - times + 1)]
+    worst = max(lowest or found, key=lambda probe: probe.rms)
     values = {"rms": worst.rms, "name": worst.name or "–", "step": worst.step}
-    if worst.rms >= question.thresholds["rms"]:
+    if lowest and worst.rms >= question.thresholds["rms"]:
         return question.warned(leaf="stale-second-moment", **values)
     return question.passed(**values)
 
@@ -127,5 +157,11 @@ SPIKE_QUESTIONS = (
         explains=True,
         tree="dynamics",
     ),
-    Question("8.4", {"rms": RMS_STALE}, ("stale-second-moment",), _second_moment_is_fresh, tree="dynamics"),
+    Question(
+        "8.4",
+        {"rms": RMS_STALE, "times": RMS_TIMES},
+        ("stale-second-moment",),
+        _second_moment_is_fresh,
+        tree="dynamics",
+    ),
 )
