@@ -31,6 +31,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from course import recall
 from course.execute import execute
 from course.glossary import offence
 from course.lesson import ROOT, Lesson
@@ -71,6 +72,9 @@ def source_notebook(lesson: Lesson, cells: list[Cell], code: str) -> NotebookNod
         }
     )
     notebook.cells.append(v4.new_markdown_cell(_header(lesson, code), id="lesson-header"))
+    if lesson.recall:
+        asked = recall.cell(lesson.recall, code)
+        notebook.cells.append(v4.new_markdown_cell(asked, id="lesson-recall"))
     for cell in cells:
         if cell.is_markdown:
             made = v4.new_markdown_cell(cell.texts[code], id=cell.grade_id)
@@ -232,6 +236,7 @@ def _require_terms(lesson: Lesson, cells: list[Cell]) -> None:
     """Check that every Spanish text of the lesson keeps to the glossary."""
     texts = [("lesson.py", cell.name, cell.texts["es"]) for cell in cells if cell.is_markdown]
     texts += [("messages.es.yaml", *entry) for entry in lesson.texts.by_language["es"].items()]
+    texts += [("../recall.yaml", lesson.id, text["es"]) for q in lesson.recall for text in (q.ask, q.answer)]
     texts += [("lesson.yaml", "title", lesson.title["es"])]
     texts += [("lesson.yaml", "prerequisites", lesson.prerequisites["es"])]
     for file, name, text in texts:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import yaml
 
+from course import recall
 from course.check import Check, load_checks
 from course.messages import CourseError, LessonTexts, one_line
 from minigpt.messages import LANGUAGES, nearest
@@ -79,9 +81,14 @@ class Lesson:
         """Its labels and messages."""
         return LessonTexts(self.folder)
 
+    @cached_property
+    def recall(self) -> list[recall.Question]:
+        """The questions about earlier lessons that it begins with; often none."""
+        return recall.questions(self.folder.parent, self.id)
+
     @property
     def revision(self) -> str:
-        """A short hash of everything that a built notebook depends on within the folder."""
+        """A short hash of what a built notebook depends on: its folder and its recall questions."""
         digest = hashlib.sha256()
         checks = sorted((self.folder / "checks").glob("*.py"))
         for file in [*(self.folder / name for name in SOURCES), *checks]:
@@ -89,6 +96,7 @@ class Lesson:
                 raise CourseError("lesson.file-missing", file=file)
             name = file.relative_to(self.folder).as_posix()
             digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(recall.digest(self.recall))
         return digest.hexdigest()[:12]
 
     def built(self, kind: str, root: Path = ROOT) -> Path:
@@ -134,6 +142,14 @@ def all_lessons() -> list[Lesson]:
     return [
         load_lesson(f) for f in sorted(folders) if re.fullmatch(r"\d\d-[a-z0-9-]+", f.name) and f.is_dir()
     ]
+
+
+def by_phase(lessons: Iterable[Lesson]) -> dict[str, list[Lesson]]:
+    """Group lessons by `phase-18`, `phase-19`, in their order; a phase without lessons is left out."""
+    found: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        found.setdefault(lesson.phase, []).append(lesson)
+    return found
 
 
 def find_lesson(word: str) -> Lesson:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from course import progress
-from course.lesson import ROOT, Lesson, all_lessons
+from course.lesson import ROOT, Lesson, all_lessons, by_phase
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
@@ -48,19 +48,23 @@ def page(lessons: list[Lesson], first: str, root: Path = ROOT) -> str:
         *(message("learn.language-name", code) for code in languages),
         *(message(f"learn.column-{name}", first) for name in COLUMNS),
     ]
-    rows = [
-        columns,
-        ["---"] * len(columns),
-        *(_lesson_row(lesson, languages, standing[lesson.id], root) for lesson in lessons),
-    ]
+    tables = []
+    for name, group in by_phase(lessons).items():
+        rows = [_lesson_row(lesson, languages, standing[lesson.id], root) for lesson in group]
+        tables.append(f"## {message(f'learn.{name}', first)}")
+        tables.append(_table([columns, ["---"] * len(columns), *rows]))
     parts = [
         f"# {message('learn.title', first)}",
         "  \n".join(f"**{message('learn.promise', code)}**" for code in languages),
         _path(lessons, standing, first),
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        *tables,
         *(message("learn.how", code).strip() for code in languages),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _table(rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _standing(lesson: Lesson, root: Path) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from course.build import release_notebook, source_notebook
-from course.lesson import Lesson
+from course.lesson import Lesson, by_phase
 from course.messages import CourseError, message, one_line
 from course.source import Cell, read_source
 from minigpt.messages import LANGUAGES
@@ -84,7 +84,7 @@ def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, near: Sequenc
 
 def index_page(lessons: list[Lesson], code: str) -> str:
     """Return the page that lists the lessons in one language."""
-    return _render("index.html", code, lessons=lessons, other_page="index.html")
+    return _render("index.html", code, phases=by_phase(lessons), other_page="index.html")
 
 
 def start_page() -> str:
@@ -220,6 +220,7 @@ def _render(template: str, code: str, **values: object) -> str:
             say=lambda key, language=code, **more: message(f"site.{key}", language, **more),
             name_of=lambda language: message("learn.language-name", language),
             title=message("learn.title", code),
+            phase_name=lambda phase: message(f"learn.{phase}", code),
             dots=lambda level: "●" * level + "○" * (5 - level),
             page_name=page_name,
             **values,

@@ -25,7 +25,7 @@ def test_every_key_in_the_code_exists():
     code = "\n".join(file.read_text(encoding="utf-8") for file in COURSE.glob("*.py"))
     areas = "|".join({key.split(".")[0] for key in CATALOGUE.keys("en")})
     used = set(re.findall(rf'"((?:{areas})\.[a-z-]+)"', code))
-    files = {"lesson.py", "lesson.yaml"}
+    files = {"lesson.py", "lesson.yaml", "recall.yaml"}
     assert used - files and used - files <= CATALOGUE.keys("en")
 
 

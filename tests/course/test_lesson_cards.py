@@ -7,7 +7,7 @@ import pytest
 
 from minigpt.diagnosis import QUESTIONS
 
-LESSONS = sorted((Path(__file__).resolve().parents[2] / "course/lessons/phase-18").glob("*/lesson.py"))
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "course/lessons").glob("phase-*/*/lesson.py"))
 WINDOWS = {100, 200}  # steps that a rate is given for, or spikes are counted in
 PLAIN = {0, 1}  # nothing, all, and the step counted from
 OF_THE_LESSON = {  # figures that are no threshold of a question

@@ -1,5 +1,6 @@
 """Stock nbgrader: one gradebook column for both languages; every answer gets what `course check` says."""
 
+import os
 import subprocess
 import sys
 
@@ -62,15 +63,25 @@ def test_validate_passes_the_solution_and_explains_a_stub(graded, built):
         assert sentence in " ".join(graded.nbgrader("validate", file.name, folder=file.parent).stdout.split())
 
 
-def test_nbgrader_started_in_the_root_reads_the_settings_of_the_course():
+@pytest.mark.parametrize(
+    ("words", "variable", "phase"),
+    [((), None, "18"), (("autograde", "19-01-x", "--force"), None, "19"), ((), "19", "19")],
+)
+def test_nbgrader_started_in_the_root_reads_the_settings_of_the_course(words, variable, phase):
     program = (
         "from nbgrader.apps import NbGraderApp; app = NbGraderApp(); app.initialize([]);"
         "print(app.coursedir.source_directory, app.coursedir.release_directory)"
     )
+    environment = os.environ | ({"COURSE_PHASE": variable} if variable else {})
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
-    assert done.stdout.split() == ["solutions/phase-18", "phase-18/en"], done.stderr
+    assert done.stdout.split() == [f"solutions/phase-{phase}", f"phase-{phase}/en"], done.stderr
 
 
 def test_a_submission_of_the_notebook_alone_keeps_its_language(graded):

@@ -130,6 +130,8 @@ def texts(code: str) -> Iterator[tuple[str, str]]:
                 yield f"{lesson.id} {cell.name}", cell.texts[code]
         for key, text in lesson.texts.by_language[code].items():
             yield f"{lesson.id} messages {key}", text
+        for question in lesson.recall:
+            yield f"{lesson.id} recall", f"{question.ask[code]} {question.answer[code]}"
         yield f"{lesson.id} lesson.yaml", f"{lesson.title[code]} {lesson.prerequisites[code]}"
     for catalogue in (course.messages.CATALOGUE, minigpt.messages.CATALOGUE):
         for key in sorted(catalogue.keys(code)):

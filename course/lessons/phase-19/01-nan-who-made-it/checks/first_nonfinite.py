@@ -1,0 +1,159 @@
+"""Checks of `first-nonfinite`: the first module with finite inputs and an output that is not."""
+
+import torch
+from torch import nn
+
+from course.check import Check, given, wrong
+
+VOCABULARY, WIDTH = 9, 6
+NAMES = ("east", "west", "north", "south", "upper", "lower", "left", "right")
+
+
+class Stage(nn.Module):
+    """A linear layer, and something that may go wrong, before it or after it; perhaps two outputs."""
+
+    def __init__(self, fault, pair):
+        super().__init__()
+        self.proj = nn.Linear(WIDTH, WIDTH)
+        self.act = Act(fault == "child")
+        self.fault, self.pair = fault, pair
+
+    def forward(self, x, state=None):
+        if isinstance(x, tuple):
+            x = x[0]
+        if self.fault == "before":  # in the stage's own lines: its layer is then handed a NaN
+            x = x + (x - x) / (x - x)
+        y = self.act(self.proj(x))
+        if self.fault == "infinite":
+            y = y + torch.full_like(y, 1e30) * 1e30
+        return (y, torch.zeros(1)) if self.pair else y
+
+
+class Act(nn.Module):
+    """tanh, or a logarithm of it."""
+
+    def __init__(self, logarithm):
+        super().__init__()
+        self.logarithm = logarithm
+
+    def forward(self, x):
+        return torch.log(torch.tanh(x) - 2) if self.logarithm else torch.tanh(x)
+
+
+class Chain(nn.Module):
+    """Token ids (B, T) through an embedding and named stages; `faults` says what is wrong in each."""
+
+    def __init__(self, names, faults, pair):
+        super().__init__()
+        self.wte = nn.Embedding(VOCABULARY, WIDTH)
+        stages = {name: Stage(fault, pair) for name, fault in zip(names, faults, strict=True)}
+        self.stages = nn.ModuleDict(stages)
+        self.head = nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, tokens):
+        x = self.wte(tokens)
+        for stage in self.stages.values():
+            x = stage(x, None)
+        return self.head(x[0] if isinstance(x, tuple) else x)
+
+
+class _First(Check):
+    answer = "first_nonfinite"
+    kinds = ()  # the fault of each case
+    pair = False
+
+    def _case(self, rng, kind, training=False):
+        names = [str(name) for name in rng.choice(NAMES, 4, replace=False)]
+        place = int(rng.integers(0, 3))
+        faults = [kind if index == place else "" for index in range(4)]
+        if kind:  # a second one, further on, is not the first
+            faults[3] = "before"
+        expected = {"": None, "child": f"stages.{names[place]}.act"}.get(kind, f"stages.{names[place]}")
+        return {
+            "names": names,
+            "faults": faults,
+            "tokens": rng.integers(0, VOCABULARY, (2, 5)),
+            "pair": self.pair,
+            "training": training,
+            "expected": expected,
+        }
+
+    def cases(self, rng):
+        for kind in self.kinds:
+            yield self._case(rng, kind)
+            yield self._case(rng, kind)
+
+    def probe(self, answer, case):
+        model = Chain(case["names"], case["faults"], case["pair"]).train(case["training"])
+        name = answer(model, torch.tensor(case["tokens"]))
+        modules = list(model.modules())
+        return {
+            "name": name if name is None else str(given(name)),
+            "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules),
+            "training": model.training,
+        }
+
+    def judge(self, case, output):
+        expected, actual = case["expected"], output["name"]
+        if actual == expected:
+            return None
+        return wrong(self._slip(expected, actual), expected or "None", actual or "None")
+
+    def _slip(self, expected, actual):
+        if expected is None:
+            return "false-alarm"
+        if actual is None:
+            return "not-found"
+        if actual.startswith(f"{expected}.") or actual == "wte":
+            return "innocent-child"
+        if actual in ("", "head") or expected.startswith(f"{actual}."):
+            return "outermost"
+        return "other-module"
+
+
+class Leaf(_First):
+    name = "first-nonfinite/leaf"
+    kinds = ("child",)
+
+
+class Inside(_First):
+    """The NaN arises in the module's own lines; the layers it calls only pass it on."""
+
+    name = "first-nonfinite/inside"
+    kinds = ("before",)
+
+
+class Kinds(_First):
+    """Infinity counts as well, and an output may be a tuple."""
+
+    name = "first-nonfinite/kinds"
+    kinds = ("infinite", "child")
+    pair = True
+
+    def _slip(self, expected, actual):
+        if not expected.endswith(".act"):
+            return "only-nan"
+        return "tuple-passed-over"
+
+
+class Healthy(_First):
+    name = "first-nonfinite/healthy"
+    kinds = ("",)
+
+    def contrasts(self, rng, cases):
+        yield self._case(rng, "child")
+
+
+class Tidy(_First):
+    name = "first-nonfinite/tidy"
+
+    def cases(self, rng):
+        yield self._case(rng, "child", training=True)
+        yield self._case(rng, "child", training=True)
+
+    def judge(self, case, output):
+        if output["hooks"]:
+            return wrong("hooks-left", 0, output["hooks"])
+        if not output["training"]:
+            return wrong("mode-changed", True, False)
+        return super().judge(case, output)

@@ -1,0 +1,115 @@
+"""Checks of `find-spikes`: values far above the ordinary ones before them."""
+
+import numpy as np
+
+from course.check import Check, array, wrong
+
+NORMAL = 1.4826
+
+
+def spikes_of(losses, z, window, enough, ordinary_alone=True, both_sides=False, mean=False):
+    """The places of spikes, by the rule of the exercise or with one part of it changed."""
+    found, ordinary = [], []
+    for place, loss in enumerate(losses):
+        recent, is_spike = ordinary[-window:], not np.isfinite(loss)
+        if not is_spike and len(ordinary) >= enough:
+            middle = np.mean(recent) if mean else np.median(recent)
+            spread = np.std(recent) if mean else NORMAL * np.median(np.abs(recent - middle))
+            apart = abs(loss - middle) if both_sides else loss - middle
+            is_spike = apart >= z * spread
+        if is_spike:
+            found.append(place)
+        if not is_spike or (not ordinary_alone and np.isfinite(loss)):
+            ordinary.append(loss)
+    return found
+
+
+class _Spikes(Check):
+    answer = "find_spikes"
+    allow_nonfinite = True
+
+    def _case(self, rng, bumps, steps=90, z=6.0, window=30, enough=20, noise=0.1, slope=0.0):
+        """Noise around a level, and bumps: {place: robust deviations above (or below) what is usual}."""
+        losses = 5.0 - slope * np.arange(steps) + noise * rng.uniform(-1, 1, steps)
+        for place, height in sorted(bumps.items()):
+            losses[place] = losses[place] + height if np.isfinite(height) else height
+        return {"losses": losses, "z": z, "window": window, "enough": enough}
+
+    def probe(self, answer, case):
+        found = answer([float(x) for x in case["losses"]], case["z"], case["window"], case["enough"])
+        return {"spikes": array(found).ravel()}
+
+    def judge(self, case, output):
+        rule = {key: case[key] for key in ("losses", "z", "window", "enough")}
+        right, actual = spikes_of(**rule), [int(place) for place in output["spikes"]]
+        if actual == right:
+            return None
+        for key, changed in (
+            ("spikes-in-the-window", {"ordinary_alone": False}),
+            ("both-sides", {"both_sides": True}),
+            ("mean-and-deviation", {"mean": True}),
+        ):
+            if actual == spikes_of(**rule, **changed):
+                return wrong(key, str(right), str(actual))
+        return self._other(case, right, actual)
+
+    def _other(self, case, right, actual):
+        if set(actual) < set(right):
+            return wrong("spikes-missed", str(right), str(actual))
+        return wrong("false-spikes" if set(actual) > set(right) else "other-spikes", str(right), str(actual))
+
+
+class One(_Spikes):
+    name = "find-spikes/one"
+
+    def cases(self, rng):
+        for _ in range(2):
+            yield self._case(rng, {int(rng.integers(35, 80)): 3.0})
+        place = int(rng.integers(40, 80))
+        yield self._case(rng, {place: 3.0}, z=100.0)  # not that far
+
+
+class Several(_Spikes):
+    """A burst does not become ordinary by lasting, nor does the window widen for it."""
+
+    name = "find-spikes/burst"
+
+    def cases(self, rng):
+        start = int(rng.integers(32, 40))
+        yield self._case(rng, {place: 4.0 for place in range(start, start + 40)})
+        yield self._case(rng, {start: 40.0, start + 3: 1.5, start + 6: 1.5}, z=4.0)
+
+
+class Lower(_Spikes):
+    """A loss that falls far is no spike."""
+
+    name = "find-spikes/lower"
+
+    def cases(self, rng):
+        low, high = (int(place) for place in rng.choice(np.arange(35, 80), 2, replace=False))
+        yield self._case(rng, {low: -3.0, high: 3.0})
+        yield self._case(rng, {place: -1.0 for place in range(60, 62)} | {75: 3.0})
+
+
+class Edges(_Spikes):
+    """The first values, values that are not finite, and the length of the window."""
+
+    name = "find-spikes/edges"
+
+    def cases(self, rng):
+        early = int(rng.integers(3, 15))
+        yield self._case(rng, {early: 3.0, 50: 3.0})
+        yield self._case(rng, {20: 3.0, 60: 3.0}, enough=20)
+        yield self._case(rng, {20: 3.0, 60: 3.0}, enough=21)
+        yield self._case(rng, {10: np.nan, 40: np.inf, 60: 3.0})
+        losses = self._case(rng, {}, steps=80, noise=0.02)
+        losses["losses"][:40] += 2.0  # long ago it was higher: the window has forgotten that
+        losses["losses"][75] += 0.5
+        yield losses | {"window": 20}
+
+    def _other(self, case, right, actual):
+        if not np.isfinite(case["losses"]).all():
+            return wrong("not-finite-passes", str(right), str(actual))
+        if any(place < case["enough"] for place in actual):
+            return wrong("too-early", str(right), str(actual))
+        return super()._other(case, right, actual)

@@ -1,0 +1,44 @@
+"""Right and wrong answers to `adaptive-norms`; each wrong one names the checks it fails, and why."""
+
+from course.mutants import Mutant, Valid
+
+START, SPIKE, BURST, FOLLOWS = (
+    f"adaptive-norms/{aspect}" for aspect in ("start", "spike", "burst", "follows")
+)
+
+
+def _norms(past="found[-window:]", usual="np.median(past)", known="len(found) >= enough", kept="min(norm, limit)"):
+    return f"""
+def adaptive_norms(norms, factor=2.0, window=50, enough=10):
+    found = []
+    for place, norm in enumerate(norms):
+        past = {past}
+        limit = factor * {usual} if {known} else math.inf
+        found.append({kept})
+    return found
+"""
+
+
+ANSWERS = [
+    Valid("adaptive-norms", "numpy", _norms()),
+    Valid(
+        "adaptive-norms",
+        "in-place",
+        """
+import statistics
+
+
+def adaptive_norms(norms, factor=2.0, window=50, enough=10):
+    norms = list(norms)
+    for n in range(enough, len(norms)):
+        norms[n] = min(norms[n], factor * statistics.median(norms[max(0, n - window):n]))
+    return np.array(norms)
+""",
+    ),
+    Mutant("adaptive-norms", "raw-history", _norms("norms[:place][-window:]"), {}),
+    Mutant("adaptive-norms", "mean", _norms(usual="np.mean(past)"), {}),
+    Mutant("adaptive-norms", "whole-run", _norms("found"), {}),
+    Mutant("adaptive-norms", "at-once", _norms(known="found"), {}),
+    Mutant("adaptive-norms", "never", _norms(known="False"), {}),
+    Mutant("adaptive-norms", "the-limit", _norms(kept="limit"), {}),
+]

@@ -1,0 +1,85 @@
+"""Right and wrong answers to `find-spikes`; each wrong one names the checks it fails, and why."""
+
+from course.mutants import Mutant, Valid
+
+ONE, BURST, LOWER, EDGES = (f"find-spikes/{aspect}" for aspect in ("one", "burst", "lower", "edges"))
+
+
+def _find(
+    middle="np.median(recent)",
+    spread="1.4826 * np.median(np.abs(recent - middle))",
+    far="loss - middle >= z * spread",
+    known="len(ordinary) >= enough",
+    recent="np.array(ordinary[-window:])",
+    keep="if not spike:",
+    finite="not math.isfinite(loss)",
+):
+    return f"""
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    found, ordinary = [], []
+    for place, loss in enumerate(losses):
+        spike = {finite}
+        if not spike and {known}:
+            recent = {recent}
+            middle = {middle}
+            spread = {spread}
+            spike = {far}
+        if spike:
+            found.append(place)
+        {keep}
+            ordinary.append(loss)
+    return found
+"""
+
+
+ANSWERS = [
+    Valid("find-spikes", "numpy", _find()),
+    Valid(
+        "find-spikes",
+        "a-deque",
+        """
+import collections
+import statistics
+
+
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    recent, seen = collections.deque(maxlen=window), 0
+    spikes = []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if seen >= enough:
+            usual = statistics.median(recent)
+            mad = statistics.median(abs(value - usual) for value in recent)
+            if loss >= usual + z * 1.4826 * mad:
+                spikes.append(place)
+                continue
+        recent.append(loss)
+        seen += 1
+    return spikes
+""",
+    ),
+    Mutant(
+        "find-spikes",
+        "times-the-mean",
+        _find(far="loss >= z * np.mean(recent)"),
+        {ONE: "spikes-missed", BURST: "spikes-missed", LOWER: "spikes-missed", EDGES: "not-finite-passes"},
+    ),
+    Mutant(
+        "find-spikes",
+        "spikes-stay-in",
+        _find(keep="if math.isfinite(loss):"),
+        {BURST: "spikes-in-the-window"},
+    ),
+    Mutant("find-spikes", "both-sides", _find(far="abs(loss - middle) >= z * spread"), {LOWER: "both-sides"}),
+    Mutant(
+        "find-spikes",
+        "mean-and-std",
+        _find("recent.mean()", "recent.std()"),
+        {},
+    ),
+    Mutant("find-spikes", "at-once", _find(known="len(ordinary) >= 2"), {}),
+    Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
+    Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {}),
+]
