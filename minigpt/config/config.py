@@ -25,6 +25,7 @@ from minigpt.config.sections import (
     SECTIONS,
     DataConfig,
     GuardsConfig,
+    InstrumentsConfig,
     ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
@@ -56,11 +57,20 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
 NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
+    *("instruments_every", "noise_every"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, GuardsConfig, TrainerConfig):
+class Config(
+    ModelConfig,
+    DataConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    GuardsConfig,
+    InstrumentsConfig,
+    TrainerConfig,
+):
     """Everything that decides what a run computes.
 
     Raises:

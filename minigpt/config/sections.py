@@ -87,6 +87,15 @@ class GuardsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstrumentsConfig:
+    """How often the inside of a run is measured; no setting here changes what it computes."""
+
+    # steps between two looks at attention, logits and units; updates and checksums come ten times as often
+    instruments_every: int = 50  # 0: never
+    noise_every: int = 200  # steps between two measurements of the gradient noise scale; 0: never
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
     """Length of the run and what it leaves on disk."""
 
@@ -115,5 +124,6 @@ SECTIONS: dict[str, type] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "guards": GuardsConfig,
+    "instruments": InstrumentsConfig,
     "trainer": TrainerConfig,
 }

@@ -5,6 +5,7 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
 const COLOURS = 7;
 const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();  // whole ones only
 const ROUND = /^[125]e/;  // what a logarithmic axis is labelled with
+const MARKS = { points: "--bad", events: "--odd" };  // styles that are points alone, and their colour
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function compact(value) {
@@ -21,7 +22,7 @@ function looks(panel, runs) {
   const order = runs.map(() => new Map());
   return panel.series.map((series) => {
     const name = JSON.stringify(series.label), seen = order[series.run];
-    const plain = !["points", "pale"].includes(series.style);
+    const plain = !(series.style in MARKS) && series.style !== "pale";
     if (plain && !seen.has(name)) seen.set(name, seen.size);
     const index = plain ? seen.get(name) : 0;
     const colour = runs.length > 1 ? series.run : index;
@@ -61,13 +62,13 @@ class Chart {
   }
 
   curve(series, index) {
-    const look = this.looks[index], points = series.style === "points";
+    const look = this.looks[index], points = series.style in MARKS;
     return {
       label: String(index), show: !this.hidden.has(this.name(series)), spanGaps: false,
       stroke: () => css(look.colour) + (series.style === "pale" ? "66" : ""), dash: look.dash,
       width: series.style === "pale" ? 1 : points ? 0 : 1.8, paths: points ? () => null : undefined,
       points: points
-        ? { show: true, size: 9, stroke: () => css("--bad"), fill: () => css("--paper"), width: 2 }
+        ? { show: true, size: 9, stroke: () => css(MARKS[series.style]), fill: () => css("--paper"), width: 2 }
         : { show: series.x.length < 25, size: 5, fill: () => css(look.colour) },
     };
   }
@@ -143,8 +144,8 @@ class Chart {
     this.buttons = this.panel.series.map((series, index) => {
       const item = list.appendChild(document.createElement("li")), button = item.appendChild(document.createElement("button"));
       const look = this.looks[index], swatch = button.appendChild(document.createElement("span"));
-      swatch.className = `swatch ${series.style === "points" ? "points" : look.dash.length ? "dashed" : ""}`;
-      swatch.style.borderColor = series.style === "points" ? "var(--bad)" : `var(${look.colour})`;
+      swatch.className = `swatch ${series.style in MARKS ? "points" : look.dash.length ? "dashed" : ""}`;
+      swatch.style.borderColor = series.style in MARKS ? `var(${MARKS[series.style]})` : `var(${look.colour})`;
       if (series.style === "pale") swatch.style.opacity = 0.5;
       const run = this.runs.length > 1 ? `${this.runs[series.run].name} · ` : "";
       button.append(run + this.label(series.label), document.createElement("b"));

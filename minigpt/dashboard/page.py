@@ -19,7 +19,14 @@ from minigpt.dashboard.source import Source, flat_manifest
 from minigpt.diagnosis.report import as_data
 from minigpt.messages import CATALOGUE, LANGUAGES, MiniGPTError, language, message
 from minigpt.runs.run import write_atomically
-from minigpt.runs.thresholds import GRADIENT_CRITICAL, GRADIENT_HIGH, GRADIENT_LOW, GRADIENT_STEPS
+from minigpt.runs.thresholds import (
+    ATTENTION_LOGIT,
+    ATTENTION_LOGIT_BROKEN,
+    GRADIENT_CRITICAL,
+    GRADIENT_HIGH,
+    GRADIENT_LOW,
+    GRADIENT_STEPS,
+)
 
 FOLDER = Path(__file__).parent
 PARTS = {  # placeholder in page.html → file
@@ -31,6 +38,7 @@ PARTS = {  # placeholder in page.html → file
 }
 TEXTS = ("dashboard.page-", "stability.label-")  # what the page says
 LIMITS = {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "critical": GRADIENT_CRITICAL, "steps": GRADIENT_STEPS}
+LIMITS |= {"attention": ATTENTION_LOGIT, "attention_broken": ATTENTION_LOGIT_BROKEN}
 FIGURES = (  # of a run's card, in this order: name in the catalogue, column
     ("loss", "loss"),
     ("val-loss", "val_loss"),

@@ -1,31 +1,30 @@
-"""The seven panels as plain data: what to draw, and nothing of how.
+"""The panels as plain data: what to draw, and nothing of how.
 
 A panel is `{"id", "log", "series", "lines", "bands"}`. A series is a curve of one run: `run` (its index),
-`label`, `x`, `y`, and `style` where it is not a plain line ("dashed", "pale", "points"). A label is a name as
-it is (a tensor's), or `{"t": key}` for a text that the page looks up in the reader's language.
+`label`, `x`, `y`, and `style` where it is not a plain line ("dashed", "pale", "points", "events"). A label is
+a name as it is (a tensor's), or `{"t": key}` for a text that the page looks up in the reader's language.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minigpt.dashboard.series import as_lists, rolling_mean, thin
+from minigpt.dashboard.drawing import Drawing, panel
+from minigpt.dashboard.dynamics import PREFIXES, dynamics_panels, events
+from minigpt.dashboard.series import rolling_mean, thin
 from minigpt.dashboard.source import NAMES, RATES, Source
 from minigpt.runs.thresholds import GRADIENT_BANDS, GRADIENT_STEPS
 from minigpt.training.schedule import lr_at
 
-POINTS = 120_000  # in the whole page: about 2 MB
-MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve
-MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe: of all runs together, and at least of each
 MOST_OTHERS = 12  # columns that fit no panel
 OURS = (  # a trainer's columns that are drawn elsewhere, summed up, or of no use as a curve
     *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
     *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
+    *("attempt", "data_step", "lr_scale", "dropped"),
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
     *("target_loss", "target_steps", "target_seconds"),
 )
@@ -33,58 +32,10 @@ SMOOTH = 250  # stretches of a long run; the smoothed loss looks back on one of 
 
 
 def panels(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return the seven panels, then one for every other column that a log holds."""
+    """Return the seven panels, those of the dynamics, then one for every other column that a log holds."""
     draw = Drawing(sources)
     seven = (loss, learning_rates, gradients, activations, weights, moments, verb_classes)
-    return [*(panel(draw) for panel in seven), *others(draw)]
-
-
-class Drawing:
-    """Turns columns into curves with an even share of the page's points."""
-
-    def __init__(self, sources: Sequence[Source]):
-        self.sources = sources
-        curves = sum(8 + len(source.rates()) for source in sources)
-        self.points = max(LEAST_POINTS, min(MOST_POINTS, POINTS // max(curves, 1)))
-
-    def curve(
-        self, run: int, label: Any, steps: np.ndarray, values: np.ndarray, log: bool = False, style: str = ""
-    ) -> list[dict[str, Any]]:
-        """Return one curve, or none where there is nothing to draw."""
-        if not len(steps):
-            return []
-        points = as_lists(*thin(steps, values, self.points), positive=log)
-        return [{"run": run, "label": label, **points} | ({"style": style} if style else {})]
-
-    def probed(
-        self, kind: str, figures: Callable[[dict[str, Any]], dict[Any, float]], log: bool = False
-    ) -> list[dict[str, Any]]:
-        """Return a curve for every figure that a kind of probe holds, the largest at the end first."""
-        curves = []
-        for run, source in enumerate(self.sources):
-            found: dict[Any, list[tuple[int, float]]] = {}
-            for probe in source.probed(kind):
-                with contextlib.suppress(KeyError, TypeError, ValueError):  # a probe of another version
-                    for label, value in figures(probe).items():
-                        found.setdefault(label, []).append((int(probe["step"]), float(value)))
-            for label in _chosen(found, max(LEAST_CURVES, MOST_CURVES // len(self.sources))):
-                steps, values = (np.array(side) for side in zip(*found[label], strict=True))
-                curves += self.curve(run, _label(label), steps, values.astype(float), log)
-        return curves
-
-
-def _chosen(found: dict[Any, list[tuple[int, float]]], most: int) -> list[Any]:
-    """Return the labels to draw: all, or of too many the largest, in the order of the model."""
-    largest = sorted(found, key=lambda label: -np.nan_to_num(found[label][-1][1]))[:most]
-    return [label for label in found if label in largest]
-
-
-def _label(label: Any) -> Any:
-    return label if isinstance(label, str) else {"t": label[0], **({"n": label[1]} if len(label) > 1 else {})}
-
-
-def _panel(id: str, series: list[dict[str, Any]], log: bool = False, **more: Any) -> dict[str, Any]:
-    return {"id": id, "log": log, "series": series, "lines": [], "bands": []} | more
+    return [*(one(draw) for one in seven), *dynamics_panels(draw), *others(draw)]
 
 
 def loss(draw: Drawing) -> dict[str, Any]:
@@ -99,12 +50,13 @@ def loss(draw: Drawing) -> dict[str, Any]:
             series += draw.curve(run, {"t": "smoothed"}, steps, smooth)
         series += draw.curve(run, {"t": "validation"}, *source.column("val_loss"), style="dashed")
         series += _spikes(draw, run, source, "loss", "loss_spike")
+        series += events(draw, run, source)
         if source.config:
             lines["chance", round(math.log(source.config.vocab_size), 4)] = None
         for probe in source.probed("baselines"):
             if "ngram_loss" in probe:
                 lines["ngram", round(probe["ngram_loss"], 4)] = None
-    return _panel("loss", series, lines=[{"label": {"t": key}, "y": y} for key, y in lines])
+    return panel("loss", series, lines=[{"label": {"t": key}, "y": y} for key, y in lines])
 
 
 def learning_rates(draw: Drawing) -> dict[str, Any]:
@@ -122,7 +74,7 @@ def learning_rates(draw: Drawing) -> dict[str, Any]:
             rates = np.array([lr_at(step, source.config) * multiplier for step in steps.tolist()])
             label = {"t": "asked"} | ({} if multiplier == 1 else {"n": f"× {multiplier:g}"})
             series += draw.curve(run, label, steps, rates, style="dashed")
-    return _panel("lr", series)
+    return panel("lr", series)
 
 
 def gradients(draw: Drawing) -> dict[str, Any]:
@@ -137,7 +89,7 @@ def gradients(draw: Drawing) -> dict[str, Any]:
             lines["clip", source.config.clip_norm] = None
     bands = [{"label": {"t": key}, "from": low, "to": high} for key, low, high in GRADIENT_BANDS]
     lines = [{"label": {"t": key}, "y": y} for key, y in lines]
-    return _panel("gradients", series, log=True, lines=lines, bands=bands)
+    return panel("gradients", series, log=True, lines=lines, bands=bands)
 
 
 def _spikes(draw: Drawing, run: int, source: Source, name: str, event: str) -> list[dict[str, Any]]:
@@ -157,7 +109,7 @@ def activations(draw: Drawing) -> dict[str, Any]:
         names = [("embedding",), *(("block", number) for number in range(1, len(probe["rms"])))]
         return dict(zip(names, probe["rms"], strict=True))
 
-    return _panel("activations", draw.probed("activations", figures, log=True), log=True)
+    return panel("activations", draw.probed("activations", figures, log=True), log=True)
 
 
 def weights(draw: Drawing) -> dict[str, Any]:
@@ -166,7 +118,7 @@ def weights(draw: Drawing) -> dict[str, Any]:
     def figures(probe: dict[str, Any]) -> dict[Any, float]:
         return {name: tensor["spectral_norm"] for name, tensor in probe["tensors"].items()}
 
-    return _panel("weights", draw.probed("weights", figures, log=True), log=True)
+    return panel("weights", draw.probed("weights", figures, log=True), log=True)
 
 
 def moments(draw: Drawing) -> dict[str, Any]:
@@ -181,7 +133,7 @@ def moments(draw: Drawing) -> dict[str, Any]:
             ("counter",): counter / (probe["step"] + 1),
         }
 
-    return _panel("moments", draw.probed("moments", figures, log=True), log=True)
+    return panel("moments", draw.probed("moments", figures, log=True), log=True)
 
 
 def verb_classes(draw: Drawing) -> dict[str, Any]:
@@ -190,7 +142,7 @@ def verb_classes(draw: Drawing) -> dict[str, Any]:
     def figures(probe: dict[str, Any]) -> dict[Any, float]:
         return {(name,): value for name, value in probe["loss"].items()}
 
-    return _panel("verbs", draw.probed("verb-classes", figures))
+    return panel("verbs", draw.probed("verb-classes", figures))
 
 
 def others(draw: Drawing) -> list[dict[str, Any]]:
@@ -198,7 +150,7 @@ def others(draw: Drawing) -> list[dict[str, Any]]:
     known = {*OURS, *RATES, *(name for names in NAMES.values() for name in names)}
     names: dict[str, None] = {}
     for source in draw.sources:
-        names |= {name: None for name in source.columns.names() if not name.startswith("lr.")}
+        names |= {n: None for n in source.columns.names() if not n.startswith(("lr.", *PREFIXES))}
     found = []
     for name in [name for name in names if name not in known][:MOST_OTHERS]:
         curves = [
@@ -206,5 +158,5 @@ def others(draw: Drawing) -> list[dict[str, Any]]:
             for run, source in enumerate(draw.sources)
             for curve in draw.curve(run, name, *source.columns.column(name))
         ]
-        found.append(_panel("other", curves, name=name))
+        found.append(panel("other", curves, name=name))
     return found

@@ -43,6 +43,7 @@ class Source:
     config: Config | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     walk: Walk | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)  # what guards decided
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return steps and values of a column by minigpt's name, whatever the log calls it."""
@@ -83,7 +84,8 @@ def from_run(path: str | Path, may_be_empty: bool = False) -> Source:
     if not len(run.columns) and not may_be_empty:
         raise RunError("run.no-metrics", path=run.path)
     found = walk(evidence_of(run), whole=True) if len(run.columns) else None
-    return Source(run.path.resolve().name, run.path, run.columns, run.probes, run.config, run.manifest, found)
+    name, manifest = run.path.resolve().name, run.manifest
+    return Source(name, run.path, run.columns, run.probes, run.config, manifest, found, run.events)
 
 
 def from_wandb(path: str | Path) -> Source:

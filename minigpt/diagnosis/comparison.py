@@ -7,7 +7,7 @@ show_comparison(compared, Console())
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -60,12 +60,16 @@ class Comparison:
 
     @property
     def questions(self) -> tuple[Compared, ...]:
-        """Every question that both walks asked, in the order of the later one."""
+        """Every question that the later walk asked, in its order; one that the earlier did not reach was
+        not measured there."""
         before = {(finding.tree, finding.question): finding for finding in self.before.findings}
         return tuple(
-            Compared(finding.question, before[finding.tree, finding.question], finding)
+            Compared(
+                finding.question,
+                before.get((finding.tree, finding.question)) or _not_reached(finding),
+                finding,
+            )
             for finding in self.after.findings
-            if (finding.tree, finding.question) in before
         )
 
     def leaves(self, change: Change) -> list[str]:
@@ -78,6 +82,10 @@ class Comparison:
         if change in (Change.MENDED, Change.LOST):  # a leaf that another question still finds is not fixed
             found = [leaf for leaf in found if leaf not in self.after.leaves]
         return list(dict.fromkeys(found))
+
+
+def _not_reached(finding: Finding) -> Finding:
+    return replace(finding, verdict=Verdict.NOT_MEASURED, values={}, leaf=None)
 
 
 def compare(before: Walk, after: Walk) -> Comparison:

@@ -125,9 +125,10 @@ def as_data(walk: Walk, language: str | None = None, whole: bool = True) -> dict
         whole: every finding of the walk, also those after the one that decides.
 
     Returns:
-        version, verdict (pass, fail or unknown), leaf (id or null), summary, others (leaves of other causes)
-        and findings (tree, question, asked, verdict, leaf, seen, values). With a leaf: means, change, lesson
-        and where ("file:line" or null). Unknown: odd (questions), likely, next. Pass: unjudged (questions).
+        version, verdict (pass, fail or unknown), leaf (id or null), summary, others (leaves of other causes),
+        watch (leaves that were only warned of) and findings (tree, question, asked, verdict, leaf, seen,
+        values). With a leaf: means, change, lesson and where ("file:line" or null). Unknown: odd (questions),
+        likely, next. Pass: unjudged (questions).
     """
     data: dict[str, Any] = {
         "version": VERSION,
@@ -135,6 +136,7 @@ def as_data(walk: Walk, language: str | None = None, whole: bool = True) -> dict
         "leaf": walk.leaf,
         "summary": summary(walk, language),
         "others": walk.others,
+        "watch": walk.watch,
     }
     if walk.leaf:
         data |= {
@@ -195,6 +197,8 @@ def conclude(walk: Walk, console: Console) -> None:
             _show_unknown(walk, console)
     if walk.others:
         console.print(escape(message("stability.others", leaves=", ".join(walk.others))))
+    if walk.watch:
+        console.print(escape(message("stability.watch", leaves=", ".join(walk.watch))))
 
 
 def _rows(walk: Walk) -> Iterator[str]:

@@ -35,6 +35,7 @@ class Finding:
     leaf: str | None = None
     symptom: bool = False  # something is wrong, and its cause may be found by another question
     tree: str = "configuration"
+    explains: bool = False  # a symptom that is named before others
     limits: Mapping[str, float] = field(default_factory=dict)  # the question's thresholds
 
     def key(self, name: str) -> str:
@@ -51,6 +52,7 @@ class Question:
     leaves: tuple[str, ...]
     judge: Callable[[Question, Evidence], Finding]
     symptom: bool = False  # it judges the course of the run, which faults of every kind disturb
+    explains: bool = False  # of symptoms it is named first: its evidence says more than the course alone
     tree: str = "configuration"  # id of its tree
 
     @property
@@ -66,9 +68,10 @@ class Question:
         """The evidence is as it should be."""
         return self._found(Verdict.PASS, values)
 
-    def warned(self, **values: Any) -> Finding:
-        """Odd, but no fault."""
-        return self._found(Verdict.WARN, values)
+    def warned(self, leaf: str | None = None, **values: Any) -> Finding:
+        """Odd, but no fault; with a leaf, what it may become."""
+        assert leaf is None or leaf in self.leaves, f"{leaf} is not among the leaves of question {self.id}"
+        return self._found(Verdict.WARN, values, leaf)
 
     def failed(self, leaf: str, **values: Any) -> Finding:
         """A fault, and its leaf."""
@@ -86,7 +89,8 @@ class Question:
     def _found(
         self, verdict: Verdict, values: dict[str, Any], leaf: str | None = None, symptom: bool = False
     ) -> Finding:
-        return Finding(self.id, verdict, values, leaf, symptom, self.tree, self.thresholds)
+        explains = symptom and self.explains
+        return Finding(self.id, verdict, values, leaf, symptom, self.tree, explains, self.thresholds)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ be the symptom of another fault. So it is named only where the questions that ar
 that test one part of the run by itself, where a failure is certain. Without this rule a missing norm is a
 learning rate that is too low in one run and a divergence in the next.
 
-The configuration tree is walked first, then the dynamics tree: trouble of the dynamics is looked into once
-the configuration holds.
+The configuration tree is walked first. Where it finds no cause, it hands over to the dynamics tree: trouble
+of the dynamics is looked into once the configuration holds. A symptom in the configuration tree does not stop
+the walk, for the dynamics tree may know its cause, or a name that says more (`Question.explains`).
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Walk:
     def end(self) -> Finding | None:
         """The finding that decides; None where there is no fault.
 
-        The first cause, else the first symptom that has a name, else the first that has none.
+        The first cause, else the first symptom that has a name (one that explains others before them), else
+        the first that has none.
         """
         faults = [finding for finding in self.findings if finding.verdict in FAULTS]
-        faults.sort(key=lambda finding: (finding.symptom, finding.leaf is None))  # else as they were asked
+        # else as they were asked
+        faults.sort(key=lambda finding: (finding.symptom, finding.leaf is None, not finding.explains))
         return faults[0] if faults else None
 
     @property
@@ -59,13 +62,21 @@ class Walk:
     @property
     def leaves(self) -> list[str]:
         """Every leaf that was found, each once; more than the first only in a whole walk."""
-        return list(dict.fromkeys(finding.leaf for finding in self.findings if finding.leaf))
+        faults = (finding for finding in self.findings if finding.verdict in FAULTS)
+        return list(dict.fromkeys(finding.leaf for finding in faults if finding.leaf))
 
     @property
     def others(self) -> list[str]:
         """Leaves of other causes that tests of single parts found; all of them only in a whole walk."""
-        causes = [finding.leaf for finding in self.findings if finding.leaf and not finding.symptom]
+        causes = [finding.leaf for finding in self.findings if _is_cause(finding)]
         return [leaf for leaf in dict.fromkeys(causes) if leaf != self.leaf]
+
+    @property
+    def watch(self) -> list[str]:
+        """Leaves that were only warned of: no fault today."""
+        warned = [finding.leaf for finding in self.findings if finding.verdict is Verdict.WARN]
+        found = self.leaves
+        return [leaf for leaf in dict.fromkeys(warned) if leaf and leaf not in found]
 
     def cut(self) -> Walk:
         """Return the walk up to the finding that decides it; the whole where there is none."""
@@ -90,19 +101,22 @@ def walk(
     Args:
         questions: trees; or questions, whose walk needs no more for "healthy" than one answer. Default: all
             trees, configuration first.
-        whole: go on after the first cause, to show every answer.
+        whole: go on after the first cause, to show every answer of the tree that it stands in. The next tree
+            is asked only where no tree before it found a cause.
 
     Raises:
         JudgeError: the code of a question is wrong.
     """
     given = TREES if questions is None else questions
     trees = [entry for entry in given if isinstance(entry, Tree)]
-    asked = [question for entry in given for question in getattr(entry, "questions", (entry,))]
     findings: list[Finding] = []
-    for question in asked:
-        findings.append(_judged(question, evidence))
-        if findings[-1].verdict in FAULTS and not findings[-1].symptom and not whole:
+    for entry in given:
+        if any(map(_is_cause, findings)) and (isinstance(entry, Tree) or not whole):
             break
+        for question in getattr(entry, "questions", (entry,)):
+            findings.append(_judged(question, evidence))
+            if _is_cause(findings[-1]) and not whole:
+                break
     found = tuple(findings)
     walked = Walk(
         found,
@@ -111,6 +125,10 @@ def walk(
         evidence.start.places,
     )
     return walked if whole else walked.cut()
+
+
+def _is_cause(finding: Finding) -> bool:
+    return finding.verdict in FAULTS and not finding.symptom
 
 
 def _judged(question: Question, evidence: Evidence) -> Finding:

@@ -3,7 +3,8 @@
     records = read_jsonl(Path("experiments/first/probes.jsonl"))
     columns = Columns.read(Path("experiments/first/metrics.jsonl"))
     steps, loss = columns.column("loss")
-    steps, lr = columns.column("lr.decay")      # an object in the log is a dotted name here
+    steps, lr = columns.column("lr.decay")      # an object in the log is a dotted name here,
+    steps, norm = columns.column("memory.norm.0")  # and so is a short list inside an object
 
 A log may still be growing, or end in the middle of a line because its writer was killed: a torn last line is
 dropped. Columns are made of the text block by block, so neither the file nor a million dictionaries are ever
@@ -28,6 +29,7 @@ import orjson
 from minigpt.messages import MiniGPTError
 
 BLOCK = 1 << 21  # bytes
+LONGEST = 64  # entries of a list that are columns: one for each layer of a model
 NON_FINITE = {
     "NaN": math.nan,
     "Infinity": math.inf,
@@ -165,6 +167,11 @@ class Columns:
         except TypeError:  # something among them is no number
             if set(map(type, values)) == {dict}:
                 return self._flatten(f"{name}.", steps, values)
+            if "." in name and set(map(type, values)) == {list}:
+                if max(map(len, values)) > LONGEST:
+                    return
+                numbered = [{str(index): number for index, number in enumerate(value)} for value in values]
+                return self._flatten(f"{name}.", steps, numbered)
             objects = [index for index, value in enumerate(values) if type(value) is dict]
             if objects:
                 self._flatten(f"{name}.", steps[objects], [values[index] for index in objects])

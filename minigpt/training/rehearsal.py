@@ -18,6 +18,7 @@ from minigpt.data.batches import Batch
 from minigpt.model.roles import RULES, roles_of
 from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
+from minigpt.training.instruments.scaling import rehearse_scaling
 from minigpt.training.precision import full_precision
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def rehearse(
         decaying: names of the parameters that decay against their role (`vectors`: gains, biases and the
             like), and of those that should and do not (`matrices_without`).
         frozen: names of the parameters that do not learn.
+        scaling: what the parts do with a scaled loss (`instruments.scaling`).
     """
     with torch.random.fork_rng(devices=[]):
         twin = copy.deepcopy(model).eval()
@@ -49,6 +51,7 @@ def rehearse(
             **_optimizer_steps(recipe, twin, batch),
             "decaying": _decaying(model, optimizer),
             "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
+            "scaling": rehearse_scaling(recipe, twin, batch) or None,
         }
 
 

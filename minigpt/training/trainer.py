@@ -39,6 +39,7 @@ from minigpt.training.evaluation import validation_loss
 from minigpt.training.fit import refuse_misfit
 from minigpt.training.guards.enforcer import Enforcer
 from minigpt.training.guards.guard import Decision
+from minigpt.training.instruments.panel import Instruments
 from minigpt.training.interrupt import Interrupt, Interrupted
 from minigpt.training.kernel_cache import kernels_for
 from minigpt.training.optim import freeze
@@ -79,7 +80,7 @@ class Trainer:
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
-        watchers = [*([Telemetry()] if telemetry else []), *callbacks]
+        watchers = [*([Telemetry(), Instruments()] if telemetry else []), *callbacks]
         watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)

@@ -16,6 +16,7 @@ from minigpt.messages import CATALOGUE, LANGUAGES
 from minigpt.training.schedule import lr_at
 
 PANELS = ["loss", "lr", "gradients", "activations", "weights", "moments", "verbs"]
+DYNAMICS = ["attention", "entropy", "logits", "noise", "gates", "memory", "tasks"]
 
 
 def make_run(path, count=200, columns=None, config=None, probes=()):
@@ -88,7 +89,7 @@ def test_rolling_mean_looks_back_and_does_not_hide_nan():
 def test_the_seven_panels_of_a_trained_run(tiny_run):
     source = from_run(tiny_run.path)
     found = panels([source])
-    assert [panel["id"] for panel in found] == PANELS
+    assert [panel["id"] for panel in found] == PANELS + DYNAMICS[:4]
     assert all(panel["series"] for panel in found)
     by_id = {panel["id"]: panel for panel in found}
     train, validation = by_id["loss"]["series"]
@@ -165,7 +166,8 @@ def test_every_text_that_the_scripts_ask_for_exists():
         re.findall(r'data-(?:text|label)="([\w-]+)"', source)
     )
     assert len(asked) > 10 and asked <= keys
-    assert {f"panel-{id}" for id in PANELS} | {f"about-{id}" for id in (*PANELS, "other")} <= keys
+    drawn = PANELS + DYNAMICS
+    assert {f"panel-{id}" for id in drawn} | {f"about-{id}" for id in (*drawn, "other")} <= keys
 
 
 def _parts():
@@ -329,3 +331,29 @@ def test_a_foreign_wandb_run_is_drawn_as_far_as_it_goes(foreign_run, run_dir, tm
 def test_a_wandb_run_alone_gets_its_page_beside_it(foreign_run):
     assert main(["dashboard", "--wandb", str(foreign_run)]) == 0
     assert (foreign_run / "dashboard.html").is_file()
+
+
+def test_a_memory_and_tasks_have_their_panels_and_a_run_without_has_none(tmp_path):
+    memory = {step: {"gate_entropy": [0.9, 0.5], "norm": [1.0 + step, 2.0]} for step in range(20)}
+    columns = {"memory": memory, "tasks": {step: {"verbs": 3.0} for step in (9, 19)}}
+    found = panels([from_run(make_run(tmp_path / "run", 20, columns))])
+    by_id = {panel["id"]: panel for panel in found}
+    assert [panel["id"] for panel in found] == [*PANELS, "gates", "memory", "tasks"]
+    assert [series["label"] for series in by_id["gates"]["series"]] == [
+        {"t": "memory-gate_entropy", "n": 0}, {"t": "memory-gate_entropy", "n": 1},
+    ]  # fmt: skip
+    assert by_id["memory"]["series"][0]["y"][:3] == [1, 2, 3]
+    assert by_id["tasks"]["series"][0]["label"] == "verbs"
+
+
+def test_what_a_guard_did_is_marked_on_the_loss_curve(tmp_path):
+    path = make_run(tmp_path / "run", 50)
+    seen = {"loss": {"seen": 9.5, "usual": 6.0}}
+    events = [
+        {"step": 20, "guard": "spikes", "seen": seen},
+        {"step": 30, "guard": "rate", "seen": {"rate": 1}},
+    ]
+    (path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    marks = panel_of([from_run(path)], "loss")["series"][-1]
+    assert marks["style"] == "events" and marks["x"] == [20, 30]
+    assert marks["y"] == [9.5, pytest.approx(6.24 - 30 / 50)]

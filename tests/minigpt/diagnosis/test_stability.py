@@ -39,7 +39,7 @@ def losses_of(*stretches):
     ],
 )
 def test_what_is_learnt_must_not_be_lost_again_however_late(stretches, leaf):
-    found = walk(Evidence(vocab_size=403, metrics=losses_of(*stretches)), QUESTIONS)
+    found = walk(Evidence(vocab_size=403, metrics=losses_of(*stretches)), CONFIGURATION.questions)
     assert found.leaf == leaf
     assert found.verdict is (Verdict.FAIL if leaf else Verdict.PASS)
 

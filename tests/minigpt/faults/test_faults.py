@@ -42,6 +42,7 @@ def test_its_severity_can_be_set(id):
 @pytest.mark.parametrize("id", [fault.id for fault in FAULTS.values() if fault.severity is not None])
 def test_a_severity_that_breaks_nothing_is_refused_with_what_it_means(id):
     harmless = {"init-scale": 1, "lr-group-scale": 1, "schedule-step-unit": 1, "gradient-spikes": 1}
+    harmless |= {"rate-burst": 1, "no-warmup": 1e-3, "attention-logit-growth": 1e-3}
     for severity in ("nan", "inf", harmless.get(id, 0)):
         with pytest.raises(FaultError, match=FAULTS[id].text("severity", "en")[:10]):
             refuse_idle((), f"{id}:{severity}", Config())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
+from minigpt.diagnosis.trees.series import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.thresholds import GRADIENT_HIGH, GRADIENT_LOW, SPIKE_NORM, SPIKES_WITHIN
 from minigpt.runs.thresholds import GRADIENT_STEPS as WINDOW

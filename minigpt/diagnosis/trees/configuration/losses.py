@@ -22,7 +22,7 @@ from minigpt.diagnosis.trees.configuration.logged import (
     turned_up,
     validation_keeps_falling,
 )
-from minigpt.diagnosis.trees.configuration.spikes import most_in_a_window, usual_before
+from minigpt.diagnosis.trees.series import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 
 EMA_STEPS = 50

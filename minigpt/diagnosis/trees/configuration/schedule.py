@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.outliers import leap_with_a_spike
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.external import Asked
 from minigpt.runs.thresholds import WARMUP_REACHED
@@ -51,6 +52,8 @@ def _curve_as_asked(question: Question, evidence: Evidence) -> Finding:
     leaf = next(leaf for leaf in ORDER if leaf in faults)
     counted = evidence.rehearsal.steps_counted
     starts_again = leaf == "lr-discontinuous" and counted is not None and counted < 1
+    if leaf == "lr-discontinuous" and leap_with_a_spike(evidence):
+        return question.warned(**faults[leaf])  # a burst that threw the loss off is question 8.1's
     if leaf is None or starts_again:  # together with an optimizer that was built again, question 6.2's
         return question.unknown(**faults[leaf])
     return question.failed(leaf, **faults[leaf])

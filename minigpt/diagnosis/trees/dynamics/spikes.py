@@ -1,0 +1,140 @@
+"""Section 8: spikes, by what came with them: the rate, the batch, the start, or a stale second moment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.outliers import ENOUGH, RECENT, leap_with_a_spike, robust_z
+from minigpt.runs.evidence import Evidence
+from minigpt.runs.schema import Updates
+from minigpt.runs.thresholds import (
+    RATE_LEAP,
+    RMS_STALE,
+    RMS_TIMES,
+    SPIKE_LASTS,
+    SPIKE_NEAR,
+    SPIKE_NORM,
+    SPIKE_Z,
+    SPIKE_Z_ALONE,
+    START_RISE,
+    START_STEPS,
+)
+
+RAMP = 0.5  # of the largest rate: a first rate above it is no ramp
+YOUNG = 100  # steps before the second moment is that of the run, and not of its start
+
+
+def _rate_leaps(question: Question, evidence: Evidence) -> Finding:
+    groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
+    if not groups or len(evidence.metrics.column("loss")[0]) <= ENOUGH:
+        return question.not_measured()
+    leap = leap_with_a_spike(evidence)
+    if leap is None:
+        return question.passed(group="–", step="–", rate=None, before=None, z=None, loss=None)
+    return question.failed("loss-spike-lr", **leap._asdict())
+
+
+def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
+    steps, losses = evidence.metrics.column("loss")
+    finite = np.isfinite(losses)
+    steps, losses = steps[finite], losses[finite]
+    if len(losses) <= 2 * ENOUGH:
+        return question.not_measured()
+    limits, z = question.thresholds, robust_z(losses)
+    high = np.flatnonzero(z >= limits["z"])
+    if not len(high):
+        at = int(z.argmax())
+        return question.passed(count=0, **_at(evidence, steps, losses, z, at))
+    ends = np.searchsorted(high, high + int(limits["near"]))
+    counts = ends - np.arange(len(high))
+    first = int(high[counts.argmax()]) if counts.max() >= limits["lasts"] else int(high[z[high].argmax()])
+    values = {"count": int(counts.max())} | _at(evidence, steps, losses, z, first)
+    before, after = np.median(losses[max(0, first - RECENT) : first]), np.median(losses[-RECENT:])
+    came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
+    harm = counts.max() >= limits["lasts"] or z.max() >= limits["alone"]
+    if harm and came_back:
+        return question.failed("loss-spike-batch", **values)
+    return question.warned(**values)
+
+
+def _at(evidence: Evidence, steps: np.ndarray, losses: np.ndarray, z: np.ndarray, at: int) -> dict:
+    numbered, batches = evidence.metrics.column("data_step")
+    known = batches[numbered == steps[at]]
+    step = int(steps[at])
+    batch = int(known[-1]) if len(known) else step
+    return {"step": step, "batch": batch, "loss": float(losses[at]), "z": float(z[at])}
+
+
+def _starts_gently(question: Question, evidence: Evidence) -> Finding:
+    limits, chance = question.thresholds, evidence.chance
+    groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
+    steps, losses = evidence.metrics.column("loss")
+    early = losses[(steps > 0) & (steps <= limits["steps"])]
+    if chance is None or not groups or len(early) < 2 or evidence.starts_from_checkpoint or steps[0] > 0:
+        return question.not_measured()
+    ramps = []
+    for name in groups:
+        at, rates = evidence.metrics.column(name)
+        if len(rates) and at[0] == 0 and rates.max() > 0:
+            ramps.append(float(rates[0] / rates.max()))
+    if not ramps:
+        return question.not_measured()
+    norm_steps, norms = evidence.metrics.column("grad_norm")
+    first_norms = norms[(norm_steps > 0) & (norm_steps <= limits["steps"])]
+    peak, norm = float(np.nan_to_num(early, nan=np.inf).max()), float(first_norms.max(initial=0.0))
+    values = {"first": max(ramps), "peak": peak, "chance": chance, "norm": norm}
+    harmed = losses[0] <= chance + limits["rise"] < peak or norm >= limits["norm"]
+    if max(ramps) > RAMP and harmed:
+        return question.failed("warmup-missing", **values)
+    return question.passed(**values)
+
+
+def _second_moment_is_fresh(question: Question, evidence: Evidence) -> Finding:
+    found = [probe for probe in evidence.audits.get(Updates.kind, ()) if probe.rms is not None]
+    found = [probe for probe in found if probe.step >= YOUNG]
+    if not found:
+        return question.not_measured()
+    times = int(question.thresholds["times"])
+    lowest = [min(found[at : at + times], key=lambda p: p.rms) for at in range(len(found) - times + 1)]
+    worst = max(lowest or found, key=lambda probe: probe.rms)
+    values = {"rms": worst.rms, "name": worst.name or "–", "step": worst.step}
+    if lowest and worst.rms >= question.thresholds["rms"]:
+        return question.warned(leaf="stale-second-moment", **values)
+    return question.passed(**values)
+
+
+SPIKE_QUESTIONS = (
+    Question(
+        "8.1",
+        {"leap": RATE_LEAP, "z": SPIKE_Z},  # × the rate before; robust standard deviations of the loss
+        ("loss-spike-lr",),
+        _rate_leaps,
+        tree="dynamics",
+    ),
+    Question(
+        "8.2",
+        # robust standard deviations, of several steps and of one alone; steps, within so many
+        {"z": SPIKE_Z, "alone": SPIKE_Z_ALONE, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
+        ("loss-spike-batch",),
+        _batch_throws_it_off,
+        symptom=True,
+        tree="dynamics",
+    ),
+    Question(
+        "8.3",
+        {"steps": START_STEPS, "rise": START_RISE, "norm": SPIKE_NORM},  # nats above ln V
+        ("warmup-missing",),
+        _starts_gently,
+        symptom=True,
+        explains=True,
+        tree="dynamics",
+    ),
+    Question(
+        "8.4",
+        {"rms": RMS_STALE, "times": RMS_TIMES},
+        ("stale-second-moment",),
+        _second_moment_is_fresh,
+        tree="dynamics",
+    ),
+)

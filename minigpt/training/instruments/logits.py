@@ -1,0 +1,37 @@
+"""Output logits and what makes them grow: mean ln Z, the gains of norms, the token embedding.
+
+    logits(model, inputs)     # {"log_z": 6.31, "wte_rms": 0.14, "gain_rms": 1.02}
+
+Cross-entropy does not notice when all logits of a position drift together; ln Z = logsumexp does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.model.roles import Role, roles_of
+from minigpt.training.instruments.quiet import quietly
+
+
+def logits(model: nn.Module, inputs: Tensor) -> dict[str, float]:
+    """Return mean ln Z in nats over `inputs` (B, T), and root mean squares of gains and token embedding."""
+    found = {"log_z": log_z(quietly(model, inputs))}
+    parameters = dict(model.named_parameters())
+    roles = roles_of(model)
+    gains = [parameters[name].detach().float() for name, role in roles.items() if role is Role.GAIN]
+    if gains:
+        found["gain_rms"] = _rms(torch.cat([gain.flatten() for gain in gains]))
+    embedding = getattr(model, "wte", None)
+    if isinstance(embedding, nn.Embedding):
+        found["wte_rms"] = _rms(embedding.weight.detach().float())
+    return found
+
+
+def log_z(scores: Tensor) -> float:
+    """Return the mean logsumexp of logits (…, V), in nats."""
+    return scores.detach().float().logsumexp(-1).mean().item()
+
+
+def _rms(values: Tensor) -> float:
+    return values.square().mean().sqrt().item()
