@@ -24,7 +24,7 @@ MOST_POINTS, LEAST_POINTS = 2000, 100  # in one curve
 MOST_CURVES, LEAST_CURVES = 12, 4  # of one probe: of all runs together, and at least of each
 MOST_OTHERS = 12  # columns that fit no panel
 OURS = (  # a trainer's columns that are drawn elsewhere, summed up, or of no use as a curve
-    *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
+    *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped", "attempt"),
     *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),
     *("target_loss", "target_steps", "target_seconds"),

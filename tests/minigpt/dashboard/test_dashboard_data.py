@@ -161,7 +161,7 @@ def test_the_page_is_whole_and_holds_both_languages(tiny_run):
 def test_every_text_that_the_scripts_ask_for_exists():
     keys = {key.removeprefix("dashboard.page-") for key in CATALOGUE.keys("en")}
     source = "".join((page_part).read_text() for page_part in _parts())
-    asked = set(re.findall(r'text\("([\w.-]+)"\)', source)) | set(
+    asked = set(re.findall(r'\btext\("([\w.-]+)"\)', source)) | set(
         re.findall(r'data-(?:text|label)="([\w-]+)"', source)
     )
     assert len(asked) > 10 and asked <= keys
@@ -329,3 +329,20 @@ def test_a_foreign_wandb_run_is_drawn_as_far_as_it_goes(foreign_run, run_dir, tm
 def test_a_wandb_run_alone_gets_its_page_beside_it(foreign_run):
     assert main(["dashboard", "--wandb", str(foreign_run)]) == 0
     assert (foreign_run / "dashboard.html").is_file()
+
+
+def test_what_a_guard_undid_is_a_curve_of_its_own(tmp_path):
+    path = make_run(tmp_path / "rolled", 20)
+    log = path / "metrics.jsonl"
+    records = [json.loads(line) | {"attempt": 0} for line in log.read_text().splitlines()]
+    again = [record | {"attempt": 1, "loss": 1.0} for record in records[10:]]
+    log.write_text("".join(json.dumps(record) + "\n" for record in records[:15] + again))
+    drawn = data_of(page([from_run(path)]))["panels"]
+    loss, *_ = drawn
+    undone = [series for series in loss["series"] if series.get("style") == "undone"]
+    assert [(series["label"], series["x"]) for series in undone] == [
+        ({"t": "undone", "n": 1}, [*range(10, 15)])
+    ]
+    kept = next(series for series in loss["series"] if series["label"] == {"t": "train"})
+    assert kept["x"] == [*range(20)] and kept["y"][10:] == [1.0] * 10
+    assert "attempt" not in [panel.get("name") for panel in drawn]
