@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from course.messages import message
 from course.picture import Picture
+from course.reload import follow
 from course.widgets import show_controls
 from minigpt import diagnosis
 from minigpt.diagnosis.report import seen
@@ -29,7 +30,7 @@ from minigpt.messages import message as stability_message
 from minigpt.runs.run import Run
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
-_WIDTH = "800px"  # of a notebook in a small window
+_WIDTH = "min(800px, 98%)"  # of a notebook in a small window
 _THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
 QUESTIONS = {(question.tree, question.id): question for question in diagnosis.QUESTIONS}
 
@@ -72,7 +73,8 @@ class Bedside:
         """Show the controls, and the picture below them."""
         if get_ipython() is not None:
             buttons = ipywidgets.HBox([self.back, self.fine, self.broken])
-            show_controls([self.patient, self.text, buttons, self.leaf, self.outcome, self.overview])
+            shown = [self.patient, self.text, buttons, self.leaf, self.outcome, self.overview]
+            show_controls([*shown, follow(self._picture)])
         self.refresh()
 
     def refresh(self) -> None:

@@ -83,6 +83,11 @@ def t(key: str, **values: object) -> str:
     return open_lesson.current().texts.text(key, **values)
 
 
+def lesson_file(name: str) -> Path:
+    """Return the path of a file in the open lesson's folder, such as a log recorded before."""
+    return open_lesson.current().folder / name
+
+
 def check(name: str, answer: object) -> None:
     """Check an answer on the visible cases: print a green line, or raise an error that says where to look.
 

@@ -3,17 +3,23 @@
     picture = Picture()
     picture.show(figure, "what the figure says in one line")     # again and again: it replaces itself
 
-The last drawing stays in the notebook as a plain PNG, with the line as its alternative text.
+The last drawing stays in the notebook as a plain PNG, with the line as its alternative text. `course.reload`
+shows it as a widget where the page was loaded again.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 DOTS_PER_INCH = 90  # a figure of 7 by 2.5 inches stays near 30 kB
 
@@ -23,19 +29,44 @@ class Picture:
 
     def __init__(self):
         self._handle = None
+        self.revived = False
+        self._last: str | None = None  # PNG in base64
 
     def show(self, figure: Figure, text: str) -> None:
         """Draw the figure where it was first shown; outside a notebook, do nothing."""
         if get_ipython() is None:
             return
         width, height = (int(inches * DOTS_PER_INCH) for inches in figure.get_size_inches())
-        data = {"image/png": png(figure), "text/plain": text}
+        self._last = png(figure)
+        data = {"image/png": self._last, "text/plain": text}
         # the size, so that a page keeps the room while one drawing replaces another
         metadata = {"image/png": {"alt": text, "width": width, "height": height}}
         if self._handle is None:
             self._handle = display(data, metadata=metadata, raw=True, display_id=True)
         else:
             self._handle.update(data, metadata=metadata, raw=True)
+        if self.revived:
+            self._paint()
+
+    @cached_property
+    def widget(self) -> ipywidgets.Image:
+        """The drawing as a widget, hidden until `revive`."""
+        from ipywidgets import Image
+
+        image = Image(format="png", layout={"display": "none", "max_width": "100%"})
+        image.add_class("course-live")
+        return image
+
+    def revive(self) -> None:
+        """Show the widget: the page was loaded again, and the output before it can no longer change."""
+        self.revived = True
+        self.widget.layout.display = ""
+        self.widget.add_class("course-revived")
+        self._paint()
+
+    def _paint(self) -> None:
+        if self._last is not None:
+            self.widget.value = base64.b64decode(self._last)
 
 
 def png(figure: Figure) -> str:

@@ -13,6 +13,7 @@ controls are gone, and the last picture remains.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from matplotlib.figure import Figure
 
 from course.messages import message
 from course.picture import Picture
+from course.reload import follow
 
-_LAYOUT = {"width": "640px"}  # of the picture's width
+_LAYOUT = {"width": "min(640px, 98%)"}  # the picture's, or what a small window leaves
 _STYLE = {"description_width": "180px"}
 _PER_DECADE = 20  # positions of a logarithmic slider
 
@@ -89,7 +91,7 @@ class Playground:
     def show(self) -> None:
         """Show controls and picture; outside a notebook, draw once and show nothing."""
         if get_ipython() is not None:
-            show_controls(list(self.controls.values()))
+            show_controls([*self.controls.values(), _note(), follow(self._picture)])
         self.redraw()
 
     def redraw(self) -> None:
@@ -102,6 +104,12 @@ class Playground:
         self._draw(figure, **values)
         shown = ", ".join(f"{self.controls[name].description}: {value}" for name, value in values.items())
         self._picture.show(figure, shown)
+
+
+def _note() -> ipywidgets.Widget:
+    """A line that stays empty until a typed value was moved to a position; JupyterLab fills it in."""
+    words = html.escape(message("plot.moved", typed="{typed}", shown="{shown}"), quote=True)
+    return ipywidgets.HTML(f'<span class="course-note" role="status" data-words="{words}"></span>')
 
 
 def show_controls(controls: list[ipywidgets.Widget]) -> None:

@@ -5,8 +5,10 @@ write(Path("dashboard.html"), page(sources))
 
 source.py wandb_run.py   where the figures come from
 panels.py series.py      the seven panels as data, thinned to what a screen can show
+attempts.py              what a guard rolled back, as curves that can be switched on
 page.py page.html .css   the page around them
-charts.js page.js        drawing (with uPlot, in vendor/) and everything that can be pressed
+charts.js ticks.js       drawing, with uPlot (in vendor/)
+outputs.js page.js       everything that can be pressed, and taken along
 live.py                  writing it again while a run is still training
 """
 

@@ -1,4 +1,4 @@
-/* The page around the charts: texts in two languages, colours, run cards, the stability walk, manifests, reloading. */
+/* The page around the charts: the diagnosis, run cards, what differs, the walk, manifests, languages, reloading. */
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -11,6 +11,8 @@ const choice = { language: memory.get("language") || data.language, theme: memor
 const hidden = new Set(memory.get("hidden") || []);
 const ends = data.panels.flatMap((panel) => panel.series.flatMap((series) => [series.x[0], series.x[series.x.length - 1]]));
 const extent = [Math.min(...ends), Math.max(...ends, Math.min(...ends) + 1)];
+const SECTIONS = { 1: "loss", 2: "lr", 3: "gradients", 4: "loss", 5: "activations", 6: "moments" };  // of the stability check: its chart
+const CHARTS = { "1.2": "gradients", "5.3": "weights", "4.6": "verbs" };  // questions that another chart shows
 let charts = [];
 
 const text = (key) => data.texts[choice.language][key] ?? key;
@@ -34,6 +36,16 @@ function card(run, index) {
   const box = make($("runs"), "article", "", "card"), title = make(box, "h2");
   if (data.runs.length > 1) make(title, "span", "", "swatch").style.borderColor = `var(--c${index % COLOURS})`;
   title.append(run.name);
+  if (data.runs.length > 1) {
+    const key = `run/${run.name}`, button = make(title, "button", "", "hide");
+    button.type = "button";
+    const say = () => {
+      button.textContent = text(hidden.has(key) ? "show-run" : "hide-run");
+      button.setAttribute("aria-label", `${button.textContent}: ${run.name}`);
+    };
+    say();
+    button.addEventListener("click", () => { hidden.has(key) ? hidden.delete(key) : hidden.add(key); say(); followHidden(); });
+  }
   const state = make(box, "p", text(`state-${run.state}`), "state");
   if (run.walk) {
     const walk = run.walk[choice.language];
@@ -57,6 +69,8 @@ function card(run, index) {
 function panel(spec) {
   const box = make($("panels"), "article", "", "panel"), head = make(box, "div", "", "head");
   const title = make(head, "h2", spec.name || text(`panel-${spec.id}`));
+  box.id = `chart-${spec.id}${spec.name ? `-${spec.name}` : ""}`;
+  box.tabIndex = -1;
   make(head, "output");
   const about = make(box, "p", text(`about-${spec.id}`));
   title.id = `${spec.id}-${$("panels").children.length}`;
@@ -68,8 +82,112 @@ function panel(spec) {
   chart.setAttribute("aria-labelledby", title.id);
   chart.setAttribute("aria-describedby", about.id);
   make(box, "ul", "", "legend");
+  const remembered = {  // a switch of this chart, over a reload and a change of language
+    get: (name, otherwise) => memory.get(`${box.id}-${name}`) ?? otherwise,
+    set: (name, value) => memory.set(`${box.id}-${name}`, value),
+  };
+  const drawn = new Chart(spec, box, { runs: data.runs, extent, text, label, hidden, remembered, onToggle: () => memory.set("hidden", [...hidden]) });
+  charts.push(drawn);
+  tools(drawn, box, title.textContent);
   for (const found of spec.tables || []) matrix(box, found);
-  charts.push(new Chart(spec, box, { runs: data.runs, extent, text, label, hidden, onToggle: () => memory.set("hidden", [...hidden]) }));
+}
+
+/* The row of switches above a chart, and what can be taken along from it. */
+function tools(chart, box, title) {
+  const row = box.insertBefore(document.createElement("div"), chart.box), file = () => `${data.runs.map((run) => run.name).join("-")}-${box.id}`;
+  row.className = "tools";
+  row.setAttribute("role", "group");
+  row.setAttribute("aria-label", title);
+  for (const name of ["log", "smooth"]) {
+    const button = make(row, "button", text(name));
+    button.type = "button";
+    button.setAttribute("aria-pressed", chart[name]);
+    button.addEventListener("click", () => button.setAttribute("aria-pressed", chart.switch(name)));
+  }
+  const takeAlong = { PNG: () => save(`${file()}.png`, asPicture(chart, title)), CSV: () => {
+    const url = URL.createObjectURL(new Blob([asTable(chart)], { type: "text/csv" }));
+    save(`${file()}.csv`, url);
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  } };
+  for (const [name, action] of Object.entries(takeAlong)) {
+    const button = make(row, "button", name);
+    button.type = "button";
+    button.setAttribute("aria-label", `${text("take-along")} ${name}: ${title}`);
+    button.addEventListener("click", action);
+  }
+}
+
+function followHidden() {
+  memory.set("hidden", [...hidden]);
+  charts.forEach((chart) => chart.follow());
+  $("attempts").setAttribute("aria-pressed", hidden.has("attempts"));
+}
+
+/* The verdict first: what it means, what to change, and the ways to its chart and its lesson. */
+function diagnosis(run) {
+  if (!run.walk) return;
+  const found = run.walk[choice.language], box = make($("diagnoses"), "article", "", `walk diagnosis ${found.verdict}`);
+  const title = make(box, "h2", found.leaf ? "" : text(`verdict-${found.verdict}`));
+  if (found.leaf) make(title, "code", found.leaf);
+  if (data.runs.length > 1) make(title, "span", ` · ${run.name}`);
+  make(box, "p", found.summary);
+  if (found.leaf) {
+    make(box, "p", found.means);
+    const change = make(box, "p", `${text("stability.label-change")} `);
+    make(change, "strong", found.change);
+    if (found.where) make(box, "p", `${text("stability.label-where")} ${found.where}`);
+  } else {
+    for (const part of ["likely", "next"]) if (found[part]) make(box, "p", `${text(`stability.label-${part}`)} ${found[part]}`);
+  }
+  const ways = make(box, "p", "", "ways"), end = found.findings.find((finding) => finding.leaf && finding.leaf === found.leaf);
+  const chart = end && chartOf(end.question);
+  if (chart) link(ways, `#${chart}`, text("to-chart")).addEventListener("click", () => $(chart).focus({ preventScroll: true }));
+  if (found.leaf) lessons(ways, found.lesson, run.walk.en.lesson);
+  link(ways, "#walks", text("questions"));
+}
+
+function chartOf(question) {
+  const id = CHARTS[question] ?? SECTIONS[parseInt(question, 10)];
+  return data.panels.some((panel) => panel.id === id && panel.series.length) ? `chart-${id}` : null;
+}
+
+function link(parent, address, words) {
+  const anchor = make(parent, "a", words);
+  anchor.href = address;
+  return anchor;
+}
+
+/* Lessons by name; where Jupyter shows this page they are a click away. */
+function lessons(parent, named, english) {
+  const box = make(parent, "span", `${text("stability.label-lesson")} `), served = location.pathname.match(/^(.*?)\/(files|view)\//);
+  const titles = english.split("; ");
+  named.split("; ").forEach((name, index) => {
+    const [, id, title] = (titles[index] ?? "").match(/^(\d+-\d+) “(.*?)”/) ?? [];
+    if (index) box.append("; ");
+    if (!served || !id) return box.append(name);
+    const slug = title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+    const anchor = link(box, `${served[1]}/lab/tree/phase-${id.split("-")[0]}/${choice.language}/${id}-${slug}/${slug}.ipynb`, name);
+    anchor.target = "_blank";
+  });
+}
+
+/* What was set differently, where several runs are shown. */
+function differences() {
+  if (data.runs.length < 2) return;
+  const rows = data.runs.map((run) => new Map(run.manifest)), names = [...new Set(rows.flatMap((row) => [...row.keys()]))];
+  const told = names.filter((name) => /^(config\.|faults)/.test(name) && new Set(rows.map((row) => row.get(name))).size > 1);
+  const box = make($("differences"), "details");
+  box.open = told.length < 12;
+  make(box, "summary", text(told.length ? "differences" : "no-differences"));
+  if (!told.length) return;
+  const table = make(box, "table"), head = make(make(table, "thead"), "tr");
+  make(head, "th", text("setting")).scope = "col";
+  data.runs.forEach((run) => { make(head, "th", run.name).scope = "col"; });
+  for (const name of told) {
+    const row = make(table, "tr");
+    make(row, "th", name).scope = "row";
+    rows.forEach((values) => make(row, "td", (values.get(name) ?? "[]").replace(/^\[\]$/, "–")));
+  }
 }
 
 function matrix(box, found) {
@@ -87,14 +205,6 @@ function walk(run) {
   if (!run.walk) return;
   const found = run.walk[choice.language], box = make($("walks"), "article", "", "walk"), title = make(box, "h2", text("walk"));
   if (data.runs.length > 1) make(title, "span", ` · ${run.name}`);
-  if (found.leaf) {
-    const leaf = make(box, "dl", "", "leaf");
-    make(leaf, "dt", found.leaf);
-    for (const part of ["means", "change", "lesson"]) make(leaf, "dd", `${text(`stability.label-${part}`)} ${found[part]}`);
-  } else {
-    make(box, "p", found.summary);
-    for (const part of ["likely", "next"]) if (found[part]) make(box, "p", `${text(`stability.label-${part}`)} ${found[part]}`);
-  }
   const all = make(box, "details");
   all.open = data.runs.length === 1;
   make(all, "summary", text("questions"));
@@ -151,11 +261,15 @@ function draw() {
   choices("themes", "theme", ["auto", "light", "dark"].map((theme) => [theme, text(`theme-${theme}`)]));
   charts.forEach((chart) => chart.destroy());
   charts = [];
-  for (const id of ["runs", "panels", "walks", "manifests"]) $(id).replaceChildren();
+  for (const id of ["diagnoses", "runs", "differences", "panels", "walks", "manifests"]) $(id).replaceChildren();
+  data.runs.forEach(diagnosis);
   data.runs.forEach(card);
+  differences();
   data.panels.forEach(panel);
   data.runs.forEach(walk);
   data.runs.forEach(manifest);
+  $("attempts").hidden = !data.panels.some((panel) => panel.series.some((series) => series.style === "undone"));
+  $("attempts").setAttribute("aria-pressed", hidden.has("attempts"));
   $("made").textContent = `${text("made")} ${data.made.replace("T", " ").replace("+00:00", " UTC")}`;
   $("pause").textContent = text(choice.paused ? "resume" : "pause");
 }
@@ -174,6 +288,10 @@ function follow() {
   set();
 }
 
+$("attempts").addEventListener("click", () => {
+  hidden.has("attempts") ? hidden.delete("attempts") : hidden.add("attempts");
+  followHidden();
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { paint(); charts.forEach((chart) => chart.redraw()); });
 addEventListener("resize", () => charts.forEach((chart) => chart.resize()));
 draw();

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from minigpt.dashboard.attempts import with_attempts
 from minigpt.dashboard.panels import panels
 from minigpt.dashboard.source import Source, flat_manifest
 from minigpt.diagnosis.report import as_data
@@ -33,7 +34,9 @@ PARTS = {  # placeholder in page.html → file
     "/*library-style*/": "vendor/uPlot.min.css",
     "/*style*/": "page.css",
     "/*library*/": "vendor/uPlot.iife.min.js",
+    "/*ticks*/": "ticks.js",
     "/*charts*/": "charts.js",
+    "/*outputs*/": "outputs.js",
     "/*script*/": "page.js",
 }
 TEXTS = ("dashboard.page-", "stability.label-")  # what the page says
@@ -67,7 +70,7 @@ def page(sources: Sequence[Source], live: float | None = None) -> str:
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "texts": {code: _texts(code) for code in LANGUAGES},
         "runs": [_run(source) for source in sources],
-        "panels": panels(sources),
+        "panels": with_attempts(panels(sources), sources),
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # "<" has no other place in JSON than inside a string, where it could end the script element

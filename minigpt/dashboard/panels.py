@@ -22,7 +22,7 @@ from minigpt.training.schedule import lr_at
 
 MOST_OTHERS = 12  # columns that fit no panel
 OURS = (  # a trainer's columns that are drawn elsewhere, summed up, or of no use as a curve
-    *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped"),
+    *("step", "loss", "grad_norm", "val_loss", "clipped", "tokens", "seconds", "scale", "skipped", "attempt"),
     *("loss_spike", "grad_spike", "loss_recovered", "loss_spikes", "grad_spikes", "recoveries"),
     *("attempt", "data_step", "lr_scale", "dropped"),
     *("loss_variance", "grad_norm_p90", "tokens_per_second", "eta_seconds"),

@@ -13,7 +13,7 @@ import numpy as np
 from minigpt.config import Config, ConfigError
 from minigpt.diagnosis import Walk, evidence_of, walk
 from minigpt.importers.wandb_run import read_wandb
-from minigpt.runs.jsonl import Columns, RunError
+from minigpt.runs.jsonl import Columns, RunError, last_attempts
 from minigpt.runs.run import Run
 
 NAMES = {  # minigpt's name of a column: what loggers call it
@@ -44,6 +44,7 @@ class Source:
     manifest: dict[str, Any] = field(default_factory=dict)
     walk: Walk | None = None
     events: list[dict[str, Any]] = field(default_factory=list)  # what guards decided
+    undone: list[dict[str, Any]] = field(default_factory=list)  # what a guard rolled back
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return steps and values of a column by minigpt's name, whatever the log calls it."""
@@ -84,8 +85,17 @@ def from_run(path: str | Path, may_be_empty: bool = False) -> Source:
     if not len(run.columns) and not may_be_empty:
         raise RunError("run.no-metrics", path=run.path)
     found = walk(evidence_of(run), whole=True) if len(run.columns) else None
-    name, manifest = run.path.resolve().name, run.manifest
-    return Source(name, run.path, run.columns, run.probes, run.config, manifest, found, run.events)
+    facts = (run.path.resolve().name, run.path, run.columns, run.probes, run.config, run.manifest)
+    return Source(*facts, walk=found, events=run.events, undone=_undone(run))
+
+
+def _undone(run: Run) -> list[dict[str, Any]]:
+    """Return the records that a later attempt replaced."""
+    if "attempt" not in run.all_columns:
+        return []
+    records = run.metrics
+    kept = {id(record) for record in last_attempts(records)}
+    return [record for record in records if id(record) not in kept and type(record.get("step")) is int]
 
 
 def from_wandb(path: str | Path) -> Source:

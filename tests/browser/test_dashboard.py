@@ -26,9 +26,12 @@ def runs(tiny_run, tmp_path_factory):
     broken = train(Recipe(config).with_fault("lr-discontinuous"), tmp_path_factory.mktemp("runs") / "broken")
     log = broken.path / "metrics.jsonl"
     records = [json.loads(line) for line in log.read_text().splitlines()]
+    for record in records:
+        record["attempt"] = int(record["step"] >= 30)
+    undone = [record | {"attempt": 0, "loss": 9.0} for record in records[30:36]]
     records[40] |= {"loss": 33.0, "grad_norm": 60.0, "loss_spike": 7.1, "grad_spike": 50.0}
     records[-1]["loss"] = "NaN"
-    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    log.write_text("".join(json.dumps(record) + "\n" for record in [*records[:30], *undone, *records[30:]]))
     return tiny_run.path, broken.path
 
 
@@ -114,9 +117,10 @@ def test_the_theme_can_be_chosen_and_is_kept(open_page):
 
 def test_the_keyboard_reaches_a_chart_moves_along_it_and_zooms(open_page):
     window = open_page("one")
-    for _ in range(6):  # past the buttons for language and theme
-        window.keyboard.press("Tab")
     chart = window.locator(".chart").first
+    for _ in range(14):  # past language, theme, the diagnosis and the chart's switches
+        if not chart.evaluate("element => element === document.activeElement"):
+            window.keyboard.press("Tab")
     expect(chart).to_be_focused()
     window.keyboard.press("Home")
     for _ in range(3):
@@ -164,3 +168,103 @@ def test_a_live_page_reloads_itself_until_it_is_paused(open_page, runs, tmp_path
     window.clock.fast_forward(LIVE * 1000)
     expect(window.locator(".card h2")).to_have_text("tiny")
     expect(window.get_by_role("button", name="Pause")).to_be_hidden()
+
+
+SPAN = "(axis) => { const { min, max } = charts[0].plot.scales[axis]; return max - min; }"
+
+
+@pytest.mark.parametrize("language", TITLES)
+def test_the_diagnosis_comes_first_and_leads_to_its_chart_and_its_lesson(open_page, language):
+    window = open_page("two", 900)
+    window.get_by_role("button", name=language).click()
+    broken = window.locator(".diagnosis.fail")
+    expect(broken.locator("code")).to_have_text("lr-discontinuous")
+    assert broken.bounding_box()["y"] < 450
+    expect(broken).to_contain_text("18-02")
+    broken.get_by_role("link").first.click()
+    expect(window.locator("#chart-lr")).to_be_in_viewport()
+    differing = window.locator("#differences tr", has_text="config.seed").locator("td")
+    assert differing.all_inner_texts() == ["0", "1"]
+
+
+def test_hovering_moves_nothing_and_shows_the_values_at_the_cursor(open_page):
+    window = open_page("two", 900)
+    places = (
+        "[...document.querySelectorAll('.panel')].map((panel) => panel.getBoundingClientRect().top + scrollY)"
+    )
+    before = window.evaluate(places)
+    over = window.locator(".chart .u-over").first
+    over.hover(position={"x": 200, "y": 60})
+    assert window.evaluate(places) == before
+    tip = window.locator(".chart .tip").first
+    expect(tip).to_be_visible()
+    assert [float(line) for line in tip.inner_text().split()]
+
+
+def test_every_axis_is_labelled_to_its_last_step_and_curves_stay_apart(open_page):
+    window = open_page("two")
+    ticks = window.evaluate(
+        "charts.map(({ plot }) => plot.axes.map((axis) => [axis._splits.length, axis._splits.at(-1)]))"
+    )
+    assert all(count >= 2 for axes in ticks for count, _ in axes)
+    assert {axes[0][1] for axes in ticks} == {79}
+    drawn = "charts.map((chart) => chart.looks.map((look) => JSON.stringify(look)))"
+    weights = window.evaluate(drawn)[4]
+    assert len(set(weights)) == len(weights) >= 10
+    swatches = window.locator("#chart-weights .legend line")
+    shown = [swatch.get_attribute("stroke-dasharray") for swatch in swatches.all()]
+    assert shown == window.evaluate("charts[4].looks.map((look) => look.dash.join(' '))")
+
+
+def test_the_switches_change_the_axis_the_curves_and_who_is_seen(open_page):
+    window = open_page("two")
+    tools = window.locator("#chart-loss .tools")
+    assert window.evaluate("charts[0].plot.scales.y.distr") == 1
+    tools.get_by_role("button", name="log").click()
+    assert window.evaluate("charts[0].plot.scales.y.distr") == 3
+    rough = window.evaluate("charts[0].data[1].at(-1)")
+    tools.get_by_role("button", name="smooth").click()
+    assert window.evaluate("charts[0].data[1].at(-1)") != rough
+    assert "attempt" not in window.locator("#chart-loss .legend").inner_text()
+    window.get_by_role("button", name="Show all attempts").click()
+    expect(window.locator("#chart-loss .legend")).to_contain_text("undone, attempt 1")
+    window.get_by_role("button", name="hide: broken").click()
+    seen = window.evaluate("charts[0].shown().map((index) => charts[0].panel.series[index].run)")
+    assert set(seen) == {0}
+
+
+def test_a_chart_is_zoomed_up_and_down_by_mouse_and_by_keyboard(open_page):
+    window = open_page("one")
+    chart = window.locator(".chart").first
+    whole = window.evaluate(SPAN, "y")
+    chart.focus()
+    window.keyboard.press("ArrowUp")
+    assert window.evaluate(SPAN, "y") < 0.6 * whole
+    window.keyboard.press("Escape")
+    assert window.evaluate(SPAN, "y") == whole
+    over = window.locator(".chart .u-over").first
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    window.keyboard.down("Shift")
+    window.mouse.move(box["x"] + 100, box["y"] + 50)
+    window.mouse.down()
+    window.mouse.move(box["x"] + 120, box["y"] + 150)
+    window.mouse.up()
+    window.keyboard.up("Shift")
+    assert window.evaluate(SPAN, "y") < whole and window.evaluate(SPAN, "x") == 79
+    over.dblclick()
+    assert window.evaluate(SPAN, "y") == whole
+
+
+def test_a_chart_is_taken_along_as_a_picture_and_as_figures(open_page, tmp_path):
+    window = open_page("two")
+    for kind, begins in {"PNG": b"\x89PNG", "CSV": b"step,"}.items():
+        with window.expect_download() as caught:
+            window.get_by_role("button", name=f"Save as {kind}: Loss").first.click()
+        file = tmp_path / caught.value.suggested_filename
+        caught.value.save_as(file)
+        assert file.suffix == f".{kind.lower()}" and file.read_bytes().startswith(begins)
+    head, first, *_ = file.read_text().splitlines()
+    assert (
+        "tiny · training" in head and first.startswith("0,") and len(first.split(",")) == len(head.split(","))
+    )

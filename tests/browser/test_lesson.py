@@ -78,12 +78,12 @@ def test_lesson_runs_to_the_first_stub(page, address, screenshot, lesson, langua
     screenshot(f"live-plot-{language}")
 
     playground = notebook.locator(".jp-CodeCell", has=page.locator(".widget-slider")).first
-    before = playground.locator("img").get_attribute("src")
+    before = playground.locator(".jp-RenderedImage img").get_attribute("src")
     knob = playground.locator(".noUi-handle").first
     knob.focus()
     knob.press("ArrowRight")
-    expect(playground.locator("img")).not_to_have_attribute("src", before)
-    show(playground.locator("img"))
+    expect(playground.locator(".jp-RenderedImage img")).not_to_have_attribute("src", before)
+    show(playground.locator(".jp-RenderedImage img"))
     screenshot(f"playground-{language}")
 
 

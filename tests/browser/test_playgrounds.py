@@ -46,7 +46,7 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
     labels = playground.locator(".widget-label")
     assert [label.inner_text() for label in labels.all() if label.evaluate(CUT_OFF)] == []
 
-    picture = playground.locator("img")
+    picture = playground.locator(".jp-RenderedImage img")
     start = picture.get_attribute("src")
     slider = playground.locator(".widget-slider .noUi-target").first
     slider.click(position={"x": 0.8 * slider.bounding_box()["width"], "y": 2})
@@ -74,7 +74,7 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
 def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, screenshot, language):
     cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
     bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
-    picture, asked = bedside.locator("img"), bedside.locator(".widget-html-content").first
+    picture, asked = bedside.locator(".jp-RenderedImage img"), bedside.locator(".widget-html-content").first
     fine, broken = (
         bedside.get_by_role("button", name=message(f"bedside.{name}", language))
         for name in ("fine", "broken")
@@ -126,5 +126,5 @@ def open_playground(
     page.locator("[data-command='notebook:restart-run-all']:visible").click()
     page.locator(".jp-Dialog .jp-mod-accept").click()
     playground = page.locator(".jp-CodeCell").last
-    expect(playground.locator("img")).to_be_visible()
+    expect(playground.locator(".jp-RenderedImage img")).to_be_visible()
     return playground

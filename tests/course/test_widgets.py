@@ -70,3 +70,25 @@ def test_what_a_browser_sends_back_unchanged_is_not_drawn_again(shown):
     ground.show()
     ground.controls["rate"].value = 0.1 * (1 + 1e-15)
     assert shown == ["rate: 0.1"]
+
+
+def test_a_picture_has_a_hidden_widget_that_a_loaded_page_shows(monkeypatch):
+    from matplotlib.figure import Figure
+
+    from course import picture, reload
+
+    monkeypatch.setattr(picture, "get_ipython", lambda: object())
+    monkeypatch.setattr(
+        picture, "display", lambda *_, **__: type("Handle", (), {"update": lambda *_, **__: None})()
+    )
+    shown = picture.Picture()
+    widget = reload.follow(shown)
+    shown.show(Figure(figsize=(1, 1)), "first")
+    assert widget.layout.display == "none" and not widget.value
+    shown.revive()
+    before = bytes(widget.value)
+    assert widget.layout.display == "" and before.startswith(b"\x89PNG")
+    figure = Figure(figsize=(1, 1))
+    figure.subplots()
+    shown.show(figure, "second")
+    assert bytes(widget.value) != before

@@ -162,7 +162,7 @@ def test_the_page_is_whole_and_holds_both_languages(tiny_run):
 def test_every_text_that_the_scripts_ask_for_exists():
     keys = {key.removeprefix("dashboard.page-") for key in CATALOGUE.keys("en")}
     source = "".join((page_part).read_text() for page_part in _parts())
-    asked = set(re.findall(r'text\("([\w.-]+)"\)', source)) | set(
+    asked = set(re.findall(r'\btext\("([\w.-]+)"\)', source)) | set(
         re.findall(r'data-(?:text|label)="([\w-]+)"', source)
     )
     assert len(asked) > 10 and asked <= keys
@@ -357,3 +357,20 @@ def test_what_a_guard_did_is_marked_on_the_loss_curve(tmp_path):
     marks = panel_of([from_run(path)], "loss")["series"][-1]
     assert marks["style"] == "events" and marks["x"] == [20, 30]
     assert marks["y"] == [9.5, pytest.approx(6.24 - 30 / 50)]
+
+
+def test_what_a_guard_undid_is_a_curve_of_its_own(tmp_path):
+    path = make_run(tmp_path / "rolled", 20)
+    log = path / "metrics.jsonl"
+    records = [json.loads(line) | {"attempt": 0} for line in log.read_text().splitlines()]
+    again = [record | {"attempt": 1, "loss": 1.0} for record in records[10:]]
+    log.write_text("".join(json.dumps(record) + "\n" for record in records[:15] + again))
+    drawn = data_of(page([from_run(path)]))["panels"]
+    loss, *_ = drawn
+    undone = [series for series in loss["series"] if series.get("style") == "undone"]
+    assert [(series["label"], series["x"]) for series in undone] == [
+        ({"t": "undone", "n": 1}, [*range(10, 15)])
+    ]
+    kept = next(series for series in loss["series"] if series["label"] == {"t": "train"})
+    assert kept["x"] == [*range(20)] and kept["y"][10:] == [1.0] * 10
+    assert "attempt" not in [panel.get("name") for panel in drawn]

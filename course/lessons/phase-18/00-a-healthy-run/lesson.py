@@ -16,8 +16,8 @@
 
 # %% [markdown] id="why" lang="es" of="bcaec1260566"
 # Este curso trata de entrenamientos que están rotos y parecen estar bien. Para notar que algo va mal hay que
-# saber cómo se ve un run sano. Por eso en esta primera lección no se rompe nada: entrenas un pequeño GPT y lo
-# conoces como un médico conoce un cuerpo sano.
+# saber cómo se ve un run sano. Por eso, después de una sorpresa, en esta primera lección no se rompe nada más:
+# entrenas un pequeño GPT y lo conoces como un médico conoce un cuerpo sano.
 #
 # Un *run* es un entrenamiento de un modelo, con todo lo que deja escrito. Al terminar sabrás
 #
@@ -40,7 +40,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from course.live_plot import LivePlot
-from course.notebook import check, lesson, t
+from course.notebook import check, lesson, lesson_file, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
@@ -54,6 +54,88 @@ lesson("18-00")
 runs = Path("experiments") / "18-00"
 torch.set_num_threads(1)
 matplotlib.rcParams["font.size"] = 9
+
+# %% [markdown] id="overnight" lang="en"
+# ## Two runs, one night
+#
+# Before anything is explained, a question. Here are two runs of the same small GPT on the same text, recorded
+# before. The *loss* says how wrong the model's guesses are, so lower is better. The dots are the loss on text
+# that the model never trains on.
+#
+# You have one computer and one night. **Which of the two would you let run until the morning?**
+
+# %% [markdown] id="overnight" lang="es" of="f343c19e166e"
+# ## Dos runs, una noche
+#
+# Antes de explicar nada, una pregunta. Aquí hay dos runs del mismo GPT pequeño con el mismo texto, registrados
+# de antemano. El *loss* dice cuánto se equivoca el modelo al adivinar: cuanto más bajo, mejor. Los puntos son el
+# loss sobre texto con el que el modelo nunca entrena.
+#
+# Tienes una computadora y una noche. **¿Cuál de los dos dejarías correr hasta la mañana?**
+
+# %% id="two-runs" folded=true
+pair = json.loads(lesson_file("pair.json").read_text(encoding="utf-8"))
+figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+for axes, (name, recorded) in zip(figure.subplots(1, 2, sharey=True), pair.items(), strict=True):
+    axes.plot(recorded["step"], recorded["loss"], color="#0072b2", linewidth=1.3, label=t("training"))
+    axes.plot(recorded["val_step"], recorded["val_loss"], "o", color="#d55e00", label=t("validation"))
+    axes.set(title=name, xlabel=t("step"), ylabel="loss")
+    axes.legend()
+Picture().show(figure, t("two-runs-alt"))
+
+# %% [markdown] id="choose" lang="en"
+# Write `"A"` or `"B"` in place of the `...`, and run the cell.
+
+# %% [markdown] id="choose" lang="es" of="19cd0c025154"
+# Escribe `"A"` o `"B"` en lugar de los `...` y ejecuta la celda.
+
+# %% id="my-choice"
+predict("overnight", let_run=...)
+
+# %% [markdown] id="what-they-write" lang="en"
+# Now let both of them write. Each gets the same three beginnings:
+
+# %% [markdown] id="what-they-write" lang="es" of="a45967a9aaf3"
+# Ahora deja que los dos escriban. Cada uno recibe los mismos tres comienzos:
+
+# %% id="reveal" compare=true
+for name, recorded in pair.items():
+    print(name, *recorded["writes"], sep="\n    ")
+print()
+compare("overnight", let_run="B")
+
+# %% [markdown] id="break-one" lang="en"
+# Run A has learnt nothing that it can use, and neither curve gives that away. Make a run like A yourself: the
+# next cell trains for 60 steps, some seconds, with a single fault. Then the *stability check* looks at it.
+
+# %% [markdown] id="break-one" lang="es" of="115e9bb194ab"
+# El run A no aprendió nada que le sirva, y ninguna de las curvas lo delata. Haz tú un run como A: la celda
+# siguiente entrena 60 pasos, unos segundos, con un solo fallo. Después lo mira la *revisión de estabilidad*.
+
+# %% id="break-it"
+short = Config(steps=60, warmup_steps=6, lr_max=5e-3, lr_min=5e-4, batch_size=16, accumulation=2)
+broken = train(
+    Recipe(short).with_fault("future-leak"), runs / "broken", callbacks=[LivePlot()], overwrite=True
+)
+show(diagnosis.walk(diagnosis.evidence_of(broken)), Console(width=100), whole=False)
+
+# %% [markdown] id="why-it-fooled-you" lang="en"
+# The attention of run A has no causal mask: while it trains, each token sees the ones after it, so the answer
+# lies open on the table. When it writes there is no future to look at, and it is lost. The loss was honest
+# about the wrong task. The check did not look at the curve at all. It asked whether a guess depends on later
+# tokens, and one look at a fresh model was enough.
+#
+# That is what this course is about: **questions that find in seconds what a curve hides all night.** You have
+# just broken your first model. From here on you learn what a healthy one looks like.
+
+# %% [markdown] id="why-it-fooled-you" lang="es" of="ed7b16a82e4c"
+# La atención del run A no tiene máscara causal: mientras entrena, cada token ve los que vienen después, así que
+# tiene la respuesta sobre la mesa. Cuando escribe, no hay futuro que mirar y se pierde. El loss decía la verdad
+# sobre la tarea equivocada. La revisión no miró la curva. Preguntó si lo que el modelo adivina depende de tokens
+# posteriores, y le bastó una mirada a un modelo nuevo.
+#
+# De eso trata este curso: **de preguntas que encuentran en segundos lo que una curva esconde toda la noche.**
+# Acabas de romper tu primer modelo. A partir de aquí aprendes cómo se ve uno sano.
 
 # %% [markdown] id="meet" lang="en"
 # ## 1 · Meet the model

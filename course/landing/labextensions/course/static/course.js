@@ -6,8 +6,23 @@
 //
 // A notebook opened again, without the kernel that made its controls, shows their picture alone and not
 // “Error displaying widget: model not found”: that line is the only text that such an output ever holds itself.
+// Where the kernel still runs, the picture among the controls takes the place of the one that can no longer
+// change (course/reload.py).
+//
+// What JupyterLab and its widgets leave out is added: a name for the knob of a slider and for its number, a text
+// for a picture, a word where a typed number was moved, colours that can be read, and Escape, which leads from a
+// control back to its cell.
 const PAGES = ["START.md", "EMPIEZA.md"]; // as in course/landing/__init__.py
-const LOST_CONTROLS = ".jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none; }";
+const STYLE = `
+  .jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none; }
+  .jp-OutputArea-child:has(.course-revived) ~ .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
+  .course-note:empty { display: none; }
+  .jp-RenderedImage img { max-width: 100%; height: auto; }
+  body[data-jp-theme-light="true"] .ansi-green-fg { color: #00703a; }
+  body[data-jp-theme-light="true"] .ansi-yellow-fg { color: #7a5c00; }
+  body[data-jp-theme-light="true"] .ansi-red-fg { color: #b3261e; }`;
+const SETTLED = 300; // milliseconds after which a slider shows what became of a typed number
+const SAME = 0.005; // a share: what the rounding of a shown number changes
 
 function readAgain(widget) {
   const context = widget?.context;
@@ -16,13 +31,87 @@ function readAgain(widget) {
   }
 }
 
+function nameControls() {
+  for (const slider of document.querySelectorAll(".widget-slider")) {
+    const name = slider.querySelector(".widget-label")?.textContent;
+    for (const part of slider.querySelectorAll(".noUi-handle, .widget-readout")) {
+      if (name && part.getAttribute("aria-label") !== name) {
+        part.setAttribute("aria-label", name);
+        if (part.matches(".widget-readout")) part.setAttribute("role", "textbox");
+      }
+    }
+  }
+}
+
+/** The text of a picture is in its output's metadata, where the kernel put it. */
+function describePictures(panel) {
+  for (const cell of panel?.content?.widgets ?? []) {
+    cell.outputArea?.widgets.forEach((output, index) => {
+      const image = output.node.querySelector(".jp-RenderedImage img");
+      const model = image && cell.outputArea.model.get(index);
+      const words = model && (model.metadata["image/png"]?.alt ?? model.data["text/plain"]);
+      if (words && image.alt !== words) image.alt = words;
+    });
+  }
+}
+
+/** The picture among the controls: what they say, or the text of the picture whose place it took. */
+function describeLive() {
+  for (const image of document.querySelectorAll("img.course-live")) {
+    const sliders = [...image.parentElement.querySelectorAll(".widget-slider")];
+    const told = sliders.map((slider) => ["label", "readout"].map((part) => slider.querySelector(`.widget-${part}`)?.textContent).join(": "));
+    const other = image.closest(".jp-OutputArea")?.querySelector(".jp-RenderedImage img")?.alt;
+    const words = told.join(", ") || other || "";
+    if (image.alt !== words) image.alt = words;
+  }
+}
+
+function complete(app) {
+  describeLive();
+  nameControls();
+  describePictures(app.shell.currentWidget);
+}
+
+/** Say so where a slider has no position for a typed number. */
+function watchTyping(event) {
+  const readout = event.target.closest?.(".widget-slider .widget-readout");
+  if (!readout || (event.type === "keydown" && event.key !== "Enter")) return;
+  const typed = readout.textContent.trim();
+  const note = readout.closest(".widget-vbox")?.querySelector(".course-note");
+  if (!note) return;
+  setTimeout(() => {
+    const shown = readout.textContent.trim();
+    const moved = Math.abs(Number(typed) - Number(shown)) > SAME * Math.abs(Number(shown));
+    if (typed === shown && event.type === "focusout") return;
+    note.textContent = moved || Number.isNaN(Number(typed))
+      ? note.dataset.words.replace("{typed}", typed).replace("{shown}", shown) : "";
+  }, SETTLED);
+}
+
+function leaveControl(event) {
+  const cell = event.key === "Escape" && event.target.closest?.(".jupyter-widgets") && event.target.closest(".jp-Cell");
+  if (!cell) return;
+  event.preventDefault();
+  event.target.blur();
+  (cell.closest(".jp-WindowedPanel-outer") ?? cell.closest(".jp-Notebook") ?? cell).focus();
+}
+
 const plugin = {
   id: "course:reopened",
   autoStart: true,
   activate: (app) => {
     app.shell.currentChanged.connect((_, change) => readAgain(change.newValue));
     window.addEventListener("focus", () => readAgain(app.shell.currentWidget));
-    document.head.appendChild(document.createElement("style")).textContent = LOST_CONTROLS;
+    document.head.appendChild(document.createElement("style")).textContent = STYLE;
+    let due = false;
+    new MutationObserver(() => {
+      if (due) return;
+      due = true;
+      setTimeout(() => { due = false; complete(app); }, 100);
+    }).observe(document.body, { childList: true, subtree: true });
+    document.addEventListener("keydown", watchTyping, true);
+    document.addEventListener("focusout", watchTyping, true);
+    document.addEventListener("keydown", leaveControl, true);
   },
 };
 

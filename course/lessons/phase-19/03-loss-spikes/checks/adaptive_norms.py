@@ -39,8 +39,12 @@ class _Norms(Check):
             "mean-not-median": clipped(case["norms"], **rule, usual=np.mean),
             "whole-run": clipped(case["norms"], **(rule | {"window": len(right)})),
             "clips-too-early": clipped(case["norms"], **(rule | {"enough": 1})),
-            "limit-not-norm": [min(rule["factor"] * np.median(right[:n][-rule["window"] :]), np.inf)
-                               if n >= rule["enough"] else np.inf for n in range(len(right))],
+            "limit-not-norm": [
+                min(rule["factor"] * np.median(right[:n][-rule["window"] :]), np.inf)
+                if n >= rule["enough"]
+                else np.inf
+                for n in range(len(right))
+            ],
             "nothing-clipped": case["norms"],
         }
         near = (key for key, slip in slips.items() if close(actual, np.array(slip), rtol=1e-6))

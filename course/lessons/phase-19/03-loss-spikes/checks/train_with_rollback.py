@@ -84,10 +84,11 @@ class _Rollback(Check):
 
     def probe(self, answer, case):
         model, optimizer = _start(case)
-        kept = answer(
-            model, optimizer, mean_square, _batches(case), TooHigh(case["limit"]), case["every"]
-        )
-        return {"kept": None if kept is None else array(kept).ravel(), "weight": array(model.weight, (1, INPUTS))}
+        kept = answer(model, optimizer, mean_square, _batches(case), TooHigh(case["limit"]), case["every"])
+        return {
+            "kept": None if kept is None else array(kept).ravel(),
+            "weight": array(model.weight, (1, INPUTS)),
+        }
 
     def judge(self, case, output):
         kept, weight = _reference(case)

@@ -7,7 +7,9 @@ START, SPIKE, BURST, FOLLOWS = (
 )
 
 
-def _norms(past="found[-window:]", usual="np.median(past)", known="len(found) >= enough", kept="min(norm, limit)"):
+def _norms(
+    past="found[-window:]", usual="np.median(past)", known="len(found) >= enough", kept="min(norm, limit)"
+):
     return f"""
 def adaptive_norms(norms, factor=2.0, window=50, enough=10):
     found = []
