@@ -1,4 +1,4 @@
-"""Checks of `train-with-rollback`: after a spike the run is as if the skipped batches had never been there."""
+"""Checks of `train-with-rollback`: after a spike the run is as if the skipped batches had never been seen."""
 
 import copy
 
