@@ -110,7 +110,7 @@ DYNAMICS_FAULTS = (
         "config",
         "attention-logit-growth",
         _attention_logit_growth,
-        severity=0.1,  # lr_max
+        severity=0.3,  # lr_max
         breaks_at=lambda severity: severity >= 0.1,
         idle=lambda config, severity: (
             "qk_norm" if config.qk_norm else "mixer" if config.mixer != "attention" else None

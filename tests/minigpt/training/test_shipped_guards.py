@@ -85,7 +85,7 @@ def test_one_bad_micro_batch_drops_the_whole_window(tmp_path, micro):
 
     def poisoned(model, loss, batches, *rest):
         nonlocal step
-        step += model.training  # not those of the rehearsal
+        step += len(batches) == 3  # the rehearsal takes fewer
 
         def loss_with_nan(logits, targets, mask):
             nonlocal calls
