@@ -16,12 +16,20 @@ from minigpt.faults.dynamics import DYNAMICS_FAULTS
 from minigpt.faults.fault import Fault, FaultError
 from minigpt.faults.learning import LEARNING_FAULTS
 from minigpt.faults.loop import LOOP_FAULTS
+from minigpt.faults.memory import MEMORY_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
 from minigpt.training.catalogue import register_faults
 
-CATALOGUE = (*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS, *DYNAMICS_FAULTS)
+CATALOGUE = (
+    *START_FAULTS,
+    *SCHEDULE_FAULTS,
+    *LOOP_FAULTS,
+    *LEARNING_FAULTS,
+    *MEMORY_FAULTS,
+    *DYNAMICS_FAULTS,
+)
 FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}
 
 
