@@ -85,11 +85,20 @@ class Memory(nn.Module):
         gates = self.gate(x, there)
         mixed = (gates[..., None] * torch.stack([present, short, long], -2)).sum(-2)  # (B, T, C)
         if self.training:
-            keys, values = keys.detach().float(), values.detach().float()
-            self.staged.append(consolidation.stage(keys, values, weights.detach(), slots.float()))
-            self.seen = gates.detach(), there
-            self.short_term_tokens = self._short_term_tokens(x.shape[1])
+            self.stage(keys, values, weights, slots, (gates.detach(), there))
         return self.attention.c_proj(self.norm(mixed) + self.config.residual_weight * present)
+
+    def stage(
+        self, keys: Tensor, values: Tensor, weights: Tensor, slots: Tensor, seen: tuple[Tensor, Tensor]
+    ) -> None:
+        """Propose what to remember of a batch, and keep what `figures.py` measures."""
+        keys, values = keys.detach().float(), values.detach().float()
+        self.staged.append(consolidation.stage(keys, values, weights.detach(), slots.float()))
+        self.seen, self.short_term_tokens = seen, self._short_term_tokens(keys.shape[1])
+
+    def due(self, step: int) -> bool:
+        """Whether the long-term memory is written after `step`, other than by sleep."""
+        return consolidation.due(self.config, step)
 
     def _read_short_term(
         self, query: Tensor, keys: Tensor, values: Tensor, state: MemoryState | None
@@ -135,7 +144,7 @@ class Memory(nn.Module):
     def _consolidate(self, step: int, staged: consolidation.Staged) -> None:
         config, every = self.config, self.config.consolidation_every
         if config.consolidation != "sleep":
-            if consolidation.due(config, step):
+            if self.due(step):
                 self.long_term.write(*consolidation.most_read(staged, config.consolidation_writes), step)
             return
         if not sleep.asleep(step, every, config.sleep_steps):

@@ -3,7 +3,7 @@
 A weight below `SHARE` of the token's largest fades out (*soft*, so that a gradient still reaches it) or drops
 out (*hard*). Either way the axis is that of the slots: each token chooses for itself, and what it reads does
 not depend on other tokens or rows. The earliest public model behind seed 000 took its top-k over batch × time
-instead; the fault `memory-batch-selection` does the same.
+instead; the fault `memory-batch-selection` takes it over the batch.
 """
 
 from __future__ import annotations
