@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from minigpt.cli.aliases import add_aliases, with_aliases
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.config.presets import load_preset
@@ -57,11 +58,13 @@ def add_recipe_arguments(parser: Parser) -> None:
             default=argparse.SUPPRESS,
             help=text,
         )
+    add_aliases(parser)
 
 
 def settings_given(arguments: Arguments) -> dict[str, Any]:
     """Return the settings that a variable, a file or a flag names."""
-    return {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
+    named = {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
+    return with_aliases(named, arguments)
 
 
 def config_given(arguments: Arguments) -> Config:

@@ -4,7 +4,8 @@
 
 A causal model keeps what it has read in a state (`minigpt.model.state`), so that each new token costs one
 token's work. Once the context is full every position moves, the state no longer holds, and each token costs a
-whole window.
+whole window. A model of state spaces without learned positions has no such end: it continues from its state,
+and a token costs the same however many came before.
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ def generate(
 def _generate(model, idx, max_new_tokens, temperature, top_k, stop, generator, top_p) -> Tensor:
     context = model.config.context
     state = model.init_state(len(idx)) if reads_step_by_step(model) else None
+    unending = state is not None and has_no_end(model)
     done = torch.zeros(len(idx), dtype=torch.bool, device=idx.device)
     for _ in range(max_new_tokens):
-        if state is not None and idx.shape[1] <= context:
+        if state is not None and (unending or idx.shape[1] <= context):
             logits = model(idx[:, state.length :], state)
         else:
             logits = model(idx[:, -context:])
@@ -72,6 +74,12 @@ def _generate(model, idx, max_new_tokens, temperature, top_k, stop, generator, t
 def reads_step_by_step(model: nn.Module) -> bool:
     """Whether tokens can be read one after the other: a GPT in which none sees what comes after it."""
     return isinstance(model, GPT) and all(block.attn.causal for block in model.h)
+
+
+def has_no_end(model: nn.Module) -> bool:
+    """Whether a GPT can read on past its context: no part of it keeps one entry a token, or counts them."""
+    unending = all(getattr(block.attn, "has_no_end", False) for block in model.h)
+    return unending and model.config.positions != "learned"
 
 
 def draw(

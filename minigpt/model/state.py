@@ -106,7 +106,7 @@ class ModelState:
 
     def __init__(self, blocks: list[BlockState]):
         self.blocks = blocks
-        self.length = 0  # tokens read, at most the model's context
+        self.length = 0  # tokens read, at most the model's context where anything there counts them
         self.first: Tensor | None = None  # (B,) where each row's document begins; None: all at 0
 
     def reset(self, rows: Tensor) -> None:

@@ -56,7 +56,7 @@ def test_the_messages_keep_to_the_glossary(package):
     [
         "README.es.md",
         "minigpt/README.es.md",
-        *(f"docs/{name}.es.md" for name in ("card", "instructor", "monitor")),
+        *(f"docs/{name}.es.md" for name in ("card", "instructor", "monitor", "seeds")),
     ],
 )
 def test_the_pages_keep_to_the_glossary(page):

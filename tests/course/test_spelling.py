@@ -27,9 +27,12 @@ DICTIONARIES = {"en": "en_US", "es": "es_ES"}
 PAGES = {
     "en": (
         *("README.md", "minigpt/README.md", "course/README.md"),
-        *("docs/instructor.md", "docs/monitor.md", "CHANGELOG.md"),
+        *("docs/instructor.md", "docs/monitor.md", "docs/seeds.md", "CHANGELOG.md"),
     ),
-    "es": ("README.es.md", "minigpt/README.es.md", "docs/instructor.es.md", "docs/monitor.es.md"),
+    "es": (
+        *("README.es.md", "minigpt/README.es.md"),
+        *("docs/instructor.es.md", "docs/monitor.es.md", "docs/seeds.es.md"),
+    ),
 }
 AMERICAN = {"gray", "color", "colors", "center", "centers", "centered", "behavior"}
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")

@@ -16,7 +16,8 @@ A mixer is a module that is built from the model's config:
 `turns` are the rotary angles of the tokens, None with learned positions. `state` is None where every row of x
 is a document of its own; else it is what `init_state` made, x continues the tokens that it has read, and the
 mixer brings it up to date. A mixer without `init_state` trains and evaluates, but cannot generate. One that
-computes more than its linear layers says how much for each token in `mixing_flops`.
+computes more than its linear layers says how much for each token in `mixing_flops`. One whose state never
+fills up says `has_no_end = True`, and generates past the context.
 
 A new mixer joins `MIXERS` here and the setting `mixer` in `minigpt.config`; its parameters say their roles in
 `parameter_roles` where the usual ones (`minigpt.model.roles`) do not fit.

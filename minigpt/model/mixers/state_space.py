@@ -42,6 +42,7 @@ class StateSpace(nn.Module):
     """E = state_space_expand · C channels, each with N = state_space_size leaky sums."""
 
     causal = True
+    has_no_end = True  # its state is as large after any number of tokens
     parameter_roles = {
         "conv.weight": Role.FILTER,
         "log_tau": Role.TIME_CONSTANT,

@@ -151,3 +151,24 @@ def test_a_model_of_nan_is_refused_with_advice():
     with pytest.raises(MiniGPTError) as caught:
         draw(torch.tensor([[math.nan, 0.0]]))
     assert caught.value.key == "sample.not-a-number"
+
+
+@pytest.mark.parametrize("activation", ["gelu", "spiking", "liquid"])
+def test_a_state_space_generates_past_its_context_from_its_state(activation):
+    """What it writes is what it would write after reading the whole past at once."""
+    model = model_of(mixer="state_space", positions="rotary", activation=activation)
+    idx = torch.randint(512, (2, 5), generator=torch.Generator().manual_seed(0))
+    out = generate(model, idx, max_new_tokens=8 * CONTEXT, temperature=0)
+    with torch.no_grad():
+        whole = model(out)  # (B, T, V), eight times the context
+    gaps = whole[:, 4:-1].topk(2).values.diff(dim=-1).abs().squeeze(-1)
+    clear = gaps > 1e-3  # where rounding cannot turn the choice
+    assert clear.float().mean() > 0.9
+    assert torch.equal(whole[:, 4:-1].argmax(-1)[clear], out[:, 5:][clear])
+
+
+def test_with_learned_positions_it_has_an_end():
+    model = model_of(mixer="state_space")
+    out = generate(model, torch.randint(512, (1, 3)), max_new_tokens=2 * CONTEXT, temperature=0)
+    with torch.no_grad():
+        assert out[0, -1] == model(out[:, -1 - CONTEXT : -1])[0, -1].argmax()
