@@ -20,6 +20,8 @@ from course.messages import WIDTH, CourseError, LessonTexts, message
 from course.plain import NotPlain, require_plain, same, whole
 from course.probing import run_probe
 
+DIGITS = 4  # significant ones of a number in a hint
+
 
 @dataclass(frozen=True)
 class Result:
@@ -139,23 +141,33 @@ def untied(check: Check, tie: str, first: str) -> Wrong:
 def explain(fault: Wrong, check: Check, case: dict, texts: LessonTexts, code: str | None = None) -> str:
     """Return the failure as a few lines: what was checked, the likely misconception, expected and actual."""
     values = {key: value for key, value in case.items() if type(value) in (bool, int, float, str)}
-    values |= fault.values | {"expected": show(fault.expected), "actual": show(fault.actual)}
+    expected, actual = shown_apart(fault.expected, fault.actual)
+    values |= fault.values | {"expected": expected, "actual": actual}
     lines = [message("check.failed", code, title=texts.text(check.name, code))]
     lines += texts.text(fault.key, code, **values).splitlines()
     if fault.expected is not None:
-        lines.append(message("check.expected", code, value=show(fault.expected)))
+        lines.append(message("check.expected", code, value=expected))
     if fault.actual is not None:
-        lines.append(message("check.actual", code, value=show(fault.actual)))
+        lines.append(message("check.actual", code, value=actual))
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
 
 
-def show(value: object) -> str:
-    """Write plain data briefly: four significant digits, a few elements."""
+def shown_apart(expected: object, actual: object) -> tuple[str, str]:
+    """Write two values as `show` does, with more digits where they would read alike and are not equal."""
+    for digits in (DIGITS, *range(DIGITS + 2, 18, 2), 17):
+        both = show(expected, digits), show(actual, digits)
+        if both[0] != both[1]:
+            return both
+    return show(expected), show(actual)
+
+
+def show(value: object, digits: int = DIGITS) -> str:
+    """Write plain data briefly: a few significant digits, a few elements."""
     if type(value) is float:
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     if type(value) is np.ndarray:
-        return np.array2string(value, precision=4, threshold=8, edgeitems=3, separator=", ")
+        return np.array2string(value, precision=digits, threshold=8, edgeitems=3, separator=", ")
     if type(value) is list:
-        shown = ", ".join(show(item) for item in value[:8])
+        shown = ", ".join(show(item, digits) for item in value[:8])
         return f"[{shown}{', …' if len(value) > 8 else ''}]"
     return str(value)

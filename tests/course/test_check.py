@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course.check import Check, array, load_checks, number, wrong
-from course.judging import draw_cases, explain, judge, run_check, visible_seed
+from course.judging import draw_cases, explain, judge, run_check, shown_apart, visible_seed
 from course.messages import CourseError, LessonTexts
 from course.probing import NotWritten, run_probe
 from minigpt.messages import LANGUAGES
@@ -235,3 +235,10 @@ def test_the_files_of_a_folder_share_what_they_import_from_each_other(tmp_path):
         load_checks(tmp_path)
     with pytest.raises(CourseError, match="missing"):
         load_checks(tmp_path / "nowhere")
+
+
+def test_two_numbers_that_read_alike_are_written_apart():
+    assert shown_apart(0.5, 0.25) == ("0.5", "0.25")
+    assert shown_apart(1.0, 0.9999991) == ("1", "0.999999")
+    assert shown_apart([1.0, 2.00001], [1.0, 2.00002]) == ("[1, 2.00001]", "[1, 2.00002]")
+    assert shown_apart(2.0, 2.0) == ("2", "2") and shown_apart(None, 3) == ("None", "3")
