@@ -1,0 +1,63 @@
+"""Checks of `verdict`: cures, helps, or nothing."""
+
+from course.check import Check, given, wrong
+
+
+class _Verdict(Check):
+    answer = "verdict"
+
+    def _runs(self, rng, expected):
+        margin = round(float(rng.uniform(0.2, 0.4)), 2)
+        right = [round(float(rng.uniform(2, 3)), 2), round(float(rng.uniform(1, 2)), 2)]
+        ill = [right[0] + 5.0, right[1] + 3.0]
+        return {"expected": expected, "margin": margin, "right": right, "ill": ill}
+
+    def contrasts(self, rng, cases):
+        for case in cases:
+            for tried in (case["right"], case["ill"], [case["ill"][0], case["ill"][1] - 2.0]):
+                yield case | {"tried": list(tried)}
+
+    def probe(self, answer, case):
+        runs = (tuple(case[name]) for name in ("ill", "tried", "right"))
+        return {"word": str(given(answer(*runs, case["margin"])))}
+
+    def judge(self, case, output):
+        expected, actual = case["expected"], output["word"]
+        if actual == expected:
+            return None
+        if actual not in ("cures", "helps", "nothing"):
+            return wrong("not-a-verdict", expected, actual)
+        return wrong(f"{expected}-not-{actual}", expected, actual)
+
+
+class Cures(_Verdict):
+    name = "verdict/cures"
+
+    def cases(self, rng):
+        runs = self._runs(rng, "cures")
+        first, last, near = *runs["right"], 0.9 * runs["margin"]
+        yield runs | {"tried": [first + near, last + near]}
+        yield runs | {"tried": [first - near, last - near]}
+
+
+class Helps(_Verdict):
+    name = "verdict/helps"
+
+    def cases(self, rng):
+        runs = self._runs(rng, "helps")
+        margin, ill, right = runs["margin"], runs["ill"], runs["right"]
+        yield runs | {"tried": [ill[0], ill[1] - 1.2 * margin]}
+        yield runs | {"tried": [ill[0], right[1]]}
+        yield runs | {"tried": [right[0], right[1] + 1.2 * margin]}
+        yield runs | {"tried": [right[0] + 1.2 * margin, right[1]]}
+
+
+class Nothing(_Verdict):
+    name = "verdict/nothing"
+
+    def cases(self, rng):
+        runs = self._runs(rng, "nothing")
+        margin, ill, right = runs["margin"], runs["ill"], runs["right"]
+        yield runs | {"tried": [ill[0], ill[1] - 0.8 * margin]}
+        yield runs | {"tried": [ill[0], ill[1] + 2 * margin]}
+        yield runs | {"tried": [right[0], ill[1]]}

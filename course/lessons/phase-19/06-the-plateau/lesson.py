@@ -1,0 +1,678 @@
+"""Lesson 19-06: a published plateau, its remedies tried one by one, and the cause that none of them touches."""
+
+# %% [markdown] id="why" lang="en"
+# Somebody fine-tuned GPT-2. The loss began at 9.23, fell to 6.6 and stayed there; at step 2000 it jumped to
+# 9.58 and came back. A report blamed three settings: sequences too long (256), a batch too small (8), a
+# schedule. All three were changed. In the next run the loss rose from 6.71 to 6.93.
+#
+# Here you try every hypothesis of that report, and one that is not in it. Afterwards you can
+#
+# * tell a remedy that *helps* from one that *cures*;
+# * estimate how noisy a gradient is, from micro-batches, before you blame the batch;
+# * recognise a target that is one token off from a single number, measured before the first step.
+#
+# Run the cells in order with **Shift + Enter**.
+
+# %% [markdown] id="why" lang="es" of="108f20375ef2"
+# Alguien hizo fine-tuning de GPT-2. El loss empezó en 9.23, bajó a 6.6 y ahí se quedó; en el paso 2000 saltó a
+# 9.58 y después volvió. Un informe culpó a tres ajustes: secuencias demasiado largas (256), un batch demasiado
+# pequeño (8) y el schedule. Se cambiaron los tres. En el run siguiente, el loss subió de 6.71 a 6.93.
+#
+# Aquí vas a probar todas las hipótesis de ese informe, y una que no está en él. Al terminar sabrás
+#
+# * distinguir un remedio que *ayuda* de uno que *cura*;
+# * medir cuánto ruido tiene un gradiente, con micro-batches, antes de culpar al batch;
+# * reconocer un target corrido un token con un solo número, medido antes del primer paso.
+#
+# Ejecuta las celdas en orden con **Shift + Enter**.
+
+# %% id="setup" setup=true
+import dataclasses
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course.live_plot import LivePlot
+from course.notebook import check, lesson, t
+from course.predictions import compare, predict
+from course.widgets import Slider, playground
+from minigpt import Config, Recipe, train
+
+lesson("19-06")
+runs = Path("experiments") / "19-06"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+
+
+def last_loss(run, count=10):
+    return sum(record["loss"] for record in run.metrics[-count:]) / count
+
+
+# %% [markdown] id="meet" lang="en"
+# ## 1 · A run that misbehaves
+#
+# First a model that is *pretrained*: our small GPT, trained the right way. Then the fine-tuning, from its
+# weights, on the same text. It ought to begin where the pretraining ended.
+
+# %% [markdown] id="meet" lang="es" of="20acfc2d935c"
+# ## 1 · Un run que se porta mal
+#
+# Primero, un modelo *preentrenado*: nuestro pequeño GPT, entrenado como se debe. Después, el fine-tuning, a
+# partir de sus pesos y con el mismo texto. Debería empezar donde terminó el preentrenamiento.
+
+
+# %% id="pretrain"
+class Keep:
+    def on_record(self, trainer, record):
+        self.model = trainer.model
+
+
+keep = Keep()
+before_config = Config(steps=150, batch_size=8, lr_max=5e-3, lr_min=5e-4, eval_every=0, eval_batches=1)
+pretraining = train(Recipe(before_config), runs / "pretraining", callbacks=[keep, LivePlot()], overwrite=True)
+pretrained = {name: weight.detach().clone() for name, weight in keep.model.state_dict().items()}
+
+
+# %% id="facts" compare=true
+def from_pretrained(model, config):
+    with torch.no_grad():
+        for name, weight in model.state_dict().items():
+            weight.copy_(pretrained[name][: len(weight)])
+
+
+config = Config(
+    steps=60, batch_size=8, warmup_steps=6, lr_max=1e-3, lr_min=1e-4, eval_every=0, eval_batches=1
+)
+right = dataclasses.replace(Recipe(config), init_weights=from_pretrained)
+ill = right.with_fault("target-shift")
+print(f"ln {config.vocab_size} = {math.log(config.vocab_size):.2f}")
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# In the recipe of the fine-tuning something is wrong; never mind what. **With which loss does it begin**, in
+# step 0, before any weight has moved? And **where is it after 60 steps?**
+
+# %% [markdown] id="predict" lang="es" of="c57fe2bbc71d"
+# ## 2 · Predice
+#
+# En la receta del fine-tuning hay algo mal; todavía no importa qué. **¿Con qué loss empieza**, en el paso 0,
+# antes de que se mueva ningún peso? ¿Y **dónde está después de 60 pasos?**
+
+# %% id="my-prediction"
+predict("plateau", first=..., last=...)
+
+# %% [markdown] id="break" lang="en"
+# ## 3 · Break it
+
+# %% [markdown] id="break" lang="es" of="a3e5f61bd7ca"
+# ## 3 · Rómpelo
+
+# %% id="train-ill"
+broken = train(ill, runs / "ill", callbacks=[LivePlot(before=pretraining.metrics)], overwrite=True)
+compare("plateau", first=round(broken.metrics[0]["loss"], 1), last=round(last_loss(broken), 1))
+
+# %% [markdown] id="hypotheses" lang="en"
+# ## 4 · Inspect
+#
+# ### The report's hypotheses, each tried
+#
+# A fall, and then a flat line. Each hypothesis of the report is one change. Change one thing, train, write
+# down two numbers: the loss before the first update, and the loss at the end.
+
+# %% [markdown] id="hypotheses" lang="es" of="81d6a50c3a7a"
+# ## 4 · Inspecciona
+#
+# ### Las hipótesis del informe, una por una
+#
+# Una bajada y después una línea plana. Cada hipótesis del informe es un cambio. Cambia una sola cosa, entrena
+# y anota dos números: el loss antes de la primera actualización y el loss al final.
+
+# %% id="try-each"
+constant = {"schedule": "constant", "warmup_steps": 0, "lr_max": 5e-4}
+changes = {
+    "ill": {},
+    "block": {"context": 32},
+    "batch": {"batch_size": 32},
+    "schedule": constant,
+    "all-three": {"context": 32, "batch_size": 32} | constant,
+    "lr-up": {"lr_max": 5e-3},
+}
+tried = {name: broken for name in ("ill",)}
+for name, change in changes.items():
+    if name not in tried:
+        changed = dataclasses.replace(ill, config=config.replace(**change))
+        tried[name] = train(changed, runs / name, overwrite=True)
+tried["right"] = train(right, runs / "right", overwrite=True)
+print(f"{'':30}{t('first'):>12}{t('last'):>12}")
+for name, run in tried.items():
+    print(f"{t(name):30}{run.metrics[0]['loss']:12.1f}{last_loss(run):12.1f}")
+
+# %% id="who-starts-well" compare=true
+start = pretraining.metrics[-1]["loss"]
+for name, run in tried.items():
+    print(f"{t(name):30}{t('starts-well') if run.metrics[0]['loss'] < start + 1 else t('starts-badly')}")
+
+# %% [markdown] id="before-training" lang="en"
+# Look at the first column. Step 0 is measured **before any update**. No batch size, no schedule and no
+# learning rate has acted on it yet, so none of them can explain it. A pretrained model that begins nearer to
+# chance than to where its pretraining ended does not suffer from training. It is asked the wrong question.
+#
+# That number stood in the original log: 9.23, from a pretrained GPT-2, whose chance is ln 50,257 = 10.82.
+# Everybody looked at the plateau.
+#
+# ### Ask the model what it was taught
+#
+# Score the pretrained model against the token itself, the next one, and those after it.
+
+# %% [markdown] id="before-training" lang="es" of="d7c05b8c0ba7"
+# Mira la primera columna. El paso 0 se mide **antes de cualquier actualización**. Ni el tamaño del batch, ni el
+# schedule, ni el learning rate (tasa de aprendizaje) han actuado todavía, así que ninguno puede explicarlo. A
+# un modelo preentrenado que empieza más cerca del azar que de donde terminó su preentrenamiento no le pasa
+# nada con el entrenamiento. Le están haciendo la pregunta equivocada.
+#
+# Ese número estaba en el log original: 9.23, con un GPT-2 preentrenado, cuyo nivel de azar es
+# ln 50,257 = 10.82. Todo el mundo miraba la meseta.
+#
+# ### Pregúntale al modelo qué le enseñaron
+#
+# Evalúa el modelo preentrenado frente al mismo token, al siguiente y a los que vienen después.
+
+
+# %% id="offsets" compare=true
+data = right.load_data(config)
+spans = torch.stack([data.train[i : i + 70] for i in range(0, 64 * 2000, 2000)])
+
+
+@torch.no_grad()
+def loss_at(model, offset):
+    logits = model(spans[:, :64])
+    return F.cross_entropy(logits.flatten(0, 1), spans[:, offset : offset + 64].flatten()).item()
+
+
+by_offset = [loss_at(keep.model, offset) for offset in range(5)]
+for offset, value in enumerate(by_offset):
+    print(f"t + {offset}   {t('as-taught') if value < start + 1 else t('not-taught')}")
+print(t("lowest"), f"t + {int(np.argmin(by_offset))}")
+
+# %% [markdown] id="shifted-twice" lang="en"
+# The model knows t + 1 and is scored on t + 2. The loader had shifted the targets by one, and the model's
+# loss shifts them once more, because in the library that it comes from, the loss *always* shifts. Each of the
+# two is right. Together they are wrong, and training on works: the loss falls, as far as the token after the
+# next can be guessed. That is the plateau.
+#
+# ### Turn the knob: train on the wrong question
+#
+# A one-layer GPT, trained from scratch for 60 steps to predict t + d. In grey, d = 1.
+#
+# 1. Take d from 1 to 5. Which curves fall? Could you tell d = 2 from a slow run?
+# 2. And d = 0?
+
+# %% [markdown] id="shifted-twice" lang="es" of="6af9ca15472e"
+# El modelo sabe t + 1 y lo evalúan con t + 2. El código que carga los datos ya había corrido los targets un
+# lugar, y el loss del modelo los corre otra vez, porque en la biblioteca de donde viene, el loss *siempre* los
+# corre. Cada uno de los dos está bien. Juntos están mal, y entrenar así funciona: el loss baja hasta donde se
+# puede adivinar el token que sigue al siguiente. Esa es la meseta.
+#
+# ### Gira la perilla: entrena con la pregunta equivocada
+#
+# Un GPT de una capa, entrenado desde cero durante 60 pasos para predecir t + d. En gris, d = 1.
+#
+# 1. Lleva d de 1 a 5. ¿Qué curvas bajan? ¿Podrías distinguir d = 2 de un run lento?
+# 2. ¿Y d = 0?
+
+# %% id="small-run"
+small = config.replace(n_layer=1, n_head=2, n_embd=32, context=32, batch_size=32, lr_max=1e-2)
+fresh = Recipe(small)
+seen = {}
+
+
+def small_run(offset):
+    if offset not in seen:
+        torch.manual_seed(small.seed)
+        model = fresh.build_model(small)
+        fresh.init_weights(model, small)
+        optimizer = fresh.build_optimizer(model, small)
+        losses, generator = [], np.random.default_rng(0)
+        for _ in range(small.steps):
+            starts = torch.from_numpy(generator.integers(0, len(data.train) - 40, 32))
+            rows = data.train.unfold(0, 38, 1)[starts]
+            loss = F.cross_entropy(model(rows[:, :32]).flatten(0, 1), rows[:, offset : offset + 32].flatten())
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        seen[offset] = losses
+    return seen[offset]
+
+
+# %% id="playground" folded=true
+def draw(figure, offset):
+    axes = figure.subplots()
+    axes.plot(small_run(1), color="0.6", label="d = 1")
+    axes.plot(small_run(offset), color="#0072b2", label=f"d = {offset}")
+    axes.axhline(math.log(small.vocab_size), color="black", linestyle="--", linewidth=1)
+    axes.set(xlabel=t("step"), ylabel=t("loss"), ylim=(0, 6.6))
+    axes.legend()
+
+
+playground(draw, offset=Slider("d", 0, 5, 2))
+
+# %% [markdown] id="play-answers" lang="en"
+# <details><summary>What you should have found</summary>
+#
+# 1. All of them fall. From 3 on they stop where the frequencies of single tokens leave off; d = 2 gets a
+#    little further, and its curve looks like that of a slow run. By its shape alone nobody tells it from a
+#    rate that is too low or a batch that is too noisy.
+# 2. It falls to nearly 0: the answer stands in the input. A curve that is too good is the same fault with the
+#    other sign.
+# </details>
+
+# %% [markdown] id="play-answers" lang="es" of="d34e476e3eaa"
+# <details><summary>Lo que deberías haber encontrado</summary>
+#
+# 1. Bajan todas. Desde 3 se detienen donde se agotan las frecuencias de los tokens sueltos; d = 2 llega un poco
+#    más lejos, y su curva parece la de un run lento. Por su forma, nadie la distingue de un learning rate
+#    demasiado bajo o de un batch con demasiado ruido.
+# 2. Baja casi a 0: la respuesta está en la entrada. Una curva demasiado buena es el mismo fallo con el signo
+#    contrario.
+# </details>
+
+# %% [markdown] id="fix" lang="en"
+# ## 5 · Fix
+#
+# ### Exercise 1 · A bug in code that looks right
+#
+# > Difficulty ●●○○○ · Importance ●●●●● · 12 minutes
+#
+# `model(input_ids, labels)` is like Hugging Face's: it returns the mean loss, **shifts the labels itself**
+# (position t is scored against `labels[:, t + 1]`), and leaves out labels of −100. This code trained with it:
+#
+# ```python
+# def training_loss(model, tokens, pad):
+#     inputs, targets = tokens[:, :-1], tokens[:, 1:]
+#     return model(inputs, targets)
+# ```
+#
+# Repair it. `tokens` is (B, T + 1): all T targets in it should count, except those that are `pad`. Leave
+# `tokens` as it is.
+#
+# <details><summary>Hint</summary>
+#
+# How many shifts should there be in all, and who makes the one?
+# </details>
+
+# %% [markdown] id="fix" lang="es" of="663382ecab1b"
+# ## 5 · Arregla
+#
+# ### Ejercicio 1 · Un error en código que parece correcto
+#
+# > Dificultad ●●○○○ · Importancia ●●●●● · 12 minutos
+#
+# `model(input_ids, labels)` es como el de Hugging Face: devuelve el loss medio, **corre los labels por su
+# cuenta** (la posición t se evalúa con `labels[:, t + 1]`) y deja fuera los labels que valen −100. Este código
+# entrenaba con él:
+#
+# ```python
+# def training_loss(model, tokens, pad):
+#     inputs, targets = tokens[:, :-1], tokens[:, 1:]
+#     return model(inputs, targets)
+# ```
+#
+# Arréglalo. `tokens` es (B, T + 1): deben contar sus T targets, salvo los que son `pad`. Deja `tokens` como
+# está.
+#
+# <details><summary>Pista</summary>
+#
+# ¿Cuántas veces hay que correr los targets en total, y quién lo hace?
+# </details>
+
+
+# %% solution="training-loss"
+def training_loss(model, tokens, pad):
+    ### BEGIN SOLUTION
+    return model(tokens, tokens.masked_fill(tokens == pad, -100))
+    ### END SOLUTION
+
+
+# %% check="training-loss/next-token" points=2
+check("training-loss/next-token", training_loss)
+
+# %% check="training-loss/every-target" points=1
+check("training-loss/every-target", training_loss)
+
+# %% check="training-loss/padding" points=1
+check("training-loss/padding", training_loss)
+
+# %% [markdown] id="task-noise" lang="en"
+# ### Exercise 2 · Is the batch too small?
+#
+# > Difficulty ●●●●○ · Importance ●●●●○ · 20 minutes
+#
+# The report said “batch 8 is noisy”. That can be measured. Write `noise_scale(gradients, tokens)`:
+# `gradients` is (k, d), the gradients of k micro-batches at the *same* weights, each the mean over `tokens`
+# tokens. Return $B_{simple} = tr\,\Sigma / |G|^2$ in tokens (McCandlish et al., 2018): with about so many
+# tokens in a batch, noise and signal are equal.
+#
+# * Let s be the sum over all coordinates of the variance between the micro-batches (divide by k − 1). Then
+#   $tr\,\Sigma = s \cdot tokens$: a mean over n tokens has 1/n of the variance of one.
+# * The squared norm of the *mean* gradient is too large: it holds noise as well, s/k of it. So $|G|^2 = |\bar
+#   g|^2 - s/k$.
+# * If $|G|^2$ is not above 0, no signal can be seen: return `math.inf`.
+
+# %% [markdown] id="task-noise" lang="es" of="5d340009bd3a"
+# ### Ejercicio 2 · ¿Es demasiado pequeño el batch?
+#
+# > Dificultad ●●●●○ · Importancia ●●●●○ · 20 minutos
+#
+# El informe decía «un batch de 8 tiene ruido». Eso se puede medir. Escribe `noise_scale(gradients, tokens)`:
+# `gradients` es (k, d), los gradientes de k micro-batches con los *mismos* pesos, cada uno la media sobre
+# `tokens` tokens. Devuelve $B_{simple} = tr\,\Sigma / |G|^2$ en tokens (McCandlish et al., 2018): con más o
+# menos esa cantidad de tokens en un batch, el ruido y la señal son iguales.
+#
+# * Sea s la suma, sobre todas las coordenadas, de la varianza entre los micro-batches (divide entre k − 1).
+#   Entonces $tr\,\Sigma = s \cdot tokens$: una media sobre n tokens tiene 1/n de la varianza de uno.
+# * El cuadrado de la norma del gradiente *medio* es demasiado grande: también contiene ruido, s/k. Por eso
+#   $|G|^2 = |\bar g|^2 - s/k$.
+# * Si $|G|^2$ no es mayor que 0, no se ve ninguna señal: devuelve `math.inf`.
+
+
+# %% solution="noise-scale"
+def noise_scale(gradients, tokens):
+    ### BEGIN SOLUTION
+    k = len(gradients)
+    s = gradients.var(dim=0).sum()
+    signal = gradients.mean(dim=0).square().sum() - s / k
+    return (s * tokens / signal).item() if signal > 0 else math.inf
+    ### END SOLUTION
+
+
+# %% check="noise-scale/no-noise" points=1
+check("noise-scale/no-noise", noise_scale)
+
+# %% check="noise-scale/value" points=2
+check("noise-scale/value", noise_scale)
+
+# %% check="noise-scale/no-signal" points=1
+check("noise-scale/no-signal", noise_scale)
+
+# %% [markdown] id="task-verdict" lang="en"
+# ### Exercise 3 · A table of hypotheses
+#
+# > Difficulty ●●○○○ · Importance ●●●●● · 10 minutes
+#
+# Write `verdict(ill, tried, right, margin)`. Each of the first three is a pair: loss before the first update,
+# loss at the end. Return
+#
+# * `"cures"` if the tried run is within `margin` of the right one in **both**;
+# * else `"helps"` if its end is more than `margin` below that of the ill run;
+# * else `"nothing"`.
+
+# %% [markdown] id="task-verdict" lang="es" of="436e6bdfa39b"
+# ### Ejercicio 3 · Una tabla de hipótesis
+#
+# > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
+#
+# Escribe `verdict(ill, tried, right, margin)`. Los tres primeros son pares: el loss antes de la primera
+# actualización y el loss al final. Devuelve
+#
+# * `"cures"` si el run probado está a menos de `margin` del correcto en **los dos**;
+# * si no, `"helps"` si su final está más de `margin` por debajo del final del run enfermo;
+# * si no, `"nothing"`.
+
+
+# %% solution="verdict"
+def verdict(ill, tried, right, margin):
+    ### BEGIN SOLUTION
+    if abs(tried[0] - right[0]) < margin and abs(tried[1] - right[1]) < margin:
+        return "cures"
+    return "helps" if ill[1] - tried[1] > margin else "nothing"
+    ### END SOLUTION
+
+
+# %% check="verdict/cures" points=1
+check("verdict/cures", verdict)
+
+# %% check="verdict/helps" points=1
+check("verdict/helps", verdict)
+
+# %% check="verdict/nothing" points=1
+check("verdict/nothing", verdict)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# A model with the library's habit, and your function. Does the fine-tuning begin where the pretraining ended?
+
+# %% [markdown] id="verify" lang="es" of="a5ff3ba005b6"
+# ## 6 · Comprueba
+#
+# Un modelo con la costumbre de la biblioteca, y tu función. ¿Empieza el fine-tuning donde terminó el
+# preentrenamiento?
+
+
+# %% id="verify-loss" compare=true
+class LikeTheLibrary(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, labels):
+        logits = self.model(input_ids)[:, :-1]
+        return F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+
+
+library = LikeTheLibrary(keep.model)
+rows = spans[:, :64]
+with torch.no_grad():
+    mine = training_loss(library, rows, pad=-1).item()
+    published = library(rows[:, :-1], rows[:, 1:]).item()
+for name, value in {"published": published, "yours": mine}.items():
+    print(f"{t(name):16}{t('starts-well') if value < start + 1 else t('starts-badly')}")
+
+# %% [markdown] id="verify-table" lang="en"
+# The table of hypotheses, by your function. And the noise, before training and after: 16 micro-batches of 8
+# rows each.
+
+# %% [markdown] id="verify-table" lang="es" of="f83768ca9788"
+# La tabla de hipótesis, según tu función. Y el ruido, antes y después de entrenar: 16 micro-batches de 8 filas
+# cada uno.
+
+
+# %% id="verdicts"
+def pair(run):
+    return run.metrics[0]["loss"], last_loss(run)
+
+
+for name, run in tried.items():
+    print(f"{t(name):30}{t('v-' + verdict(pair(broken), pair(run), pair(tried['right']), 0.1))}")
+
+
+def measured_noise(model):
+    gradients = []
+    for micro in range(16):
+        batch = right.get_batch(data.train, config, 0, micro)
+        model.zero_grad()
+        right.loss(model(batch.inputs), batch.targets, batch.mask).backward()
+        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    return noise_scale(torch.stack(gradients), config.batch_size * config.context)
+
+
+torch.manual_seed(0)
+newborn = right.build_model(config)
+Recipe(config).init_weights(newborn, config)
+noise = {"newborn": measured_noise(newborn), "trained": measured_noise(keep.model)}
+for name, value in noise.items():
+    print(f"{t(name):30}{value:,.0f} {t('tokens')}")
+
+# %% [markdown] id="helps-is-not-cures" lang="en"
+# The counter-example of this lesson: **a remedy that helps, and is wrong**. The higher rate lowers the final
+# loss of the broken run. And hold the two noise scales against the 512 tokens of a step: the batch *is* on the
+# small side, so a larger one would be worth its price. The report could find evidence for each of its causes,
+# because a batch that is too small and a target that is wrong are two things. But nothing on its list moves
+# the first column.
+#
+# Three sentences of the report can be checked without a run. “Each head sees only 2 of 8 examples”: heads
+# divide the channels, never the batch. “256 tokens in place of 64”: a step had 8 × 256 = 2,048 tokens and then
+# 32 × 128 = 4,096. And the schedule: by the report's own figure the rate at step 2000 was 1.55e-5, on its way
+# down from 2e-5. A rate that falls is an odd cause of an explosion.
+#
+# **What stays unknown.** At step 2000 training *and* validation read 9.58 and 9.62, close to where the run
+# began, and were back at step 2500. Two evaluations 500 steps apart show no explosion of gradients; a model
+# reloaded for that evaluation would look the same. Nobody can tell from what was published.
+
+# %% [markdown] id="helps-is-not-cures" lang="es" of="8bb612d246a8"
+# El contraejemplo de esta lección: **un remedio que ayuda y está equivocado**. El learning rate más alto baja el
+# loss final del run roto. Y compara las dos escalas del ruido con los 512 tokens de un paso: el batch *sí* es
+# más bien pequeño, así que uno más grande valdría la pena. El informe pudo encontrar pruebas de cada una de
+# sus causas, porque un batch demasiado pequeño y un target equivocado son dos cosas distintas. Pero nada de su
+# lista mueve la primera columna.
+#
+# Tres frases del informe se pueden comprobar sin entrenar. «Cada cabeza ve solo 2 de los 8 ejemplos»: las
+# cabezas dividen los canales, nunca el batch. «256 tokens en lugar de 64»: un paso tenía 8 × 256 = 2,048
+# tokens y después 32 × 128 = 4,096. Y el schedule: según el propio informe, el learning rate del paso 2000 era
+# 1.55e-5 y venía bajando desde 2e-5. Que baje es una causa rara para una explosión.
+#
+# **Lo que no se sabe.** En el paso 2000, entrenamiento *y* validación marcaron 9.58 y 9.62, cerca de donde
+# empezó el run, y en el paso 2500 ya habían vuelto. Dos evaluaciones separadas por 500 pasos no muestran
+# ninguna explosión de gradientes; un modelo recargado para esa evaluación se vería igual. Con lo que se
+# publicó, nadie lo puede saber.
+
+# %% [markdown] id="explain" lang="en"
+# ## 7 · Explain
+#
+# A colleague fine-tunes a pretrained model with a vocabulary of 32,000. “Step 0: loss 9.1. Step 3000: 6.2 and
+# flat. I shall try a larger batch.”
+#
+# Answer in three to six sentences. (1) What does step 0 already tell, and why can no batch size explain it?
+# (2) Which measurement, without training, decides? What would it show? (3) The larger batch lowers the loss to
+# 6.0. What follows from that? (One point each.)
+
+# %% [markdown] id="explain" lang="es" of="c88650545835"
+# ## 7 · Explica
+#
+# Una colega hace fine-tuning de un modelo preentrenado con un vocabulario de 32,000. «Paso 0: loss 9.1. Paso
+# 3000: 6.2, y plano. Voy a probar con un batch más grande».
+#
+# Responde en tres a seis oraciones. (1) ¿Qué dice ya el paso 0, y por qué ningún tamaño de batch lo puede
+# explicar? (2) ¿Qué medida, sin entrenar, lo decide? ¿Qué mostraría? (3) El batch más grande baja el loss a
+# 6.0. ¿Qué se deduce de eso? (Un punto por cada parte).
+
+# %% [markdown] answer="review-a-plateau" points=3 lang="en"
+# (1) Chance is ln 32,000 = 10.4, and a pretrained model should begin at 3 or 4. At 9.1 it is being scored on
+# something that it was not taught. Step 0 comes before the first update, so nothing that acts through updates
+# can be its cause. (2) Score the pretrained logits against t, t + 1 and t + 2. The lowest loss shows what it
+# was taught, t + 1; if t + 2 gives about 9.1, the targets are shifted twice. (3) Nothing about the cause. A
+# larger batch lowers the loss of nearly any run; a cure has to bring step 0 down as well.
+#
+# ---
+# **Rubric.** One point each. (1) Compares with chance or with a usual start, and says that no update has
+# happened yet. (2) Losses by offset (or decoding a batch and reading inputs beside targets), with the result
+# that would convict. (3) Helping is not curing; names what a cure would have to show.
+
+# %% [markdown] answer="review-a-plateau" points=3 lang="es" of="bf739b8b6149"
+# (1) El azar es ln 32,000 = 10.4, y un modelo preentrenado debería empezar en 3 o 4. Con 9.1 lo están
+# evaluando en algo que no le enseñaron. El paso 0 es anterior a la primera actualización, así que nada que
+# actúe a través de las actualizaciones puede ser su causa. (2) Evaluar los logits preentrenados frente a t,
+# t + 1 y t + 2. El loss más bajo muestra lo que le enseñaron, t + 1; si t + 2 da cerca de 9.1, los targets se
+# corrieron dos veces. (3) Nada sobre la causa. Un batch más grande baja el loss de casi cualquier run; una
+# cura tiene que bajar también el paso 0.
+#
+# ---
+# **Rúbrica.** Un punto por cada parte. (1) Compara con el azar o con un inicio normal, y dice que todavía no
+# hubo ninguna actualización. (2) Loss según el desplazamiento (o decodificar un batch y leer las entradas junto
+# a los targets), con el resultado que lo probaría. (3) Ayudar no es curar; nombra lo que una cura tendría que
+# mostrar.
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep
+#
+# | symptom | measure | threshold | first action |
+# |---|---|---|---|
+# | a pretrained model begins near ln V | loss at t, t + 1, t + 2, before any step | lowest at t + 1 | shift the targets once: `target-shift` |
+# | a curve too good to be true | the same | t + 0 lowest | the answer is in the input |
+# | “the batch is too noisy” | B_simple from micro-batches, three times | ≫ tokens a step | then, and only then, a larger batch |
+# | a remedy helps | first and last loss against the *right* run | both | else keep looking |
+
+# %% [markdown] id="card" lang="es" of="613ce72316f7"
+# ## 8 · Una tarjeta para guardar
+#
+# | síntoma | medida | umbral | primera acción |
+# |---|---|---|---|
+# | un modelo preentrenado empieza cerca de ln V | loss en t, t + 1, t + 2, antes de cualquier paso | el más bajo, en t + 1 | corre los targets una sola vez: `target-shift` |
+# | una curva demasiado buena | lo mismo | el más bajo, en t + 0 | la respuesta está en la entrada |
+# | «el batch tiene demasiado ruido» | B_simple con micro-batches, tres veces | ≫ tokens por paso | entonces, y solo entonces, un batch más grande |
+# | un remedio ayuda | primer y último loss frente al run *correcto* | los dos | si no, sigue buscando |
+
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Ten lines for any model that returns logits (B, T, V). No training, no labels: only text that the model
+# should know.
+
+# %% [markdown] id="own-run" lang="es" of="ccc9b34ab0da"
+# ## 9 · En tu propio run
+#
+# Diez líneas para cualquier modelo que devuelva logits (B, T, V). Sin entrenar y sin labels: solo texto que el
+# modelo debería conocer.
+
+
+# %% id="own-loop" compare=true
+@torch.no_grad()
+def taught_offset(model, tokens, most=4):
+    logits = model(tokens)[:, :-most]  # (B, T - most, V)
+    losses = []
+    for offset in range(most):
+        targets = tokens[:, offset : offset + logits.shape[1]]
+        losses.append(F.cross_entropy(logits.flatten(0, 1), targets.flatten()).item())
+    return losses.index(min(losses))
+
+
+bigram = nn.Embedding(3, 3)
+bigram.weight.data = torch.tensor([[0.0, 9.0, 0.0], [0.0, 0.0, 9.0], [9.0, 0.0, 0.0]])
+print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(keep.model, rows))
+
+# %% [markdown] id="sources" lang="en"
+# ## 10 · Where this comes from
+#
+# * The report and its repair, `docs/loss_plateau_analysis.md` and `IMPLEMENTATION_SUMMARY.md` of
+#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy): the losses quoted here.
+# * McCandlish et al., [An Empirical Model of Large-Batch Training](https://arxiv.org/abs/1812.06162), 2018:
+#   the noise scale.
+# * [“Clarify that causal LM labels are shifted internally”](https://github.com/huggingface/transformers/pull/44642),
+#   Hugging Face transformers, 2026.
+# * [The same fault inside the library](https://github.com/huggingface/transformers/pull/46898): Florence-2
+#   shifted its labels, and then called a loss that shifts them again.
+#
+# **A true story.** The documentation of `labels` did not say that a causal language model shifts them itself.
+# A pull request of 2026 adds the sentence, because this “has tripped up a lot of users who pre-shift their
+# labels and end up training next-next-token prediction by accident”. In the same year it was found in models
+# of the library itself: Moonshine, CohereASR, Florence-2. It is not a beginner's mistake.
+#
+# **Hard bonus.** Estimate B_simple from the numbers that any loop with accumulation has: the mean squared norm
+# of the micro-batch gradients, and the squared norm of their sum. No gradient may be kept.
+
+# %% [markdown] id="sources" lang="es" of="9d7fe33a259a"
+# ## 10 · De dónde viene esto
+#
+# * El informe y su reparación, `docs/loss_plateau_analysis.md` e `IMPLEMENTATION_SUMMARY.md` de
+#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy): los loss que se citan aquí.
+# * McCandlish et al., 2018, [arXiv 1812.06162](https://arxiv.org/abs/1812.06162): la escala del ruido.
+# * [El cambio 44642 de transformers](https://github.com/huggingface/transformers/pull/44642), de Hugging
+#   Face, 2026: aclara que los labels se corren dentro del modelo.
+# * [El mismo fallo dentro de la biblioteca](https://github.com/huggingface/transformers/pull/46898): Florence-2
+#   corría sus labels y después llamaba a un loss que los corre otra vez.
+#
+# **Una historia real.** La documentación de `labels` no decía que un modelo de lenguaje causal los corre por su
+# cuenta. Un cambio de 2026 añade la frase, porque muchos usuarios los corrían de antemano y terminaban
+# entrenando, sin querer, la predicción del token que sigue al siguiente. El mismo año apareció en modelos de la
+# propia biblioteca: `Moonshine`, `CohereASR`, `Florence2`. No es un error de principiantes.
+#
+# **Extra difícil.** Calcula B_simple con los números que tiene cualquier bucle que acumula: la media de los
+# cuadrados de las normas de los micro-batches y el cuadrado de la norma de su suma. No se puede guardar ningún
+# gradiente.
