@@ -30,6 +30,7 @@ from minigpt.config.sections import (
     ModelConfig,
     OptimizerConfig,
     PlasticityConfig,
+    PrecisionConfig,
     ScheduleConfig,
     TasksConfig,
     TrainerConfig,
@@ -41,7 +42,7 @@ AT_LEAST_ONE = (
     *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
     *("state_space_expand", "state_space_size", "state_space_conv"),
     *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
-    *("spike_window", "ewc_rows"),
+    *("spike_window", "ewc_rows", "loss_scale_interval"),
     *("short_term_size", "long_term_size", "memory_reads", "consolidation_writes", "sleep_steps"),
 )
 ORDINARY_STEPS = 32  # that the spike guard must have seen, or a whole window of them, before it judges one
@@ -67,6 +68,9 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "drops": ("schedule", "step"),
     "drop_factor": ("schedule", "step"),
     "loss_scale": ("precision", "fp16"),
+    "loss_scale_growth": ("precision", "fp16"),
+    "loss_scale_backoff": ("precision", "fp16"),
+    "loss_scale_interval": ("precision", "fp16"),
     "spike_z": ("guard_spikes", True),
     "spike_window": ("guard_spikes", True),
     "spike_on": ("guard_spikes", True),
@@ -92,6 +96,7 @@ class Config(
     ScheduleConfig,
     GuardsConfig,
     InstrumentsConfig,
+    PrecisionConfig,
     TrainerConfig,
 ):
     """Everything that decides what a run computes.
@@ -139,6 +144,8 @@ class Config(
             steps=self.steps,
         )
 
+        self._require(self.loss_scale_growth > 1, "growth", given=self.loss_scale_growth)
+        self._require(0 < self.loss_scale_backoff < 1, "backoff", given=self.loss_scale_backoff)
         needed = min(ORDINARY_STEPS, self.spike_window)
         self._require(
             not self.guard_spikes or needed < self.steps,

@@ -154,6 +154,20 @@ class InstrumentsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrecisionConfig:
+    """Number formats. The loss scale is fp16's; its four settings start at torch's defaults."""
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the forward and backward pass
+    loss_scale: float = 65536.0  # where the scale starts: 2^16
+    loss_scale_growth: float = 2.0  # × the scale after `loss_scale_interval` steps without an overflow
+    loss_scale_backoff: float = 0.5  # × the scale at an overflow
+    loss_scale_interval: int = 2000
+    # how weights are kept between steps: bf16 rounds each update to the nearest number, and small ones away;
+    # bf16_stochastic rounds up or down by chance, so that they count on average (Gupta et al., 2015)
+    weights: Literal["fp32", "bf16", "bf16_stochastic"] = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
     """Length of the run and what it leaves on disk."""
 
@@ -168,8 +182,6 @@ class TrainerConfig:
     keep_checkpoints: int = 3  # the newest ones; 0 keeps all
     stop_on_non_finite: bool = True  # end the run at a loss or gradient that is not a number
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    loss_scale: float = 65536.0  # for fp16: where the loss scale starts; torch's default, 2^16
     # for the products of linear layers on a CPU, in fp32: auto takes the faster library for each
     kernels: Literal["auto", "onednn", "mkl"] = "auto"
     compile: bool = False  # torch.compile the model: slower to start, faster to run
@@ -186,5 +198,6 @@ SECTIONS: dict[str, type] = {
     "schedule": ScheduleConfig,
     "guards": GuardsConfig,
     "instruments": InstrumentsConfig,
+    "precision": PrecisionConfig,
     "trainer": TrainerConfig,
 }

@@ -18,6 +18,7 @@ from minigpt.faults.learning import LEARNING_FAULTS
 from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.memory import MEMORY_FAULTS
 from minigpt.faults.plasticity import PLASTICITY_FAULTS
+from minigpt.faults.precision import PRECISION_FAULTS
 from minigpt.faults.schedule import SCHEDULE_FAULTS
 from minigpt.faults.start import START_FAULTS
 from minigpt.messages import nearest
@@ -25,7 +26,7 @@ from minigpt.training.catalogue import register_faults
 
 CATALOGUE = (
     *(*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS),
-    *(*MEMORY_FAULTS, *DYNAMICS_FAULTS, *PLASTICITY_FAULTS),
+    *(*MEMORY_FAULTS, *DYNAMICS_FAULTS, *PRECISION_FAULTS, *PLASTICITY_FAULTS),
 )
 FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}
 

@@ -36,7 +36,14 @@ class Precision:
 
 def build_precision(config: Config, device: str) -> Precision:
     """Return the precision that the config asks for on `device`."""
-    scaler = torch.amp.GradScaler(device, init_scale=config.loss_scale, enabled=config.precision == "fp16")
+    scaler = torch.amp.GradScaler(
+        device,
+        init_scale=config.loss_scale,
+        growth_factor=config.loss_scale_growth,
+        backoff_factor=config.loss_scale_backoff,
+        growth_interval=config.loss_scale_interval,
+        enabled=config.precision == "fp16",
+    )
     return Precision(DTYPES[config.precision], device, scaler)
 
 

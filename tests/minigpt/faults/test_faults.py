@@ -43,6 +43,7 @@ def test_its_severity_can_be_set(id):
 def test_a_severity_that_breaks_nothing_is_refused_with_what_it_means(id):
     harmless = {"init-scale": 1, "lr-group-scale": 1, "schedule-step-unit": 1, "gradient-spikes": 1}
     harmless |= {"rate-burst": 1, "no-warmup": 1e-3, "attention-logit-growth": 1e-3}
+    harmless |= {"fp16-underflow": 1}
     for severity in ("nan", "inf", harmless.get(id, 0)):
         with pytest.raises(FaultError, match=FAULTS[id].text("severity", "en")[:10]):
             refuse_idle((), f"{id}:{severity}", Config())

@@ -10,6 +10,7 @@ from minigpt.messages import MiniGPTError
 from minigpt.training import precision
 from minigpt.training.precision import build_precision
 from minigpt.training.recipe import Recipe
+from minigpt.training.rounding import by_chance, to_nearest
 from minigpt.training.trainer import Trainer, train
 
 HAS_COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
@@ -61,3 +62,40 @@ def test_a_compiled_run_has_the_losses_of_a_plain_one(minimal, tmp_path):
     plain = train(Recipe(short), tmp_path / "plain").column("loss")[1]
     compiled = train(Recipe(short.replace(compile=True)), tmp_path / "compiled").column("loss")[1]
     assert compiled == pytest.approx(plain, abs=1e-5)
+
+
+def test_the_loss_scale_follows_its_four_settings(minimal, tmp_path):
+    settings = {"loss_scale": 2.0**6, "loss_scale_growth": 1.5, "loss_scale_interval": 3}
+    config = minimal.replace(precision="fp16", steps=10, **settings)
+    scales = [record["scale"] for record in train(Recipe(config), tmp_path / "grows").metrics]
+    assert scales == [2.0**6 * 1.5 ** (step // 3) for step in range(10)]
+    config = minimal.replace(precision="fp16", steps=8, loss_scale=2.0**40, loss_scale_backoff=0.25)
+    scales = [record["scale"] for record in train(Recipe(config), tmp_path / "falls").metrics]
+    assert scales[:4] == [2.0**40, 2.0**38, 2.0**36, 2.0**34]
+
+
+def test_a_scale_that_cannot_grow_or_fall_is_refused(minimal):
+    for settings in ({"loss_scale_growth": 1.0}, {"loss_scale_backoff": 1.0}, {"loss_scale_interval": 0}):
+        with pytest.raises(MiniGPTError, match=next(iter(settings))):
+            minimal.replace(precision="fp16", **settings)
+    with pytest.raises(MiniGPTError, match="precision"):
+        minimal.replace(loss_scale_growth=1.5).refuse_idle()
+
+
+def test_rounding_by_chance_is_right_on_average_and_leaves_what_bf16_has():
+    torch.manual_seed(0)
+    values = torch.tensor([1.0 + 2**-9, -3.0, 1e-3 * 1.01])
+    rounded = torch.stack([by_chance(values) for _ in range(20_000)])
+    assert torch.equal(rounded, rounded.bfloat16().float())
+    assert rounded.mean(0) == pytest.approx(values, rel=2e-4)
+    assert (rounded[:, 1] == -3.0).all() and (to_nearest(values)[0] == 1.0).item()
+
+
+def test_updates_are_lost_in_bf16_weights_and_kept_by_stochastic_rounding(minimal, tmp_path):
+    config = minimal.replace(steps=200, lr_max=1e-3, lr_min=1e-3, warmup_steps=0, eval_every=0)
+    ends = {}
+    for weights in ("fp32", "bf16", "bf16_stochastic"):
+        losses = train(Recipe(config.replace(weights=weights)), tmp_path / weights).column("loss")[1]
+        ends[weights] = losses[-30:].mean()
+    assert ends["bf16"] - ends["fp32"] > 0.05
+    assert abs(ends["bf16_stochastic"] - ends["fp32"]) < 0.5 * (ends["bf16"] - ends["fp32"])

@@ -77,7 +77,10 @@ def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding
 
 def _first_gradient(question: Question, evidence: Evidence) -> Finding:
     limits, norm = question.thresholds, evidence.first("grad_norm")
-    if norm is None:
+    scaled = (evidence.rehearsal.scaling or {}).get("clip_ratio", 1.0) > 2 and len(
+        evidence.metrics.column("scale")[1]
+    )
+    if norm is None or scaled:  # a norm times the loss scale says nothing of the weights: 7.3 finds that
         return question.not_measured()
     values = {"norm": norm}
     if not math.isfinite(norm):

@@ -42,7 +42,8 @@ def _scale_settles(question: Question, evidence: Evidence) -> Finding:
     halvings = max(0, math.ceil(math.log2(scales[0]) - SCALE_LOG2)) if scales[0] > 0 else 0
     most = int(halvings + question.thresholds["skips"])
     values = {"skipped": longest, "most": most, "first": float(scales[0]), "last": float(scales[-1])}
-    if longest > most or scales[-1] < question.thresholds["floor"]:
+    fell = scales[-1] < question.thresholds["floor"] <= scales[0]
+    if longest > most or fell:
         return question.failed("fp16-overflow", **values)
     return question.passed(**values)
 
