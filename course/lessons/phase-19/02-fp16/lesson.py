@@ -1,0 +1,755 @@
+"""Lesson 19-02: fp16. Where gradients overflow and underflow, and a published repair that repairs nothing."""
+
+# %% [markdown] id="why" lang="en"
+# A number in fp16 is at most 65,504. Below about 0.00000006 it is 0. Gradients are small numbers, so half of
+# them may be lost at the lower end; the usual remedy multiplies the loss by a large factor, the *loss scale*,
+# and then some may be lost at the upper end. A log that says `grad_norm=inf` frightens everybody, and is often
+# the healthiest line in it.
+#
+# Here you re-open a published repair. Afterwards you can
+#
+# * say from a log whether an `inf` is a scaler at work or a run that is broken;
+# * write a loss scaler, and the one right order of the five calls around it;
+# * test a diagnosis by asking what *else* it would have to explain.
+#
+# Run the cells in order with **Shift + Enter**. fp16 works on a CPU too, only slowly.
+
+# %% [markdown] id="why" lang="es" of="b1735ce57846"
+# Un número en fp16 vale como máximo 65,504. Por debajo de unos 0.00000006 es 0. Los gradientes son números
+# pequeños, así que por el extremo inferior puede perderse la mitad; el remedio habitual multiplica el loss por
+# un factor grande, la *escala del loss*, y entonces algunos pueden perderse por el extremo superior. Un log que
+# dice `grad_norm=inf` asusta a todo el mundo, y muchas veces es su línea más sana.
+#
+# Aquí vas a reabrir una reparación publicada. Al terminar sabrás
+#
+# * decir, con un log, si un `inf` es un scaler haciendo su trabajo o un run roto;
+# * escribir un scaler del loss, y el único orden correcto de las cinco llamadas que lo rodean;
+# * poner a prueba un diagnóstico preguntando qué *más* tendría que explicar.
+#
+# Ejecuta las celdas en orden con **Shift + Enter**. fp16 también funciona en una CPU, solo que despacio.
+
+# %% id="setup" setup=true
+import dataclasses
+import inspect
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from course.live_plot import LivePlot
+from course.notebook import check, lesson, t
+from course.picture import Picture
+from course.predictions import compare, predict
+from course.widgets import Slider, playground
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.nonfinite import NON_FINITE_QUESTIONS
+
+lesson("19-02")
+runs = Path("experiments") / "19-02"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+
+# %% [markdown] id="meet" lang="en"
+# ## 1 · A run that misbehaves
+#
+# This is a public case. A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows
+# `grad_norm=inf` and a loss that stays near 12.06. The report names the cause: *“GradScaler starts at
+# 2^16, way too high; it amplifies the gradients exponentially, and once they hit inf they never recover.”*
+# The repair: start at 2^10, grow by 1.5 every 200 steps, halve on overflow, and skip every batch whose
+# gradient is not finite.
+#
+# Before anything is repaired, two figures: what does PyTorch start with, and what is the loss of a model that
+# guesses?
+
+# %% [markdown] id="meet" lang="es" of="e8c4c9c1c67c"
+# ## 1 · Un run que se porta mal
+#
+# Este es un caso público. Un modelo con un vocabulario de 200,019 tokens se entrena en fp16. Su log muestra
+# `grad_norm=inf` y un loss que se queda cerca de 12.06. El informe nombra la causa: *«GradScaler empieza en
+# 2^16, un valor altísimo; amplifica los gradientes de forma exponencial, y cuando llegan a inf ya no se
+# recuperan».* La reparación: empezar en 2^10, crecer por 1.5 cada 200 pasos, reducir a la mitad con cada
+# overflow y saltarse todo batch cuyo gradiente no sea finito.
+#
+# Antes de reparar nada, dos cifras: ¿con qué empieza PyTorch, y cuál es el loss de un modelo que adivina?
+
+# %% id="two-figures" compare=true
+defaults = inspect.signature(torch.amp.GradScaler.__init__).parameters
+for name in ("init_scale", "growth_factor", "backoff_factor", "growth_interval"):
+    print(f"{name:16} {defaults[name].default}")
+print(f"ln 200019 = {math.log(200019):.2f}")
+
+# %% [markdown] id="first-doubt" lang="en"
+# So “way too high” is what every user of PyTorch has. And 12.06 is a model at chance: it has learnt next to
+# nothing. A diagnosis has to explain both signs. Keep that in mind.
+#
+# Our small model gets the same two signs. Its scale starts much higher than 2^16, so that there is an
+# `inf` to see, and its learning rate is computed as in the public source of that project: the number of the
+# *epoch* divided by the warm-up epochs, set once per epoch. The run is one epoch long, as in the project's own
+# verification phase.
+
+# %% [markdown] id="first-doubt" lang="es" of="081c377f82f7"
+# Así que «altísimo» es lo que tiene todo usuario de PyTorch. Y 12.06 es un modelo al nivel del azar: casi no ha
+# aprendido nada. Un diagnóstico tiene que explicar las dos señales. Tenlo presente.
+#
+# Nuestro modelo pequeño recibe las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para
+# que haya un `inf` que ver, y su learning rate se calcula como en el código público de aquel proyecto: el número
+# de la *época* dividido entre las épocas de warm-up, fijado una vez por época. El run dura una época, igual que
+# la fase de verificación del propio proyecto.
+
+# %% id="the-case"
+EPOCH, WARMUP_EPOCHS = 60, 2
+config = Config(
+    steps=EPOCH,
+    warmup_steps=6,
+    lr_max=3e-3,
+    batch_size=4,
+    context=32,
+    eval_every=0,
+    precision="fp16",
+    loss_scale=2.0**26,
+)
+
+
+def lr_of_the_case(step, config):
+    return config.lr_max * (step // EPOCH) / WARMUP_EPOCHS
+
+
+case = dataclasses.replace(Recipe(config), lr_at=lr_of_the_case)
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# An overflow halves the scale and skips the update. A gradient of this model fits into fp16 as long as the
+# scale is at most about 2^20. **How many of the 60 steps will be skipped** with a start of 2^26, and how
+# many with the published 2^10? And **how far will the loss have fallen** after 60 steps, in nats, with each?
+
+# %% [markdown] id="predict" lang="es" of="2ba8c9afe4d9"
+# ## 2 · Predice
+#
+# Un overflow reduce la escala a la mitad y se salta la actualización. Un gradiente de este modelo cabe en fp16
+# mientras la escala sea como máximo de unos 2^20. **¿Cuántos de los 60 pasos se saltarán** si se empieza en
+# 2^26, y cuántos con el 2^10 publicado? ¿Y **cuánto habrá bajado el loss** después de 60 pasos, en nats,
+# con cada uno?
+
+# %% id="my-prediction"
+predict("case", skipped=..., skipped_repaired=..., fallen=..., fallen_repaired=...)
+
+# %% [markdown] id="break" lang="en"
+# ## 3 · Break it, and repair it as published
+
+# %% [markdown] id="break" lang="es" of="15e51a3d4e2c"
+# ## 3 · Rómpelo, y repáralo como se publicó
+
+# %% id="train-case"
+broken = train(case, runs / "case", callbacks=[LivePlot()], overwrite=True)
+
+# %% id="train-published"
+lower = dataclasses.replace(case, config=config.replace(loss_scale=2.0**10))
+published = train(lower, runs / "published", callbacks=[LivePlot(before=broken.metrics)], overwrite=True)
+
+
+# %% id="compare-prediction"
+def skipped(run):
+    return sum(bool(record["skipped"]) for record in run.metrics)
+
+
+def fallen(run):
+    losses = [record["loss"] for record in run.metrics]
+    return round(float(np.mean(losses[:5]) - np.mean(losses[-5:])), 2)
+
+
+compare(
+    "case",
+    skipped=skipped(broken),
+    skipped_repaired=skipped(published),
+    fallen=fallen(broken),
+    fallen_repaired=fallen(published),
+)
+
+# %% [markdown] id="not-cured" lang="en"
+# The `inf` is gone, and the loss has not moved. The published repair cured the sign that frightens, not the one
+# that matters. And the broken run had cured itself: a few skipped steps at the start, one for every halving,
+# then none.
+#
+# ## 4 · Inspect
+#
+# ### The scale, step by step
+
+# %% [markdown] id="not-cured" lang="es" of="24402d86f1ad"
+# El `inf` desapareció, y el loss no se movió. La reparación publicada curó la señal que asusta, no la que
+# importa. Y el run roto se había curado solo: unos pasos saltados al comienzo, uno por cada vez que la escala
+# se redujo a la mitad, y después ninguno.
+#
+# ## 4 · Inspecciona
+#
+# ### La escala, paso a paso
+
+# %% id="draw-scale" folded=true
+BLUE, ORANGE = "#0072b2", "#d55e00"
+figure = Figure(figsize=(8, 2.5), layout="constrained")
+left, right = figure.subplots(1, 2)
+for name, run, colour in (("case", broken, ORANGE), ("published", published, BLUE)):
+    left.step(range(EPOCH), np.log2([record["scale"] for record in run.metrics]), color=colour, label=t(name))
+    right.plot([record["loss"] for record in run.metrics], color=colour, linewidth=1)
+left.set(xlabel=t("step"), ylabel=t("log2-scale"), ylim=(8, 28))
+left.legend(fontsize=8)
+right.axhline(math.log(config.vocab_size), color="black", linestyle="--", linewidth=1)
+right.set(xlabel=t("step"), ylabel=t("loss"), ylim=(5.8, 6.6))
+Picture().show(figure, t("scale-alt"))
+
+# %% id="rates"
+for name, run in (("case", broken), ("published", published)):
+    print(t(name), sorted({rate for record in run.metrics for rate in record["lr"].values()}))
+
+# %% [markdown] id="cause" lang="en"
+# There it is. Epoch 0 divided by anything is 0: the learning rate was 0 in every step of the epoch, in both
+# runs. Nothing was ever learnt, and no scaler can change that. This is leaf `base-lr-zero` of lesson 18-02, and
+# the loss of chance was its sign all along.
+#
+# What stays unknown: whether the 12.06 of the report was read in epoch 0. The source says that it would be so
+# there; it does not say when the screen was photographed. The report also blames a state-space block and
+# synaptic plasticity. In the public source the first is named in the configuration and never built, and the
+# second does not run in the default fp16 path.
+#
+# ### What does a scale do? Turn the knob
+#
+# The gradient of our model on one batch, computed in fp16 at different scales. Left: how large the gradients
+# are before they are divided again, against what fp16 can hold. Right: which share of them is lost, to 0 or to
+# infinity.
+#
+# 1. At which exponent do the first gradients become 0? At which do the first overflow?
+# 2. How many powers of two lie between the two? Is 2^16 inside?
+# 3. A scale of 1 means no scaling. Would this model need a scaler?
+
+# %% [markdown] id="cause" lang="es" of="dc2315bfb03e"
+# Ahí está. La época 0 dividida entre lo que sea es 0: el learning rate fue 0 en todos los pasos de la época, en
+# los dos runs. Nunca se aprendió nada, y eso no lo cambia ningún scaler. Es la hoja `base-lr-zero` de la lección
+# 18-02, y el loss del azar era su señal desde el comienzo.
+#
+# Lo que no se sabe: si el 12.06 del informe se leyó en la época 0. El código dice que ahí sería así; no dice
+# cuándo se tomó la captura de pantalla. El informe también culpa a un bloque de espacio de estados y a la
+# plasticidad sináptica. En el código público, el primero aparece en la configuración y nunca se construye, y la
+# segunda no se ejecuta en el camino fp16, que es el habitual.
+#
+# ### ¿Qué hace una escala? Gira la perilla
+#
+# El gradiente de nuestro modelo con un batch, calculado en fp16 con distintas escalas. A la izquierda, qué tan
+# grandes son los gradientes antes de volver a dividirlos, frente a lo que cabe en fp16. A la derecha, qué parte
+# de ellos se pierde, en 0 o en infinito.
+#
+# 1. ¿Con qué exponente se vuelven 0 los primeros gradientes? ¿Con cuál desbordan los primeros?
+# 2. ¿Cuántas potencias de dos hay entre los dos? ¿Está 2^16 ahí dentro?
+# 3. Una escala de 1 es no escalar. ¿Le haría falta un scaler a este modelo?
+
+# %% id="gradients"
+recipe = Recipe(config)
+torch.manual_seed(config.seed)
+model = recipe.build_model(config)
+recipe.init_weights(model, config)
+batch = recipe.get_batch(recipe.load_data(config).train, config, step=0)
+
+
+def gradient_at(exponent):
+    model.zero_grad()
+    with torch.autocast("cpu", torch.float16):
+        loss = recipe.loss(model(batch.inputs), batch.targets, batch.mask)
+    (loss * 2.0**exponent).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+exponents = list(range(-16, 31, 2))
+gradients = {exponent: gradient_at(exponent) for exponent in exponents}
+lost = {
+    "to-zero": [(gradients[e] == 0).double().mean().item() for e in exponents],
+    "to-infinity": [(~torch.isfinite(gradients[e])).double().mean().item() for e in exponents],
+}
+
+
+# %% id="playground" folded=true
+def draw(figure, exponent):
+    exponent = int(exponent) // 2 * 2
+    left, right = figure.subplots(1, 2)
+    values = gradients[exponent]
+    kept = values[torch.isfinite(values) & (values != 0)].abs().log2().numpy()
+    left.hist(kept, bins=np.arange(-50, 20), color=BLUE)
+    for edge in (-24, 16):
+        left.axvline(edge, color="black", linestyle="--", linewidth=1)
+    left.set(xlabel=t("log2-gradient"), xlim=(-50, 20), yticks=[])
+    left.set_title(f"2^{exponent}", fontsize=10)
+    for name, colour in (("to-zero", BLUE), ("to-infinity", ORANGE)):
+        right.plot(exponents, lost[name], color=colour, label=t(name))
+        right.plot(exponent, lost[name][exponents.index(exponent)], "o", color=colour)
+    right.axvline(16, color="0.7", linewidth=1)
+    right.set(xlabel=t("log2-scale"), ylim=(-0.02, 1.02))
+    right.legend(fontsize=8, loc="center")
+
+
+playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
+
+# %% [markdown] id="play-answers" lang="en"
+# <details><summary>What you should have found</summary>
+#
+# 1. The first zeros appear a little below 2^0, the first infinities a little above 2^20.
+# 2. About twenty. 2^16 is inside, and so is 2^10. Inside, the scale makes no difference at all: it is a power of
+#    two, and multiplying by it loses no digit.
+# 3. Hardly: at 2^0 next to nothing is lost. Deep models and large batches have smaller gradients, and there it
+#    is another matter.
+# </details>
+
+# %% [markdown] id="play-answers" lang="es" of="8767f15bf533"
+# <details><summary>Lo que deberías haber encontrado</summary>
+#
+# 1. Los primeros ceros aparecen un poco por debajo de 2^0; los primeros infinitos, un poco por encima de
+#    2^20.
+# 2. Unas veinte. 2^16 está ahí dentro, y también 2^10. Dentro, la escala no cambia nada: es una potencia de
+#    dos, y multiplicar por ella no pierde ninguna cifra.
+# 3. Casi no: con 2^0 no se pierde prácticamente nada. Los modelos profundos y los batches grandes tienen
+#    gradientes más pequeños, y ahí la cosa cambia.
+# </details>
+
+# %% [markdown] id="fix" lang="en"
+# ## 5 · Fix
+#
+# Two exercises. Each check below them is one small question, from coarse to fine; a failing one tells you what
+# it thinks went wrong. No penalty for trying, none for opening a hint.
+#
+# ### Exercise 1 · A loss scaler
+#
+# > Difficulty ●●○○○ · Importance ●●●○○ · 15 minutes
+#
+# Write the class `Scaler(scale, growth, backoff, interval)` with three methods.
+#
+# * `scale_loss(loss)` returns the loss times the scale.
+# * `unscale(gradients)` divides every tensor of a list by the scale, **in place**, and returns whether any of
+#   them holds a value that is not finite: `inf`, `-inf` or `nan`.
+# * `update(found)` is called once per step, with what `unscale` returned, and returns the new scale. After an
+#   overflow: times `backoff`. After `interval` steps **in a row** without one: times `growth`, and the counting
+#   starts again. An overflow breaks the row.
+#
+# <details><summary>Hint 1: in place</summary>
+#
+# `gradient.div_(…)`, with the underscore. `gradient = gradient / …` makes another tensor and leaves the
+# optimizer's own as it was.
+# </details>
+# <details><summary>Hint 2: counting</summary>
+#
+# A counter that starts at 0, goes up by one in every good step, and back to 0 in two cases. Which?
+# </details>
+
+# %% [markdown] id="fix" lang="es" of="b495246a5d65"
+# ## 5 · Arregla
+#
+# Dos ejercicios. Cada comprobación es una pregunta pequeña, de lo grueso a lo fino; la que falla te dice qué
+# cree que salió mal. Ni probar ni abrir una pista cuesta puntos.
+#
+# ### Ejercicio 1 · Un scaler del loss
+#
+# > Dificultad ●●○○○ · Importancia ●●●○○ · 15 minutos
+#
+# Escribe la clase `Scaler(scale, growth, backoff, interval)` con tres métodos.
+#
+# * `scale_loss(loss)` devuelve el loss multiplicado por la escala.
+# * `unscale(gradients)` divide cada tensor de una lista entre la escala, **en el mismo tensor**, y devuelve si
+#   alguno contiene un valor que no es finito: `inf`, `-inf` o `nan`.
+# * `update(found)` se llama una vez por paso, con lo que devolvió `unscale`, y devuelve la nueva escala. Después
+#   de un overflow: por `backoff`. Después de `interval` pasos **seguidos** sin ninguno: por `growth`, y la cuenta
+#   empieza de nuevo. Un overflow interrumpe la serie.
+#
+# <details><summary>Pista 1: en el mismo tensor</summary>
+#
+# `gradient.div_(…)`, con el guion bajo. `gradient = gradient / …` crea otro tensor y deja como estaba el del
+# optimizador.
+# </details>
+# <details><summary>Pista 2: contar</summary>
+#
+# Un contador que empieza en 0, sube uno en cada paso bueno y vuelve a 0 en dos casos. ¿Cuáles?
+# </details>
+
+
+# %% solution="scaler"
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        ### BEGIN SOLUTION
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+        ### END SOLUTION
+
+    def scale_loss(self, loss):
+        ### BEGIN SOLUTION
+        return loss * self.scale
+        ### END SOLUTION
+
+    def unscale(self, gradients):
+        ### BEGIN SOLUTION
+        for gradient in gradients:
+            gradient.div_(self.scale)
+        return not all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        ### END SOLUTION
+
+    def update(self, found):
+        ### BEGIN SOLUTION
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+        ### END SOLUTION
+
+
+# %% check="scaler/scale" points=1
+check("scaler/scale", Scaler)
+
+# %% check="scaler/unscale" points=1
+check("scaler/unscale", Scaler)
+
+# %% check="scaler/found" points=1
+check("scaler/found", Scaler)
+
+# %% check="scaler/backoff" points=1
+check("scaler/backoff", Scaler)
+
+# %% check="scaler/growth" points=1
+check("scaler/growth", Scaler)
+
+# %% [markdown] id="task-amp-step" lang="en"
+# ### Exercise 2 · A bug in code that looks right
+#
+# > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
+#
+# The cell below this text is the published repair of the training step, shortened. It looks careful, and it
+# raises an error at the step *after* the first overflow. Run the cell and see.
+#
+# Write `amp_step(model, optimizer, scaler, loss, max_norm)` right. `scaler` behaves as PyTorch's `GradScaler`;
+# `loss(model)` returns the loss; gradients are clipped to `max_norm`. Each call is one whole step and leaves
+# nothing behind for the next one. It returns the gradient norm before clipping, in the units of the loss *as it
+# is*, without the scale.
+#
+# <details><summary>Hint 1: who decides?</summary>
+#
+# `scaler.step(optimizer)` skips the update by itself when `unscale_` found an infinity. You need no `if`.
+# </details>
+# <details><summary>Hint 2: the order</summary>
+#
+# scale → backward → unscale → clip → step → update, always all of them. `update` is what tells the scaler that
+# the step is over, and lowers the scale.
+# </details>
+
+# %% [markdown] id="task-amp-step" lang="es" of="a56d57497cf3"
+# ### Ejercicio 2 · Un error en un código que parece correcto
+#
+# > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
+#
+# La celda debajo de este texto es la reparación publicada del paso de entrenamiento, abreviada. Parece
+# cuidadosa, y produce un error en el paso *siguiente* al primer overflow. Ejecuta la celda y míralo.
+#
+# Escribe bien `amp_step(model, optimizer, scaler, loss, max_norm)`. `scaler` se comporta como el `GradScaler` de
+# PyTorch; `loss(model)` devuelve el loss; los gradientes se recortan a `max_norm`. Cada llamada es un paso
+# completo y no deja nada pendiente para el siguiente. Devuelve la norma del gradiente antes del clipping, en las
+# unidades del loss *tal como es*, sin la escala.
+#
+# <details><summary>Pista 1: ¿quién decide?</summary>
+#
+# `scaler.step(optimizer)` se salta solo la actualización cuando `unscale_` encontró un infinito. No necesitas
+# ningún `if`.
+# </details>
+# <details><summary>Pista 2: el orden</summary>
+#
+# escalar → backward → unscale → clipping → step → update, siempre todos. `update` es lo que le dice al scaler
+# que el paso terminó, y lo que baja la escala.
+# </details>
+
+
+# %% id="looks-right" compare=true
+def published_step(model, optimizer, scaler, loss, max_norm):
+    optimizer.zero_grad()
+    scaler.scale(loss(model)).backward()
+    scaler.unscale_(optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    if not torch.isfinite(norm):
+        optimizer.zero_grad()
+        scaler._scale = scaler._scale * 0.1
+        return norm
+    scaler.step(optimizer)
+    scaler.update()
+    return norm
+
+
+def loss_on_batch(model):
+    with torch.autocast("cpu", torch.float16):
+        return recipe.loss(model(batch.inputs), batch.targets, batch.mask)
+
+
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+try:
+    for number in range(4):
+        norm = published_step(model, optimizer, scaler, loss_on_batch, 1.0)
+        print(number, math.isfinite(norm))
+except RuntimeError as error:
+    print(number, error)
+
+
+# %% solution="amp-step"
+def amp_step(model, optimizer, scaler, loss, max_norm):
+    ### BEGIN SOLUTION
+    optimizer.zero_grad()
+    scaler.scale(loss(model)).backward()
+    scaler.unscale_(optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return norm
+    ### END SOLUTION
+
+
+# %% check="amp-step/update" points=1
+check("amp-step/update", amp_step)
+
+# %% check="amp-step/twice" points=1
+check("amp-step/twice", amp_step)
+
+# %% check="amp-step/clip" points=1
+check("amp-step/clip", amp_step)
+
+# %% check="amp-step/norm" points=1
+check("amp-step/norm", amp_step)
+
+# %% check="amp-step/overflow" points=2
+check("amp-step/overflow", amp_step)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# Your two answers, one beside the other: your step with PyTorch's scaler, and your scaler in a bare loop. Both
+# start at 2^30, from the same weights, on the same batch. Do the scales agree?
+
+# %% [markdown] id="verify" lang="es" of="4259830d6720"
+# ## 6 · Comprueba
+#
+# Tus dos respuestas, una al lado de la otra: tu paso con el scaler de PyTorch, y tu scaler en un bucle desnudo.
+# Las dos empiezan en 2^30, con los mismos pesos y el mismo batch. ¿Coinciden las escalas?
+
+# %% id="mine"
+recipe.init_weights(model, config)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+theirs, own = [], []
+for _ in range(16):
+    amp_step(model, optimizer, scaler, loss_on_batch, 1.0)
+    theirs.append(int(math.log2(scaler.get_scale())))
+recipe.init_weights(model, config)
+optimizer, mine = torch.optim.AdamW(model.parameters(), lr=1e-3), Scaler(2.0**30, 2.0, 0.5, 2000)
+for _ in range(16):
+    optimizer.zero_grad()
+    mine.scale_loss(loss_on_batch(model)).backward()
+    found = mine.unscale([parameter.grad for parameter in model.parameters()])
+    if not found:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    own.append(int(math.log2(mine.update(found))))
+print("GradScaler", *theirs)
+print("Scaler    ", *own)
+
+# %% [markdown] id="the-real-fix" lang="en"
+# And the case itself. The scale that was called way too high stays, even the far higher one; the rate is fixed.
+
+# %% [markdown] id="the-real-fix" lang="es" of="0af6ea5960be"
+# Y el caso mismo. La escala que llamaron altísima se queda, incluso la otra, mucho más alta; lo que se arregla
+# es el learning rate.
+
+# %% id="train-repaired"
+repaired = train(
+    Recipe(config), runs / "repaired", callbacks=[LivePlot(before=published.metrics)], overwrite=True
+)
+
+# %% id="before-after" compare=true
+for name, run in (("case", broken), ("published", published), ("repaired", repaired)):
+    learns = t("yes") if fallen(run) > 0.5 else t("no")
+    print(f"{t(name):28}{t('learns')}: {learns}")
+
+# %% id="walk-repaired"
+show(diagnosis.walk(diagnosis.evidence_of(repaired.path), NON_FINITE_QUESTIONS), Console(width=88))
+
+# %% [markdown] id="counter" lang="en"
+# ### A counter-example: when 2^16 really was too high
+#
+# A lesson that only mocks would be a bad one. 65,536 is one step above the largest fp16 number, 65,504. A
+# program that stores the *scale itself* in fp16 turns it into infinity, and then every step overflows, for ever.
+# This happened in ONNX Runtime in 2020: with 65,536 the loss did not fall at all, with 1,024
+# it worked.
+# So the published repair is a real cure of another illness. How would you tell which one you have?
+
+# %% [markdown] id="counter" lang="es" of="d4293eee7fff"
+# ### Un contraejemplo: cuando 2^16 sí era demasiado
+#
+# Una lección que solo se burla sería mala. 65,536 está un paso más allá del mayor número de fp16, 65,504. Un
+# programa que guarda *la escala misma* en fp16 la convierte en infinito, y entonces todos los pasos desbordan,
+# para siempre. Pasó en ONNX Runtime en 2020: con 65,536 el loss no bajaba en absoluto, y con 1,024 funcionaba.
+# Así que la reparación publicada es una cura real de otra enfermedad. ¿Cómo sabrías cuál de las dos tienes?
+
+# %% id="scale-in-half" compare=true
+for exponent in (10, 15, 16):
+    print(f"2^{exponent}", torch.tensor(2.0**exponent).half().item())
+
+# %% [markdown] id="counter-said" lang="en"
+# By the number of skips. A start that is too high costs one skipped step per halving, and then it is over. A
+# scale that *cannot* work is skipped in every step, until the scale lies on the floor. That is what question 7.2
+# of the stability check counts.
+
+# %% [markdown] id="counter-said" lang="es" of="9204eb327c13"
+# Por el número de pasos saltados. Un comienzo demasiado alto cuesta un paso saltado por cada división entre dos,
+# y se acabó. Con una escala que *no puede* funcionar se saltan todos los pasos, hasta que la escala llega al
+# suelo. Eso es lo que cuenta la pregunta 7.2 de la revisión de estabilidad.
+
+# %% [markdown] id="explain" lang="en"
+# ## 7 · Explain
+#
+# A colleague sends you her log: five lines with `grad_norm=inf`, all within the first ten steps; then a loss
+# that stays at ln V for 3,000 steps; the scale stands at 2^14. She wants to start with 2^8 and to skip
+# every step whose norm is not finite, with a `continue` before `scaler.update()`.
+#
+# Answer in three to six sentences: what the five lines mean; what her `continue` will do; and which figure you
+# would ask for next, and why. (Three points, one for each.)
+
+# %% [markdown] id="explain" lang="es" of="ad3284909d7b"
+# ## 7 · Explica
+#
+# Una colega te manda su log: cinco líneas con `grad_norm=inf`, todas en los primeros diez pasos; después, un
+# loss que se queda en ln V durante 3000 pasos; la escala está en 2^14. Quiere empezar con 2^8 y saltarse
+# todo paso cuya norma no sea finita, con un `continue` antes de `scaler.update()`.
+#
+# Responde en tres a seis oraciones: qué significan las cinco líneas; qué hará su `continue`; y qué cifra pedirías
+# ahora, y por qué. (Tres puntos, uno por cada parte.)
+
+# %% [markdown] answer="explain-the-log" points=3 lang="en"
+# The five lines are the scaler looking for its level: it started at about 2^19, each overflow skipped one
+# update and halved the scale, and since then nothing has overflowed. That is healthy. Her `continue` leaves
+# `unscale_` without `update`, so the scale is never lowered and PyTorch raises an error at the next `unscale_`;
+# the scaler skips such steps by itself. A loss at ln V for 3,000 steps means that the weights do not move, or
+# not usefully, so I would ask for the learning rate of every group at every step (or for how far the weights
+# moved in one step).
+#
+# ---
+# **Rubric.** One point each. (1) Skips at the start are the search for a scale, one halving each, and they
+# ended; nothing is broken. (2) `update` is left out: an error at the next step, or a scale that never falls.
+# (3) A figure that separates “no updates” from “bad updates”: the rate of the groups, the size of the updates,
+# whether parameters are in the optimizer. “The gradient norm” alone does not count.
+
+# %% [markdown] answer="explain-the-log" points=3 lang="es" of="5c3789f2dbec"
+# Las cinco líneas son el scaler buscando su nivel: empezó en unos 2^19, cada overflow se saltó una
+# actualización y redujo la escala a la mitad, y desde entonces nada ha desbordado. Eso es sano. Su `continue`
+# deja `unscale_` sin `update`, así que la escala nunca baja y PyTorch produce un error en el siguiente
+# `unscale_`; el scaler ya se salta solo esos pasos. Un loss en ln V durante 3000 pasos quiere decir que los pesos
+# no se mueven, o no de manera útil, así que pediría el learning rate de cada grupo en cada paso (o cuánto se
+# movieron los pesos en un paso).
+#
+# ---
+# **Rúbrica.** Un punto por cada parte. (1) Los saltos del comienzo son la búsqueda de una escala, uno por cada
+# división entre dos, y terminaron; no hay nada roto. (2) Falta `update`: un error en el paso siguiente, o una
+# escala que nunca baja. (3) Una cifra que distinga «no hay actualizaciones» de «hay actualizaciones malas»: el
+# learning rate de los grupos, el tamaño de las actualizaciones, si los parámetros están en el optimizador. «La
+# norma del gradiente» por sí sola no cuenta.
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep
+#
+# | leaf | symptom | first action |
+# |---|---|---|
+# | `fp16-overflow` | steps skipped again and again, beyond the halvings of the start | look at the scale: is it still falling? |
+# | `fp16-underflow` | more gradients are exactly zero than in `fp32` on the same batch | raise the scale, or use `bf16` |
+# | `clip-before-unscale` | the logged norm changes with the scale | unscale, then clip |
+# | `scaler-not-updated` | an error at the next `unscale_`, or a scale that never moves | call update in every step |
+# | `base-lr-zero` | finite gradients, loss at ln V | print the rate of every group |
+#
+# One `inf` is not an illness. Ask three things: how many, when, and *what else is wrong*.
+
+# %% [markdown] id="card" lang="es" of="b91a2b7f5451"
+# ## 8 · Una tarjeta para guardar
+#
+# | hoja | síntoma | primera acción |
+# |---|---|---|
+# | `fp16-overflow` | pasos saltados una y otra vez, más allá de las divisiones del comienzo | mira la escala: ¿sigue bajando? |
+# | `fp16-underflow` | más gradientes exactamente cero que en `fp32` con el mismo batch | sube la escala, o usa `bf16` |
+# | `clip-before-unscale` | la norma del log cambia con la escala | primero unscale, después clipping |
+# | `scaler-not-updated` | un error en el siguiente `unscale_`, o una escala que nunca se mueve | llama a update en todos los pasos |
+# | `base-lr-zero` | gradientes finitos, loss en ln V | imprime el learning rate de cada grupo |
+#
+# Un `inf` no es una enfermedad. Pregunta tres cosas: cuántos, cuándo, y *qué más está mal*.
+
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Ten lines for any loop with a `GradScaler`: count the skips, and compare them with the halvings. PyTorch does
+# not tell you that it skipped; the scale does, because it falls.
+
+# %% [markdown] id="own-run" lang="es" of="08c9d318f504"
+# ## 9 · En tu propio run
+#
+# Diez líneas para cualquier bucle con un `GradScaler`: cuenta los saltos y compáralos con las divisiones.
+# PyTorch no te avisa de que se saltó un paso; la escala sí, porque baja.
+
+# %% id="foreign-loop" compare=true
+torch.manual_seed(0)
+net = torch.nn.Linear(16, 4)
+adam = torch.optim.Adam(net.parameters(), lr=1e-2)
+foreign = torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=10)
+skips = []
+for step in range(40):
+    with torch.autocast("cpu", torch.float16):
+        loss = net(torch.randn(32, 16)).float().square().mean()
+    before = foreign.get_scale()
+    amp_step(net, adam, foreign, lambda net, loss=loss: loss, 1.0)
+    skips += [step] if foreign.get_scale() < before else []
+print(t("skips-early"), t("yes") if 0 < len(skips) and skips[0] == 0 else t("no"))
+print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
+
+# %% [markdown] id="sources" lang="en"
+# ## 10 · Where this comes from
+#
+# * Micikevicius et al. (2018), [Mixed precision training](https://arxiv.org/abs/1710.03740): fp16 with a copy of
+#   the weights in fp32 and a scaled loss.
+# * PyTorch, [Automatic mixed precision examples](https://docs.pytorch.org/docs/stable/notes/amp_examples.html):
+#   the order of the calls, also with accumulation and several optimizers.
+# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (2020): the scale that
+#   was stored in fp16.
+# * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): the same missing `update` as in
+#   our case, found by its error message, and the right repair.
+#
+# **A true story.** In the [logbook of OPT-66B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles)
+# the team notes in May 2022, on the day the run ends, that changing the *window* of the dynamic loss scale with
+# the scale itself seemed to have helped, and that none of it will be needed with bf16. bf16 has the range of
+# fp32 and fewer digits, so it needs no scaler. The scaler was never the cure of an
+# illness. It is a crutch for a number format.
+#
+# **Hard bonus.** A window of four micro-batches, and the third one's loss is NaN. Somebody skips that one and
+# makes the step with the other three. Show on our model that the step is not the step of the three, and write
+# a window that is dropped whole. Beware: `scaler.update()` raises an error if nothing was unscaled before.
+
+# %% [markdown] id="sources" lang="es" of="462fde5131ea"
+# ## 10 · De dónde viene esto
+#
+# * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
+#   loss escalado.
+# * [PyTorch, ejemplos de precisión mixta](https://docs.pytorch.org/docs/stable/notes/amp_examples.html): el
+#   orden de las llamadas, también con acumulación y varios optimizadores.
+# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (2020): la escala que
+#   se guardaba en fp16.
+# * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): el mismo `update` que falta en
+#   nuestro caso, encontrado por su mensaje de error, y la reparación correcta.
+#
+# **Una historia real.** En la [bitácora de OPT-66B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles)
+# el equipo anota en mayo de 2022, el día en que el run termina, que cambiar la *ventana* de la escala dinámica
+# según la propia escala parece haber ayudado, y que con bf16 nada de eso hará falta. bf16 tiene el rango de fp32
+# y menos cifras, así que no necesita ningún scaler. El scaler nunca fue la cura de una enfermedad. Es
+# una muleta para un formato de números.
+#
+# **Un reto difícil.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se salta ese y
+# da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y escribe una
+# ventana que se descarta entera. Ojo: `scaler.update()` produce un error si antes no se hizo ningún `unscale_`.
