@@ -1,4 +1,4 @@
-"""Checks of `train-with-rollback`: after a spike the run is as if the skipped batches had never been there."""
+"""Checks of `train-with-rollback`: after a spike the run is as if it had never seen what it skips."""
 
 import copy
 
@@ -84,10 +84,11 @@ class _Rollback(Check):
 
     def probe(self, answer, case):
         model, optimizer = _start(case)
-        kept = answer(
-            model, optimizer, mean_square, _batches(case), TooHigh(case["limit"]), case["every"]
-        )
-        return {"kept": None if kept is None else array(kept).ravel(), "weight": array(model.weight, (1, INPUTS))}
+        kept = answer(model, optimizer, mean_square, _batches(case), TooHigh(case["limit"]), case["every"])
+        return {
+            "kept": None if kept is None else array(kept).ravel(),
+            "weight": array(model.weight, (1, INPUTS)),
+        }
 
     def judge(self, case, output):
         kept, weight = _reference(case)
@@ -128,7 +129,7 @@ class Once(_Rollback):
 
 
 class Twice(_Rollback):
-    """Two spikes, and both go back to the same snapshot, which must not have changed."""
+    """Two spikes or three, each some steps after the one before."""
 
     name = "train-with-rollback/twice"
 
