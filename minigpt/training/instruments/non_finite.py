@@ -11,6 +11,7 @@ modules that hold them.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,7 +45,9 @@ def first_non_finite(
     found: dict[str, str] = {}
     handles = [hook for module in names for hook in _hooks(module, names, found)]
     try:
-        with undisturbed(model, training=model.training), torch.enable_grad():
+        with undisturbed(model, training=model.training), torch.enable_grad(), warnings.catch_warnings():
+            # an embedding has no input with a gradient, and torch says so
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
             if seed:
                 seed()
             for batch in batches:

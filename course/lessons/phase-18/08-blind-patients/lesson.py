@@ -709,9 +709,10 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # One leaf at a time: repair, train again, walk again from the top. And remember: **some runs are healthy.**
 # Leave those alone.
 #
-# Phase 18 ends here: the configuration is right. Phase 19 is about runs that break all the same.
+# Phase 18 ends here: the configuration is right. Phase 19, from lesson 19-00 on, is about runs that break all the
+# same.
 
-# %% [markdown] id="card" lang="es" of="754e1421450d"
+# %% [markdown] id="card" lang="es" of="d1475201fa13"
 # ## 8 · Una tarjeta para guardar: toda la fase
 #
 # | pregunta, en este orden | número | primer sospechoso |
@@ -728,4 +729,5 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y recuerda: **hay runs sanos.**
 # A esos no los toques.
 #
-# Aquí termina la fase 18: la configuración es correcta. La fase 19 trata de los runs que se rompen de todos modos.
+# Aquí termina la fase 18: la configuración es correcta. La fase 19, desde la lección 19-00, trata de los runs que se
+# rompen de todos modos.

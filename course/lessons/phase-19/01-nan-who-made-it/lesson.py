@@ -12,11 +12,11 @@
 # * find the first module with finite inputs and an output that is not, in one forward pass;
 # * write a guard that drops a bad step and leaves nothing of it behind, also when a step is several
 #   micro-batches;
-# * recognise the NaN that no forward pass shows, because it is born on the way back.
+# * find the NaN that no forward pass shows, because it is born on the way back.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="514c8165a4fc"
+# %% [markdown] id="why" lang="es" of="731586cf16aa"
 # `loss nan`. Está en el log, y en todas las líneas que siguen. Se perdieron tres días de entrenamiento, y lo
 # último que casi todo el mundo mira es lo único que importa: **¿quién produjo el primero?**
 #
@@ -28,7 +28,7 @@
 # * encontrar, en una sola pasada hacia delante, el primer módulo con entradas finitas y una salida que no lo es;
 # * escribir un guard que descarta un paso malo sin dejar rastro de él, también cuando un paso son varios
 #   micro-batches;
-# * reconocer el NaN que ninguna pasada hacia delante muestra, porque nace en el camino de vuelta.
+# * encontrar el NaN que ninguna pasada hacia delante muestra, porque nace en el camino de vuelta.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -692,16 +692,16 @@ check("guarded-step/returns", guarded_step)
 # > Difficulty ●●●○○ · Importance ●●●●○ · 10 minutes
 #
 # Another run, another colleague. He wants the position embeddings to stay apart and adds a small term to the
-# loss: the mean of exp(−distance) over all pairs of them. Each position is at distance 0 from itself, so he takes
+# loss: the mean of `exp(−distance)` over all pairs of them. Each position is at distance 0 from itself, so he takes
 # care of the 0:
 
-# %% [markdown] id="task-distances" lang="es" of="dc5fc7a248dd"
+# %% [markdown] id="task-distances" lang="es" of="81373beec0aa"
 # ### Ejercicio 3 · Un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 10 minutos
 #
 # Otro run, otro colega. Quiere que los embeddings de posición se mantengan separados y le suma al loss un término
-# pequeño: la media de exp(−distancia) sobre todos sus pares. Cada posición está a distancia 0 de sí misma, así que
+# pequeño: la media de `exp(−distancia)` sobre todos sus pares. Cada posición está a distancia 0 de sí misma, así que
 # previó el 0:
 
 
@@ -1025,7 +1025,7 @@ print("scaled_dot_product_attention:", attended.flatten().unique().tolist())
 print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 
 # %% [markdown] id="more" lang="en"
-# * JAX meets the same root and calls the remedy *double where*:
+# * JAX meets the same root and calls the remedy `double where`:
 #   [its FAQ](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). PyTorch's thread on it:
 #   [#52248](https://github.com/pytorch/pytorch/issues/52248).
 # * The trainer's guard that you saw: `minigpt/training/guards/finite.py`, forty lines.
@@ -1035,13 +1035,14 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # back, whose incoming gradient is finite and whose outgoing one is not. Plant a `careful_distances` inside a module
 # and find it. In which order do modules finish on the way back?
 
-# %% [markdown] id="more" lang="es" of="8f75533b91b0"
-# * JAX se topa con la misma raíz y llama al remedio *double where*:
+# %% [markdown] id="more" lang="es" of="69b9eecbaf80"
+# * JAX se topa con la misma raíz y llama al remedio `double where`:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
 # * El guard del trainer que viste: `minigpt/training/guards/finite.py`, unas decenas de líneas.
 #
 # **Un reto difícil, de propina.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
-# una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con full backward hooks: el primer módulo,
+# una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
+# (`register_full_backward_hook`): el primer módulo,
 # en el camino de vuelta, cuyo gradiente de entrada es finito y cuyo gradiente de salida no lo es. Esconde un
 # `careful_distances` dentro de un módulo y encuéntralo. ¿En qué orden terminan los módulos en la vuelta?

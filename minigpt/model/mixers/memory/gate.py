@@ -1,9 +1,9 @@
 """The gate: how much of the present, of the short term and of the long term a token takes.
 
-*softmax* of z / temperature lets the largest logit take all: it collapses to one source as logits grow.
+*softmax* of z / temperature lets the largest logit take all: it can collapse to one source as logits grow.
 *sigmoid* is seed 000's cure: sigmoid(z / temperature), divided by the sum. It bounds what one source can gain
 on another only while the others' logits stay above −temperature: both sides are trained, so it can collapse
-as well. A temperature above 1 is what holds (`benchmarks/dynamics.py gate`).
+as well. A temperature above 1 keeps the entropy higher than either (`benchmarks/dynamics.py gate`).
 """
 
 from __future__ import annotations

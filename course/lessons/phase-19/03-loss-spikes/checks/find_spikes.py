@@ -66,6 +66,7 @@ class One(_Spikes):
         for _ in range(2):
             yield self._case(rng, {int(rng.integers(35, 80)): 3.0})
         place = int(rng.integers(40, 80))
+        yield self._case(rng, {place: 0.65})  # some nine deviations
         yield self._case(rng, {place: 3.0}, z=100.0)  # not that far
 
 

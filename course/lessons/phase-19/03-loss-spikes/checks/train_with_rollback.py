@@ -1,4 +1,4 @@
-"""Checks of `train-with-rollback`: after a spike the run is as if the skipped batches had never been seen."""
+"""Checks of `train-with-rollback`: after a spike the run is as if it had never seen what it skips."""
 
 import copy
 
@@ -129,7 +129,7 @@ class Once(_Rollback):
 
 
 class Twice(_Rollback):
-    """Two spikes, and both go back to the same snapshot, which must not have changed."""
+    """Two spikes or three, each some steps after the one before."""
 
     name = "train-with-rollback/twice"
 

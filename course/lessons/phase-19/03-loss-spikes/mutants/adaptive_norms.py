@@ -37,10 +37,50 @@ def adaptive_norms(norms, factor=2.0, window=50, enough=10):
     return np.array(norms)
 """,
     ),
-    Mutant("adaptive-norms", "raw-history", _norms("norms[:place][-window:]"), {}),
-    Mutant("adaptive-norms", "mean", _norms(usual="np.mean(past)"), {}),
-    Mutant("adaptive-norms", "whole-run", _norms("found"), {}),
-    Mutant("adaptive-norms", "at-once", _norms(known="found"), {}),
-    Mutant("adaptive-norms", "never", _norms(known="False"), {}),
-    Mutant("adaptive-norms", "the-limit", _norms(kept="limit"), {}),
+    Mutant("adaptive-norms", "raw-history", _norms("norms[:place][-window:]"), {BURST: "burst-raises-limit"}),
+    Mutant(
+        "adaptive-norms",
+        "mean",
+        _norms(usual="np.mean(past)"),
+        {
+            START: "mean-not-median",
+            SPIKE: "mean-not-median",
+            BURST: "mean-not-median",
+            FOLLOWS: "mean-not-median",
+        },
+    ),
+    Mutant(
+        "adaptive-norms",
+        "whole-run",
+        _norms("found"),
+        {START: "whole-run", SPIKE: "whole-run", BURST: "whole-run", FOLLOWS: "nothing-clipped"},
+    ),
+    Mutant(
+        "adaptive-norms",
+        "at-once",
+        _norms(known="found"),
+        {START: "clips-too-early", BURST: "clips-too-early"},
+    ),
+    Mutant(
+        "adaptive-norms",
+        "never",
+        _norms(known="False"),
+        {
+            START: "nothing-clipped",
+            SPIKE: "nothing-clipped",
+            BURST: "nothing-clipped",
+            FOLLOWS: "nothing-clipped",
+        },
+    ),
+    Mutant(
+        "adaptive-norms",
+        "the-limit",
+        _norms(kept="limit"),
+        {
+            START: "limit-not-norm",
+            SPIKE: "limit-not-norm",
+            BURST: "limit-not-norm",
+            FOLLOWS: "limit-not-norm",
+        },
+    ),
 ]

@@ -64,7 +64,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "times-the-mean",
         _find(far="loss >= z * np.mean(recent)"),
-        {ONE: "spikes-missed", BURST: "spikes-missed", LOWER: "spikes-missed", EDGES: "not-finite-passes"},
+        {ONE: "spikes-missed", BURST: "spikes-missed", LOWER: "mean-and-deviation", EDGES: "spikes-missed"},
     ),
     Mutant(
         "find-spikes",
@@ -72,14 +72,24 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         _find(keep="if math.isfinite(loss):"),
         {BURST: "spikes-in-the-window"},
     ),
-    Mutant("find-spikes", "both-sides", _find(far="abs(loss - middle) >= z * spread"), {LOWER: "both-sides"}),
+    Mutant(
+        "find-spikes",
+        "both-sides",
+        _find(far="abs(loss - middle) >= z * spread"),
+        {LOWER: "both-sides", EDGES: "both-sides"},
+    ),
     Mutant(
         "find-spikes",
         "mean-and-std",
         _find("recent.mean()", "recent.std()"),
-        {},
+        {LOWER: "mean-and-deviation"},
     ),
-    Mutant("find-spikes", "at-once", _find(known="len(ordinary) >= 2"), {}),
+    Mutant(
+        "find-spikes",
+        "at-once",
+        _find(known="len(ordinary) >= 2"),
+        {BURST: "false-spikes", EDGES: "too-early"},
+    ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
-    Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {}),
+    Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),
 ]

@@ -16,6 +16,7 @@ def _train(
     due="len(kept) % every == 0",
     end="return kept",
     drop="continue",
+    clear="optimizer.zero_grad()",
 ):
     return f"""
 def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
@@ -32,7 +33,7 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
             {drop}
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad()
+        {clear}
         kept.append(index)
     {end}
 """
@@ -40,6 +41,7 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
 
 ANSWERS = [
     Valid("train-with-rollback", "deepcopies", _train()),
+    Valid("train-with-rollback", "uses-the-snapshot-up", _train(back="snapshot")),
     Valid(
         "train-with-rollback",
         "clones",
@@ -69,29 +71,49 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
         "train-with-rollback",
         "no-copy",
         _train(take="(model.state_dict(), optimizer.state_dict(), list(kept))", back="snapshot"),
-        {},
-    ),
-    Mutant(
-        "train-with-rollback",
-        "restored-without-a-copy",
-        _train(back="snapshot"),
-        {},
+        {ONCE: "only-the-batch", TWICE: "only-the-batch", AT_ONCE: "only-the-batch"},
     ),
     Mutant(
         "train-with-rollback",
         "weights-alone",
         _train(moments="pass"),
-        {},
+        {ONCE: "moments-not-back", TWICE: "moments-not-back", AT_ONCE: "moments-not-back"},
     ),
-    Mutant("train-with-rollback", "moments-alone", _train(weights="pass"), {}),
+    Mutant(
+        "train-with-rollback",
+        "moments-alone",
+        _train(weights="pass"),
+        {ONCE: "weights-not-back", TWICE: "weights-not-back", AT_ONCE: "weights-not-back"},
+    ),
     Mutant(
         "train-with-rollback",
         "drops-the-batch",
         _train(weights="pass", moments="pass", names="pass"),
-        {},
+        {ONCE: "only-the-batch", TWICE: "only-the-batch", AT_ONCE: "only-the-batch", KEPT: "kept-too-many"},
     ),
-    Mutant("train-with-rollback", "first-snapshot", _train(due="snapshot is None"), {}),
-    Mutant("train-with-rollback", "says-it-kept-all", _train(names="pass"), {}),
-    Mutant("train-with-rollback", "trains-on-it-again", _train(drop="loss = loss_of(model, batch)"), {}),
-    Mutant("train-with-rollback", "says-nothing", _train(end="pass"), {}),
+    Mutant(
+        "train-with-rollback",
+        "first-snapshot",
+        _train(due="snapshot is None"),
+        {ONCE: "oldest-snapshot", TWICE: "oldest-snapshot", AT_ONCE: "oldest-snapshot", KEPT: "kept-off"},
+    ),
+    Mutant(
+        "train-with-rollback",
+        "says-it-kept-all",
+        _train(names="pass"),
+        {TWICE: "weights-off", KEPT: "kept-too-many"},
+    ),
+    Mutant(
+        "train-with-rollback",
+        "trains-on-it-again",
+        _train(drop="loss = loss_of(model, batch)"),
+        {ONCE: "weights-off", TWICE: "weights-off", AT_ONCE: "weights-off", KEPT: "kept-too-many"},
+    ),
+    Mutant(
+        "train-with-rollback",
+        "never-clears",
+        _train(clear="pass"),
+        {CALM: "weights-off", ONCE: "weights-off", TWICE: "weights-off", AT_ONCE: "weights-off"},
+    ),
+    Mutant("train-with-rollback", "says-nothing", _train(end="pass"), {KEPT: "check.returned-none"}),
 ]

@@ -1,0 +1,95 @@
+"""Checks of `update-rms`: how stale Adam's second moment is, tensor by tensor."""
+
+import numpy as np
+import torch
+
+from course.check import Check, array, close, wrong
+
+
+class _Moments(Check):
+    answer = "update_rms"
+
+    def _case(self, rng, steps=(200, 50), scale=1.0, missing=(), beta2=0.99):
+        return {
+            "steps": list(steps),
+            "grads": [scale * rng.standard_normal((3, 2 + n)) for n in range(len(steps))],
+            "seconds": [scale**2 * rng.uniform(0.2, 3.0, (3, 2 + n)) for n in range(len(steps))],
+            "missing": list(missing),
+            "beta2": beta2,
+        }
+
+    def probe(self, answer, case):
+        weights = [torch.nn.Parameter(torch.zeros(g.shape)) for g in case["grads"]]
+        optimizer = torch.optim.AdamW(weights, lr=0.1, betas=(0.9, case["beta2"]))
+        for n, weight in enumerate(weights):
+            weight.grad = torch.tensor(case["grads"][n], dtype=torch.float32)
+            if n in case["missing"]:
+                weight.grad = None
+                continue
+            second = torch.tensor(case["seconds"][n], dtype=torch.float32)
+            optimizer.state[weight] = {
+                "step": torch.tensor(float(case["steps"][n])),
+                "exp_avg": torch.zeros_like(second),
+                "exp_avg_sq": second,
+            }
+        return {"rms": array(answer(optimizer)).ravel()}
+
+    def _right(self, case, corrected=True, rooted=True):
+        found = []
+        for n, (g, v) in enumerate(zip(case["grads"], case["seconds"], strict=True)):
+            if n in case["missing"]:
+                continue
+            v = v / (1 - case["beta2"] ** case["steps"][n]) if corrected else v
+            mean = (g**2 / v).mean()
+            found.append(np.sqrt(mean) if rooted else mean)
+        return np.array(found)
+
+    def judge(self, case, output):
+        right, actual = self._right(case), output["rms"]
+        if actual.shape != right.shape:
+            return wrong("how-many", len(right), len(actual))
+        if close(actual, right, rtol=1e-3):
+            return None
+        slips = {
+            "not-corrected": self._right(case, corrected=False),
+            "no-root-here": self._right(case, rooted=False),
+            "mean-of-ratios": np.array(
+                [
+                    (np.abs(g) / np.sqrt(v / (1 - case["beta2"] ** s))).mean()
+                    for n, (g, v, s) in enumerate(
+                        zip(case["grads"], case["seconds"], case["steps"], strict=True)
+                    )
+                    if n not in case["missing"]
+                ]
+            ),
+        }
+        near = (key for key, slip in slips.items() if close(actual, slip, rtol=1e-3))
+        return wrong(next(near, "stale-off"), float(right[0]), float(actual[0]))
+
+
+class Late(_Moments):
+    name = "update-rms/late"
+
+    def cases(self, rng):
+        yield self._case(rng, steps=(5000, 7000))
+        yield self._case(rng, steps=(5000, 6000, 9000), scale=1e-3)
+
+
+class Early(_Moments):
+    """At the first steps the second moment is far too small: it has to be corrected."""
+
+    name = "update-rms/early"
+
+    def cases(self, rng):
+        yield self._case(rng, steps=(1, 3))
+        yield self._case(rng, steps=(2, 40), beta2=0.999)
+
+
+class Missing(_Moments):
+    """A tensor without a gradient is left out."""
+
+    name = "update-rms/missing"
+
+    def cases(self, rng):
+        yield self._case(rng, steps=(500, 600, 700), missing=(int(rng.integers(0, 3)),))
+        yield self._case(rng, steps=(500, 600, 700), missing=(0, 2))

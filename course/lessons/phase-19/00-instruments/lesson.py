@@ -1,0 +1,604 @@
+"""Lesson 19-00: hooks, activations and moments; what looking costs, and how it can change the run."""
+
+# %% [markdown] id="why" lang="en"
+# In Phase 18 the fault was in the configuration, and the log was enough. From here on the configuration is right and
+# the run breaks all the same. To see why, you have to look **inside** while it trains: what do the layers put out,
+# how large are Adam's moments?
+#
+# An instrument has two ways to fail. It can cost so much that somebody switches it off before the night in which it
+# is needed. And it can **change the run** that it watches. Here you meet both. Afterwards you can
+#
+# * prove that an instrument leaves the run as it is, bit for bit;
+# * write an inspector that costs less than 2 %, and measure that it does;
+# * read from Adam's moments whether its memory is out of date.
+#
+# Run the cells in order with **Shift + Enter**.
+
+# %% [markdown] id="why" lang="es" of="bb20eb2a19f5"
+# En la fase 18 el fallo estaba en la configuración, y bastaba el log. De aquí en adelante la configuración es correcta y
+# el run se rompe igual. Para ver por qué, hay que mirar **adentro** mientras se entrena: ¿qué sale de las capas, qué
+# tamaño tienen los momentos de Adam?
+#
+# Un instrumento puede fallar de dos maneras. Puede costar tanto que alguien lo apague antes de la noche en que hace
+# falta. Y puede **cambiar el run** que vigila. Aquí te vas a encontrar con las dos. Al terminar sabrás
+#
+# * demostrar que un instrumento deja el run como está, bit por bit;
+# * escribir un inspector que cuesta menos del 2 %, y medirlo;
+# * leer en los momentos de Adam si su memoria está atrasada.
+#
+# Ejecuta las celdas en orden con **Shift + Enter**.
+
+# %% id="setup" setup=true
+import time
+
+import matplotlib
+import numpy as np
+import torch
+
+from course.live_plot import LivePlot
+from course.notebook import check, lesson, t
+from course.predictions import compare, predict
+from course.widgets import Slider, playground
+from minigpt import Config, Recipe
+from minigpt.data.batches import get_batch
+
+lesson("19-00")
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+
+# %% [markdown] id="meet" lang="en"
+# ## 1 · A run that misbehaves
+#
+# A small GPT with dropout, in a loop as plain as they come. A colleague wants to see how large the activations are.
+# So every 20 steps he sends the batch through the model once more and looks at the logits. He updates nothing.
+
+# %% [markdown] id="meet" lang="es" of="f2b1ec98e2d2"
+# ## 1 · Un run que se porta mal
+#
+# Un GPT pequeño con dropout, en un bucle de lo más simple. Un colega quiere ver qué tamaño tienen las activaciones. Así
+# que cada 20 pasos pasa el batch otra vez por el modelo y mira los logits. No actualiza nada.
+
+# %% id="facts" compare=true
+config = Config(steps=80, warmup_steps=8, lr_max=3e-3, batch_size=8, dropout=0.1, eval_every=0)
+recipe = Recipe(config)
+tokens = recipe.load_data(config).train
+batches = [get_batch(tokens, config, step) for step in range(config.steps)]
+
+
+def run(look=None, plot=None):
+    torch.manual_seed(config.seed)
+    model = recipe.build_model(config)
+    recipe.init_weights(model, config)
+    optimizer = recipe.build_optimizer(model, config)
+    losses = []
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr_at(step, config)
+        loss = recipe.loss(model(batch.inputs), batch.targets, batch.mask)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm).item()
+        optimizer.step()
+        if look:
+            look(model, optimizer, step, batch)
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if plot:
+            plot.update(step=step, loss=losses[-1], grad_norm=norm)
+    return losses
+
+
+def colleagues_look(model, optimizer, step, batch):
+    if step % 20 == 0:
+        with torch.no_grad():
+            model(batch.inputs).abs().max()
+
+
+for name in ("steps", "batch_size", "dropout"):
+    print(f"{name:12} {getattr(config, name)}")
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# He uses `no_grad` and touches no weight. **In how many of the 80 steps** does the loss of his run differ from that of
+# the run nobody looks at?
+
+# %% [markdown] id="predict" lang="es" of="c8ed8e019249"
+# ## 2 · Predice
+#
+# Usa `no_grad` y no toca ningún peso. **¿En cuántos de los 80 pasos** difiere el loss de su run del de un run que nadie
+# mira?
+
+# %% id="my-prediction"
+predict("looked-at", steps_that_differ=...)
+
+# %% [markdown] id="break" lang="en"
+# ## 3 · Break it
+
+# %% [markdown] id="break" lang="es" of="a3e5f61bd7ca"
+# ## 3 · Rómpelo
+
+# %% id="train-both"
+with LivePlot(steps=config.steps, vocab_size=config.vocab_size) as plot:
+    alone = run(plot=plot)
+looked_at = run(colleagues_look)
+
+# %% id="compare-prediction" compare=true
+differ = [step for step, pair in enumerate(zip(alone, looked_at, strict=True)) if pair[0] != pair[1]]
+compare("looked-at", steps_that_differ=len(differ))
+print(f"{t('first-that-differs')}: {differ[0]}")
+
+# %% [markdown] id="changed" lang="en"
+# From the step after the first look on, **every** loss is another. The model was in training mode, so his look drew
+# dropout masks; and it drew them from the generator that the next step draws from. From then on his run is another
+# run. It is not a worse one. But the run that broke last night can no longer be repeated with the instrument on, and
+# the fault that he looks for may be gone when he looks.
+#
+# ## 4 · Inspect
+#
+# ### Look along, not again
+#
+# A forward hook sees what passes anyway: no second pass, no random number, no change of mode. What does it cost? That
+# depends on what you do in it. Three instruments, all with hooks on each layer: one takes the RMS of each output at
+# each step; one keeps the outputs in a list, “for later”; one takes the RMS at every 20th step.
+
+# %% [markdown] id="changed" lang="es" of="1f5cc0f78dc9"
+# Desde el paso que sigue a la primera mirada, **todos** los losses son otros. El modelo estaba en modo de entrenamiento,
+# así que la mirada sorteó máscaras de dropout, y las sacó del mismo generador del que las saca el paso siguiente. Desde
+# ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el instrumento puesto,
+# y el fallo que busca puede no estar cuando mira.
+#
+# ## 4 · Inspecciona
+#
+# ### Mirar al pasar, no otra vez
+#
+# Un forward hook ve lo que pasa de todos modos: sin otra pasada, sin números aleatorios, sin cambiar de modo. ¿Cuánto
+# cuesta? Depende de lo que hagas en él. Tres instrumentos, todos con hooks en cada capa: uno toma el RMS de cada salida
+# en cada paso; otro guarda las salidas en una lista, «para después»; otro toma el RMS cada 20 pasos.
+
+
+# %% id="costs"
+def leaves(model):
+    return [(name, module) for name, module in model.named_modules() if not list(module.children())]
+
+
+def seconds_of(every, hook, steps=60):
+    torch.manual_seed(config.seed)
+    model = recipe.build_model(config)
+    recipe.init_weights(model, config)
+    watched, bare = [], []
+    for step in range(2 * steps):
+        batch = batches[step // 2 % len(batches)]
+        due = step % 2 == 0 and every and step // 2 % every == 0
+        started = time.perf_counter()
+        hooks = [module.register_forward_hook(hook) for _, module in leaves(model)] if due else []
+        recipe.loss(model(batch.inputs), batch.targets, batch.mask).backward()
+        for each in hooks:
+            each.remove()
+        (watched if step % 2 == 0 else bare).append(time.perf_counter() - started)
+    return sum(watched) / sum(bare) - 1
+
+
+shelf, readings = [], []
+
+
+def take_rms(module, given, output):
+    readings.append(output.detach().square().mean().sqrt().item())
+
+
+instruments = {
+    "each-step": (1, take_rms),
+    "keeps-outputs": (1, lambda module, given, output: shelf.append(output)),
+    "now-and-then": (20, take_rms),
+}
+for name, (every, hook) in instruments.items():
+    shelf.clear()
+    cost = seconds_of(every, hook)
+    kept = sum(output.numel() * output.element_size() for output in shelf) / 2**20
+    print(f"{t(name):34} {cost:+7.1%}   {kept:7.0f} MiB")
+shelf.clear()
+
+# %% [markdown] id="costs-said" lang="en"
+# The figures are of your machine at this moment; run the cell twice and see how much they move. The order stays. Two
+# things to take along:
+#
+# * **Looking seldom is the whole trick.** What costs 10 % at each step costs 0.5 % at every 20th.
+# * **Keeping a tensor keeps its graph**: everything that `backward()` would need, as long as you hold it. The second
+#   instrument costs little time and fills the memory. Keep numbers.
+#
+# ### Is Adam's memory up to date? Turn the knob
+#
+# Adam divides by the root of a running mean of squared gradients. When gradients grow quickly, that mean lags behind,
+# and the steps become too long. The measure is RMSₜ = √mean(g² ÷ v̂) for each tensor: 1 means that v̂ is right,
+# and 2.3 or more is the warning of those who propose it (StableAdamW).
+#
+# Here gradients of size 1 become gradients of size s at step 50. Left, their size and √v̂; right, RMSₜ.
+#
+# 1. Let s be 10. How high does RMSₜ go, and how long does it stay above 2.3?
+# 2. Bring β₂ from 0.99 to 0.9, then to 0.999. What changes: the height or the length?
+# 3. Let s be 0.1. Does a drop show?
+
+# %% [markdown] id="costs-said" lang="es" of="dac13e8f5bba"
+# Las cifras son de tu máquina en este momento; ejecuta la celda dos veces y mira cuánto se mueven. El orden se mantiene.
+# Dos cosas para llevarte:
+#
+# * **Mirar poco es todo el truco.** Lo que cuesta un 10 % en cada paso cuesta un 0.5 % cada 20.
+# * **Guardar un tensor guarda su grafo**: todo lo que `backward()` necesitaría, mientras lo tengas. El segundo
+#   instrumento cuesta poco tiempo y llena la memoria. Guarda números.
+#
+# ### ¿Está al día la memoria de Adam? Gira la perilla
+#
+# Adam divide entre la raíz de una media móvil de los gradientes al cuadrado. Cuando los gradientes crecen de golpe, esa
+# media se queda atrás y los pasos salen demasiado largos. La medida es RMSₜ = √media(g² ÷ v̂) para cada tensor: 1
+# significa que v̂ es correcta, y 2.3 o más es el aviso de quienes la proponen (StableAdamW).
+#
+# Aquí, gradientes de tamaño 1 pasan a tener tamaño s en el paso 50. A la izquierda, su tamaño y √v̂; a la derecha, RMSₜ.
+#
+# 1. Pon s en 10. ¿Hasta dónde sube RMSₜ, y cuánto tiempo queda por encima de 2.3?
+# 2. Lleva β₂ de 0.99 a 0.9, y después a 0.999. ¿Qué cambia: la altura o la duración?
+# 3. Pon s en 0.1. ¿Se nota una caída?
+
+# %% id="playground" folded=true
+noise = torch.randn(150, 256, generator=torch.Generator().manual_seed(0))
+
+
+def draw(figure, s, beta2):
+    sizes = np.where(np.arange(150) < 50, 1.0, s)
+    second, roots, ratios = torch.zeros(256), [], []
+    for step in range(150):
+        gradient = float(sizes[step]) * noise[step]
+        second = beta2 * second + (1 - beta2) * gradient.square()
+        corrected = second / (1 - beta2 ** (step + 1))
+        roots.append(corrected.mean().sqrt().item())
+        ratios.append((gradient.square() / corrected).mean().sqrt().item())
+    left, right = figure.subplots(1, 2)
+    left.plot(sizes, color="0.5", label="g")
+    left.plot(roots, color="#0072b2", label="√v̂")
+    left.set(xlabel=t("step"), yscale="log", ylim=(0.02, 50))
+    left.legend(fontsize=8)
+    right.plot(ratios, color="#d55e00")
+    right.axhline(2.3, color="black", linestyle="--", linewidth=1)
+    right.set(xlabel=t("step"), title="RMSₜ", ylim=(0, 12))
+    right.title.set_fontsize(10)
+
+
+playground(
+    draw,
+    size=(8.4, 2.3),
+    s=Slider(t("size-after"), 0.1, 30.0, 1.0, log=True),
+    beta2=Slider("β₂", 0.9, 0.999, 0.99, step=0.001),
+)
+
+# %% [markdown] id="play-answers" lang="en"
+# <details><summary>What you should have found</summary>
+#
+# 1. With β₂ = 0.99 the first large gradient has a weight of only a hundredth in v̂, so RMSₜ jumps to about 7, and it is
+#    back below 2.3 some 20 steps later.
+# 2. The smaller β₂, the lower and shorter. With 0.999 it stays up for a hundred steps and more.
+# 3. No: RMSₜ falls *below* 1 for a while. Steps too short are safe. The measure warns of growth alone.
+# </details>
+
+# %% [markdown] id="play-answers" lang="es" of="0827713c8a67"
+# <details><summary>Lo que deberías haber encontrado</summary>
+#
+# 1. Con β₂ = 0.99, el primer gradiente grande pesa solo una centésima en v̂, así que RMSₜ salta a unos 7 y vuelve a
+#    bajar de 2.3 unos 20 pasos después.
+# 2. Cuanto menor β₂, más bajo y más corto. Con 0.999 queda arriba cien pasos y más.
+# 3. No: RMSₜ queda *por debajo* de 1 un tiempo. Los pasos demasiado cortos no son un peligro. La medida avisa solo del
+#    crecimiento.
+# </details>
+
+# %% [markdown] id="task-inspect" lang="en"
+# ## 5 · Fix
+#
+# ### Exercise 1 · An inspector
+#
+# > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
+#
+# Write `inspect_run(model, batches, every)`. It runs `model(batch)` once for each batch, and returns a dict: for the
+# steps 0, `every`, 2 · `every`, … the RMS of what each **leaf** module (one without children) puts out, by its name in
+# `named_modules()`: `{0: {"h.0.mlp.c_fc": 0.31, …}, 20: {…}}`.
+#
+# * RMS is √mean(x²), as a plain number.
+# * On every other step **no hook is on the model**, and none is left at the end.
+#
+# <details><summary>Hint</summary>
+#
+# `register_forward_hook` returns a handle; `handle.remove()` takes the hook off. A hook made in a loop needs its own
+# name: make it in a function.
+# </details>
+
+# %% [markdown] id="task-inspect" lang="es" of="47ddf8ee15af"
+# ## 5 · Arregla
+#
+# ### Ejercicio 1 · Un inspector
+#
+# > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
+#
+# Escribe `inspect_run(model, batches, every)`. Ejecuta `model(batch)` una vez con cada batch y devuelve un diccionario:
+# para los pasos 0, `every`, 2 · `every`, … el RMS de lo que sale de cada módulo **hoja** (sin otros dentro), por su
+# nombre en `named_modules()`: `{0: {"h.0.mlp.c_fc": 0.31, …}, 20: {…}}`.
+#
+# * El RMS es √media(x²), como un número.
+# * En los demás pasos **no hay ningún hook en el modelo**, y al final no queda ninguno.
+#
+# <details><summary>Pista</summary>
+#
+# `register_forward_hook` devuelve un objeto; su `remove()` quita el hook. Un hook creado en un bucle necesita su propio
+# nombre: créalo en una función.
+# </details>
+
+
+# %% solution="inspect-run"
+def inspect_run(model, batches, every):
+    ### BEGIN SOLUTION
+    records = {}
+
+    def note(name, found):
+        def hook(module, given, output):
+            found[name] = output.detach().square().mean().sqrt().item()
+
+        return hook
+
+    for step, batch in enumerate(batches):
+        placed = []
+        if step % every == 0:
+            records[step] = {}
+            for name, module in model.named_modules():
+                if not any(True for _ in module.children()):
+                    placed.append(module.register_forward_hook(note(name, records[step])))
+        model(batch)
+        for handle in placed:
+            handle.remove()
+    return records
+    ### END SOLUTION
+
+
+# %% check="inspect-run/values" points=2
+check("inspect-run/values", inspect_run)
+
+# %% check="inspect-run/due" points=1
+check("inspect-run/due", inspect_run)
+
+# %% check="inspect-run/leaves" points=1
+check("inspect-run/leaves", inspect_run)
+
+# %% check="inspect-run/quiet" points=2
+check("inspect-run/quiet", inspect_run)
+
+# %% [markdown] id="task-rms" lang="en"
+# ### Exercise 2 · RMSₜ, and a bug in code that looks right
+#
+# > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
+#
+# A colleague reads Adam's memory like this, and reports that *every* run begins with a warning, whatever the data:
+#
+# ```python
+# for w in optimizer.param_groups[0]["params"]:
+#     v = optimizer.state[w]["exp_avg_sq"]
+#     print((w.grad.square() / v).mean().sqrt())
+# ```
+#
+# The formula is the right one. What is `exp_avg_sq` after the very first step? And what about tensors of the other
+# groups, and tensors that had no gradient?
+#
+# Write `update_rms(optimizer)`. It is called after `optimizer.step()` and before the gradients are cleared, for `AdamW`.
+# It returns a list of numbers: RMSₜ of each tensor that has a gradient, of all groups, in their order. Each tensor's
+# state holds `exp_avg_sq` and `step` (the number of its steps); β₂ is `group["betas"][1]`.
+#
+# <details><summary>Hint</summary>
+#
+# v̂ = v ÷ (1 − β₂^step). Lesson 18-06 has the reason.
+# </details>
+
+# %% [markdown] id="task-rms" lang="es" of="552b89af526a"
+# ### Ejercicio 2 · RMSₜ, y un error en código que parece correcto
+#
+# > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
+#
+# Un colega lee así la memoria de Adam, e informa de que *todos* los runs empiezan con un aviso, sean cuales sean los datos:
+#
+# ```python
+# for w in optimizer.param_groups[0]["params"]:
+#     v = optimizer.state[w]["exp_avg_sq"]
+#     print((w.grad.square() / v).mean().sqrt())
+# ```
+#
+# La fórmula es la correcta. ¿Cuánto vale `exp_avg_sq` tras el primer paso? ¿Y los tensores de los otros grupos, y los que
+# no tuvieron gradiente?
+#
+# Escribe `update_rms(optimizer)`. Se la llama después de `optimizer.step()` y antes de limpiar los gradientes, con
+# `AdamW`. Devuelve una lista de números: el RMSₜ de cada tensor que tiene gradiente, de todos los grupos, en su orden. El
+# estado de cada tensor tiene `exp_avg_sq` y `step` (el número de sus pasos); β₂ es `group["betas"][1]`.
+#
+# <details><summary>Pista</summary>
+#
+# v̂ = v ÷ (1 − β₂^step). La razón está en la lección 18-06.
+# </details>
+
+
+# %% solution="update-rms"
+def update_rms(optimizer):
+    ### BEGIN SOLUTION
+    found = []
+    for group in optimizer.param_groups:
+        beta2 = group["betas"][1]
+        for weight in group["params"]:
+            if weight.grad is not None:
+                state = optimizer.state[weight]
+                second = state["exp_avg_sq"] / (1 - beta2 ** state["step"].item())
+                found.append((weight.grad.square() / second.clamp(min=1e-30)).mean().sqrt().item())
+    return found
+    ### END SOLUTION
+
+
+# %% check="update-rms/late" points=1
+check("update-rms/late", update_rms)
+
+# %% check="update-rms/early" points=2
+check("update-rms/early", update_rms)
+
+# %% check="update-rms/missing" points=1
+check("update-rms/missing", update_rms)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# Two questions about an instrument, in this order. **Is the run the same?** And what does it cost? Both of yours, every
+# 20 steps, on the run from the beginning:
+
+# %% [markdown] id="verify" lang="es" of="b94a85e3a67f"
+# ## 6 · Comprueba
+#
+# Dos preguntas sobre un instrumento, en este orden. **¿Es el mismo run?** ¿Y cuánto cuesta? Los dos tuyos, cada 20 pasos,
+# en el run del comienzo:
+
+# %% id="same-run" compare=true
+stale, spent = [], 0.0
+
+
+def my_look(model, optimizer, step, batch):
+    global spent
+    started = time.perf_counter()
+    if step % 20 == 0:
+        stale.append(max(update_rms(optimizer)))
+    spent += time.perf_counter() - started
+
+
+started = time.perf_counter()
+watched = run(my_look)
+whole = time.perf_counter() - started
+print(f"{t('same-run')}: {t(str(watched == alone))}")
+
+# %% id="activations"
+print(f"{t('cost')}: {spent / whole:.1%}\n")
+torch.manual_seed(config.seed)
+model = recipe.build_model(config)
+recipe.init_weights(model, config)
+found = inspect_run(model.eval(), [batch.inputs for batch in batches[:21]], every=20)
+for name in ("wte", "h.0.mlp.c_fc", "h.1.mlp.c_fc", "ln_f", "lm_head"):
+    print(f"{name:16}" + "".join(f"{found[step][name]:10.3f}" for step in found))
+
+# %% [markdown] id="explain" lang="en"
+# ## 7 · Explain
+#
+# A colleague wants to look into a run of three weeks, which breaks about once a day. He plans a hook on every layer that
+# writes mean and standard deviation at every step, and a second pass on a fixed batch every 100 steps, “in train mode,
+# so that it is realistic”. Name **two** things that you would change and why, and say **how you prove**, before the three
+# weeks, that the run is the same with and without it. (Three points.)
+
+# %% [markdown] id="explain" lang="es" of="fb8d55ac4f24"
+# ## 7 · Explica
+#
+# Un colega quiere mirar dentro de un run de tres semanas que se rompe más o menos una vez al día. Piensa poner en cada capa
+# un hook que anote media y desviación estándar en cada paso, y cada 100 pasos una segunda pasada con un batch fijo, «en
+# modo de entrenamiento, para que sea realista». Nombra **dos** cosas que cambiarías y por qué, y di **cómo demuestras**,
+# antes de las tres semanas, que el run es el mismo con él y sin él. (Tres puntos.)
+
+# %% [markdown] answer="review-an-inspector" points=3 lang="en"
+# The hooks should be on the model every 50th step or so and not at all in between: each number waits for the device, and
+# on every layer at every step that is several per cent of three weeks. The second pass must be in evaluation mode (and put
+# the mode back), or save and restore the random state: in train mode it draws dropout masks from the generator of the run,
+# which is another run from then on. To prove it I train two hundred steps with and without the instrument from one seed
+# on one machine and compare every loss, or the weights, bit for bit; then I compare the time of the two.
+#
+# ---
+# **Rubric.** One point each. (1) Looking less often, or without waiting for a number per layer, with cost as the reason.
+# (2) The random state (or the mode) of the second pass. Keeping tensors also counts for one of the two. (3) Same seed, with
+# and without, equal bit for bit. “The curves look the same” earns nothing.
+
+# %% [markdown] answer="review-an-inspector" points=3 lang="es" of="ea8baadb3e2a"
+# Los hooks deberían estar en el modelo más o menos cada 50 pasos y en los demás no estar: cada número espera al
+# dispositivo, y en todas las capas y en todos los pasos eso es un porcentaje de tres semanas que se nota. La segunda pasada
+# debe ir en modo de evaluación (y reponer el modo), o guardar y reponer el estado aleatorio: en modo de entrenamiento saca
+# máscaras de dropout del generador del run, que desde ahí es otro run. Para demostrarlo entreno doscientos pasos con el
+# instrumento y sin él, con la misma semilla y en la misma máquina, y comparo todos los losses, o los pesos, bit por bit;
+# después comparo el tiempo.
+#
+# ---
+# **Rúbrica.** Un punto por cada parte. (1) Mirar menos veces, o sin esperar un número por capa, con el costo como razón.
+# (2) El estado aleatorio (o el modo) de la segunda pasada. Guardar tensores también cuenta como una de las dos. (3) La
+# misma semilla, con y sin, iguales bit por bit. «Las curvas se ven iguales» no da puntos.
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep
+#
+# | an instrument must | test | if not |
+# |---|---|---|
+# | not change the run | with and without, one seed: equal bit for bit | no second pass; else evaluation mode and the random state put back |
+# | cost less than 2 % | seconds in it ÷ seconds of the run | look less often; no hook in between |
+# | keep numbers, not tensors | memory after 100 steps | `.item()` or `.detach()` |
+# | be on before the fault | | cheap enough to stay on |
+#
+# RMSₜ = √mean(g² ÷ v̂): about 1 is healthy; above 2.3, Adam's second moment is out of date and its steps are too long.
+
+# %% [markdown] id="card" lang="es" of="8617d7cea07e"
+# ## 8 · Una tarjeta para guardar
+#
+# | un instrumento debe | prueba | si no |
+# |---|---|---|
+# | no cambiar el run | con él y sin él, misma semilla: iguales bit por bit | sin segunda pasada; si la hay, modo de evaluación y reponer el estado aleatorio |
+# | costar menos del 2 % | segundos en él ÷ segundos del run | mirar menos veces; sin hooks entre medias |
+# | guardar números, no tensores | memoria tras 100 pasos | `.item()` o `.detach()` |
+# | estar puesto antes del fallo | | que cueste tan poco que se quede puesto |
+#
+# RMSₜ = √media(g² ÷ v̂): cerca de 1 es sano; por encima de 2.3, el segundo momento de Adam está atrasado y sus pasos son
+# demasiado largos.
+
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Both functions need nothing of this course. Here they watch a small image classifier on random pictures:
+
+# %% [markdown] id="own-run" lang="es" of="7d8918cdae24"
+# ## 9 · En tu propio run
+#
+# Las dos funciones no necesitan nada de este curso. Aquí vigilan un clasificador pequeño con imágenes aleatorias:
+
+# %% id="another-loop" compare=true
+torch.manual_seed(0)
+layers = torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 10)
+net = torch.nn.Sequential(*layers)
+adam = torch.optim.AdamW(net.parameters(), lr=1e-3)
+for step in range(20):
+    pictures, labels = torch.randn(16, 1, 8, 8), torch.randint(0, 10, (16,))
+    torch.nn.functional.cross_entropy(net(pictures * (30 if step == 19 else 1)), labels).backward()
+    adam.step()
+    if step in (18, 19):
+        print(f"{t('step')} {step}: {t('stale')}: {t(str(max(update_rms(adam)) > 2.3))}")
+    adam.zero_grad()
+print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every=4)))
+
+# %% [markdown] id="sources" lang="en"
+# ## 10 · Where this comes from
+#
+# **A true story.** In November 2021 the team of OPT-175B gave up its first configuration after more than ten restarts.
+# In the [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) of the
+# run they write that in all these restarts they had added a lot more logging of gradients and parameters. A month later
+# the activation norm, one of those instruments, showed a jump that no loss showed: a library had been updated by accident,
+# and one line in it had changed. Why that line mattered they could
+# [not say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
+#
+# * RMSₜ and its threshold: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
+# * Hooks, in PyTorch's words: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
+# * This course's own instruments: `minigpt/training/instruments/`.
+#
+# **A hard bonus task.** Your inspector asks for one number a layer, and on a GPU each of them waits for the device. Write
+# it with **one** wait for all layers of a step, and prove by counting calls of `item()` and `tolist()` that it is one.
+
+# %% [markdown] id="sources" lang="es" of="7315c3223ecf"
+# ## 10 · De dónde viene esto
+#
+# **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de más de
+# diez reinicios. En el [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
+# del run escriben que en todos esos reinicios habían agregado mucho más registro de gradientes y parámetros. Un mes
+# después, la norma de las activaciones, uno de esos instrumentos, mostró un salto que ningún loss mostraba: una biblioteca
+# se había actualizado por accidente, y en ella había cambiado una línea. Por qué importaba esa línea,
+# [no lo supieron decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
+#
+# * RMSₜ y su umbral: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
+# * Los hooks, en palabras de PyTorch: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
+# * Los instrumentos de este curso: `minigpt/training/instruments/`.
+#
+# **Un reto difícil, de propina.** Tu inspector pide un número por capa, y en una GPU cada uno espera al dispositivo.
+# Escríbelo con **una** sola espera para todas las capas de un paso, y demuestra que es una contando las llamadas a `item()`
+# y `tolist()`.

@@ -1,0 +1,975 @@
+"""Lesson 19-03: loss spikes. Two that look alike, the control that tells them apart, and what to do about each."""
+
+# %% [markdown] id="why" lang="en"
+# The loss falls nicely, and then there is a spike in it. Somebody says “bad data”, somebody says “the learning
+# rate”, somebody says “it comes down again by itself”. Each of them is sometimes right.
+#
+# A spike is a symptom. What matters is whether the **weights** were damaged, and by what. Here you make two spikes
+# that look alike and have different causes, and you tell them apart by an experiment that a large lab published.
+# Afterwards you can
+#
+# * detect a spike by how unusual it is, not by a factor that somebody picked;
+# * roll a run back so that nothing of the spike is left, bit for bit;
+# * clip by a limit that follows the run, and say what clipping cannot do;
+# * decide when the right thing is to leave it alone.
+#
+# Run the cells in order with **Shift + Enter**.
+
+# %% [markdown] id="why" lang="es" of="dda113cbc4eb"
+# El loss baja muy bien, y de pronto tiene un pico. Alguien dice «datos malos», alguien dice «el learning rate (tasa
+# de aprendizaje)», alguien dice «eso baja solo». Todos tienen razón alguna vez.
+#
+# Un pico es un síntoma. Lo que importa es si se dañaron los **pesos**, y por qué. Aquí vas a producir dos picos que
+# se parecen y tienen causas distintas, y los vas a distinguir con un experimento que publicó un laboratorio grande.
+# Al terminar sabrás
+#
+# * detectar un pico por lo raro que es, y no por un factor que alguien eligió;
+# * hacer que un run vuelva atrás sin que quede nada del pico, bit por bit;
+# * recortar con un límite que sigue al run, y decir qué no puede hacer el clipping;
+# * decidir cuándo lo correcto es dejarlo pasar.
+#
+# Ejecuta las celdas en orden con **Shift + Enter**.
+
+# %% id="setup" setup=true
+import copy
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from course.live_plot import LivePlot
+from course.notebook import check, lesson, t
+from course.picture import Picture
+from course.predictions import compare, predict
+from course.widgets import Slider, playground
+from minigpt import Config, Recipe, train
+from minigpt.data.batches import get_batch
+
+lesson("19-03")
+runs = Path("experiments") / "19-03"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+
+# %% [markdown] id="meet" lang="en"
+# ## 1 · A run that misbehaves
+#
+# A small GPT, 160 steps. From step 100 on, some batches arrive with their targets shuffled: a loader has lost track
+# of which answer belongs to which question. The loop below is as plain as a loop can be. `advance` copies the state
+# that it starts from, so you can start from the same state as often as you like.
+
+# %% [markdown] id="meet" lang="es" of="93c37214de4a"
+# ## 1 · Un run que se porta mal
+#
+# Un GPT pequeño, 160 pasos. A partir del paso 100, algunos batches llegan con los targets barajados: un loader perdió
+# la cuenta de qué respuesta va con qué pregunta. El bucle de abajo es lo más simple que puede ser un bucle. `advance`
+# copia el estado del que parte, así que puedes partir del mismo estado las veces que quieras.
+
+# %% id="facts"
+config = Config(steps=160, warmup_steps=10, lr_max=3e-3, batch_size=8, eval_every=0, eval_batches=4)
+recipe = Recipe(config)
+tokens = recipe.load_data(config).train
+SPIKE, BEFORE = 100, 90
+good = [get_batch(tokens, config, step) for step in range(config.steps)]
+rates = [recipe.lr_at(step, config) for step in range(config.steps)]
+
+
+def shuffled(batch, seed):
+    order = torch.randperm(batch.targets.numel(), generator=torch.Generator().manual_seed(seed))
+    return batch._replace(targets=batch.targets.flatten()[order].view_as(batch.targets))
+
+
+def with_bad(count):
+    return [shuffled(each, n) if SPIKE <= n < SPIKE + count else each for n, each in enumerate(good)]
+
+
+def fresh_start():
+    torch.manual_seed(config.seed)
+    model = recipe.build_model(config)
+    recipe.init_weights(model, config)
+    return model, recipe.build_optimizer(model, config)
+
+
+def loss_of(model, batch):
+    return recipe.loss(model(batch.inputs), batch.targets, batch.mask)
+
+
+def advance(state, batches, rates, plot=None, limit=config.clip_norm):
+    model, optimizer = copy.deepcopy(state)
+    losses, norms = [], []
+    for step, (batch, rate) in enumerate(zip(batches, rates, strict=True)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_of(model, batch)
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), limit).item())
+        losses.append(loss.item())
+        optimizer.step()
+        optimizer.zero_grad()
+        if plot:
+            plot.update(step=step, loss=losses[-1], grad_norm=norms[-1])
+    return (model, optimizer), losses, norms
+
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# Two runs: one with **one** bad batch at step 100, one with **ten** from step 100 on. The loss before is about 3.4.
+#
+# **How high is the spike** in each? And **after how many good batches** is the loss within 0.3 nats of the run that
+# had no bad batch at all?
+
+# %% [markdown] id="predict" lang="es" of="9654b16d4c7c"
+# ## 2 · Predice
+#
+# Dos runs: uno con **un** batch malo en el paso 100, otro con **diez** desde el paso 100. Antes, el loss anda por 3.4.
+#
+# **¿Hasta dónde sube el pico** en cada uno? ¿Y **después de cuántos batches buenos** está el loss a menos de 0.3 nats
+# del run que no tuvo ningún batch malo?
+
+# %% id="my-prediction"
+predict("spikes", peak_one=..., peak_ten=..., back_one=..., back_ten=...)
+
+# %% [markdown] id="break" lang="en"
+# ## 3 · Break it
+
+# %% [markdown] id="break" lang="es" of="a3e5f61bd7ca"
+# ## 3 · Rómpelo
+
+# %% id="train-never"
+start = fresh_start()
+_, never, norms = advance(start, good, rates)
+before, *_ = advance(start, good[:BEFORE], rates[:BEFORE])
+
+# %% id="train-one"
+_, one, _ = advance(start, with_bad(1), rates)
+
+# %% id="train-ten"
+with LivePlot(steps=config.steps, vocab_size=config.vocab_size) as plot:
+    _, ten, ten_norms = advance(start, with_bad(10), rates, plot)
+
+
+# %% id="compare-prediction"
+def back_after(losses, last_bad, near=0.3):
+    apart = np.array(losses) - np.array(never)
+    return next((n for n, gap in enumerate(apart[last_bad + 1 :]) if gap < near), math.inf)
+
+
+compare(
+    "spikes",
+    peak_one=round(max(one[SPIKE:]), 1),
+    peak_ten=round(max(ten[SPIKE:]), 1),
+    back_one=back_after(one, SPIKE),
+    back_ten=back_after(ten, SPIKE + 9),
+)
+
+# %% id="both-curves" folded=true
+BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
+
+
+def draw_losses(axes, curves, first=BEFORE, base=None):
+    axes.plot(
+        range(first, config.steps), (base or never)[-(config.steps - first) :], color="0.7", linewidth=3
+    )
+    for (name, losses), colour in zip(curves.items(), (BLUE, VERMILION, ORANGE), strict=False):
+        axes.plot(
+            range(config.steps - len(losses), config.steps), losses, color=colour, linewidth=1.2, label=name
+        )
+    axes.set(xlim=(first, config.steps), xlabel=t("step"), ylabel=t("loss"))
+    axes.legend(fontsize=8)
+
+
+figure = Figure(figsize=(7.2, 2.3), layout="constrained")
+draw_losses(figure.subplots(), {t("one-bad"): one, t("ten-bad"): ten})
+Picture().show(figure, t("both-curves-alt"))
+
+# %% [markdown] id="height-deceives" lang="en"
+# **The same height, to the digit.** The first bad batch meets the same healthy weights in both runs. And that is the
+# first lesson about spikes: *the height says how bad the batch is, and nothing about the weights.* With one bad batch
+# the very next good one reads as if nothing had happened; Adam has averaged it away. With ten, the good batches
+# after them still read high: the weights have really learnt the wrong thing.
+#
+# So look at **what comes after** the spike, on batches that are good.
+#
+# ## 4 · Inspect
+#
+# ### How unusual is it?
+#
+# Many programs call a loss a spike when it is several times its mean. Take two factors that people have used, 5 and
+# 3, and the highest loss here:
+
+# %% [markdown] id="height-deceives" lang="es" of="5e08e70f483f"
+# **La misma altura, cifra por cifra.** El primer batch malo se encuentra en los dos runs con los mismos pesos sanos. Y
+# esa es la primera lección sobre los picos: *la altura dice qué tan malo es el batch, y nada sobre los pesos.* Con un
+# batch malo, ya el siguiente batch bueno se lee como si nada hubiera pasado; Adam lo promedió hasta borrarlo. Con diez,
+# los batches buenos que siguen se leen todavía altos: los pesos de verdad aprendieron algo equivocado.
+#
+# Así que mira **lo que viene después** del pico, en batches que son buenos.
+#
+# ## 4 · Inspecciona
+#
+# ### ¿Qué tan raro es?
+#
+# Muchos programas llaman pico a un loss que es varias veces su media. Toma dos factores que se han usado, 5 y 3, y el
+# loss más alto de aquí:
+
+# %% id="factors" compare=true
+recent = np.array(ten[SPIKE - 32 : SPIKE])
+usual = np.median(recent)
+deviation = 1.4826 * np.median(np.abs(recent - usual))
+peak = max(ten[SPIKE:])
+print(f"{t('peak-by-mean')}: {peak / recent.mean():.1f}")
+for factor in (5, 3):
+    print(f"{t('above')} {factor} × {t('mean')}: {t(str(bool(peak > factor * recent.mean())))}")
+print(f"{t('above')} 6 {t('deviations')}: {t(str(bool(peak > usual + 6 * deviation)))}")
+
+# %% [markdown] id="robust" lang="en"
+# A loss near 3.4 cannot become five times as large: at ln 512 = 6.2 the model knows nothing any more. Both factors
+# miss a spike that wipes out a hundred steps.
+#
+# The last line asks how unusual the value is. Usual is the **median** of the last ordinary losses, and the yardstick
+# is the **MAD**: the median of their distances from that median, times 1.4826, which makes it the standard deviation
+# where values are normally distributed. Why not mean and standard deviation? Because one spike moves both of them:
+# the second spike then hides behind the first.
+#
+# ### A second spike that looks like the first
+#
+# Same start, good batches throughout, but for five steps the learning rate is 30 times too high: somebody restarted
+# the run with a wrong setting.
+
+# %% [markdown] id="robust" lang="es" of="20e7b5c851b1"
+# Un loss de alrededor de 3.4 no puede hacerse cinco veces mayor: en ln 512 = 6.2 el modelo ya no sabe nada. A los dos
+# factores se les escapa un pico que borra cien pasos.
+#
+# La última línea pregunta qué tan raro es el valor. Lo usual es la **mediana** de los últimos losses normales, y la
+# vara de medir es la **MAD**: la mediana de sus distancias a esa mediana, por 1.4826, que la convierte en la desviación
+# estándar cuando los valores siguen una distribución normal. ¿Por qué no la media y la desviación estándar? Porque un
+# solo pico mueve las dos, y el segundo se esconde detrás del primero.
+#
+# ### Un segundo pico que se parece al primero
+#
+# El mismo comienzo y batches buenos siempre, pero durante cinco pasos el learning rate es 30 veces mayor: alguien
+# reinició el run con un ajuste equivocado.
+
+# %% id="train-burst"
+burst_rates = [rate * 30 if SPIKE <= step < SPIKE + 5 else rate for step, rate in enumerate(rates)]
+_, burst, _ = advance(start, good, burst_rates)
+
+figure = Figure(figsize=(7.2, 2.3), layout="constrained")
+draw_losses(figure.subplots(), {t("ten-bad"): ten, t("burst"): burst})
+Picture().show(figure, t("burst-alt"))
+
+# %% [markdown] id="control" lang="en"
+# Two spikes of nearly one height, both slow to heal. Suppose that you did not know what I have told you. **Is it the
+# data?** There is an experiment that decides. The authors of PaLM made it when their loss spiked: take the batches
+# around the spike, and train on them **from another state**, an earlier checkpoint. If the spike comes again, it is
+# in the batches; if not, the batches alone are innocent.
+#
+# Predict: which of the two spikes comes again, if you train from the state after 60 steps on the batches 95 to 114?
+
+# %% [markdown] id="control" lang="es" of="880edfddfbe1"
+# Dos picos de casi la misma altura, y los dos tardan en sanar. Supón que no supieras lo que te conté. **¿Son los
+# datos?** Hay un experimento que lo decide. Lo hicieron los autores de PaLM cuando su loss tuvo picos: toma los batches
+# de alrededor del pico y entrena con ellos **desde otro estado**, un checkpoint anterior. Si el pico vuelve, está en los
+# batches; si no, los batches por sí solos son inocentes.
+#
+# Predice: ¿cuál de los dos picos vuelve, si entrenas desde el estado de después de 60 pasos con los batches 95 a 114?
+
+# %% id="my-second-prediction"
+predict("control", ten_comes_again=..., burst_comes_again=...)
+
+# %% id="palm-control" compare=true
+earlier, *_ = advance(start, good[:60], rates[:60])
+_, again_ten, _ = advance(earlier, with_bad(10)[95:115], rates[60:80])
+_, again_burst, _ = advance(earlier, good[95:115], rates[60:80])
+
+
+def comes_again(losses):
+    return bool(max(losses[5:]) > np.median(losses[:5]) + 1)
+
+
+compare(
+    "control",
+    ten_comes_again=t(str(comes_again(again_ten))),
+    burst_comes_again=t(str(comes_again(again_burst))),
+)
+
+# %% [markdown] id="control-said" lang="en"
+# That settles it, with twenty steps of training. (You could answer with “yes” and “no”.) Note what it does **not**
+# say about the second spike: only that the batches *alone* did not make it. PaLM's authors saw no spike either in
+# their control, and they concluded just that: a spike needs certain batches *and* a certain state of the weights.
+#
+# ### When is it worth doing something? Turn the knobs
+#
+# From the state before the spike, the model trains again each time that you move something. In blue the run with bad
+# batches, in grey the one without them. The title says how much worse the last ten steps are.
+#
+# 1. Let the number of bad batches grow from 0. From how many on would you do something?
+# 2. Keep ten, and lower the clip limit to 0.05, then raise it to 10. Does clipping protect the run?
+# 3. Keep one, and raise the learning rate. Does a single batch become dangerous?
+
+# %% [markdown] id="control-said" lang="es" of="1973f300b74e"
+# Con veinte pasos de entrenamiento, queda resuelto. (Podías responder «sí» y «no».) Fíjate en lo que **no** dice del
+# segundo pico: solo que los batches *por sí solos* no lo produjeron. Los autores de PaLM tampoco vieron picos en su
+# control, y concluyeron exactamente eso: un pico necesita ciertos batches *y* cierto estado de los pesos.
+#
+# ### ¿Cuándo vale la pena hacer algo? Gira las perillas
+#
+# Desde el estado anterior al pico, el modelo se entrena otra vez cada vez que mueves algo. En azul, el run con batches
+# malos; en gris, el que no los tiene. El título dice cuánto peor son los últimos diez pasos.
+#
+# 1. Deja crecer el número de batches malos desde 0. ¿Desde cuántos harías algo?
+# 2. Deja diez, y baja el límite del clipping a 0.05; después súbelo a 10. ¿Protege el clipping al run?
+# 3. Deja uno y sube el learning rate. ¿Se vuelve peligroso un solo batch?
+
+# %% id="playground" folded=true
+trained = {}
+
+
+def from_before(count, limit, rate):
+    key = count, limit, rate
+    if key not in trained:
+        batches = with_bad(count)[BEFORE:]
+        _, trained[key], _ = advance(before, batches, [rate] * len(batches), limit=limit)
+    return trained[key]
+
+
+def draw(figure, count, limit, rate):
+    calm, sick = from_before(0, limit, rate), from_before(count, limit, rate)
+    axes = figure.subplots()
+    draw_losses(axes, {t("with-bad"): sick}, base=calm)
+    axes.set(ylim=(2.4, 7), title=t("end-gap", gap=f"{np.mean(sick[-10:]) - np.mean(calm[-10:]):+.2f}"))
+    axes.title.set_fontsize(10)
+
+
+playground(
+    draw,
+    size=(7.2, 2.4),
+    count=Slider(t("bad-batches"), 0, 15, 1),
+    limit=Slider(t("clip-limit"), 0.05, 10.0, 1.0, log=True),
+    rate=Slider(t("learning-rate"), 0.001, 0.01, 0.002, log=True),
+)
+
+# %% [markdown] id="play-answers" lang="en"
+# <details><summary>What you should have found</summary>
+#
+# 1. One costs next to nothing, two or three a few hundredths. **Dropping a single bad batch gains nothing that you
+#    could measure, and a rollback costs all the steps since the snapshot.** From five or so the harm is larger than
+#    that price.
+# 2. At 10, no: the bad gradients are hardly longer than good ones; they point the wrong way, and clipping shortens
+#    but does not turn. At 0.05 the spike does little harm, and look at the grey curve: it hardly falls. Adam's second
+#    moment remembers gradients twenty times as long, so all its steps are tiny, good and bad ones alike. That run ends
+#    *worse* than the damaged one.
+# 3. A little: each step goes further. But even then it heals in a few steps.
+# </details>
+
+# %% [markdown] id="play-answers" lang="es" of="8448132ce055"
+# <details><summary>Lo que deberías haber encontrado</summary>
+#
+# 1. Uno no cuesta casi nada; dos o tres, unas centésimas. **Descartar un solo batch malo no da nada que puedas medir,
+#    y volver atrás cuesta todos los pasos desde la copia.** Más o menos desde cinco, el daño supera ese precio.
+# 2. Con 10, no: los gradientes malos apenas son más largos que los buenos; apuntan hacia donde no es, y el clipping
+#    acorta, pero no gira. Con 0.05 el pico hace poco daño, y mira la curva gris: apenas baja. El segundo momento de
+#    Adam recuerda gradientes veinte veces más largos, así que todos sus pasos son diminutos, los buenos y los malos.
+#    Ese run termina *peor* que el dañado.
+# 3. Un poco: cada paso llega más lejos. Pero aun así sana en unos pasos.
+# </details>
+
+# %% [markdown] id="task-find" lang="en"
+# ## 5 · Fix
+#
+# ### Exercise 1 · A spike detector
+#
+# > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
+#
+# Write `find_spikes(losses, z=6.0, window=64, enough=32)`. It returns a list of the places (from 0) of the spikes, in
+# order.
+#
+# * A value is judged by the ordinary values before it, of which the last `window` count. Spikes are not ordinary.
+# * With fewer than `enough` ordinary values before it, no finite value is a spike.
+# * It is a spike if it lies **above** their median by at least `z` × 1.4826 × MAD.
+# * A value that is not finite is always a spike.
+#
+# <details><summary>Hint: which list grows?</summary>
+#
+# Keep a list of ordinary values of your own, and put a value into it only after you have judged it.
+# </details>
+
+# %% [markdown] id="task-find" lang="es" of="2821aace42b0"
+# ## 5 · Arregla
+#
+# ### Ejercicio 1 · Un detector de picos
+#
+# > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
+#
+# Escribe `find_spikes(losses, z=6.0, window=64, enough=32)`. Devuelve una lista con los lugares (desde 0) de los picos,
+# en orden.
+#
+# * Un valor se juzga por los valores normales anteriores, de los que cuentan los últimos `window`. Los picos no son
+#   normales.
+# * Si antes hay menos de `enough` valores normales, ningún valor finito es un pico.
+# * Es un pico si está **por encima** de la mediana de ellos en al menos `z` × 1.4826 × MAD.
+# * Un valor que no es finito es siempre un pico.
+#
+# <details><summary>Pista: ¿qué lista crece?</summary>
+#
+# Lleva una lista tuya de valores normales, y mete en ella un valor solo después de haberlo juzgado.
+# </details>
+
+
+# %% solution="find-spikes"
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    ### BEGIN SOLUTION
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                continue
+        ordinary.append(loss)
+    return spikes
+    ### END SOLUTION
+
+
+# %% check="find-spikes/one" points=2
+check("find-spikes/one", find_spikes)
+
+# %% check="find-spikes/burst" points=2
+check("find-spikes/burst", find_spikes)
+
+# %% check="find-spikes/lower" points=1
+check("find-spikes/lower", find_spikes)
+
+# %% check="find-spikes/edges" points=2
+check("find-spikes/edges", find_spikes)
+
+# %% [markdown] id="task-rollback" lang="en"
+# ### Exercise 2 · Roll back, and a bug in code that looks right
+#
+# > Difficulty ●●●●○ · Importance ●●●●● · 20 minutes
+#
+# A colleague keeps the weights from before each ten steps, so that he can go back:
+#
+# ```python
+# if step % 10 == 0:
+#     snapshot = model.state_dict()
+# ...
+# if is_spike(loss):
+#     model.load_state_dict(snapshot)
+# ```
+#
+# **Two things are wrong.** One shows in the next cell; for the other, think of what Adam keeps.
+
+# %% [markdown] id="task-rollback" lang="es" of="df8002bf8c70"
+# ### Ejercicio 2 · Volver atrás, y un error en código que parece correcto
+#
+# > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
+#
+# Un colega guarda cada diez pasos los pesos que tiene en ese momento, para poder volver:
+#
+# ```python
+# if step % 10 == 0:
+#     snapshot = model.state_dict()
+# ...
+# if is_spike(loss):
+#     model.load_state_dict(snapshot)
+# ```
+#
+# **Hay dos cosas mal.** Una se ve en la celda que sigue; para la otra, piensa en lo que guarda Adam.
+
+# %% id="no-copy" compare=true
+layer = torch.nn.Linear(1, 1, bias=False)
+kept_weights = layer.state_dict()
+with torch.no_grad():
+    layer.weight.fill_(1000.0)
+print(kept_weights["weight"].item())
+
+# %% [markdown] id="rollback-spec" lang="en"
+# `state_dict()` holds the tensors themselves. They change as the model trains, so his snapshot is always the present,
+# and going back does nothing.
+#
+# Write `train_with_rollback(model, optimizer, loss_of, batches, is_spike, every)`. It takes the batches in order:
+#
+# * Before a batch, if the number of updates that count is a multiple of `every` (0 too), it takes a snapshot: copies
+#   of the weights **and of the optimizer's state**.
+# * It computes `loss = loss_of(model, batch)` and asks `is_spike(loss.item())`, once a batch.
+# * No spike: `backward()`, `optimizer.step()`, and no gradient is left. The update counts.
+# * A spike: no update. Weights and optimizer go back to the newest snapshot; the updates since then do not count any
+#   more. It goes on with the **next** batch; nothing is trained twice.
+# * It returns the list of the numbers (from 0) of the batches whose updates count.
+#
+# No clipping here. The test: the run that it leaves is exactly the run on those batches alone.
+#
+# <details><summary>Hint 1: a copy</summary>
+#
+# `copy.deepcopy` copies a state dict with all its tensors, and lists inside it too.
+# </details>
+# <details><summary>Hint 2: what belongs to a snapshot</summary>
+#
+# Everything that going back must put back: the weights, `optimizer.state_dict()`, and your list of the updates that
+# count.
+# </details>
+
+# %% [markdown] id="rollback-spec" lang="es" of="e35ce244c65b"
+# `state_dict()` contiene los tensores mismos. Cambian mientras el modelo se entrena, así que su copia es siempre el
+# presente, y volver atrás no hace nada.
+#
+# Escribe `train_with_rollback(model, optimizer, loss_of, batches, is_spike, every)`. Toma los batches en orden:
+#
+# * Antes de un batch, si el número de actualizaciones que cuentan es múltiplo de `every` (también 0), toma una
+#   instantánea: copias de los pesos **y del estado del optimizador**.
+# * Calcula `loss = loss_of(model, batch)` y pregunta `is_spike(loss.item())`, una vez por batch.
+# * Si no es un pico: `backward()`, `optimizer.step()`, y no queda ningún gradiente. La actualización cuenta.
+# * Si es un pico: ninguna actualización. Pesos y optimizador vuelven a la última instantánea; las actualizaciones
+#   posteriores ya no cuentan. Sigue con el batch **siguiente**; nada se entrena dos veces.
+# * Devuelve la lista de los números (desde 0) de los batches cuyas actualizaciones cuentan.
+#
+# Aquí no hay clipping. La prueba: el run que deja es exactamente el run con esos batches y ninguno más.
+#
+# <details><summary>Pista 1: una copia</summary>
+#
+# `copy.deepcopy` copia un `state_dict` con todos sus tensores, y también las listas que haya dentro.
+# </details>
+# <details><summary>Pista 2: qué entra en una instantánea</summary>
+#
+# Todo lo que hay que reponer al volver: los pesos, `optimizer.state_dict()` y tu lista de las actualizaciones que
+# cuentan.
+# </details>
+
+
+# %% solution="train-with-rollback"
+def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
+    ### BEGIN SOLUTION
+    counted, newest = [], None
+    for index, batch in enumerate(batches):
+        if len(counted) % every == 0:
+            newest = copy.deepcopy((model.state_dict(), optimizer.state_dict(), counted))
+        loss = loss_of(model, batch)
+        if is_spike(loss.item()):
+            weights, moments, counted = newest
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(moments)
+        else:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            counted.append(index)
+    return counted
+    ### END SOLUTION
+
+
+# %% check="train-with-rollback/calm" points=1
+check("train-with-rollback/calm", train_with_rollback)
+
+# %% check="train-with-rollback/once" points=2
+check("train-with-rollback/once", train_with_rollback)
+
+# %% check="train-with-rollback/twice" points=2
+check("train-with-rollback/twice", train_with_rollback)
+
+# %% check="train-with-rollback/at-once" points=1
+check("train-with-rollback/at-once", train_with_rollback)
+
+# %% check="train-with-rollback/kept" points=1
+check("train-with-rollback/kept", train_with_rollback)
+
+# %% [markdown] id="task-clip" lang="en"
+# ### Exercise 3 · A limit that follows the run
+#
+# > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
+#
+# Clipping cannot turn a wrong gradient. But a gradient of the right direction that is a thousand times too long is
+# its business, and there a fixed limit has a weakness: 1.0 may be far too much late in a run. An adaptive limit is
+# some factor times what is usual.
+#
+# Write `adaptive_norms(norms, factor=2.0, window=50, enough=10)`: from the norms before clipping, the list of the
+# norms **after** it. The limit of a step is `factor` × the median of the last `window` norms **after clipping**
+# before it; the first `enough` steps are not clipped.
+#
+# <details><summary>Hint: why after clipping?</summary>
+#
+# Let thirty steps in a row be twenty times too long. If their raw norms enter the history, they are soon the usual.
+# </details>
+
+# %% [markdown] id="task-clip" lang="es" of="0fb2809fa160"
+# ### Ejercicio 3 · Un límite que sigue al run
+#
+# > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
+#
+# El clipping no puede girar un gradiente equivocado. Pero un gradiente con la dirección correcta y mil veces demasiado
+# largo sí es asunto suyo, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un run. Un
+# límite adaptativo es un factor por lo que es usual.
+#
+# Escribe `adaptive_norms(norms, factor=2.0, window=50, enough=10)`: a partir de las normas anteriores al clipping, la
+# lista de las normas **posteriores**. El límite de un paso es `factor` × la mediana de las últimas `window` normas **ya
+# recortadas** anteriores a él; los primeros `enough` pasos no se recortan.
+#
+# <details><summary>Pista: ¿por qué ya recortadas?</summary>
+#
+# Supón treinta pasos seguidos veinte veces demasiado largos. Si sus normas entran tal cual en la historia, pronto serán
+# lo usual.
+# </details>
+
+
+# %% solution="adaptive-norms"
+def adaptive_norms(norms, factor=2.0, window=50, enough=10):
+    ### BEGIN SOLUTION
+    after = []
+    for norm in norms:
+        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
+        after.append(min(norm, limit))
+    return after
+    ### END SOLUTION
+
+
+# %% check="adaptive-norms/start" points=1
+check("adaptive-norms/start", adaptive_norms)
+
+# %% check="adaptive-norms/spike" points=1
+check("adaptive-norms/spike", adaptive_norms)
+
+# %% check="adaptive-norms/burst" points=2
+check("adaptive-norms/burst", adaptive_norms)
+
+# %% check="adaptive-norms/follows" points=1
+check("adaptive-norms/follows", adaptive_norms)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# Your detector decides, your rollback acts, on both spikes. A batch carries its learning rate along, so the burst is
+# a property of the batches 100 to 104. The question is the one of lesson 19-01: **is the run that is left equal to a
+# run on the kept batches alone, bit for bit?**
+
+# %% [markdown] id="verify" lang="es" of="ae75c3ebd917"
+# ## 6 · Comprueba
+#
+# Decide tu detector y actúa tu vuelta atrás, con los dos picos. Cada batch lleva consigo su learning rate, así que la
+# ráfaga es una propiedad de los batches 100 a 104. La pregunta es la de la lección 19-01: **¿es el run que queda igual
+# a un run con solo los batches conservados, bit por bit?**
+
+
+# %% id="rolled-back" compare=true
+def rescue(batches, rates, state):
+    model, optimizer = copy.deepcopy(state)
+    seen = list(never[:BEFORE])
+
+    def loss_at(model, item):
+        batch, rate = item
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        return loss_of(model, batch)
+
+    def is_spike(loss):
+        seen.append(loss)
+        return len(seen) - 1 in find_spikes(seen)
+
+    items = list(zip(batches, rates, strict=True))[BEFORE:]
+    kept = train_with_rollback(model, optimizer, loss_at, items, is_spike, every=10)
+    alone, optimizer = copy.deepcopy(state)
+    train_with_rollback(alone, optimizer, loss_at, [items[n] for n in kept], lambda loss: False, every=10)
+    same = all(torch.equal(*pair) for pair in zip(model.parameters(), alone.parameters(), strict=True))
+    return model, kept, same
+
+
+@torch.no_grad()
+def validation(model):
+    return sum(loss_of(model, get_batch(tokens, config, 1000 + n)).item() for n in range(8)) / 8
+
+
+rescued = {}
+for name, batches, used in (("ten-bad", with_bad(10), rates), ("burst", good, burst_rates)):
+    rescued[name] = rescue(batches, used, before)
+    print(f"{t(name):24} {t('bit-for-bit')}: {t(str(rescued[name][2]))}")
+
+# %% id="ends"
+(calm, _), *_ = advance(before, good[BEFORE:], rates[BEFORE:])
+print(f"{'':24}{t('left-alone'):>16}{t('rolled-back'):>16}{t('never-had-it'):>16}{t('skipped'):>20}")
+for name, batches, used in (("ten-bad", with_bad(10), rates), ("burst", good, burst_rates)):
+    (alone, _), *_ = advance(before, batches[BEFORE:], used[BEFORE:])
+    saved, kept, _ = rescued[name]
+    three = "".join(f"{validation(each):16.2f}" for each in (alone, saved, calm))
+    print(f"{t(name):24}{three}{config.steps - BEFORE - len(kept):20}")
+
+# %% [markdown] id="ends-said" lang="en"
+# Rolling back from the burst undoes it completely, and going on with other batches costs nothing. From the bad
+# batches it saves most of the harm; what remains is the price of ten batches less. (A run that merely *drops* bad
+# batches would have got over the first spike as well, but not over the second: there the batches are good and the
+# weights are not.)
+#
+# ### What clipping is for
+#
+# Now a third accident: at step 100 one gradient arrives ten thousand times too long, in the right direction. Four
+# rules for the limit: none, 1, 100, and yours.
+
+# %% [markdown] id="ends-said" lang="es" of="40e8839ea673"
+# Volver atrás desde la ráfaga la deshace por completo, y seguir con otros batches no cuesta nada. Desde los batches
+# malos evita casi todo el daño; lo que queda es el precio de diez batches menos. (Un run que solo *descarta* batches
+# malos también habría superado el primer pico, pero no el segundo: ahí los batches son buenos y los pesos no.)
+#
+# ### Para qué sirve el clipping
+#
+# Ahora un tercer accidente: en el paso 100 llega un gradiente diez mil veces demasiado largo, en la dirección
+# correcta. Cuatro reglas para el límite: ninguno, 1, 100 y el tuyo.
+
+
+# %% id="long-gradient"
+def with_a_long_gradient(limit_of, factor=1e4):
+    model, optimizer = copy.deepcopy(before)
+    losses, seen = [], list(norms[:BEFORE])
+    for step in range(BEFORE, config.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rates[step]
+        loss = loss_of(model, good[step])
+        (loss * (factor if step == SPIKE else 1.0)).backward()
+        seen.append(torch.nn.utils.get_total_norm(p.grad for p in model.parameters()).item())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), limit_of(seen))
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+rules = {
+    "no-limit": lambda seen: 1e12,
+    "limit-1": lambda seen: 1.0,
+    "limit-100": lambda seen: 100.0,
+    "adaptive": lambda seen: adaptive_norms(seen)[-1],
+}
+long_runs = {name: with_a_long_gradient(rule) for name, rule in rules.items()}
+print(f"{'':14}{t('at-the-spike'):>18}{t('last-ten'):>18}")
+for name, losses in long_runs.items():
+    print(f"{t(name):14}{losses[SPIKE - BEFORE]:18.2f}{np.mean(losses[-10:]):18.2f}")
+
+# %% [markdown] id="long-said" lang="en"
+# Look at the first column: **the loss of that step is ordinary.** There is no spike in the loss at all, only in the
+# gradient norm; without a limit the run then rises, slowly, for as long as Adam's moments remember. A limit of 1 and
+# yours are as good as no accident. The fixed one had to be chosen; yours found its limit by itself.
+#
+# ### The trainer's guard, and its post-mortem
+#
+# `guard_spikes=True` in the config: it drops a batch whose loss or gradient norm is too unusual, and after eight in a
+# row it blames the weights and goes back. Here is what it did on the run with ten bad batches.
+
+# %% [markdown] id="long-said" lang="es" of="5ce1344171e4"
+# Mira la primera columna: **el loss de ese paso es normal.** En el loss no hay ningún pico, solo en la norma del
+# gradiente; sin límite, el run después sube, despacio, mientras los momentos de Adam se acuerdan. Con un límite de 1 y
+# con el tuyo es como si no hubiera habido accidente. El fijo hubo que elegirlo; el tuyo encontró su límite solo.
+#
+# ### El guard del trainer y su informe
+#
+# `guard_spikes=True` en la configuración: descarta un batch cuyo loss o cuya norma del gradiente sea demasiado raro, y
+# después de ocho seguidos culpa a los pesos y vuelve atrás. Esto es lo que hizo en el run con diez batches malos.
+
+
+# %% id="own-guard"
+def bad_batches(tokens, config, step, micro=0, *place):
+    batch = get_batch(tokens, config, step, micro, *place)
+    return shuffled(batch, step) if SPIKE <= step < SPIKE + 10 else batch
+
+
+watched = dataclasses.replace(recipe, config=config.replace(guard_spikes=True), get_batch=bad_batches)
+saved_run = train(watched, runs / "guarded", overwrite=True)
+for line in (saved_run.path / "events.jsonl").read_text(encoding="utf-8").splitlines():
+    event = json.loads(line)
+    print(f"{t('step')} {event['step']:3}   {t('batch')} {event['batches'][0]:3}   {t(event['done'])}")
+print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('post-mortem.*'))}")
+
+# %% [markdown] id="guard-said" lang="en"
+# It dropped eight, and at the ninth it concluded that the weights were damaged. **They were not.** You know that,
+# because you know what happened; the guard knows only a row of high losses. Its rollback cost ten good steps. And if
+# it dropped a batch or two later on, look up why in `events.jsonl`: a gradient norm somewhat high is a false alarm
+# that costs one batch. A guard decides in a millisecond with what it has seen. That is why it writes down what it
+# did, and why a person reads it: `post-mortem.md` in the folder of the run holds the figures and the text of the
+# batches.
+
+# %% [markdown] id="guard-said" lang="es" of="8af76048160c"
+# Descartó ocho, y en el noveno concluyó que los pesos estaban dañados. **No lo estaban.** Lo sabes porque sabes qué
+# pasó; el guard solo conoce una fila de losses altos. Su vuelta atrás costó diez pasos buenos. Y si más tarde descartó
+# uno o dos batches, busca por qué en `events.jsonl`: una norma del gradiente algo alta es una falsa alarma que cuesta
+# un batch. Un guard decide en una milésima de segundo con lo que ha visto. Por eso anota lo que hizo, y por eso lo lee una
+# persona: `post-mortem.md`, en la carpeta del run, tiene las cifras y el texto de los batches.
+
+# %% [markdown] id="explain" lang="en"
+# ## 7 · Explain: a post-mortem
+#
+# Write the post-mortem of the run with the **burst** for somebody who was not there, in eight to ten sentences:
+# the symptom, with figures; the first wrong explanation that one could believe, and the control that rules it out,
+# with its outcome; the cause; what was done, what it cost, and how you know that nothing of it is left; and what
+# remains unknown, or what the control does *not* prove. (One point each for the last four.)
+
+# %% [markdown] id="explain" lang="es" of="15b44c03321c"
+# ## 7 · Explica: un informe post mortem
+#
+# Escribe el informe del run con la **ráfaga** para alguien que no estuvo, en ocho a diez oraciones: el síntoma, con
+# cifras; la primera explicación equivocada que se podría creer y el control que la descarta, con su resultado; la
+# causa; qué se hizo, qué costó y cómo sabes que no queda nada; y qué sigue sin saberse, o qué *no* demuestra el
+# control. (Un punto por cada una de las cuatro últimas partes.)
+
+# %% [markdown] answer="post-mortem" points=4 lang="en"
+# At step 103 the loss of the run rose from about 3.4 to nearly 6 and was still half a nat too high at the end. Bad
+# data was a plausible explanation, because a run with shuffled targets spikes just as high. We trained from the state
+# after 60 steps on the batches 95 to 114 at their ordinary rate: no spike. So those batches alone do not make one.
+# The learning rate of every group in the log shows the cause: from step 100 to 104 it was 30 times the one asked for,
+# three steps before the loss rose. We went back to the snapshot from before step 100 and skipped the batches since;
+# that cost a handful of batches, and the weights are, bit for bit, those of a run on the kept batches alone. The
+# control does not prove that the batches are good in every state: with other weights they might spike, as PaLM's
+# authors thought of theirs. And it would not have found the cause; the log of the rate did.
+#
+# ---
+# **Rubric.** One point each. (1) A wrong explanation that fits the curve, and the control from another state with its
+# outcome. “We checked the data” earns nothing. (2) The cause with evidence other than the loss: the rate of the steps
+# 100 to 104. (3) What was undone and its cost, and a proof (bit for bit, or the validation loss beside a run that
+# never had it). “The loss is fine again” earns half. (4) A limit of the control or of the diagnosis: batches *and*
+# state; who set the rate; another seed.
+
+# %% [markdown] answer="post-mortem" points=4 lang="es" of="f22d5463e9df"
+# En el paso 103 el loss del run subió de unos 3.4 a casi 6, y al final estaba todavía medio nat demasiado alto. Los
+# datos malos eran una explicación creíble, porque un run con targets barajados tiene un pico igual de alto. Entrenamos
+# desde el estado de después de 60 pasos con los batches 95 a 114 y su learning rate normal: ningún pico. Así que esos
+# batches por sí solos no lo producen. El learning rate de cada grupo en el log muestra la causa: del paso 100 al 104
+# fue 30 veces el pedido, tres pasos antes de que subiera el loss. Volvimos a la instantánea anterior al paso 100 y
+# saltamos los batches posteriores; costó un puñado de batches, y los pesos son, bit por bit, los de un run con solo los
+# batches conservados. El control no demuestra que los batches sean buenos en cualquier estado: con otros pesos podrían
+# dar un pico, como pensaron de los suyos los autores de PaLM. Y no habría encontrado la causa; la encontró el log del
+# learning rate.
+#
+# ---
+# **Rúbrica.** Un punto por cada parte. (1) Una explicación equivocada que encaja con la curva, y el control desde otro
+# estado con su resultado. «Revisamos los datos» no da puntos. (2) La causa con evidencia distinta del loss: el learning
+# rate de los pasos 100 a 104. (3) Qué se deshizo y cuánto costó, y una prueba (bit por bit, o el loss de validación
+# junto a un run que nunca lo tuvo). «El loss ya está bien» da la mitad. (4) Un límite del control o del diagnóstico:
+# batches *y* estado; quién puso ese learning rate; otra semilla.
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep
+#
+# | symptom | ask | first action |
+# |---|---|---|
+# | one high loss, the next one ordinary | is it over? | leave it alone; write down the batch |
+# | several high losses in a row | the same batches from another state: again? | again: drop those batches, fix the loader · not again: go back, and look at the rate |
+# | good batches read high after the spike | are the weights damaged? | go back to before the *first* odd step, skip what was seen since |
+# | a spike in the gradient norm alone | loss of the steps after it | an adaptive limit; never none |
+# | the detector is silent | threshold in deviations, not in factors | median and MAD, spikes kept out |
+#
+# A snapshot is a copy of the weights *and* of the optimizer. A rollback is right if the run that it leaves could have
+# been.
+
+# %% [markdown] id="card" lang="es" of="602b5c735076"
+# ## 8 · Una tarjeta para guardar
+#
+# | síntoma | pregunta | primera acción |
+# |---|---|---|
+# | un loss alto, el siguiente normal | ¿ya pasó? | déjalo pasar; anota el batch |
+# | varios losses altos seguidos | los mismos batches desde otro estado: ¿otra vez? | otra vez: descarta esos batches, arregla el loader · no: vuelve atrás y mira el learning rate |
+# | después del pico, los batches buenos se leen altos | ¿se dañaron los pesos? | vuelve a antes del *primer* paso raro, salta lo visto desde entonces |
+# | un pico solo en la norma del gradiente | el loss de los pasos siguientes | un límite adaptativo; nunca ninguno |
+# | el detector calla | umbral en desviaciones, no en factores | mediana y MAD, sin los picos |
+#
+# Una instantánea es una copia de los pesos *y* del optimizador. Una vuelta atrás está bien hecha si el run que deja
+# podría haber sido.
+
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Your three functions need nothing of this course. Here is another loop: a small recurrent network learns a noisy
+# sine, and three of its batches come from a broken sensor.
+
+# %% [markdown] id="own-run" lang="es" of="1ac6323c6364"
+# ## 9 · En tu propio run
+#
+# Tus tres funciones no necesitan nada de este curso. Aquí hay otro bucle: una red recurrente pequeña aprende un seno con
+# ruido, y tres de sus batches vienen de un sensor roto.
+
+
+# %% id="another-loop" compare=true
+class Sine(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.memory, self.out = torch.nn.GRU(1, 16, batch_first=True), torch.nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.out(self.memory(x)[0])
+
+
+def sine_loss(net, wave):
+    return (net(wave[:, :-1]) - wave[:, 1:]).square().mean()
+
+
+torch.manual_seed(0)
+phases = 6.3 * torch.rand(120, 8, 1, 1)
+waves = torch.sin(0.4 * torch.arange(30.0)[:, None] + phases) + 0.05 * torch.randn(120, 8, 30, 1)
+waves[80:83] = 5 * torch.randn(3, 8, 30, 1)  # the broken sensor
+net, history = Sine(), []
+adam = torch.optim.Adam(net.parameters(), lr=1e-2)
+
+
+def unusual(loss):
+    history.append(loss)
+    return len(history) - 1 in find_spikes(history, z=8.0)
+
+
+kept = train_with_rollback(net, adam, sine_loss, list(waves), unusual, every=20)
+print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
+
+# %% [markdown] id="sources" lang="en"
+# ## 10 · Where this comes from
+#
+# **A true story.** PaLM, 540 billion parameters, spiked about 20 times although gradients were clipped, at irregular
+# moments, sometimes late. Smaller models did not. Its authors restarted from a checkpoint about 100 steps before each
+# spike and skipped 200 to 500 batches; the spike did not come back. Then they made the control that you have made,
+# and saw no spike: so, they write, it was not bad data as such, but certain batches meeting a certain state of the
+# weights. They add that they have found no principled cure ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311),
+# section 5.1).
+#
+# OPT-175B's team kept a diary while it trained. In [December 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
+# at 56 % of the run, gradient and activation norms began to spike and drift; a rate lower by 10 % calmed them. When
+# perplexity began to diverge after a few large gradient spikes, they lowered it to two thirds of GPT-3's and went on.
+# In its [first attempt](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
+# clipping had gone from 2.5 to 1.5 to 1.0 and the loss still exploded. What made those spikes is not known: say so.
+#
+# * A clipper like yours, with a mean and a deviation: [ZClip](https://arxiv.org/abs/2504.02507). One for each tensor:
+#   [AdaGC](https://arxiv.org/abs/2502.11034). Both are in `minigpt/training/guards/clipping.py`.
+# * Why Adam itself can spike: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
+#
+# **A hard bonus task.** A burst of ten times the rate, in place of 30, leaves this run *better* at the end than it
+# was. Check it on three seeds. If it holds, which of the lesson's statements about spikes would you word more
+# carefully? Then give the detector a budget: it may cost at most one false alarm in 10,000 steps. Which z is that, on
+# the losses of a healthy run, and why is it not the one of the normal distribution?
+
+# %% [markdown] id="sources" lang="es" of="43b746b3b2b8"
+# ## 10 · De dónde viene esto
+#
+# **Una historia real.** PaLM, con 540 mil millones de parámetros, tuvo unos 20 picos aunque recortaba los gradientes, en
+# momentos irregulares, a veces muy tarde. Los modelos más pequeños no los tuvieron. Sus autores reiniciaban desde un
+# checkpoint de unos 100 pasos antes de cada pico y saltaban entre 200 y 500 batches; el pico no volvía. Después
+# hicieron el control que hiciste tú, y no vieron ningún pico: así que, escriben, no eran datos malos en sí, sino ciertos
+# batches que se encuentran con cierto estado de los pesos. Añaden que no hallaron una cura de principio
+# ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311), sección 5.1).
+#
+# El equipo de OPT-175B llevó un diario mientras entrenaba. En
+# [diciembre de 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
+# al 56 % del run, las normas de gradientes y activaciones empezaron a tener picos y a desviarse; las calmó un learning
+# rate un 10 % menor. Cuando la perplejidad empezó a divergir tras unos picos grandes del gradiente, lo bajaron a dos
+# tercios del de GPT-3 y siguieron. En su
+# [primer intento](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) el
+# clipping había pasado de 2.5 a 1.5 y a 1.0, y el loss explotaba igual. Qué produjo esos picos no se sabe: dilo así.
+#
+# * Un clipping como el tuyo, con media y desviación: [ZClip](https://arxiv.org/abs/2504.02507). Uno por tensor:
+#   [AdaGC](https://arxiv.org/abs/2502.11034). Los dos están en `minigpt/training/guards/clipping.py`.
+# * Por qué el propio Adam puede tener picos: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
+#
+# **Un reto difícil, de propina.** Una ráfaga de diez veces el learning rate, en lugar de 30, deja este run *mejor* al
+# final de lo que estaba. Compruébalo con tres semillas. Si se confirma, ¿cuál de las afirmaciones de la lección sobre
+# los picos dirías con más cuidado? Después dale un presupuesto al detector: como máximo, una falsa alarma en 10,000
+# pasos. ¿Qué z es esa, con los losses de un run sano, y por qué no es la de la distribución normal?
