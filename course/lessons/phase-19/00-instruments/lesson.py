@@ -161,7 +161,7 @@ def leaves(model):
     return [(name, module) for name, module in model.named_modules() if not list(module.children())]
 
 
-def seconds_of(every, hook, steps=60):
+def seconds_of(every, hook, steps=30):
     torch.manual_seed(config.seed)
     model = recipe.build_model(config)
     recipe.init_weights(model, config)
@@ -571,7 +571,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** In November 2021 the team of OPT-175B gave up its first configuration after more than ten restarts.
+# **A true story.** In November 2021 the team of OPT-175B gave up its first configuration after some ten restarts.
 # In the [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) of the
 # run they write that in all these restarts they had added a lot more logging of gradients and parameters. A month later
 # the activation norm, one of those instruments, showed a jump that no loss showed: a library had been updated by accident,
@@ -585,12 +585,12 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # **A hard bonus task.** Your inspector asks for one number a layer, and on a GPU each of them waits for the device. Write
 # it with **one** wait for all layers of a step, and prove by counting calls of `item()` and `tolist()` that it is one.
 
-# %% [markdown] id="sources" lang="es" of="7315c3223ecf"
+# %% [markdown] id="sources" lang="es" of="ef635354c5c0"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de más de
-# diez reinicios. En el [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
-# del run escriben que en todos esos reinicios habían agregado mucho más registro de gradientes y parámetros. Un mes
+# **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de
+# reanudarla unas diez veces. En el [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
+# del run escriben que en todas esas ocasiones habían agregado mucho más registro de gradientes y parámetros. Un mes
 # después, la norma de las activaciones, uno de esos instrumentos, mostró un salto que ningún loss mostraba: una biblioteca
 # se había actualizado por accidente, y en ella había cambiado una línea. Por qué importaba esa línea,
 # [no lo supieron decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
