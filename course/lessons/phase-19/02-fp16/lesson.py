@@ -294,18 +294,18 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. The first zeros appear a little below 2^0, the first infinities a little above 2^20.
+# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities, near 2^20.
 # 2. About twenty. 2^16 is inside, and so is 2^10. Inside, the scale makes no difference at all: it is a power of
 #    two, and multiplying by it loses no digit.
 # 3. Hardly: at 2^0 next to nothing is lost. Deep models and large batches have smaller gradients, and there it
 #    is another matter.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="8767f15bf533"
+# %% [markdown] id="play-answers" lang="es" of="59289550d22b"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Los primeros ceros aparecen un poco por debajo de 2^0; los primeros infinitos, un poco por encima de
-#    2^20.
+# 1. Con 2^0, más o menos, aparecen unos pocos ceros, y muchos por debajo de 2^-8; los primeros infinitos, cerca
+#    de 2^20.
 # 2. Unas veinte. 2^16 está ahí dentro, y también 2^10. Dentro, la escala no cambia nada: es una potencia de
 #    dos, y multiplicar por ella no pierde ninguna cifra.
 # 3. Casi no: con 2^0 no se pierde prácticamente nada. Los modelos profundos y los batches grandes tienen
