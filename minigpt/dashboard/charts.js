@@ -2,7 +2,8 @@
 "use strict";
 
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2, 2, 2, 2, 2], [16, 5]];
-const COLOURS = 7, SHIFTED_LABEL = 15, QUIET = ["points", "pale", "undone"];
+const MARKS = { points: "--bad", events: "--odd" };  // styles that are points alone, and their colour
+const COLOURS = 7, SHIFTED_LABEL = 15, QUIET = [...Object.keys(MARKS), "pale", "undone"];
 const RATIOS = new Set(["counter"]);  // curves near 1 beside others of any size: they have an axis of their own
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -20,7 +21,7 @@ function looks(panel, runs) {
       ? 1.6 + 1.6 * Math.min(4, order[series.run].size - 1 - index)  // rates that agree lie on each other: all stay seen
       : round >= DASHES.length ? 3.4 : 1.8;
     const dash = { dashed: DASHES[1], undone: [3, 3], pale: [] }[series.style] ?? DASHES[round % DASHES.length];
-    return { colour: `--c${colour % COLOURS}`, dash, width: series.style === "points" ? 0 : QUIET.includes(series.style) ? 1 : width };
+    return { colour: `--c${colour % COLOURS}`, dash, width: series.style in MARKS ? 0 : QUIET.includes(series.style) ? 1 : width };
   });
 }
 
@@ -47,7 +48,7 @@ class Chart {
     const window = Math.max(5, Math.round(this.joined[0].length / 40)), positive = (value) => (value > 0 || value === undefined ? value : null);
     this.data = this.joined.map((column, index) => {
       if (index === 0) return column;
-      const values = this.smooth && this.panel.series[index - 1].style !== "points" ? smoothed(column, window) : column;
+      const values = this.smooth && !(this.panel.series[index - 1].style in MARKS) ? smoothed(column, window) : column;
       return this.log && !this.isRatio(this.panel.series[index - 1]) ? values.map(positive) : values;
     });
     this.plot = new uPlot(this.options(), this.data, this.box);
@@ -85,13 +86,13 @@ class Chart {
   isRatio(series) { return RATIOS.has(series.label?.t); }
 
   curve(series, index) {
-    const look = this.looks[index], points = series.style === "points";
+    const look = this.looks[index], points = series.style in MARKS;
     return {
       label: String(index), show: this.visible(series), spanGaps: false, scale: this.isRatio(series) ? "ratio" : "y",
       stroke: () => css(look.colour) + (series.style === "pale" ? "66" : ""), dash: look.dash,
       width: look.width, paths: points ? () => null : undefined,
       points: points
-        ? { show: true, size: 9, stroke: () => css("--bad"), fill: () => css("--paper"), width: 2 }
+        ? { show: true, size: 9, stroke: () => css(MARKS[series.style]), fill: () => css("--paper"), width: 2 }
         : { show: series.x.length < 25, size: 5, fill: () => css(look.colour) },
     };
   }
@@ -180,13 +181,13 @@ class Chart {
   shown() { return this.panel.series.flatMap((series, index) => (this.visible(series) ? [index] : [])); }
 
   swatch(series, look) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), shape = svg.appendChild(document.createElementNS(svg.namespaceURI, series.style === "points" ? "circle" : "line"));
-    const facts = series.style === "points"
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), shape = svg.appendChild(document.createElementNS(svg.namespaceURI, series.style in MARKS ? "circle" : "line"));
+    const facts = series.style in MARKS
       ? { cx: 18, cy: 6, r: 4, fill: "none", "stroke-width": 2 }
       : { x1: 0, x2: 36, y1: 6, y2: 6, "stroke-width": look.width, "stroke-dasharray": look.dash.join(" "), opacity: series.style === "pale" ? 0.5 : 1 };
     for (const [key, value] of Object.entries({ width: 36, height: 12, "aria-hidden": true, class: "swatch" })) svg.setAttribute(key, value);
     for (const [key, value] of Object.entries(facts)) shape.setAttribute(key, value);
-    shape.style.stroke = series.style === "points" ? "var(--bad)" : `var(${look.colour})`;
+    shape.style.stroke = series.style in MARKS ? `var(${MARKS[series.style]})` : `var(${look.colour})`;
     return svg;
   }
 
@@ -247,7 +248,7 @@ class Chart {
       const value = near >= 0 ? column[near] : undefined, series = this.panel.series[at];
       const words = value === undefined || value === null ? "" : compact(value);
       button.querySelector("b").textContent = words;
-      if (words && this.visible(series) && series.style !== "points") rows.push([at, words]);
+      if (words && this.visible(series) && !(series.style in MARKS)) rows.push([at, words]);
     });
     this.point(known && (this.plot.over.matches(":hover") || document.activeElement === this.box) ? rows : []);
   }
