@@ -2,9 +2,9 @@
 "use strict";
 
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2, 2, 2, 2, 2], [16, 5]];
-const COLOURS = 7, SHIFTED_LABEL = 15, QUIET = ["points", "events", "pale", "undone"];
-const RATIOS = new Set(["counter"]);  // curves near 1 beside others of any size: they have an axis of their own
 const MARKS = { points: "--bad", events: "--odd" };  // styles that are points alone, and their colour
+const COLOURS = 7, SHIFTED_LABEL = 15, QUIET = [...Object.keys(MARKS), "pale", "undone"];
+const RATIOS = new Set(["counter"]);  // curves near 1 beside others of any size: they have an axis of their own
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /* With several runs the colour is the run's and the dash the curve's; with one run the colour is the curve's. */
