@@ -1,0 +1,99 @@
+"""A plain loop with `Recovery` is, bit for bit, the loop that never saw the bad batches."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from minigpt.monitor.recovery import Numbered, Recovery
+from minigpt.training.guards import GuardError
+
+BAD = {45, 46, 47}
+STEPS = 70
+
+
+def batch_at(number, bad=BAD):
+    generator = torch.Generator().manual_seed(number)
+    inputs = torch.randn(32, 8, generator=generator)
+    targets = (inputs[:, 0] > 0).long()
+    if number in bad:  # a shard whose labels are the wrong way round
+        return inputs * 8, 1 - targets
+    return inputs, targets
+
+
+def loop(sampler, guarded=True, damage_at=None, seed=0):
+    """A loop of somebody else's, with dropout, a batch norm and a schedule."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS)
+    recovery = Recovery(model, optimizer, sampler, scheduler=scheduler)
+    for updates, (inputs, targets) in enumerate(recovery.batches(STEPS)):
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        answer = recovery.step(loss, norm) if guarded else "continue"
+        if not guarded:
+            recovery.state.advance()
+        if answer == "continue":
+            optimizer.step()
+            scheduler.step()
+        optimizer.zero_grad()
+        if updates == damage_at:
+            with torch.no_grad():
+                model[0].weight.mul_(-1e3)
+                model[4].weight.mul_(1e3)
+    return model, optimizer, scheduler, recovery
+
+
+def same(one, other):
+    a, b = one.state_dict(), other.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def never_bad(number):
+    return batch_at(number + len(BAD) if number >= min(BAD) else number)
+
+
+def test_bad_batches_leave_no_trace():
+    model, optimizer, scheduler, recovery = loop(batch_at)
+    clean, _, its_scheduler, _ = loop(never_bad, guarded=False)
+    assert {found["batch"] for found in recovery.decisions} == BAD
+    assert same(model, clean) and scheduler.last_epoch == its_scheduler.last_epoch == STEPS
+
+
+def test_a_sampler_with_a_state_of_its_own_serves_too():
+    model, *_, recovery = loop(Numbered(batch_at))
+    assert same(model, loop(batch_at)[0]) and len(recovery.decisions) == len(BAD)
+
+
+def test_damaged_weights_are_put_back_with_optimizer_and_schedule():
+    _model, optimizer, scheduler, recovery = loop(lambda n: batch_at(n, bad=()), damage_at=50)
+    assert [found["done"] for found in recovery.decisions].count("roll back and skip") == 1
+    assert scheduler.last_epoch == STEPS
+    assert {int(state["step"]) for state in optimizer.state.values()} == {STEPS}
+
+
+def test_a_loss_that_is_no_number_is_left_out():
+    model, *_, recovery = loop(
+        lambda n: (batch_at(n, ())[0] * (math.nan if n == 5 else 1), batch_at(n, ())[1])
+    )
+    assert [found["batch"] for found in recovery.decisions] == [5]
+    assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
+
+
+def test_no_copy_that_is_old_enough_is_said_in_a_sentence():
+    recovery = Recovery(nn.Linear(1, 1), torch.optim.SGD([nn.Parameter(torch.zeros(1))]), batch_at)
+    for step in range(60):
+        recovery.step(2.0 + 0.01 * (step % 5), 1.0)
+    with pytest.raises(GuardError, match="snapshot"):
+        for _ in range(20):
+            recovery._before = {"random": torch_state(), "buffers": {}}
+            recovery.step(50.0, 1.0)
+
+
+def torch_state():
+    from minigpt.monitor.recovery import _random_states
+
+    return _random_states()
