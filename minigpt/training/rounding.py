@@ -5,7 +5,7 @@
 The tensors stay float32 and hold only numbers that bfloat16 has: the run computes what one with bf16 weights
 and float32 moments would. To the nearest, an update smaller than half the distance to the next number is
 lost, every time. By chance, with a probability equal to the part of the distance that it covers, it survives
-on average (Gupta et al., 2015). The chance is torch's generator, which each step seeds anew: a resumed run
+on average (Gupta et al., 2015). The chance is torch's generator, which each step seeds again: a resumed run
 rounds alike.
 """
 

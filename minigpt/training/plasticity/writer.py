@@ -46,7 +46,7 @@ class Activity:
             self.seen[name].append((self._pre.pop(name), (given[0].detach() > 0).float()))
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget what was seen so far."""
         self._pre.clear()
         for passes in self.seen.values():
             passes.clear()

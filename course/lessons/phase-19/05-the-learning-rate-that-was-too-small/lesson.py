@@ -784,10 +784,10 @@ Picture().show(figure, t("curves-alt"))
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# A loop that is not ours: PyTorch's own scheduler, told its length in micro-batches, and called once for
+# Somebody else's loop: PyTorch's own scheduler, told its length in micro-batches, and called once for
 # three of them. The monitor needs the rate that you *asked* for, written down by hand, in steps.
 
-# %% [markdown] id="own-run" lang="es" of="8c26c0dede34"
+# %% [markdown] id="own-run" lang="es" of="b22da56c814c"
 # ## 9 · En tu propio run
 #
 # Un bucle que no es nuestro: el scheduler de PyTorch, al que se le dijo la duración en micro-batches y al que
