@@ -484,8 +484,8 @@ check("warmup-share/done", warmup_share)
 #
 # Put together the direction, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, with
 # $\hat m = m / (1 - \beta_1^t)$ and $\hat v = v / (1 - \beta_2^t)$. Then find the one number η for which
-# $\Delta$ = `before - after` is η times that direction: the least-squares answer is $\langle \Delta, d \rangle / \langle
-# d, d \rangle$. Return a number; for a weight that did not move, 0.
+# $\Delta$ = `before - after` is η times that direction $d$: the least-squares answer is
+# $\frac{\Delta \cdot d}{d \cdot d}$. Return a number; for a weight that did not move, 0.
 #
 # <details><summary>Hint: why not divide element by element?</summary>
 #
@@ -493,7 +493,7 @@ check("warmup-share/done", warmup_share)
 # sums, or a median, does not mind.
 # </details>
 
-# %% [markdown] id="task-effective" lang="es" of="b0cb211cdedb"
+# %% [markdown] id="task-effective" lang="es" of="a1e0b4533440"
 # ### Ejercicio 2 · El learning rate que vieron los pesos
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
@@ -506,8 +506,8 @@ check("warmup-share/done", warmup_share)
 #
 # Arma la dirección, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, con
 # $\hat m = m / (1 - \beta_1^t)$ y $\hat v = v / (1 - \beta_2^t)$. Después busca el único número η con el que
-# `before - after` es η veces esa dirección: la respuesta de mínimos cuadrados es
-# $\langle \Delta, d \rangle / \langle d, d \rangle$. Devuelve un número; para un peso que no se movió, 0.
+# $\Delta$ = `before - after` es η veces esa dirección $d$: la respuesta de mínimos cuadrados es
+# $\frac{\Delta \cdot d}{d \cdot d}$. Devuelve un número; para un peso que no se movió, 0.
 #
 # <details><summary>Pista: ¿por qué no dividir elemento a elemento?</summary>
 #
