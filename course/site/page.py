@@ -130,18 +130,19 @@ def _formula(tex: str) -> str:
     Raises:
         CourseError: it is more than matplotlib can set.
     """
+    tex = " ".join(tex.split())  # Markdown may break a line within it
     picture = io.BytesIO()
     try:
-        depth = math_to_image(f"${tex.strip()}$", picture, format="svg", dpi=72)
+        depth = math_to_image(f"${tex}$", picture, format="svg", dpi=72)
     except ValueError as error:
-        raise CourseError("site.formula", formula=tex.strip(), error=one_line(error)) from None
+        raise CourseError("site.formula", formula=tex, error=one_line(error)) from None
     svg = picture.getvalue().decode()
     svg = svg[svg.index("<svg") :]
     width, height = (float(re.search(rf'{side}="([\d.]+)pt"', svg)[1]) for side in ("width", "height"))
     ground = r'<g id="patch_1">.*?</g>'
     svg = re.sub(rf"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|{ground}", "", svg, flags=re.DOTALL)
     size = f"width:{width / 10:.2f}em;height:{height / 10:.2f}em;vertical-align:{-depth / 10:.2f}em"
-    label = Markup.escape(tex.strip())
+    label = Markup.escape(tex)
     return svg.replace("<svg", f'<svg class="formula" role="img" aria-label="{label}" style="{size}"', 1)
 
 

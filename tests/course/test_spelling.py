@@ -37,7 +37,7 @@ PAGES = {
 AMERICAN = {"gray", "color", "colors", "center", "centers", "centered", "behavior"}
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _NO_PROSE = re.compile(
-    r"<[^>]*>|https?://\S+|\b\w+(?:[._/]\w+)+|\b\w+/(?!\w)|\b\w+\(\)|\b\w*\d\w*\b|&\w+;|\w*[α-ωᵢ-ᵪₐ-ₜ]\w*"
+    r"<[^>]*>|https?://\S+|\b\w+(?:[._/]\w+)+|\b\w+/(?!\w)|\b\w+\(\)|\b\w*\d\w*\b|&\w+;|\w*[α-ωᵢ-ᵪₐ-ₜ²³]\w*"
 )
 
 
