@@ -138,9 +138,15 @@ def load_memory(model: nn.Module, memory: Mapping[str, Tensor]) -> None:
         module.load_memory_state(own)
 
 
+def has_memory(model: nn.Module) -> bool:
+    """Whether anything in the model remembers from step to step."""
+    return next(_with_memory(model), None) is not None
+
+
 def _with_memory(model: nn.Module) -> Iterator[tuple[str, HasMemory]]:
     for prefix, module in model.named_modules():
-        if isinstance(module, HasMemory):
+        # asked of the class: `isinstance` with a protocol is slow, and this is asked in every step
+        if hasattr(type(module), "memory_state") and hasattr(type(module), "load_memory_state"):
             yield prefix, module
 
 

@@ -36,7 +36,7 @@ class DynamicsWatch:
         self._on_cpu = all(parameter.device.type == "cpu" for parameter in names)
         self._broken: dict[str, str] | None = None
         self.log_z: Tensor | None = None
-        self._first: Tensor | None = None  # squared norm after the first micro-batch of a step
+        self._first: Tensor | None = None  # norm after the first micro-batch of a step
         self._squares: list[tuple[Tensor, Tensor, int, int]] = []  # first, whole, micro-batches, tokens
 
     def wants_logits(self, step: int) -> bool:
@@ -50,7 +50,7 @@ class DynamicsWatch:
     def note_backward(self, norm: Tensor | None, afresh: bool) -> None:
         """A backward pass has left gradients of this norm; with `afresh` it is the first of its step."""
         if afresh:
-            self._first = None if norm is None else norm.detach().square()
+            self._first = norm
 
     def before_step(
         self, step: int, norm: Tensor | None, micros: int, tokens: int, again: Callable[[], Any] | None
@@ -63,16 +63,21 @@ class DynamicsWatch:
             again: calls the model as it was called last.
         """
         if norm is not None and self._first is not None and micros > 1 and tokens:
-            self._squares.append((self._first, norm.detach().square(), micros, tokens))
+            first, whole = self._first.detach().square(), norm.detach().square()
+            self._squares.append((first, whole, micros, tokens))
             self._squares = self._squares[-SOMETIMES:]
         if step % OFTEN == 0:
             self._gradients = [(p, name, p.grad) for p, name in self._matrices if p.grad is not None]
         if self._broken is None and self._on_cpu and norm is not None and not math.isfinite(float(norm)):
             self._broken = self._where(again)
 
-    @torch.no_grad()
     def after_step(self) -> None:
         """The optimizer has made its step."""
+        if self._gradients:
+            self._measure_updates()
+
+    @torch.no_grad()
+    def _measure_updates(self) -> None:
         betas = {p: group.get("betas") for group in self._optimizer.param_groups for p in group["params"]}
         for parameter, name, gradient in self._gradients:
             state = self._optimizer.state.get(parameter, {})
@@ -83,6 +88,9 @@ class DynamicsWatch:
 
     def take(self, step: int) -> list[dict[str, Any]]:
         """Return the probes of this step, and forget them."""
+        noisy = (step + 1) % SOMETIMES == 0
+        if not (self._sizes or self._broken or noisy or self.log_z is not None):
+            return []
         found: list[dict[str, Any]] = []
         if self._sizes:
             sizes = dict(zip(self._sizes, torch.stack(list(self._sizes.values())).tolist(), strict=True))
@@ -90,7 +98,7 @@ class DynamicsWatch:
             found.append({"kind": "updates", "rms": sizes[name], "name": name, "tensors": sizes})
         if self.log_z is not None:
             found.append({"kind": "logits", "log_z": float(self.log_z)})
-        if (step + 1) % SOMETIMES == 0 and (noise := self._noise()):
+        if noisy and (noise := self._noise()):
             found.append({"kind": "noise"} | noise)
         if self._broken:
             found.append({"kind": "non-finite"} | self._broken)

@@ -98,7 +98,6 @@ class Observers:
         if self._look:
             self._old = [p.detach().clone() for p in self._sampled]
 
-    @torch.no_grad()
     def after_step(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
         """The main optimizer has made step `step`."""
         if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):

@@ -32,17 +32,15 @@ class TokensSeen:
         self._micros.append(self._checksum(ids))
         return self._micros[-1]
 
-    @torch.no_grad()
     def _checksum(self, ids: Tensor) -> Tensor | int:
         if ids.device.type == "cpu":
-            return zlib.crc32(memoryview(ids.detach().contiguous().numpy()).cast("B"))
+            return zlib.crc32(ids.numpy().tobytes())
         if self._weights is None or len(self._weights) < ids.numel() or self._weights.device != ids.device:
             generator = torch.Generator().manual_seed(0)
             weights = torch.randint(1, 2**31, (ids.numel(),), generator=generator)
             self._weights = weights.to(ids.device)
         return (ids.detach().reshape(-1) * self._weights[: ids.numel()]).sum()
 
-    @torch.no_grad()
     def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
         """Close a step that took `accumulated` backward passes into one gradient."""
         if ids is not None and step % COUNTED_EVERY == 0:

@@ -28,7 +28,7 @@ from minigpt.data.batches import Batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
 from minigpt.model.kernels import Kernels, use_kernels
-from minigpt.model.state import commit_memory, load_memory, memory_of
+from minigpt.model.state import commit_memory, has_memory, load_memory, memory_of
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
@@ -92,6 +92,7 @@ class Trainer:
         self.data = recipe.load_data(self.config)
         self.tokens = self.data.train.to(self.world.device)
         self.model = self._build_model()
+        self._remembers = has_memory(self.model)
         tasks, device = self.data.tasks, self.world.device
         self.continual = Continual(self.model, tasks, self.config, device) if tasks else None
         self.plasticity = recipe.build_plasticity(self.model, self.config)
@@ -305,7 +306,8 @@ class Trainer:
             self._tell("before_writes")
             record["plasticity"] = self.plasticity.write()
             self._tell("after_writes")
-        commit_memory(self.model, step, self.world.rows)
+        if self._remembers:
+            commit_memory(self.model, step, self.world.rows)
         record["lr"] = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         record["seconds"] = round(time.perf_counter() - started, 6)
         return record, decision

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigpt.model.mixers.memory import memory_figures, memory_sizes
+from minigpt.model.state import has_memory
 
 EVERY = 10  # steps
 WRITES = 40
@@ -22,11 +23,18 @@ class MemoryWatch:
 
     def __init__(self) -> None:
         self._writes = 0
+        self._remembers = True
+
+    def on_start(self, trainer) -> None:
+        """See whether there is anything to watch."""
+        self._remembers = has_memory(trainer.model)
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Add the figures where they are due."""
+        if not self._remembers or record.get("dropped"):
+            return
         figures = memory_figures(trainer.model)
-        if figures is None or record.get("dropped"):
+        if figures is None:
             return
         done, writes = record["step"] + 1, max(figures["writes"])
         wrote = writes != self._writes and writes <= WRITES

@@ -12,6 +12,7 @@ high, not too low; spikes stay out of the window, or a second one would hide beh
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Usual:
         """Judge by `window` steps up, and nothing before there are `enough` of them."""
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.ups: deque[float] = deque(maxlen=window)
+        self._in_order: list[float] = []  # the same, sorted: medians are asked for in every step
         self.enough = enough
 
     @property
@@ -41,16 +43,23 @@ class Usual:
         """Return how far `value` lies above what is usual, in robust standard deviations."""
         if len(self.ups) < self.enough:
             return None
-        usual, level = median(self.ups), self.level
-        spread = NORMAL * median([abs(up - usual) for up in self.ups])
+        ups, level = self._in_order, self.level
+        usual = (ups[(len(ups) - 1) // 2] + ups[len(ups) // 2]) / 2
+        spread = NORMAL * median([abs(up - usual) for up in ups])
         return (value - level - usual) / max(spread, LEAST_SPREAD * abs(level), 1e-12)
 
     def add(self, value: float) -> None:
         """Take an ordinary value into the window; one that is not finite is left out."""
         if math.isfinite(value):
             if self.recent:
-                self.ups.append(value - self.level)
+                self._add_up(value - self.level)
             self.recent.append(value)
+
+    def _add_up(self, up: float) -> None:
+        if len(self.ups) == self.ups.maxlen:
+            del self._in_order[bisect.bisect_left(self._in_order, self.ups[0])]
+        self.ups.append(up)
+        bisect.insort(self._in_order, up)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the windows as plain data."""
@@ -61,3 +70,4 @@ class Usual:
         for kept, given in ((self.recent, state["recent"]), (self.ups, state["ups"])):
             kept.clear()
             kept.extend(given)
+        self._in_order = sorted(self.ups)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from minigpt.model.state import load_memory, memory_of
+from minigpt.model.state import has_memory, load_memory, memory_of
 from minigpt.training.distributed import World
 from minigpt.training.guards.guard import CONTINUE, Decision, Guard, GuardError, Moment, ask, together
 from minigpt.training.snapshots import Snapshots
@@ -37,6 +37,7 @@ class Enforcer:
         """
         self.guards, self.snapshots, self.world = guards, snapshots, world
         self.model, self.optimizer, self.state, self.write = model, optimizer, state, write
+        self._remembers = has_memory(model)
         self._memory: dict[str, torch.Tensor] = {}
         self._clip: dict[str, Any] | None = None
 
@@ -44,7 +45,8 @@ class Enforcer:
         """Keep what a dropped step, or a rollback, must put back."""
         if self.guards:
             self.snapshots.take_if_due(self.model, self.optimizer, self.state)
-            self._memory = memory_of(self.model)
+            if self._remembers:
+                self._memory = memory_of(self.model)
             self._clip = copy.deepcopy(self._clipper.state_dict()) if self._clipper else None
 
     @property
@@ -81,7 +83,8 @@ class Enforcer:
 
     def forget_step(self) -> None:
         """Undo what the forward pass of a step and its clipping left behind, when there is no update."""
-        load_memory(self.model, self._memory)
+        if self._remembers:
+            load_memory(self.model, self._memory)
         if self._clip is not None:
             self._clipper.load_state_dict(self._clip)
 

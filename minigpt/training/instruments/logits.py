@@ -16,7 +16,12 @@ from minigpt.training.instruments.quiet import quietly
 
 def logits(model: nn.Module, inputs: Tensor) -> dict[str, float]:
     """Return mean ln Z in nats over `inputs` (B, T), and root mean squares of gains and token embedding."""
-    found = {"log_z": log_z(quietly(model, inputs))}
+    return of_logits(model, quietly(model, inputs))
+
+
+def of_logits(model: nn.Module, scores: Tensor) -> dict[str, float]:
+    """Return the same from the logits (B, T, V) that the model made."""
+    found = {"log_z": log_z(scores)}
     parameters = dict(model.named_parameters())
     roles = roles_of(model)
     gains = [parameters[name].detach().float() for name, role in roles.items() if role is Role.GAIN]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from minigpt.data.batches import Batch
 from minigpt.training.instruments.quiet import undisturbed
 
-MOST = 8  # micro-batches
+MOST, ROWS = 4, 4  # micro-batches, and rows of each: half a batch of the default size
 
 
 def noise_scale(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Batch]) -> dict[str, float]:
@@ -35,7 +35,7 @@ def noise_scale(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence
             gradient = torch.autograd.grad(value, parameters, allow_unused=True)
             gradient = [part for part in gradient if part is not None]
             sizes.append(_square(gradient))
-            total = gradient if total is None else [a + b for a, b in zip(total, gradient, strict=True)]
+            total = gradient if total is None else torch._foreach_add(total, gradient)
     whole = _square([part / len(batches) for part in total])
     tokens = int(batches[0].mask.sum())
     return from_squares(sum(sizes) / len(sizes), whole, tokens, tokens * len(batches))
@@ -50,10 +50,10 @@ def from_squares(small: float, whole: float, b: int, B: int) -> dict[str, float]
 
 
 def pieces(batches: Sequence[Batch]) -> list[Batch]:
-    """Return up to `MOST` micro-batches of as many rows each, of a step's micro-batches."""
+    """Return up to `MOST` micro-batches of as many rows each, `ROWS` at most, of a step's micro-batches."""
     rows = Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
     count = min(MOST, len(rows.mask))
-    size = len(rows.mask) // count
+    size = min(ROWS, len(rows.mask) // count)
     found = [Batch(*(part[at * size : (at + 1) * size] for part in rows)) for at in range(count)]
     return [piece for piece in found if piece.mask.any()]
 

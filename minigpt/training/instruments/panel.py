@@ -14,19 +14,20 @@ from typing import Any
 import torch
 
 from minigpt.data.batches import windows
-from minigpt.training.instruments.attention import attention
-from minigpt.training.instruments.logits import logits
+from minigpt.training.instruments.attention import AttentionReader
+from minigpt.training.instruments.logits import of_logits
 from minigpt.training.instruments.noise import noise_scale, pieces
 from minigpt.training.instruments.non_finite import first_non_finite
 from minigpt.training.instruments.ownership import Ownership
+from minigpt.training.instruments.quiet import quietly
 from minigpt.training.instruments.statefulness import statefulness
-from minigpt.training.instruments.units import units
+from minigpt.training.instruments.units import UnitsReader
 from minigpt.training.instruments.updates import UpdateSizes
 
-WINDOWS = 8  # validation windows that the model is read on
+WINDOWS = 4  # validation windows that the model is read on
 EARLY = (3, 20)  # steps done at which it is read, too
 FEWEST = 20  # steps after which a tensor without a gradient is worth a word
-OFTEN = 10  # updates and checksums are taken so many times for each reading of the model
+OFTEN = 5  # updates and checksums are taken so many times for each reading of the model
 
 
 class Instruments:
@@ -92,10 +93,12 @@ class Instruments:
         last = done == config.steps
         yield "updates", self.updates.take()
         if last or done % self.every == 0 or done in EARLY:
-            yield "attention", attention(model, self._inputs)
-            yield "logits", logits(model, self._inputs)
+            with AttentionReader() as attention, UnitsReader(model) as units:  # one pass for all three
+                scores = quietly(model, self._inputs)
+            yield "attention", attention.found()
+            yield "logits", of_logits(model, scores)
             yield "ownership", self.owners.take() if done > 1 else {}
-            yield "units", units(model, self._inputs)
+            yield "units", units.found()
         if config.noise_every and (done % config.noise_every == 0 or done == EARLY[1]):
             yield "noise", self._noise(trainer, record)
         if last:

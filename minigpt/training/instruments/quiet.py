@@ -27,10 +27,12 @@ def undisturbed(model: nn.Module, training: bool = False) -> Iterator[None]:
 
 
 def _put_back(model: nn.Module, memory: Mapping[str, Tensor], training: bool) -> None:
+    if not memory:
+        return
     now = memory_of(model)
     changed = any(not torch.equal(now[name], tensor) for name, tensor in memory.items() if name in now)
     # a pass in training mode may have proposed what to remember, which no memory shows yet
-    if changed or training and memory:
+    if changed or training:
         load_memory(model, memory)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,23 +18,43 @@ def units(model: nn.Module, inputs: Tensor) -> dict[str, list[float]]:
     The hidden units are what the feed-forward's last linear layer is given. The effective rank is the
     exponential of the entropy of the singular values (Roy & Vetterli, 2007).
     """
-    hidden: list[Tensor] = []
-    left: list[Tensor] = []
-    handles = []
-    for block in getattr(model, "h", ()):
-        projection = getattr(getattr(block, "mlp", None), "c_proj", None)
-        if isinstance(projection, nn.Linear):
-            handles.append(projection.register_forward_pre_hook(lambda _, given: hidden.append(given[0])))
-            handles.append(block.register_forward_hook(lambda _, given, output: left.append(output)))
-    try:
-        if handles:
-            quietly(model, inputs)
-    finally:
-        for handle in handles:
+    with UnitsReader(model) as reader:
+        quietly(model, inputs)
+    return reader.found()
+
+
+class UnitsReader:
+    """Inside this context it reads every pass of the model; hooks are there no longer."""
+
+    def __init__(self, model: nn.Module):
+        self._model = model
+        self._hidden: list[Tensor] = []
+        self._left: list[Tensor] = []
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> UnitsReader:
+        hidden, left = self._hidden, self._left
+        for block in getattr(self._model, "h", ()):
+            projection = getattr(getattr(block, "mlp", None), "c_proj", None)
+            if isinstance(projection, nn.Linear):
+                self._handles += [
+                    projection.register_forward_pre_hook(lambda _, given: hidden.append(given[0])),
+                    block.register_forward_hook(lambda _, given, output: left.append(output)),
+                ]
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for handle in self._handles:
             handle.remove()
-    if not hidden:
-        return {}
-    return {"inactive": [_inactive(layer) for layer in hidden], "rank": [_rank(output) for output in left]}
+
+    def found(self) -> dict[str, list[float]]:
+        """Return `inactive` and `rank` by block; empty where there is no such feed-forward."""
+        if not self._hidden:
+            return {}
+        return {
+            "inactive": [_inactive(layer) for layer in self._hidden],
+            "rank": [_rank(output) for output in self._left],
+        }
 
 
 def _inactive(activations: Tensor) -> float:

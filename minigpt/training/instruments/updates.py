@@ -6,6 +6,7 @@ what the rate says, and a spike may come some steps later.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def rms(gradient: Tensor, state: dict[str, Any], betas: tuple[float, float] | No
     v = state["exp_avg_sq"]
     if v.shape != gradient.shape or gradient.is_sparse:
         return None
-    corrected = v.float() / (1 - float(betas[1]) ** float(state["step"]))
-    squares = gradient.float().square()
+    correction = 1 - float(betas[1]) ** float(state["step"])
     # rows that never had a gradient, as those of tokens that never came, would be 0 / 0
-    return (squares / corrected.clamp(min=1e-30)).where(corrected > 1e-16, 0.0).mean().sqrt()
+    v = v.float().where(v > 1e-16 * correction, math.inf)
+    return gradient.float().square().div_(v).mean().mul_(correction).sqrt_()
