@@ -1035,9 +1035,9 @@ finally:
 # | random state | nothing to see | any difference from the uninterrupted run | save every generator's state, or make it depend on (seed, step) |
 # | the file | an error at best, wrong weights without a warning at worst | hash differs | write elsewhere, fsync, rename; refuse what does not match its hash |
 #
-# The next and last lesson of this phase, 18-08, gives you six runs and tells you nothing about them.
+# The next lesson, 18-08, gives you six runs and tells you nothing about them.
 
-# %% [markdown] id="card" lang="es" of="5c7b8d8c0ebb"
+# %% [markdown] id="card" lang="es" of="00479cf85ed3"
 # ## 8 · Una tarjeta para guardar
 #
 # Antes de fiarte de una reanudación: un run sin interrupción, otro interrumpido a la mitad, comparados bit
@@ -1051,4 +1051,4 @@ finally:
 # | estado aleatorio | no se ve nada | cualquier diferencia con el run sin interrupción | guarda el estado de cada generador, o haz que dependa de (semilla, paso) |
 # | el archivo | en el mejor caso un error, en el peor unos pesos incorrectos sin aviso | el hash no coincide | escribe en otro lado, fsync, renombra; rechaza lo que no coincida con su hash |
 #
-# La próxima lección, 18-08, la última de esta fase, te da seis runs y no te cuenta nada de ellos.
+# La próxima lección, 18-08, te da seis runs y no te cuenta nada de ellos.

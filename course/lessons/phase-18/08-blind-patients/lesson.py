@@ -709,10 +709,10 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # One leaf at a time: repair, train again, walk again from the top. And remember: **some runs are healthy.**
 # Leave those alone.
 #
-# Phase 18 ends here: the configuration is right. Phase 19, from lesson 19-00 on, is about runs that break all the
-# same.
+# The last lesson of the phase, 18-09, does the same on loops that are not ours. Phase 19, from lesson 19-00 on, is
+# about runs whose configuration is right and that break all the same.
 
-# %% [markdown] id="card" lang="es" of="d1475201fa13"
+# %% [markdown] id="card" lang="es" of="cfb7894e9814"
 # ## 8 · Una tarjeta para guardar: toda la fase
 #
 # | pregunta, en este orden | número | primer sospechoso |
@@ -729,5 +729,5 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # Una hoja a la vez: repara, entrena otra vez, recorre otra vez desde arriba. Y recuerda: **hay runs sanos.**
 # A esos no los toques.
 #
-# Aquí termina la fase 18: la configuración es correcta. La fase 19, desde la lección 19-00, trata de los runs que se
-# rompen de todos modos.
+# La última lección de la fase, 18-09, hace lo mismo con bucles que no son nuestros. La fase 19, desde la lección
+# 19-00, trata de runs cuya configuración es correcta y que se rompen de todos modos.
