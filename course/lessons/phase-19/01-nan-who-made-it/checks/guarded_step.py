@@ -13,6 +13,9 @@ class Recorder(torch.optim.SGD):
 
     seen = ()
 
+    def __getstate__(self):  # an optimizer that is copied leaves behind whatever is not its own
+        return super().__getstate__() | {"seen": self.seen}
+
     def step(self, closure=None):
         gradients = [parameter.grad for group in self.param_groups for parameter in group["params"]]
         self.seen = [*self.seen, [None if g is None else array(g) for g in gradients]]
