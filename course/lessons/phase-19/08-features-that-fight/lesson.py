@@ -1,0 +1,765 @@
+"""Lesson 19-08: many features at once, one that hurts, and writes that no optimizer knows of."""
+
+# %% [markdown] id="why" lang="en"
+# Somebody built a hybrid: a GPT with spiking units, a state-space block, STDP, meta-plasticity and tasks in
+# sequence. Gradients became infinite. The published report blamed the loss scaler and every one of the new
+# features. In the source, the state-space block was never built and STDP never ran with mixed precision: half
+# of the suspects were not in the model.
+#
+# Here all of them are. Afterwards you can
+#
+# * find the feature that breaks a run with a ladder, and know why one feature at a time is not the same as
+#   each feature alone;
+# * name every tensor that somebody besides the optimizer has written to;
+# * keep a first task while a second is learnt, and say what that costs.
+#
+# Run the cells in order with **Shift + Enter**.
+
+# %% [markdown] id="why" lang="es" of="dda87f54c404"
+# Alguien construyó un híbrido: un GPT con unidades con espigas, un bloque de espacio de estados, STDP,
+# metaplasticidad y tareas en secuencia. Los gradientes se volvieron infinitos. El informe publicado culpó a la
+# escala del loss y a cada una de las piezas nuevas. En el código, el bloque de espacio de estados nunca se
+# construía y STDP nunca se ejecutaba con precisión mixta: la mitad de los sospechosos no estaba en el modelo.
+#
+# Aquí sí están todos. Al terminar sabrás
+#
+# * encontrar con una escalera la pieza que rompe un run, y por qué agregar de una en una no es lo mismo que
+#   probar cada una sola;
+# * nombrar cada tensor en el que escribió alguien que no es el optimizador;
+# * conservar una primera tarea mientras se aprende la segunda, y decir cuánto cuesta.
+#
+# Ejecuta las celdas en orden con **Shift + Enter**.
+
+# %% id="setup" setup=true
+import zlib
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course.live_plot import LivePlot
+from course.notebook import check, lesson, t
+from course.predictions import compare, predict
+from course.widgets import Slider, playground
+from minigpt import Config, Recipe, train
+
+lesson("19-08")
+runs = Path("experiments") / "19-08"
+torch.set_num_threads(1)
+matplotlib.rcParams["font.size"] = 9
+
+# %% [markdown] id="meet" lang="en"
+# ## 1 · A run that misbehaves
+#
+# Everything at once: spiking units, a state space beside the attention, STDP, and two texts, conjugations
+# first and Python after step 60. Below the curve: the validation loss of the *first* text.
+
+# %% [markdown] id="meet" lang="es" of="be58668437ec"
+# ## 1 · Un run que se porta mal
+#
+# Todo a la vez: unidades con espigas, un espacio de estados junto a la atención, STDP y dos textos, primero
+# las conjugaciones y, desde el paso 60, Python. Debajo de la curva: el loss de validación del *primer* texto.
+
+# %% id="all-at-once"
+base = Config(
+    steps=120,
+    context=16,
+    batch_size=8,
+    n_layer=1,
+    schedule="constant",
+    warmup_steps=0,
+    lr_max=5e-3,
+    eval_every=15,
+    eval_batches=4,
+)
+rungs = [
+    ("base", {}),
+    ("spiking", {"activation": "spiking"}),
+    ("state-space", {"mixer": "two_streams"}),
+    ("stdp", {"plasticity": "pair"}),
+    ("tasks", {"tasks": "conjugations,python"}),
+]
+done = {}
+
+
+def trained(settings, callbacks=(), name=None):
+    key = name or "-".join(str(value).replace(",", "-") for value in settings.values()) or "base"
+    if key not in done:
+        recipe = Recipe(base.replace(**settings))
+        done[key] = train(recipe, runs / key, callbacks=list(callbacks), overwrite=True)
+    return done[key]
+
+
+def first_text(run):
+    return run.column("tasks.conjugations" if run.config.tasks else "val_loss")[1]
+
+
+def forgotten(run):
+    losses = first_text(run)
+    return float(losses[-1] - losses.min())
+
+
+everything = {}
+for _name, added in rungs:
+    everything |= added
+broken = trained(everything, [LivePlot()])
+print(t("first-text"), [round(float(loss), 1) for loss in first_text(broken)])
+
+# %% [markdown] id="predict" lang="en"
+# ## 2 · Predict
+#
+# The training loss jumps and comes down again; the loss of the first text rises and stays up. Five rungs, each
+# with one feature more: (1) base, (2) spiking units, (3) state space, (4) STDP, (5) two tasks. **On which rung
+# does the run break first**, in that the first text ends half a nat or more above its best? And **how many
+# nats are lost there?**
+
+# %% [markdown] id="predict" lang="es" of="d91383059d5d"
+# ## 2 · Predice
+#
+# El loss de entrenamiento salta y vuelve a bajar; el del primer texto sube y ya no baja. Cinco peldaños, cada
+# uno con una pieza más: (1) base, (2) unidades con espigas, (3) espacio de estados, (4) STDP, (5) dos tareas.
+# **¿En qué peldaño se rompe primero el run**, es decir, el primer texto termina medio nat o más por encima de
+# su mejor valor? ¿Y **cuántos nats se pierden ahí?**
+
+# %% id="my-prediction"
+predict("ladder", rung=..., forgotten=...)
+
+# %% [markdown] id="break" lang="en"
+# ## 3 · Break it
+#
+# One feature more on each rung, on top of those before.
+
+# %% [markdown] id="break" lang="es" of="6afa176c2730"
+# ## 3 · Rómpelo
+#
+# En cada peldaño, una pieza más, encima de las anteriores.
+
+# %% id="the-ladder"
+settings, lost = {}, []
+for name, added in rungs:
+    settings = settings | added
+    run = trained(settings)
+    lost.append(forgotten(run))
+    norm = max(record["grad_norm"] for record in run.metrics)
+    print(f"{t('r-' + name):24}{t('loss')} {first_text(run)[-1]:.2f}   max ‖g‖ {norm:.1f}")
+compare(
+    "ladder", rung=1 + next(n for n, value in enumerate(lost) if value >= 0.5), forgotten=round(lost[-1], 1)
+)
+
+# %% id="who-broke" compare=true
+for (name, _), value in zip(rungs, lost, strict=True):
+    print(f"{t('r-' + name):24}{t('breaks') if value >= 0.5 else t('holds')}")
+
+# %% [markdown] id="suspects" lang="en"
+# Nothing exploded. The exotic units hold, and the plain one breaks: a second text. No gradient norm shows it,
+# and neither does the training loss. Only somebody who still measures the first text can see it.
+#
+# ## 4 · Inspect
+#
+# ### STDP: look at who writes, not at the loss
+#
+# STDP strengthens a weight whose input fires just before its output. It writes the weights itself, between two
+# steps; the optimizer's moments know nothing of it. Does it help? Three seeds, without and with it:
+
+# %% [markdown] id="suspects" lang="es" of="39c9c27ebb7a"
+# Nada explotó. Las unidades exóticas aguantan y se rompe lo más común: un segundo texto. Ninguna norma del
+# gradiente lo muestra, y el loss de entrenamiento tampoco. Solo lo ve quien sigue midiendo el primer texto.
+#
+# ## 4 · Inspecciona
+#
+# ### STDP: mira quién escribe, no el loss
+#
+# STDP refuerza un peso cuya entrada dispara justo antes que su salida. Escribe los pesos por su cuenta, entre
+# dos pasos; los momentos del optimizador no se enteran. ¿Ayuda? Tres semillas, sin STDP y con STDP:
+
+# %% id="stdp-seeds"
+for seed in range(3):
+    row = ""
+    for name, rule in {"alone": "none", "with-stdp": "pair"}.items():
+        run = trained({"activation": "spiking", "plasticity": rule, "seed": seed})
+        row += f"{t(name):>18} {first_text(run)[-1]:.2f}"
+    print(seed, row)
+
+# %% [markdown] id="undeclared" lang="en"
+# The seeds differ more than the two columns do. A local rule that helps nothing and harms nothing is the worst
+# case for a diagnosis by the loss: there is nothing to see. Now the same rule *undeclared*, in a loop whose
+# author forgot that it is there. The course's own instrument takes a checksum of every tensor after an update
+# and again before the next.
+
+# %% [markdown] id="undeclared" lang="es" of="3bf9edef3cd5"
+# Las semillas difieren más que las dos columnas. Una regla local que no ayuda ni hace daño es el peor caso para
+# un diagnóstico por el loss: no hay nada que ver. Ahora la misma regla *sin declarar*, en un bucle cuyo autor
+# olvidó que está ahí. El instrumento del curso toma una suma de verificación de cada tensor después de una
+# actualización y otra antes de la siguiente.
+
+# %% id="undeclared-stdp" compare=true
+secret = Recipe(base.replace(steps=30, activation="spiking", instruments_every=10)).with_fault(
+    "undeclared-stdp"
+)
+secret_run = train(secret, runs / "secret", overwrite=True)
+seen = {
+    name for probe in secret_run.probes if probe["kind"] == "ownership" for name in probe.get("changed", ())
+}
+print(t("written"), *sorted(seen))
+
+# %% [markdown] id="where-it-hurts" lang="en"
+# ### The same write, harmful here and harmless there
+#
+# Rules of this kind are often followed by a clamp to [0, 1]. One clamp after every step, on the embeddings, and
+# then on the first matrix of the MLP. Which one costs more?
+
+# %% [markdown] id="where-it-hurts" lang="es" of="759b98745c54"
+# ### La misma escritura: aquí hace daño, allá no
+#
+# A reglas así les suele seguir un clamp a [0, 1]. Un clamp después de cada paso, en los embeddings, y después en
+# la primera matriz del MLP. ¿Cuál cuesta más?
+
+
+# %% id="clamps"
+class Clamp:
+    def __init__(self, part):
+        self.part = part
+
+    @torch.no_grad()
+    def on_record(self, trainer, record):
+        for name, weight in trainer.model.named_parameters():
+            if self.part in name:
+                weight.clamp_(0, 1)
+
+
+healthy_end = first_text(trained({}))[-1]
+cost = {
+    part: first_text(trained({}, [Clamp(part)], f"clamp-{part}"))[-1] - healthy_end
+    for part in ("wte", "c_fc")
+}
+for part, more in cost.items():
+    print(f"{t('v-' + part):30}{more:+.2f}")
+
+# %% id="clamps-told" compare=true
+for part, more in cost.items():
+    print(f"{t('v-' + part):30}{t('harmful') if more > 0.25 else t('harmless')}")
+
+# %% [markdown] id="two-cures" lang="en"
+# An embedding with no negative coordinate has lost most of its directions. A matrix between two others has
+# neighbours that make up for it. So “it did no harm when I tried it” tells about the one place where it was
+# tried. The evidence is the checksum.
+#
+# ### The second task: two cures
+#
+# **Replay** takes some rows of each batch from the first text. **EWC** pulls each weight back to where the
+# first task left it, the harder the more that task depended on it.
+
+# %% [markdown] id="two-cures" lang="es" of="2333e1b8e416"
+# Un embedding sin coordenadas negativas perdió casi todas sus direcciones. Una matriz entre otras dos tiene
+# vecinas que lo compensan. Así que «no hizo daño cuando lo probé» habla solo del lugar donde se probó. La prueba
+# es la suma de verificación.
+#
+# ### La segunda tarea: dos curas
+#
+# El **repaso** (replay) toma algunas filas de cada batch del primer texto. **EWC** tira de cada peso hacia donde
+# lo dejó la primera tarea, con más fuerza cuanto más dependía de él esa tarea.
+
+# %% id="cures"
+two = {"tasks": "conjugations,python"}
+cures = {
+    "nothing": trained(two),
+    "replay": trained(two | {"replay": 0.25}),
+    "ewc-weak": trained(two | {"ewc": 1e4}),
+    "ewc-strong": trained(two | {"ewc": 1e6}),
+}
+
+
+def second_text(run):
+    return run.column("tasks.python")[1]
+
+
+for name, run in cures.items():
+    print(
+        f"{t(name):20}{t('forgotten')} {forgotten(run):.2f}   {t('second-text')} {second_text(run)[-1]:.2f}"
+    )
+
+# %% id="cures-told" compare=true
+free = second_text(cures["nothing"])[-1]
+for name in ("nothing", "replay", "ewc-strong"):
+    run = cures[name]
+    first = t("kept") if forgotten(run) < 0.5 else t("lost")
+    print(f"{t(name):20}{first:28}{t('paid') if second_text(run)[-1] > free + 0.5 else t('learnt')}")
+
+# %% [markdown] id="turn-the-knob" lang="en"
+# The counter-example of this lesson: the strong EWC has the best figure for forgetting in the table, and it is
+# the worst run. It kept the first task by not learning the second. **A cure for forgetting is two numbers.**
+#
+# ### Turn the knob: how much replay?
+#
+# Rows of the first text among the 8 of a batch. In grey, none.
+#
+# 1. Take it from 0 to 1. What does one row change?
+# 2. And from 2 to 4? What does the second text pay?
+
+# %% [markdown] id="turn-the-knob" lang="es" of="0b6a442a2f55"
+# El contraejemplo de esta lección: la EWC fuerte tiene la mejor cifra de olvido de la tabla, y es el peor run.
+# Conservó la primera tarea a fuerza de no aprender la segunda. **Una cura del olvido son dos números.**
+#
+# ### Gira la perilla: ¿cuánto repaso?
+#
+# Filas del primer texto entre las 8 de un batch. En gris, ninguna.
+#
+# 1. Pasa de 0 a 1. ¿Qué cambia una sola fila?
+# 2. ¿Y de 2 a 4? ¿Qué paga el segundo texto?
+
+
+# %% id="playground" folded=true
+def draw(figure, rows):
+    run = trained(two | ({"replay": rows / 8} if rows else {}))
+    for place, (name, losses) in enumerate({"first-text": first_text, "second-text": second_text}.items()):
+        axes = figure.add_subplot(1, 2, place + 1)
+        steps = run.column("tasks.conjugations")[0]
+        axes.plot(steps, losses(cures["nothing"]), color="0.6")
+        axes.plot(steps, losses(run), color="#0072b2")
+        axes.axvline(base.steps // 2, color="black", linestyle=":", linewidth=1)
+        axes.set(xlabel=t("step"), ylabel=t("loss"), title=t(name), ylim=(3.5, 7))
+
+
+playground(draw, rows=Slider(t("replayed"), 0, 4, 2))
+
+# %% [markdown] id="play-answers" lang="en"
+# <details><summary>What you should have found</summary>
+#
+# 1. One row in eight saves most of what was lost: the rise at the dotted line is a fraction of the grey one.
+# 2. The first text gains a little, and the second begins later: it has only half of the rows. Replay has a
+#    price as well, but a small one.
+# </details>
+
+# %% [markdown] id="play-answers" lang="es" of="0ceb49d515ca"
+# <details><summary>Lo que deberías haber encontrado</summary>
+#
+# 1. Una fila de cada ocho salva casi todo lo que se perdía: la subida en la línea punteada es una fracción de la
+#    gris.
+# 2. El primer texto gana un poco y el segundo arranca más tarde: solo tiene la mitad de las filas. El repaso
+#    también tiene un precio, pero pequeño.
+# </details>
+
+# %% [markdown] id="fix" lang="en"
+# ## 5 · Fix
+#
+# ### Exercise 1 · The ladder
+#
+# > Difficulty ●●○○○ · Importance ●●●●● · 10 minutes
+#
+# Write `climb(rungs, train, healthy)`. `rungs` is a list of `(name, added)`, where `added` is a dict of
+# settings; the base adds `{}`. On each rung switch on what it adds **on top of all the rungs before** (if two
+# set the same thing, the later one decides), train with `train(settings)`, and ask `healthy(run)`. Return the
+# list of `(name, healthy)` of the rungs that you trained. The first that is not healthy is the last one.
+
+# %% [markdown] id="fix" lang="es" of="63e317a2af3b"
+# ## 5 · Arregla
+#
+# ### Ejercicio 1 · La escalera
+#
+# > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
+#
+# Escribe `climb(rungs, train, healthy)`. `rungs` es una lista de `(name, added)`, donde `added` es un
+# diccionario de ajustes; la base agrega `{}`. En cada peldaño, enciende lo que agrega **encima de todos los
+# anteriores** (si dos fijan lo mismo, decide el posterior), entrena con `train(settings)` y pregunta
+# `healthy(run)`. Devuelve la lista de `(name, healthy)` de los peldaños que entrenaste. El primero que no está
+# sano es el último.
+
+
+# %% solution="climb"
+def climb(rungs, train, healthy):
+    ### BEGIN SOLUTION
+    settings, climbed = {}, []
+    for name, added in rungs:
+        settings = settings | added
+        ok = healthy(train(settings))
+        climbed.append((name, ok))
+        if not ok:
+            break
+    return climbed
+    ### END SOLUTION
+
+
+# %% check="climb/stops" points=1
+check("climb/stops", climb)
+
+# %% check="climb/holds" points=1
+check("climb/holds", climb)
+
+# %% check="climb/adds" points=1
+check("climb/adds", climb)
+
+# %% check="climb/overrides" points=1
+check("climb/overrides", climb)
+
+# %% [markdown] id="task-audit" lang="en"
+# ### Exercise 2 · A bug in code that looks right
+#
+# > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
+#
+# `steps` is a list of pairs of functions `(update, between)`. `update(model)` is the optimizer's. `between(model)`
+# is everything that happens until the next update. This code ought to name whoever was written to in between,
+# except those that are `declared` (a list of names). It has never named anybody.
+#
+# ```python
+# def audit(model, steps, declared):
+#     found = []
+#     for update, between in steps:
+#         update(model)
+#         noted = dict(model.named_parameters())
+#         between(model)
+#         found.append([name for name, weight in model.named_parameters()
+#                       if name not in declared and not torch.equal(weight, noted[name])])
+#     return found
+# ```
+#
+# Repair it, so that it keeps one number per tensor. Every change counts: of one bit, of a sign, of two rows that
+# change places. Return one list of names a step.
+#
+# <details><summary>Hint</summary>
+#
+# `zlib.crc32(weight.detach().numpy().tobytes())` is one number, made of all bytes *in their order*.
+# </details>
+
+# %% [markdown] id="task-audit" lang="es" of="258e6e901399"
+# ### Ejercicio 2 · Un error en código que parece correcto
+#
+# > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
+#
+# `steps` es una lista de pares de funciones `(update, between)`. `update(model)` es la del optimizador.
+# `between(model)` es todo lo que ocurre hasta la siguiente actualización. Este código debería nombrar los
+# tensores escritos en medio, salvo los que están en `declared` (una lista de nombres). Nunca ha nombrado a
+# nadie.
+#
+# ```python
+# def audit(model, steps, declared):
+#     found = []
+#     for update, between in steps:
+#         update(model)
+#         noted = dict(model.named_parameters())
+#         between(model)
+#         found.append([name for name, weight in model.named_parameters()
+#                       if name not in declared and not torch.equal(weight, noted[name])])
+#     return found
+# ```
+#
+# Arréglalo para que guarde un número por tensor. Cuenta cualquier cambio: de un bit, de un signo, de dos filas
+# que cambian de lugar. Devuelve una lista de nombres por paso.
+#
+# <details><summary>Pista</summary>
+#
+# `zlib.crc32(weight.detach().numpy().tobytes())` es un número hecho con todos los bytes *en su orden*.
+# </details>
+
+
+# %% solution="audit"
+def audit(model, steps, declared):
+    ### BEGIN SOLUTION
+    def sums():
+        return {
+            name: zlib.crc32(weight.detach().numpy().tobytes()) for name, weight in model.named_parameters()
+        }
+
+    written = []
+    for optimize, others in steps:
+        optimize(model)
+        noted = sums()
+        others(model)
+        written.append([name for name, now in sums().items() if now != noted[name] and name not in declared])
+    return written
+    ### END SOLUTION
+
+
+# %% check="audit/named" points=2
+check("audit/named", audit)
+
+# %% check="audit/any-change" points=1
+check("audit/any-change", audit)
+
+# %% check="audit/declared" points=1
+check("audit/declared", audit)
+
+# %% [markdown] id="task-replay" lang="en"
+# ### Exercise 3 · A batch that remembers
+#
+# > Difficulty ●●●○○ · Importance ●●●●○ · 12 minutes
+#
+# Write `replay_batch(first, second, share, size, seed, step)`. `first` (N, T) and `second` (M, T) are the rows
+# of the two tasks. Return a batch (size, T) in which `round(share * size)` rows come from `first` and the rest
+# from `second`, drawn at random from all of them. The same seed and step must always give the same batch, or no
+# run can be resumed; another step or another seed must give another.
+
+# %% [markdown] id="task-replay" lang="es" of="a75722a977ce"
+# ### Ejercicio 3 · Un batch que recuerda
+#
+# > Dificultad ●●●○○ · Importancia ●●●●○ · 12 minutos
+#
+# Escribe `replay_batch(first, second, share, size, seed, step)`. `first` (N, T) y `second` (M, T) son las filas
+# de las dos tareas. Devuelve un batch (size, T) en el que `round(share * size)` filas vienen de `first` y el
+# resto de `second`, elegidas al azar entre todas. La misma semilla y el mismo paso deben dar siempre el mismo
+# batch, o ningún run se podrá reanudar; otro paso u otra semilla deben dar otro.
+
+
+# %% solution="replay-batch"
+def replay_batch(first, second, share, size, seed, step):
+    ### BEGIN SOLUTION
+    generator = np.random.default_rng((seed, step))
+    old = round(share * size)
+    earlier = first[generator.integers(len(first), size=old)]
+    return torch.cat([earlier, second[generator.integers(len(second), size=size - old)]])
+    ### END SOLUTION
+
+
+# %% check="replay-batch/share" points=1
+check("replay-batch/share", replay_batch)
+
+# %% check="replay-batch/again" points=1
+check("replay-batch/again", replay_batch)
+
+# %% check="replay-batch/apart" points=2
+check("replay-batch/apart", replay_batch)
+
+# %% [markdown] id="verify" lang="en"
+# ## 6 · Verify
+#
+# Your ladder on the real runs. Then a second one, with replay switched on together with the second task.
+
+# %% [markdown] id="verify" lang="es" of="26972db47ef8"
+# ## 6 · Comprueba
+#
+# Tu escalera con los runs reales. Después otra, con el repaso encendido junto con la segunda tarea.
+
+
+# %% id="verify-climb" compare=true
+def remembers(run):
+    return forgotten(run) < 0.5
+
+
+with_replay = [rungs[0], ("replay", two | {"replay": 0.25})]
+for ladder in (rungs, with_replay):
+    for name, ok in climb(ladder, trained, remembers):
+        label = t(name) if name == "replay" else t("r-" + name)
+        print(f"{label:24}{t('holds') if ok else t('breaks')}")
+    print()
+
+# %% [markdown] id="verify-audit" lang="en"
+# Your audit on a GPT that AdamW trains, with a clamp on the embeddings that nobody mentioned, and then with
+# the same clamp declared.
+
+# %% [markdown] id="verify-audit" lang="es" of="b1708995d497"
+# Tu auditoría con un GPT que entrena AdamW, con un clamp en los embeddings que nadie mencionó, y después con el
+# mismo clamp declarado.
+
+# %% id="verify-clamp" compare=true
+recipe = Recipe(base.replace(**two))
+data = recipe.load_data(recipe.config)
+first_rows, second_rows = (task.train.unfold(0, base.context + 1, 1) for task in data.tasks)
+
+
+def newborn():
+    torch.manual_seed(0)
+    model = Recipe(base).build_model(base)
+    Recipe(base).init_weights(model, base)
+    return model, Recipe(base).build_optimizer(model, base)
+
+
+def loss_on(model, rows):
+    return F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+
+
+def learn(model, optimizer, rows):
+    loss_on(model, rows).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def clamp(model):
+    model.get_parameter("wte.weight").data.clamp_(-0.02, 0.02)
+
+
+model, optimizer = newborn()
+step = (lambda model: learn(model, optimizer, first_rows[:8]), clamp)
+print(t("written"), *(names or [t("nobody")] for names in audit(model, [step, step], [])))
+print(t("written"), *(names or [t("nobody")] for names in audit(model, [step, step], ["wte.weight"])))
+
+# %% [markdown] id="verify-replay" lang="en"
+# Your batches in a loop written by hand: 60 steps on the first text, 60 on the second.
+
+# %% [markdown] id="verify-replay" lang="es" of="16b5842dacfc"
+# Tus batches en un bucle escrito a mano: 60 pasos con el primer texto y 60 con el segundo.
+
+# %% id="verify-loop" compare=true
+held_out = data.tasks[0].validation.unfold(0, base.context + 1, 1)[::16][:128]
+for name, share in {"nothing": 0.0, "replay": 0.25}.items():
+    model, optimizer = newborn()
+    history = []
+    for number in range(120):
+        old = 1.0 if number < 60 else share
+        learn(model, optimizer, replay_batch(first_rows, second_rows, old, 8, 0, number))
+        if number in (59, 119):
+            with torch.no_grad():
+                history.append(loss_on(model.eval(), held_out).item())
+            model.train()
+    print(f"{t(name):24}{t('kept') if history[1] - history[0] < 0.8 else t('lost')}")
+
+# %% [markdown] id="limits" lang="en"
+# **What a ladder cannot tell.** It names the rung that breaks, and the feature may be innocent: it may fight
+# with one below, and another order would accuse another one. To convict it, try it once on the base alone, and
+# once on top without each of the others.
+#
+# **What a checksum cannot tell.** The course's own instrument adds up the bits of a tensor, because that is
+# fast on a GPU. Two rows that change places leave the sum as it is: it would miss what your audit finds. And a
+# write that is undone before the next update leaves no trace for either.
+
+# %% [markdown] id="limits" lang="es" of="4ab9c1c23292"
+# **Lo que una escalera no puede decir.** Nombra el peldaño que se rompe, y la pieza puede ser inocente: quizá se
+# pelea con una de abajo, y otro orden acusaría a otra. Para condenarla, pruébala una vez sola sobre la base y
+# una vez arriba, quitando cada una de las demás.
+#
+# **Lo que una suma de verificación no puede decir.** El instrumento del curso suma los bits de un tensor, porque
+# eso es rápido en una GPU. Dos filas que cambian de lugar dejan igual la suma: se le escaparía lo que tu
+# auditoría encuentra. Y una escritura que se deshace antes de la siguiente actualización no deja huella en
+# ninguna de las dos.
+
+# %% [markdown] id="explain" lang="en"
+# ## 7 · Explain
+#
+# A colleague switched on spiking units, STDP and a second task in one commit. The loss on the first task went
+# from 4.5 to 6.3. “STDP is the newest, so it is STDP. I switched it off and took EWC with λ = 10⁶: now the
+# first task stays at 4.6.”
+#
+# Answer in three to six sentences. (1) How would you find the guilty feature, and why not by trying each one
+# alone? (2) How do you find out whether STDP still writes somewhere, and why is the loss no evidence? (3) What
+# has to be shown besides the 4.6? (One point each.)
+
+# %% [markdown] id="explain" lang="es" of="602916ae1515"
+# ## 7 · Explica
+#
+# Un colega encendió unidades con espigas, STDP y una segunda tarea en un mismo cambio. El loss de la primera
+# tarea pasó de 4.5 a 6.3. «STDP es lo más nuevo, así que es STDP. Lo apagué y puse EWC con λ = 10⁶: ahora la
+# primera tarea se queda en 4.6».
+#
+# Responde en tres a seis oraciones. (1) ¿Cómo encontrarías la pieza culpable, y por qué no basta con probar cada
+# una sola? (2) ¿Cómo averiguas si STDP todavía escribe en algún lugar, y por qué el loss no es una prueba? (3)
+# ¿Qué hay que mostrar además del 4.6? (Un punto por cada parte).
+
+# %% [markdown] answer="review-features" points=3 lang="en"
+# (1) Start at a base that is known to be healthy, add one feature a rung on top of the others, and stop at the
+# first that breaks. Alone, two features that only fight in company would both look innocent. (2) A checksum of
+# every tensor after an update and before the next names whoever was written to. A local rule can write at every
+# step and leave the loss where it is, or do harm in another place than the one that was tried. (3) The second
+# task's loss, beside that of a run without EWC: so strong a pull keeps the first task by not learning the
+# second. And two things were changed at once, so nothing has been shown about STDP.
+#
+# ---
+# **Rubric.** One point each. (1) One feature at a time, cumulative, from a healthy base; interactions. (2) An
+# exact comparison of weights between two updates; the loss can stay the same. (3) The loss of the second task
+# (that two changes at once convict nobody is a bonus, not a condition).
+
+# %% [markdown] answer="review-features" points=3 lang="es" of="7132fa6f4983"
+# (1) Partir de una base sana, agregar una pieza por peldaño encima de las otras y detenerse en el primero que
+# se rompe. Solas, dos piezas que se pelean únicamente en compañía parecerían inocentes. (2) Una suma de
+# verificación de cada tensor, después de una actualización y antes de la siguiente, nombra los tensores
+# escritos. Una regla local puede escribir en cada paso sin mover el loss, o hacer daño en otro lugar que el que
+# se probó. (3) El loss de la segunda tarea, junto al de un run sin EWC: una fuerza así conserva la primera tarea
+# a fuerza de no aprender la segunda. Además se cambiaron dos cosas a la vez, así que no se mostró nada sobre
+# STDP.
+#
+# ---
+# **Rúbrica.** Un punto por cada parte. (1) Una pieza a la vez, acumuladas, desde una base sana; interacciones.
+# (2) Una comparación exacta de los pesos entre dos actualizaciones; el loss puede quedarse igual. (3) El loss de
+# la segunda tarea (que dos cambios a la vez no condenan a nadie es un extra, no una condición).
+
+# %% [markdown] id="card" lang="en"
+# ## 8 · A card to keep
+#
+# | symptom | measure | threshold | first action |
+# |---|---|---|---|
+# | broken, with many features on | a ladder, one feature more on each rung | the first rung that breaks | that feature alone, then its pairs |
+# | “something else writes the weights” | checksums between two updates | any difference | declare it, or make it a gradient: `writes-outside-optimizer` |
+# | a new task, an old one gets worse | old task's loss − its best | > 0.5 nats | replay a quarter: `forgetting` |
+# | a cure for forgetting | both tasks' losses | second as without the cure | lower λ, or replay |
+
+# %% [markdown] id="card" lang="es" of="52249867b9d1"
+# ## 8 · Una tarjeta para guardar
+#
+# | síntoma | medida | umbral | primera acción |
+# |---|---|---|---|
+# | roto, con muchas piezas encendidas | una escalera, una pieza más por peldaño | el primer peldaño que se rompe | esa pieza sola, después sus parejas |
+# | «algo más escribe los pesos» | sumas de verificación entre dos actualizaciones | cualquier diferencia | decláralo o conviértelo en un gradiente: `writes-outside-optimizer` |
+# | una tarea nueva, y una anterior empeora | loss de la anterior − su mejor valor | > 0.5 nats | repasa un cuarto: `forgetting` |
+# | una cura del olvido | el loss de las dos tareas | la segunda, como sin la cura | baja λ, o usa el repaso |
+
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Ten lines for any loop with a torch optimizer. One line after the optimizer is made; nothing else changes.
+
+# %% [markdown] id="own-run" lang="es" of="88753c02c9bd"
+# ## 9 · En tu propio run
+#
+# Diez líneas para cualquier bucle con un optimizador de torch. Una línea después de crear el optimizador; lo
+# demás queda igual.
+
+
+# %% id="own-loop" compare=true
+def watch_writes(model, optimizer, report, declared=()):
+    def sums():
+        weights = ((name, weight.detach().cpu()) for name, weight in model.named_parameters())
+        return {name: zlib.crc32(w.reshape(-1).view(torch.uint8).numpy().tobytes()) for name, w in weights}
+
+    def compare_with_noted(*_):
+        now = sums() if noted else {}
+        report([name for name in now if name not in declared and now[name] != noted[name]])
+
+    noted = {}
+    optimizer.register_step_pre_hook(compare_with_noted)
+    optimizer.register_step_post_hook(lambda *_: noted.update(sums()))
+
+
+tiny = nn.Linear(3, 2).bfloat16()
+sgd = torch.optim.SGD(tiny.parameters(), lr=0.1)
+watch_writes(tiny, sgd, print)
+for number in range(4):
+    tiny(torch.ones(1, 3, dtype=torch.bfloat16)).sum().backward()
+    sgd.step()
+    if number == 1:
+        tiny.bias.data += 1
+
+# %% [markdown] id="sources" lang="en"
+# ## 10 · Where this comes from
+#
+# * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): elastic weight consolidation.
+# * Rolnick et al., 2019, [arXiv 1811.11682](https://arxiv.org/abs/1811.11682): replay for continual learning.
+# * Bi & Poo, 1998, [Journal of Neuroscience 18(24)](https://doi.org/10.1523/JNEUROSCI.18-24-10464.1998): the
+#   timing of spikes decides whether a synapse grows.
+# * The report that asked for this lesson, and what was true of it: `docs/seeds.md`, 001. The whole ladder, with
+#   all its rungs, is `minigpt ladder seed-001`.
+#
+# **A true story.** In the public source of that report the learning rate is 0 for the whole of the first epoch,
+# and the phase that was to verify the repair runs for one epoch. Nothing could explode there, nor learn. The
+# loss that was read, 12.06, is near ln 200,019 = 12.21: chance.
+#
+# **Hard bonus.** A ladder of n features names one rung. Find the smallest *set* of features that breaks the run,
+# with as few runs as you can: begin with everything on, and leave out halves.
+
+# %% [markdown] id="sources" lang="es" of="9ef9a506839d"
+# ## 10 · De dónde viene esto
+#
+# * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): consolidación elástica de
+#   pesos (EWC).
+# * Rolnick et al., 2019, [arXiv 1811.11682](https://arxiv.org/abs/1811.11682): el repaso en el aprendizaje
+#   continuo.
+# * Bi & Poo, 1998, [doi 10.1523](https://doi.org/10.1523/JNEUROSCI.18-24-10464.1998): el
+#   momento de los disparos decide si una sinapsis crece.
+# * El informe que pidió esta lección, y lo que había de cierto en él: `docs/seeds.md`, 001. La escalera completa,
+#   con todos sus peldaños, es `minigpt ladder seed-001`.
+#
+# **Una historia real.** En el código público de ese informe, el learning rate (tasa de aprendizaje) es 0 durante
+# toda la primera época, y la fase que debía verificar la reparación dura una época. Ahí nada podía explotar, ni
+# aprender. El loss que se leyó, 12.06, está cerca de ln 200,019 = 12.21: el azar.
+#
+# **Extra difícil.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño de piezas que
+# rompe el run, con la menor cantidad de runs que puedas: empieza con todo encendido y quita mitades.

@@ -1,0 +1,61 @@
+"""Right and wrong answers to `climb`."""
+
+from course.mutants import Mutant, Valid
+
+STOPS, HOLDS, ADDS, OVERRIDES = (f"climb/{aspect}" for aspect in ("stops", "holds", "adds", "overrides"))
+
+
+def _answer(
+    add="settings = settings | added",
+    record="climbed.append((name, ok))",
+    stop="if not ok: break",
+    first=True,
+):
+    order = (record, stop) if first else (stop, record)
+    lines = [add, "ok = healthy(train(settings))", *order]
+    body = "\n".join(f"        {line}" for line in lines)
+    return f"""
+def climb(rungs, train, healthy):
+    settings, climbed = {{}}, []
+    for name, added in rungs:
+{body}
+    return climbed
+"""
+
+
+ANSWERS = [
+    Valid(
+        "climb",
+        "in-place",
+        """
+def climb(rungs, train, healthy):
+    settings, climbed = {}, []
+    for name, added in rungs:
+        settings.update(added)
+        climbed.append([name, healthy(train(dict(settings)))])
+        if climbed[-1][1] is False:
+            return climbed
+    return climbed
+""",
+    ),
+    Mutant(
+        "climb",
+        "to-the-top",
+        _answer(stop="pass"),
+        {STOPS: "climbed-on", ADDS: "climbed-on", OVERRIDES: "climbed-on"},
+    ),
+    Mutant("climb", "each-alone", _answer(add="settings = added"), {ADDS: "each-alone"}),
+    Mutant("climb", "earlier-wins", _answer(add="settings = added | settings"), {OVERRIDES: "earlier-wins"}),
+    Mutant(
+        "climb",
+        "broken-left-out",
+        _answer(first=False),
+        {STOPS: "broken-left-out", ADDS: "broken-left-out", OVERRIDES: "broken-left-out"},
+    ),
+    Mutant(
+        "climb",
+        "base-left-out",
+        _answer().replace("in rungs", "in rungs[1:]"),
+        {STOPS: "climb-off", HOLDS: "climb-off", ADDS: "climb-off", OVERRIDES: "climb-off"},
+    ),
+]
