@@ -752,16 +752,15 @@ for name, place in (("bottom", bottom), ("end", -1)):
     print(f"{t(name):12}{lines[place].mean():10.3f}{exams.right[place]:24.1%}")
 
 # %% [markdown] id="overconfident" lang="en"
-# The loss is worse and the answers are not; on most seeds they are even better. Where the model is wrong it
-# has become *surer* of itself, and the loss punishes that without limit, while a count of right answers does
-# not see it. So decide first what you use the model for. If you need its probabilities, stop at the bottom.
+# In this run the loss is worse and the answers are not. Where the model is wrong it has become *surer* of
+# itself, and the loss punishes that without limit, while a count of right answers does not see it. So decide first what you use the model for. If you need its probabilities, stop at the bottom.
 # If you need its answers, evaluate answers.
 #
 # What stays unknown: the standard error here knows the noise of the exam alone, that is, which lines we
 # happened to ask. Another seed would move the bottom, and no error bar of a single run says by how much.
 
-# %% [markdown] id="overconfident" lang="es" of="edc763c9fa36"
-# El loss es peor y las respuestas no; con la mayoría de las semillas incluso son mejores. Donde se equivoca, el
+# %% [markdown] id="overconfident" lang="es" of="13692963f4ae"
+# En este run el loss es peor y las respuestas no. Donde se equivoca, el
 # modelo está más *seguro* de sí mismo, y eso el loss lo castiga sin límite, mientras que contar aciertos no lo
 # ve. Así que decide primero para qué usas el modelo. Si necesitas sus probabilidades, detente en el fondo. Si
 # necesitas sus respuestas, evalúa respuestas.

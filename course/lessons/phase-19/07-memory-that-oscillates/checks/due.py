@@ -1,0 +1,80 @@
+"""Checks of `due`: the steps that write follow from (seed, step), and from nothing else."""
+
+import random
+
+import numpy as np
+import torch
+
+from course.check import Check, given, wrong
+
+STEPS = 400
+
+
+def _states():
+    kind, keys, place, *_ = np.random.get_state()
+    return random.getstate(), kind, keys.tolist(), place, torch.get_rng_state().tolist()
+
+
+class _Due(Check):
+    answer = "due"
+
+    def cases(self, rng):
+        for chance in (0.15, 0.4):
+            yield {"seed": int(rng.integers(1, 1000)), "chance": chance}
+
+    def probe(self, answer, case):
+        def asked(seed, steps):
+            return [bool(given(answer(seed, step, case["chance"]))) for step in steps]
+
+        before = _states()
+        first = asked(case["seed"], range(STEPS))
+        touched = _states() != before
+        again = asked(case["seed"], reversed(range(STEPS)))[::-1]
+        return {
+            "first": first,
+            "again": again,
+            "touched": touched,
+            "next": asked(case["seed"] + 1, range(STEPS)),
+        }
+
+    def judge(self, case, output):
+        if len(set(output["first"])) == 1:
+            return wrong("never-or-always")
+        return self.judge_steps(case, output)
+
+
+class Repeats(_Due):
+    name = "due/repeats"
+
+    def judge_steps(self, case, output):
+        return wrong("hidden-generator") if output["first"] != output["again"] else None
+
+
+class Generators(_Due):
+    name = "due/generators"
+
+    def judge_steps(self, case, output):
+        return wrong("generator-moved") if output["touched"] else None
+
+
+class Chance(_Due):
+    name = "due/chance"
+
+    def judge_steps(self, case, output):
+        share, chance = sum(output["first"]) / STEPS, case["chance"]
+        if abs(share - chance) <= 4.5 * (chance * (1 - chance) / STEPS) ** 0.5:
+            return None
+        return wrong("chance-off", chance, share)
+
+
+class Seeds(_Due):
+    name = "due/seeds"
+
+    def cases(self, rng):
+        yield {"seed": 0, "chance": 0.3}
+        yield {"seed": int(rng.integers(1, 1000)), "chance": 0.4}
+
+    def judge_steps(self, case, output):
+        if output["first"] == output["next"]:
+            return wrong("same-for-every-seed")
+        return wrong("seed-plus-step") if output["first"][1:] == output["next"][:-1] else None
