@@ -1,0 +1,76 @@
+"""Checks of `attention-entropy`: by head, each row divided by ln of the tokens that it can see."""
+
+import numpy as np
+import torch
+
+from course.check import Check, given, wrong
+
+
+def _rows(weights):
+    safe = np.where(weights > 0, weights, 1.0)
+    return -(weights * np.log(safe)).sum(axis=3)  # (B, H, T)
+
+
+class _Entropy(Check):
+    answer = "attention_entropy"
+    allow_nonfinite = True
+
+    def _weights(self, scores):
+        hidden = np.triu(np.ones(scores.shape[2:]), 1) > 0
+        powers = np.where(hidden, 0.0, np.exp(scores))
+        return {"weights": powers / powers.sum(axis=3, keepdims=True)}
+
+    def probe(self, answer, case):
+        found = torch.as_tensor(given(answer(torch.tensor(case["weights"])))).double()
+        return {"entropy": found.tolist()}
+
+    def judge(self, case, output):
+        rows, actual = _rows(case["weights"]), np.array(output["entropy"])
+        T = rows.shape[2]
+        seen = np.log(np.arange(2, T + 1))
+        scaled = rows[:, :, 1:] / seen
+        expected = scaled.mean(axis=(0, 2))
+        if actual.shape != expected.shape:
+            return wrong("entropy-shape", list(expected.shape), list(actual.shape))
+        if not np.isfinite(actual).all():
+            return wrong("zero-log-zero")
+        if np.allclose(actual, expected, rtol=1e-5, atol=1e-7):
+            return None
+        slips = {
+            "by-the-length": (rows[:, :, 1:] / np.log(T)).mean(axis=(0, 2)),
+            "not-normalised": rows[:, :, 1:].mean(axis=(0, 2)),
+            "first-row-counted": scaled.sum(axis=2).mean(axis=0) / T,
+            "sign": -expected,
+        }
+        key = next(
+            (key for key, slip in slips.items() if np.allclose(actual, slip, rtol=1e-5)), "entropy-off"
+        )
+        return wrong(key)
+
+
+class Uniform(_Entropy):
+    name = "attention-entropy/uniform"
+
+    def cases(self, rng):
+        yield self._weights(np.zeros((2, 3, 6, 6)))
+        yield self._weights(np.zeros((1, 2, 9, 9)))
+
+
+class OneToken(_Entropy):
+    name = "attention-entropy/one-token"
+
+    def cases(self, rng):
+        weights = np.zeros((2, 3, 6, 6))
+        weights[:, :, :, 0] = 1.0
+        yield {"weights": weights}
+        weights = weights.copy()
+        weights[:, 0] = self._weights(rng.normal(0, 1, (2, 1, 6, 6)))["weights"][:, 0]
+        yield {"weights": weights}
+
+
+class Heads(_Entropy):
+    name = "attention-entropy/heads"
+
+    def cases(self, rng):
+        yield self._weights(rng.normal(0, 1, (2, 3, 6, 6)) * np.array([0.3, 1.0, 3.0])[:, None, None])
+        yield self._weights(rng.normal(0, 2, (3, 2, 8, 8)))
