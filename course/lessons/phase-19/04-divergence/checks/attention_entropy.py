@@ -52,8 +52,15 @@ class Uniform(_Entropy):
     name = "attention-entropy/uniform"
 
     def cases(self, rng):
-        yield self._weights(np.zeros((2, 3, 6, 6)))
-        yield self._weights(np.zeros((1, 2, 9, 9)))
+        yield self._some_heads(rng, (2, 3, 6, 6))
+        yield self._some_heads(rng, (1, 4, 9, 9))
+
+    def _some_heads(self, rng, shape):
+        """Equal weights in some heads; the others look at a single token."""
+        case = self._weights(np.zeros(shape))
+        for head in rng.permutation(shape[1])[: int(rng.integers(1, shape[1]))]:
+            case["weights"][:, head] = np.eye(shape[2])
+        return case
 
 
 class OneToken(_Entropy):

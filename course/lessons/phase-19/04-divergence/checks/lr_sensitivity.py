@@ -25,8 +25,8 @@ class _Sensitivity(Check):
             return None
         finite = [min(loss, start) for loss in known]
         slips = {
-            "not-capped": sum(known) / len(known) - best,
             "diverged-left-out": sum(finite) / len(finite) - best,
+            "not-capped": sum(known) / len(known) - best,
             "range-not-mean": max(capped) - best,
             "best-not-taken-off": mean,
         }
