@@ -7,7 +7,8 @@ import torch
 
 from course.check import Check, given, wrong
 
-STEPS = 400
+STEPS = 64  # each call has a process of its own when a submission is graded
+MANY = 120  # steps whose share is told from another
 
 
 def _states():
@@ -17,6 +18,7 @@ def _states():
 
 class _Due(Check):
     answer = "due"
+    steps, asks = STEPS, ()  # how many; what is asked beside the steps themselves
 
     def cases(self, rng):
         for chance in (0.15, 0.4):
@@ -27,15 +29,12 @@ class _Due(Check):
             return [bool(given(answer(seed, step, case["chance"]))) for step in steps]
 
         before = _states()
-        first = asked(case["seed"], range(STEPS))
-        touched = _states() != before
-        again = asked(case["seed"], reversed(range(STEPS)))[::-1]
-        return {
-            "first": first,
-            "again": again,
-            "touched": touched,
-            "next": asked(case["seed"] + 1, range(STEPS)),
-        }
+        output = {"first": asked(case["seed"], range(self.steps)), "touched": _states() != before}
+        if "again" in self.asks:
+            output["again"] = asked(case["seed"], reversed(range(self.steps)))[::-1]
+        if "next" in self.asks:
+            output["next"] = asked(case["seed"] + 1, range(self.steps))
+        return output
 
     def judge(self, case, output):
         if len(set(output["first"])) == 1:
@@ -45,6 +44,7 @@ class _Due(Check):
 
 class Repeats(_Due):
     name = "due/repeats"
+    asks = ("again",)
 
     def judge_steps(self, case, output):
         return wrong("hidden-generator") if output["first"] != output["again"] else None
@@ -59,16 +59,18 @@ class Generators(_Due):
 
 class Chance(_Due):
     name = "due/chance"
+    steps = MANY
 
     def judge_steps(self, case, output):
-        share, chance = sum(output["first"]) / STEPS, case["chance"]
-        if abs(share - chance) <= 4.5 * (chance * (1 - chance) / STEPS) ** 0.5:
+        share, chance = sum(output["first"]) / MANY, case["chance"]
+        if abs(share - chance) <= 4.5 * (chance * (1 - chance) / MANY) ** 0.5:
             return None
         return wrong("chance-off", chance, share)
 
 
 class Seeds(_Due):
     name = "due/seeds"
+    asks = ("next",)
 
     def cases(self, rng):
         yield {"seed": 0, "chance": 0.3}
