@@ -171,7 +171,8 @@ for name, run in tried.items():
 # Read the table by its columns. The published cures leave the scales where they were: none of them touches the
 # rule. The normalisation layer makes the swing small, and the scales are still at their clamp: it divides out
 # what they did. And the loss is no judge at all: within these 120 steps the run with the right rule has *not*
-# the lowest loss. A clamp is a fault of the regulator. It no longer regulates anything.
+# the lowest loss. A clamp is a fault of the regulator. It no longer regulates anything. With τ = 1,000 the right
+# scales have hardly moved after 120 steps, so a part of their freedom is patience.
 #
 # With 300 steps and five seeds the swing is 1.30 to 1.39 broken and 1.30 to 1.34 with the published cures, with
 # 87 % of the scales at their clamp in both (`benchmarks/dynamics.py oscillation`). Nowhere is it 4.
@@ -184,11 +185,12 @@ for name, run in tried.items():
 # 1. Exponent 1/1: how far does each go?
 # 2. And 1/20, which is 1/τ?
 
-# %% [markdown] id="hidden" lang="es" of="80cc58cbad70"
+# %% [markdown] id="hidden" lang="es" of="3362ec08f71f"
 # Lee la tabla por columnas. Las curas publicadas dejan las escalas donde estaban: ninguna toca la regla. La capa
 # de normalización hace pequeña la oscilación, y las escalas siguen en su límite: anula lo que hicieron. Y el
 # loss no sirve de juez: en estos 120 pasos, el run con la regla correcta *no* tiene el loss más bajo. Un límite
-# alcanzado es un fallo del regulador. Ya no regula nada.
+# alcanzado es un fallo del regulador. Ya no regula nada. Con τ = 1,000 las escalas correctas apenas se han movido
+# en 120 pasos, así que una parte de su libertad es paciencia.
 #
 # Con 300 pasos y cinco semillas, la oscilación va de 1.30 a 1.39 en el roto y de 1.30 a 1.34 con las curas
 # publicadas, con 87 % de las escalas en su límite en los dos (`benchmarks/dynamics.py oscillation`). En ninguno
