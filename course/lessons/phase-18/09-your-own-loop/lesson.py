@@ -476,17 +476,17 @@ print(read_log(real_log, 1))
 # | leaf | evidence | right | broken | first action |
 # |---|---|:-:|:-:|---|
 # | `lost-accumulation` | backward passes cleared before each step | 0 | k − 1 | `zero_grad` once a step |
-# | `target-shift` | best offset of the scored targets | +1 | +2, 0 | shift in the loader or in the loss |
+# | `target-shift` | best offset of the scored targets | +1 | any other | shift in the loader or in the loss |
 #
 # Record in every run: step, loss and gradient norm **unfiltered**, learning rate, which rows made the batch.
 
-# %% [markdown] id="card" lang="es" of="010c52eed5b4"
+# %% [markdown] id="card" lang="es" of="276083582388"
 # ## 8 · Una tarjeta para guardar
 #
 # | hoja | evidencia | bien | roto | primera acción |
 # |---|---|:-:|:-:|---|
 # | `lost-accumulation` | pasadas hacia atrás borradas antes de cada paso | 0 | k − 1 | `zero_grad` una vez por paso |
-# | `target-shift` | mejor desplazamiento de los targets evaluados | +1 | +2, 0 | desplaza en el loader o en el loss |
+# | `target-shift` | mejor desplazamiento de los targets evaluados | +1 | cualquier otro | desplaza en el loader o en el loss |
 #
 # Registra en cada run: paso, loss y norma del gradiente **sin filtrar**, learning rate, qué filas formaron el
 # batch.
