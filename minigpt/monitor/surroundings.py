@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 FRAMES = 24
-LEAST_SCALE = 2.0  # of gradients that are still multiplied
 
 
 def _values(start: int) -> Iterator[Any]:

@@ -15,25 +15,31 @@ from minigpt.config import Config
 from minigpt.diagnosis.trees.series import usual_before
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Event
-from minigpt.runs.thresholds import RATE_LEAP, RATE_SOON, SPIKE_WINDOW, SPIKE_Z, START_STEPS
+from minigpt.runs.thresholds import (
+    MAD_DEVIATIONS,
+    RATE_LEAP,
+    RATE_SOON,
+    SPIKE_LEAST_SPREAD,
+    SPIKE_RECENT,
+    SPIKE_WINDOW,
+    SPIKE_Z,
+    START_STEPS,
+)
 from minigpt.training.schedule import lr_at
 
-RECENT = 16  # values that say where a curve is
 ENOUGH = 32  # values before a z means anything
-NORMAL = 1.4826  # standard deviations in a MAD
-LEAST_SPREAD = 0.01  # × the level
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far each value lies above what was usual before it; 0 where too little came before."""
     if len(values) <= ENOUGH:
         return np.zeros(len(values))
-    level = usual_before(values, RECENT)
+    level = usual_before(values, SPIKE_RECENT)
     level[~np.isfinite(level)] = values[~np.isfinite(level)]  # the first few
     ups = values - level
     middle = _finite(usual_before(ups, SPIKE_WINDOW))
-    spread = NORMAL * _finite(usual_before(np.abs(ups - middle), SPIKE_WINDOW))
-    z = (ups - middle) / np.maximum(np.maximum(spread, LEAST_SPREAD * np.abs(level)), 1e-12)
+    spread = MAD_DEVIATIONS * _finite(usual_before(np.abs(ups - middle), SPIKE_WINDOW))
+    z = (ups - middle) / np.maximum(np.maximum(spread, SPIKE_LEAST_SPREAD * np.abs(level)), 1e-12)
     z[:ENOUGH] = 0.0
     return z
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from minigpt.runs.thresholds import MAD_DEVIATIONS
 
 LEAST = 10  # values that show what is usual
 MARKS = 2048  # medians of a long run that are enough
@@ -25,6 +29,16 @@ def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64
         windows = np.lib.stride_tricks.sliding_window_view(values, window)[marks[full] - window]
         medians[full] = np.median(windows, axis=1)
     return np.repeat(medians, every)[: len(values)]
+
+
+def noise_of(values: NDArray[np.float64], order: int = 1) -> float:
+    """Return the standard deviation of the noise on a smooth curve, by the differences of neighbours.
+
+    A difference of that order adds up as much noise as there are ways to choose it: √2 of it, or √6 of the
+    second order, which leaves a slope out.
+    """
+    differences = np.abs(np.diff(values, order))
+    return MAD_DEVIATIONS * float(np.median(differences)) / math.sqrt(math.comb(2 * order, order))
 
 
 def most_in_a_window(steps: NDArray[np.int64], which: NDArray[np.bool_], window: int) -> int:

@@ -19,9 +19,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-RECENT = 16  # ordinary values that say where the curve is
-NORMAL = 1.4826  # standard deviations in a MAD
-LEAST_SPREAD = 0.01  # × the level: below this a distance in standard deviations means nothing
+from minigpt.runs.thresholds import MAD_DEVIATIONS, SPIKE_LEAST_SPREAD, SPIKE_RECENT
 
 
 class Usual:
@@ -29,7 +27,7 @@ class Usual:
 
     def __init__(self, window: int, enough: int):
         """Judge by `window` steps up, and nothing before there are `enough` of them."""
-        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.recent: deque[float] = deque(maxlen=SPIKE_RECENT)
         self.ups: deque[float] = deque(maxlen=window)
         self._in_order: list[float] = []  # the same, sorted: medians are asked for in every step
         self.enough = enough
@@ -45,8 +43,8 @@ class Usual:
             return None
         ups, level = self._in_order, self.level
         usual = (ups[(len(ups) - 1) // 2] + ups[len(ups) // 2]) / 2
-        spread = NORMAL * median([abs(up - usual) for up in ups])
-        return (value - level - usual) / max(spread, LEAST_SPREAD * abs(level), 1e-12)
+        spread = MAD_DEVIATIONS * median([abs(up - usual) for up in ups])
+        return (value - level - usual) / max(spread, SPIKE_LEAST_SPREAD * abs(level), 1e-12)
 
     def add(self, value: float) -> None:
         """Take an ordinary value into the window; one that is not finite is left out."""

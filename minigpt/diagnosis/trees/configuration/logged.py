@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.series import noise_of
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import LogNotes, Source
 
@@ -50,7 +51,7 @@ def fall_of(losses: Floats) -> Fall:
     ahead = int(np.clip(count // 5, 1, 10))
     behind = int(np.clip(count // 5, 1, 50))
     first, last = float(np.median(losses[:ahead])), float(np.median(losses[-behind:]))
-    noise = 1.4826 * float(np.median(np.abs(np.diff(losses)))) / math.sqrt(2) if count > 2 else 0.0
+    noise = noise_of(losses) if count > 2 else 0.0
     error = 1.25 * noise * math.sqrt(1 / ahead + 1 / behind)  # of medians
     return Fall(first, last, error, 1 - last / first if first else 0.0)
 
@@ -191,7 +192,7 @@ def turned_up(evidence: Evidence, nats: float, share: float, errors: float) -> T
     if not len(after):
         return None
     # of the curve before its best, where only noise turns upwards
-    noise = 1.4826 * float(np.median(np.abs(np.diff(losses)))) / math.sqrt(2) if len(losses) > 5 else 0.0
+    noise = noise_of(losses) if len(losses) > 5 else 0.0
     least = max(nats, share * float(losses[best]), errors * noise if len(after) < 5 else 0.0)
     end = float(np.median(after[-3:]))
     if min(end, float(after[-1])) - losses[best] < least:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.series import noise_of
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Attention, Logits, Units
 from minigpt.runs.thresholds import (
@@ -74,7 +75,7 @@ def _keeps_what_it_validated(question: Question, evidence: Evidence) -> Finding:
     best = int(losses.argmin())
     after = losses[best + 1 :]
     # noise of one look, by the differences of neighbours: a curve that falls smoothly has little
-    noise = 1.4826 * float(np.median(np.abs(np.diff(losses, 2)))) / np.sqrt(6) if len(losses) > 3 else 0.0
+    noise = noise_of(losses, order=2) if len(losses) > 3 else 0.0
     width = max(1, min(50, len(train) // 10))
     at = int(np.clip(np.searchsorted(steps, looks[best], side="right"), width, len(train)))
     then, now = float(np.mean(train[at - width : at])), float(np.mean(train[-width:]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.outliers import ENOUGH, RECENT, held_by_a_guard, leap_with_a_spike, robust_z
+from minigpt.diagnosis.trees.outliers import ENOUGH, held_by_a_guard, leap_with_a_spike, robust_z
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Event, Updates
 from minigpt.runs.thresholds import (
@@ -18,6 +18,7 @@ from minigpt.runs.thresholds import (
     SPIKE_LASTS,
     SPIKE_NEAR,
     SPIKE_NORM,
+    SPIKE_RECENT,
     SPIKE_Z,
     START_RISE,
     START_STEPS,
@@ -66,7 +67,7 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     counts = ends - np.arange(len(high))
     first = int(high[counts.argmax()]) if counts.max() >= limits["lasts"] else int(high[z[high].argmax()])
     values = {"count": int(counts.max())} | _at(evidence, steps, losses, z, first)
-    before, after = np.median(losses[max(0, first - RECENT) : first]), np.median(losses[-RECENT:])
+    before, after = np.median(losses[max(0, first - SPIKE_RECENT) : first]), np.median(losses[-SPIKE_RECENT:])
     came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
     harm = counts.max() >= limits["lasts"]
     if harm and came_back:
