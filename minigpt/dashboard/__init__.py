@@ -4,7 +4,8 @@ sources = [from_run("experiments/first"), from_run("experiments/second")]
 write(Path("dashboard.html"), page(sources))
 
 source.py wandb_run.py   where the figures come from
-panels.py series.py      the seven panels as data, thinned to what a screen can show
+panels.py series.py      the panels as data, thinned to what a screen can show
+dynamics.py              the panels that only some runs have
 attempts.py              what a guard rolled back, as curves that can be switched on
 page.py page.html .css   the page around them
 charts.js ticks.js       drawing, with uPlot (in vendor/)

@@ -101,7 +101,7 @@ class Chart {
 
   /* Every chart shows the same steps, also where little was measured, until it is zoomed. */
   stretch(low, high) {
-    const xs = this.data[0], whole = low === xs[0] && high === xs[xs.length - 1];
+    const xs = this.data[0], whole = xs.length < 2 || (low === xs[0] && high === xs[xs.length - 1]);  // around one point uPlot makes room of its own
     return whole || low === null ? this.extent : [low, high];
   }
 
