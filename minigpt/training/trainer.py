@@ -225,7 +225,7 @@ class Trainer:
 
     def _start(self) -> None:
         if self.untouched:
-            batch = self._batch(0)
+            batch = self.batch(0)
             refuse_misfit(self.model, self.recipe.loss, batch)
             evidence = start_probes(self.model, self.recipe.loss, batch)
             evidence |= self.data.overlap
@@ -272,7 +272,7 @@ class Trainer:
         """Try the next step: return its record, and what the guards say of its gradients."""
         recipe, config, step, data_step = self.recipe, self.config, self.step, self.state.data_step
         started = time.perf_counter()
-        batches = [self._batch(data_step, micro) for micro in range(config.accumulation)]
+        batches = [self.batch(data_step, micro) for micro in range(config.accumulation)]
         recipe.seed_step(config, step, self.world.rank)
         loss = recipe.accumulate(self.forward, recipe.loss, batches, self.precision, self.world)
         if self.continual:
@@ -319,7 +319,8 @@ class Trainer:
         found = {name: value for name, value in found.items() if value != getattr(usual, name)}
         return found | ({"data_step": state.data_step} if state.data_offset else {})
 
-    def _batch(self, data_step: int, micro: int = 0) -> Batch:
+    def batch(self, data_step: int, micro: int = 0) -> Batch:
+        """Return a micro-batch of this process, (B, T), as the run trains on it: a function of its place."""
         place = (data_step, micro, self.world.rank, self.world.size)
         if self.continual:
             return self.continual.batches.batch(self.recipe.get_batch, *place)

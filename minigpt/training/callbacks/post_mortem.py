@@ -82,7 +82,7 @@ def _peak(records: list[dict[str, Any]], name: str) -> float | None:
 
 def _text(trainer, data_step: int) -> list[str]:
     """Return the beginning of the first rows of a batch."""
-    batch = trainer.recipe.get_batch(trainer.tokens, trainer.config, data_step)
+    batch = trainer.batch(data_step)
     return [trainer.data.tokenizer.decode(row.tolist())[:LETTERS] for row in batch.inputs[:ROWS]]
 
 

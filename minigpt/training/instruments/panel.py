@@ -108,12 +108,8 @@ class Instruments:
 
     def _noise(self, trainer, record: dict[str, Any]) -> dict[str, Any]:
         config, data_step = trainer.config, record.get("data_step", record["step"])
-        place = (trainer.world.rank, trainer.world.size)
-        batches = [
-            trainer.recipe.get_batch(trainer.tokens, config, data_step, micro, *place)
-            for micro in range(max(config.accumulation, 1 if config.batch_size > 1 else 2))
-        ]
-        cut = pieces(batches)
+        count = max(config.accumulation, 1 if config.batch_size > 1 else 2)
+        cut = pieces([trainer.batch(data_step, micro) for micro in range(count)])
         if len(cut) < 2:
             return {}
         return noise_scale(trainer.model, trainer.recipe.loss, cut) | {"tokens": record["tokens"]}
@@ -127,11 +123,7 @@ class Instruments:
 def _where_it_broke(trainer, record: dict[str, Any]) -> dict[str, str]:
     recipe, config, step = trainer.recipe, trainer.config, record["step"]
     data_step = record.get("data_step", step)
-    place = (trainer.world.rank, trainer.world.size)
-    batches = [
-        recipe.get_batch(trainer.tokens, config, data_step, micro, *place)
-        for micro in range(config.accumulation)
-    ]
+    batches = [trainer.batch(data_step, micro) for micro in range(config.accumulation)]
     scaler = trainer.precision.scaler
     scale = scaler.get_scale() if scaler.is_enabled() else 1.0
     with contextlib.suppress(RuntimeError):  # a step that cannot be repeated tells nothing
