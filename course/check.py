@@ -64,7 +64,9 @@ class Check:
     name: str  # "exercise/aspect"
     answer: str  # the name in the learner's notebook
     allow_nonfinite = False  # True where NaN or infinity may be a right answer
-    random_state = False  # True where what the answer leaves of torch's random state is part of it
+    random_state = (
+        False  # True where the state in which the answer leaves the random generators is part of it
+    )
     written_out = False  # True where the answer is a value that a person writes down, and no call may find it
 
     @property

@@ -19,12 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from course.grade import wire
 from course.grade.clock import Clock
 from course.grade.flat import leaves, rebuild, write_back
-from course.grade.parcel import Lazy, packed, random_states
+from course.grade.parcel import Lazy, from_numbers, packed, random_states, set_random_states
 from course.grade.watch import Watch
 from course.probing import Unusable
 
@@ -41,7 +40,7 @@ class Session:
     end: Callable[[], None]
     clock: Clock | None = None
     watch: Watch | None = None
-    random_state: bool = False  # whether torch's random state here follows the one there
+    random_state: bool = False  # whether the random generators here follow those there
     printed: str = ""
     open: bool = True
     answer: str = ""
@@ -65,7 +64,7 @@ class Session:
         output = self._ask({"ask": "call", "object": number, "method": method, "parcel": parcel})
         try:
             if self.random_state:
-                torch.set_rng_state(torch.from_numpy(output["random"].astype(np.uint8)))
+                set_random_states(from_numbers(output["random"]))
             write_back(given, output["given"])
             return rebuild(output["value"], given, self)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:

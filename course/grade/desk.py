@@ -20,7 +20,7 @@ import torch
 
 from course.grade import wire
 from course.grade.flat import array_of, flatten, state_of, tensors_of
-from course.grade.parcel import set_random_states, unpacked
+from course.grade.parcel import as_numbers, random_states, set_random_states, unpacked
 from course.probing import NotWritten, run_probe
 
 MANNERS_SEED = 0x5EED
@@ -66,7 +66,7 @@ class Desk:
         self.given = given
         value = flatten(call(*args, **kwargs), given, self.outputs, self.objects)
         states = [state_of(leaf) for leaf in given]
-        return {"value": value, "given": states, "random": torch.get_rng_state().numpy()}
+        return {"value": value, "given": states, "random": as_numbers(random_states())}
 
     def _value(self, asked: dict) -> dict:
         return {"value": flatten(self.answer, [], [], self.objects)}

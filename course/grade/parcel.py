@@ -48,6 +48,20 @@ def set_random_states(states: tuple) -> None:
     torch.set_rng_state(torch.from_numpy(np.array(states[2])))
 
 
+def as_numbers(states: tuple) -> dict[str, np.ndarray]:
+    """What `random_states` returned as plain arrays, which a learner's process may send."""
+    python, in_numpy, in_torch = states
+    place = [*in_numpy[1], in_numpy[2]]
+    return {"python": np.array(python[1], float), "numpy": np.array(place, float), "torch": in_torch}
+
+
+def from_numbers(numbers: dict[str, np.ndarray]) -> tuple:
+    """The states in arrays of `as_numbers`; half of a pair of normal draws that was kept is forgotten."""
+    python = 3, tuple(int(number) for number in numbers["python"]), None
+    *keys, place = (int(number) for number in numbers["numpy"])
+    return python, ("MT19937", np.array(keys, np.uint32), place), numbers["torch"].astype(np.uint8)
+
+
 class Lazy(list):
     """What a generator would give; it arrives as a generator."""
 

@@ -18,6 +18,7 @@ def _states():
 
 class _Due(Check):
     answer = "due"
+    random_state = True  # a hidden generator draws on from call to call
     steps, asks = STEPS, ()  # how many; what is asked beside the steps themselves
 
     def cases(self, rng):
