@@ -15,6 +15,7 @@ import ast
 import builtins
 import re
 import symtable
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,8 @@ _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDe
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _RUNS_HERE = ("time", "capture", "prun", "debug")  # cell magics that run their cell as if they were not there
 _NOTEBOOK = {"get_ipython", "display", "In", "Out", "_", "__file__", "__name__"}
-_CANNOT_PARSE = (SyntaxError, ValueError, RecursionError, MemoryError)
+CANNOT_PARSE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_PARSER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ class Program:
         return "*" in makes or bool((makes | (part.changes - given - theirs)) & wanted)
 
 
+def parse(source: str) -> ast.Module:
+    """`ast.parse`, one thread at a time.
+
+    Python counts the depth of a tree that it builds once for all threads: where two build at once it can
+    raise `SystemError: AST constructor recursion depth mismatch`, of sources that have no fault.
+    """
+    with _PARSER:
+        return ast.parse(source)
+
+
 def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list[str]]:
     """What an exercise runs of cells that hold answers alone, such as the reference solutions."""
     return Program(sources.items()).cells(exercise, given)
@@ -106,8 +118,8 @@ def needed(sources: dict[str, str], exercise: str, given: set[str]) -> list[list
 def statements(source: str) -> list[Statement]:
     """The statements of a cell, those that share a line as one; none where it is not Python."""
     try:
-        tree = ast.parse(source)
-    except _CANNOT_PARSE:
+        tree = parse(source)
+    except CANNOT_PARSE:
         return []
     if len(tree.body) > MAX_STATEMENTS:
         effects = [_effects(node) for node in tree.body]
@@ -150,7 +162,7 @@ def names_of(source: str) -> tuple[set[str], set[str]]:
 def syntax_error(source: str) -> SyntaxError | None:
     """Why the cell is not Python, magics apart; None if it is."""
     try:
-        compile(plain_python(source), "<cell>", "exec", ast.PyCF_ONLY_AST)
+        parse(plain_python(source))
     except SyntaxError as error:
         return error
     except (ValueError, RecursionError, MemoryError) as error:
@@ -217,8 +229,8 @@ def _translated(source: str) -> str:
 
 def _parses(source: str) -> bool:
     try:
-        ast.parse(source)
-    except _CANNOT_PARSE:
+        parse(source)
+    except CANNOT_PARSE:
         return False
     return True
 
@@ -250,7 +262,7 @@ def _uses(node: ast.stmt, text: str) -> frozenset[str]:
     """The notebook's names that a statement uses; a local variable of a function is no such name."""
     try:
         waiting, found = [symtable.symtable(text, "<cell>", "exec")], set()
-    except _CANNOT_PARSE:  # two statements on one line, or what only the compiler refuses
+    except CANNOT_PARSE:  # two statements on one line, or what only the compiler refuses
         return _loaded(node)
     while waiting:
         table = waiting.pop()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from course.cells import plain_python
+from course.cells import CANNOT_PARSE, parse, plain_python
 
 MAX_ITEMS = 10_000  # of all values together
 _CONTAINERS = {"dict": dict, "list": list, "set": set, "tuple": tuple}
@@ -32,8 +32,8 @@ def written_out(code: Iterable[tuple[str, str]], name: str) -> object:
     for _, source in code:
         source = plain_python(source)
         try:
-            body = ast.parse(source).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            body = parse(source).body
+        except CANNOT_PARSE:
             continue
         for node in body:
             _follow(node, source, values, computed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from course.cells import plain_python
+from course.cells import CANNOT_PARSE, parse, plain_python
 
 _HELPERS = ("minigpt.", "torch.nn.utils.clip_grad")  # what does a whole exercise
 
@@ -12,8 +12,8 @@ _HELPERS = ("minigpt.", "torch.nn.utils.clip_grad")  # what does a whole exercis
 def delegates(source: str) -> str | None:
     """The helper that does the work of an answer which does no more than call it, or None."""
     try:
-        tree = ast.parse(plain_python(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(plain_python(source))
+    except CANNOT_PARSE:
         return None
     known: dict[str, str] = {}
     for node in ast.walk(tree):

@@ -13,6 +13,8 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
+from course.cells import parse
+
 KEPT = ("probe", "name", "answer", "allow_nonfinite", "random_state")
 
 
@@ -45,7 +47,7 @@ def probe_side(source: str, neighbours: dict[str, str] | None = None) -> ProbeSi
 def _with_neighbours(source: str, neighbours: dict[str, str]) -> list[ast.stmt]:
     """The statements of a source, those of `name` in place of its `from .name import …`."""
     body: list[ast.stmt] = []
-    for node in ast.parse(source).body:
+    for node in parse(source).body:
         if isinstance(node, ast.ImportFrom) and node.level:
             body += _with_neighbours(neighbours[node.module], neighbours)
         else:

@@ -1,8 +1,14 @@
 """Which statements of a notebook an answer runs, and what becomes of cells that are not quite Python."""
 
+import gc
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
-from course.cells import Program, both_sides, plain_python, syntax_error
+import course.cells
+from course.cells import Program, both_sides, parse, plain_python, syntax_error
 
 NOTEBOOK = [
     (
@@ -84,3 +90,32 @@ def test_a_merge_has_two_sides():
 def test_no_source_raises(source):
     Program([("a", source)], {"a": {"a"}}).cells("a")
     assert syntax_error(source) is None or syntax_error(source).msg
+
+
+def test_threads_may_parse_at_once():
+    """A collection in the middle of a tree lets some versions of Python mix up two threads' depths."""
+
+    class Dies:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            for _ in range(50):
+                pass
+
+    def parses(_):
+        for _ in range(30):
+            for _ in range(30):
+                Dies()
+            parse(source)
+
+    source = Path(course.cells.__file__).read_text(encoding="utf-8")
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(50)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(parses, range(4)))
+    finally:
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
