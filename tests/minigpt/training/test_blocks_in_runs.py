@@ -52,6 +52,16 @@ def test_a_killed_and_resumed_run_is_the_uninterrupted_one(recipe, tmp_path):
     assert whole.column("val_loss")[1].tolist() == resumed.column("val_loss")[1].tolist()
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("block", [*BLOCKS, "memory"])
+def test_every_block_trains_in_half_precision(block, precision, tmp_path):
+    memory = {"mixer": "memory", "short_term_size": 8, "consolidation_interval": 4}
+    config = MINIMAL.replace(**BLOCKS.get(block, memory), precision=precision)
+    trained = losses(train(Recipe(config), tmp_path / "half"))
+    whole = losses(train(Recipe(config.replace(precision="fp32")), tmp_path / "whole"))
+    assert trained != whole and trained == pytest.approx(whole, rel=0.02)
+
+
 def test_an_evaluation_in_the_middle_changes_nothing(recipe, tmp_path):
     looked = train(recipe, tmp_path / "looked")
     never = Recipe(recipe.config.replace(eval_every=0))
