@@ -13,9 +13,9 @@ a process has or has not.
 The sides take turns in short rounds and a ratio is the median over rounds, so that whatever else the machine
 does meets both alike. On a machine that is shared, `--clock cpu` counts the processor time of this process
 instead of the time that passes. Memory is what tensors take at the worst moment of a step, weights and
-optimizer included. The total of a run is that of the first step, in which a compiled model is compiled, and of
-2,000 steps at the median speed; importing PyTorch is left out. The share of peak counts the operations of `flops_per_token`, against the fastest product
-measured here.
+optimizer included. The total of a run is that of the first step, in which a compiled model is compiled, and
+of 2,000 steps at the median speed; importing PyTorch is left out. The share of peak counts the operations of
+`flops_per_token`, against the fastest product measured here.
 """
 
 from __future__ import annotations
