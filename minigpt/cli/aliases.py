@@ -27,6 +27,7 @@ SWITCHES: dict[str, dict[str, Any]] = {  # flags without a value
 }
 NAMES = {  # flags with a value
     "integration_mode": "integration",
+    "spike_to_mamba_method": "spikes_read",
     "num_gate_heads": "gate_heads",
     "cross_attn_heads": "cross_attention_heads",
     "mamba_expand": "state_space_expand",
