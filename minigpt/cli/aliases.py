@@ -1,4 +1,4 @@
-"""Flags as seed 001 writes them, and the settings that they stand for.
+"""Flags as seeds 000 and 001 write them, and the settings that they stand for.
 
     minigpt train --use-mamba --use-stdp --continual-learning --use-replay --num-gate-heads 8
 
@@ -35,6 +35,8 @@ NAMES = {  # flags with a value
     "mamba_d_conv": "state_space_conv",
     "learning_rate": "lr_max",
     "gradient_clip": "clip_norm",
+    "lr": "lr_max",
+    "grad_clip": "clip_norm",
     "sequence_length": "context",
     "num_layers": "n_layer",
     "hidden_dim": "n_embd",

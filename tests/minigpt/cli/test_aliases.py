@@ -1,4 +1,4 @@
-"""The flags of seed 001 are the settings that they stand for."""
+"""The flags of seeds 000 and 001 are the settings that they stand for."""
 
 import pytest
 import yaml
@@ -25,6 +25,14 @@ def test_the_seed_s_last_command_is_understood(command):
     assert config.spikes_read == "temporal"
     assert (config.gate_heads, config.cross_attention_heads, config.state_space_size) == (8, 16, 32)
     assert (config.replay, config.meta_plasticity, config.tasks) == (0.25, True, "conjugations,python")
+    config.refuse_idle()
+
+
+def test_seed_000_s_command_is_understood(command):
+    flags = "--batch-size 16 --lr 1e-4 --grad-clip 0.5 --consolidation-interval 500".split()
+    config = config_of(command, "--preset", "seed-000", *flags)
+    assert (config.lr_max, config.clip_norm, config.consolidation_every) == (1e-4, 0.5, 500)
+    assert (config.beta2, config.weight_decay, config.warmup_steps) == (0.98, 0.1, config.steps // 10)
     config.refuse_idle()
 
 
