@@ -43,6 +43,7 @@ RUNS = {
 }
 BLOCKS = {
     "attention + MLP": {},
+    "memory + MLP": {"mixer": "memory"},
     "state space + MLP": {"mixer": "state_space"},
     "attention + spiking": {"activation": "spiking"},
     "attention + liquid": {"activation": "liquid"},

@@ -107,7 +107,7 @@ def oscillation(folder: Path, seeds: int) -> None:
         "the same, and a norm": ({}, build_model),
     }
     for name, (changes, model) in cases.items():
-        swings, clamped, losses = [], [], []
+        swings, clamped, losses, started = [], [], [], time.perf_counter()
         for seed in range(seeds):
             run = _run(BEFORE.replace(**changes, seed=seed), folder / f"{name}-{seed}", build_model=model)
             loss = run.column("loss")[1]
@@ -116,7 +116,7 @@ def oscillation(folder: Path, seeds: int) -> None:
             clamped.append(np.mean([r["memory"]["clamped"] for r in run.metrics[100:] if "memory" in r]))
         print(
             f"{name:30} swing {_each(swings)}  scales at their clamp {np.mean(clamped):4.0%}"
-            f"  loss at the end {np.mean(losses):.2f}"
+            f"  loss at the end {np.mean(losses):.2f}{_each_took(started, seeds)}"
         )
     print("  the bar: at least 4 broken, below 1.5 cured")
 
@@ -130,7 +130,7 @@ def gate(folder: Path, seeds: int) -> None:
         "softmax, temperature 4": {"memory_gate": "softmax", "memory_temperature": 4.0},
     }
     for name, changes in cases.items():
-        entropies, shares, losses = [], [], []
+        entropies, shares, losses, started = [], [], [], time.perf_counter()
         for seed in range(seeds):
             config = MEMORY.replace(**changes, lr_max=1e-2, lr_min=1e-3, seed=seed)
             run = _run(config, folder / f"{name}-{seed}")
@@ -140,7 +140,7 @@ def gate(folder: Path, seeds: int) -> None:
             losses.append(run.column("loss")[1][-20:].mean())
         print(
             f"{name:30} entropy {_each(entropies)}  one takes all at {np.mean(shares):4.0%} of the tokens"
-            f"  loss {np.mean(losses):.2f}"
+            f"  loss {np.mean(losses):.2f}{_each_took(started, seeds)}"
         )
 
 
@@ -201,6 +201,10 @@ class _Steps:
 
 def _run(config: Config, path: Path, **parts) -> Run:
     return train(dataclasses.replace(Recipe(config), **parts), path)
+
+
+def _each_took(started: float, runs: int) -> str:
+    return f"  {(time.perf_counter() - started) / runs:.1f} s a run"
 
 
 def _each(values: list[float]) -> str:

@@ -78,6 +78,21 @@ KINDS = {
     "a guard that goes back": dataclasses.replace(
         Recipe(BASE.replace(snapshot_every=4)), guards=(GoBackTwice(),)
     ),
+    "memory, all mechanisms": Recipe(
+        BASE.replace(
+            mixer="memory", consolidation="sleep", complementary=True, metaplasticity=True, homeostasis=True
+        )
+    ),
+    "state space": Recipe(BASE.replace(mixer="state_space")),
+    "liquid, two tasks, EWC": Recipe(
+        BASE.replace(activation="liquid", tasks="conjugations,python", ewc=100.0, ewc_rows=4)
+    ),
+    "two streams, spiking, BCM": Recipe(
+        BASE.replace(
+            **{"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
+            **{"activation": "spiking", "plasticity": "bcm", "meta_plasticity": True, "context": 16},
+        )
+    ),
 }
 
 

@@ -32,6 +32,7 @@ SWITCHES: dict[str, dict[str, Any]] = {  # flags without a value
 }
 NAMES = {  # flags with a value
     "integration_mode": "integration",
+    "spike_to_mamba_method": "spikes_read",
     "num_gate_heads": "gate_heads",
     "cross_attn_heads": "cross_attention_heads",
     "mamba_expand": "state_space_expand",
@@ -39,11 +40,11 @@ NAMES = {  # flags with a value
     "mamba_d_conv": "state_space_conv",
     "learning_rate": "lr_max",
     "gradient_clip": "clip_norm",
+    "lr": "lr_max",
+    "grad_clip": "clip_norm",
     "sequence_length": "context",
     "num_layers": "n_layer",
     "hidden_dim": "n_embd",
-    "lr": "lr_max",
-    "grad_clip": "clip_norm",
     "gradient_accumulation": "accumulation",
 }
 VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps from there on

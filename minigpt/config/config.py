@@ -52,6 +52,7 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "state_space_size": ("mixer", ("state_space", "two_streams")),
     "state_space_conv": ("mixer", ("state_space", "two_streams")),
     "integration": ("mixer", "two_streams"),
+    "spikes_read": ("mixer", "two_streams"),
     "cross_attention_heads": ("mixer", "two_streams"),
     "gate_heads": ("mixer", "two_streams"),
     "plasticity_rate": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
@@ -194,11 +195,10 @@ class Config(
                 given=heads,
                 n_embd=self.n_embd,
             )
-        self._require(
-            not self.cross_attention_heads or self.integration != "parallel",
-            "parallel-reads-nothing",
-            given=self.cross_attention_heads,
-        )
+        for name, usual in (("cross_attention_heads", 0), ("spikes_read", "temporal")):
+            given = getattr(self, name)
+            reads = given == usual or self.integration != "parallel"
+            self._require(reads, "parallel-reads-nothing", name=name, given=given)
         plastic = self.plasticity != "none"
         self._require(
             not plastic or self.activation == "spiking" or self.mixer == "two_streams",

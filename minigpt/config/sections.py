@@ -30,6 +30,8 @@ class ModelConfig:
     state_space_conv: int = 4  # tokens that its convolution sees
     # who reads whom of the spiking and the state-space stream of two_streams
     integration: Literal["sequential", "parallel", "bidirectional"] = "bidirectional"
+    # what the state space of two_streams reads of spiking units: each spike, their rate, or the potential
+    spikes_read: Literal["temporal", "rate", "potential"] = "temporal"
     cross_attention_heads: int = 0  # with which a stream reads the other; 0: by a matrix, token by token
     gate_heads: int = 0  # groups of channels whose mixture of both streams is learnt; 0: their sum
     # gelu_tanh is GPT-2's approximation
@@ -66,7 +68,7 @@ class MemoryConfig:
     complementary_rate: float = 0.1  # how far
     metaplasticity: bool = False  # slots that are read gain strength, by a threshold that slides (BCM)
     metaplasticity_tau: float = 20.0  # consolidations over which the threshold slides
-    homeostasis: bool = False  # scale each channel of what is read towards a target activity
+    homeostasis: bool = False  # scale each channel behind a block towards a target activity
     homeostasis_target: float = 0.1  # mean |activity|
     homeostasis_tau: float = 1000.0  # steps over which activity is averaged
 

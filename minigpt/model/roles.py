@@ -117,3 +117,12 @@ def expected_std(role: Role, config: ModelConfig) -> float | None:
     or drawn in another way."""
     rule = RULES[role]
     return rule.std(config) if rule.std else None
+
+
+def frozen_by_design(model: nn.Module) -> list[str]:
+    """Return the names of the parameters that a module declares to be frozen (its `frozen_by_design`)."""
+    return [
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name in getattr(module, "frozen_by_design", ())
+    ]

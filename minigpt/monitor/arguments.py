@@ -1,6 +1,6 @@
 """What a monitor is told, and what of it cannot be: refused at once, for later it would only be silent.
 
-refuse_impossible(names, groups, vocab_size=50257, schedule=None, frozen=["head"], multipliers={})
+refuse_impossible(names, groups, vocab_size=50257, schedule=None, frozen=["head"], writes=[], multipliers={})
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def refuse_impossible(
     vocab_size: Any,
     schedule: Callable[[int], float] | None,
     frozen: Collection[str],
+    writes: Collection[str],
     multipliers: Collection[str],
 ) -> None:
     """Refuse arguments of a `Monitor` that say nothing about this model and optimizer.
@@ -36,9 +37,11 @@ def refuse_impossible(
     """
     if not isinstance(vocab_size, Integral) or vocab_size < 2:
         raise MiniGPTError("monitor.bad-vocab-size", given=repr(vocab_size))
-    for prefix in frozen:
-        if not any(name.startswith(prefix) for name in names):
-            raise MiniGPTError("monitor.unknown-parameter", given=prefix, hint=nearest(prefix, names))
+    for argument, prefixes in (("frozen", frozen), ("writes", writes)):
+        for prefix in prefixes:
+            if not any(name.startswith(prefix) for name in names):
+                hint = nearest(prefix, names)
+                raise MiniGPTError("monitor.unknown-parameter", given=prefix, argument=argument, hint=hint)
     for group in multipliers:
         if group not in groups and not LATER.fullmatch(str(group)):
             known = ", ".join(sorted(groups))

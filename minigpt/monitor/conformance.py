@@ -54,9 +54,8 @@ def mixing(
 
     with torch.random.fork_rng(devices), torch.no_grad(), left_as_it_is(model), not_compiled():
         model.eval()
-        first = run(0, 1)
-        again = run(0, 1)
-        swapped, twice = run(1, 0), run(1, 1)
+        first, swapped, twice = run(0, 1), run(1, 0), run(1, 1)
+        again = run(0, 1)  # last, so that a model which remembers the calls between answers otherwise
     if any(one is None for one in (first, again, swapped, twice)) or not torch.isfinite(first).all():
         return None
     spread = first.std().item()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os.path
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -50,7 +51,7 @@ class ModelHooks:
             on_logits: given the logits of the first step while their graph is there.
         """
         self._on_forward, self._on_logits = on_forward, on_logits
-        self._sharded = any(_is_sharded(module) for module in model.modules())
+        self._sharded = any(is_sharded(module) for module in model.modules())
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
@@ -159,11 +160,11 @@ class ModelHooks:
         self._asleep = True
         try:
             tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
-            change = mixing(self.language_model, call, tables, head, self._logits_in) if by_rows else None
+            change = mixing(self.language_model, call, tables, head, self.logits_in) if by_rows else None
             if change is not None:
                 found |= {"mixing": change, "mixing_tolerance": tolerance(self.language_model)}
             if masked is not None and masked.shape == call.ids.shape:
-                seen = future_gradient(self.language_model, call, masked, tables, head, self._logits_in)
+                seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:
                     found["future_gradient"] = seen
         except Exception:  # an external model may raise anything: a probe never ends a run
@@ -189,10 +190,27 @@ class ModelHooks:
                 mask,
                 list(self._embeddings.values()),
                 next(reversed(self._heads), None),
-                self._logits_in,
+                self.logits_in,
             )
         except Exception:  # an external model may raise anything: a probe never ends a run
             return None
+        finally:
+            self._asleep = False
+
+    def last_call(self) -> Call | None:
+        """Return the newest call with gradients, None where its tokens are not among its arguments."""
+        if self._called is None or self.ids is None or self._sharded:
+            return None
+        arguments, named = self._called
+        given = any(value is self.ids for value in (*arguments, *named.values()))
+        return Call(arguments, named, self.ids) if given else None
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Hear nothing of the calls of a probe."""
+        self._asleep = True
+        try:
+            yield
         finally:
             self._asleep = False
 
@@ -246,7 +264,7 @@ class ModelHooks:
         self.loss = getattr(output, "loss", None)
         if not self._returned:
             return
-        logits = self._logits_in(output)
+        logits = self.logits_in(output)
         known = any(made is logits for made, _ in self._offered)
         if logits is not None and logits.requires_grad and not known:
             for _, handle in self._offered:  # what is returned is what a loss reads
@@ -254,7 +272,7 @@ class ModelHooks:
             self._offer(module, logits)
         self._offered.clear()
 
-    def _logits_in(self, output: Any) -> Tensor | None:
+    def logits_in(self, output: Any) -> Tensor | None:
         """Return the logits among what a model returned, by their size; by their name alone if need be."""
         named = getattr(output, "logits", output.get("logits") if isinstance(output, Mapping) else None)
         if isinstance(named, Tensor):
@@ -310,7 +328,7 @@ def compiled(modules: dict[str, nn.Module]) -> set[str]:
     return found
 
 
-def _is_sharded(module: nn.Module) -> bool:
+def is_sharded(module: nn.Module) -> bool:
     """Return whether a call of it waits for other processes, which a probe must not."""
     return "FullyShardedDataParallel" in type(module).__name__ or type(module).__name__.startswith("FSDP")
 

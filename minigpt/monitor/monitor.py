@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from minigpt.diagnosis import Walk, check
 from minigpt.messages import MiniGPTError, message
+from minigpt.model.roles import frozen_by_design
 from minigpt.monitor.adam import AdamTwin
 from minigpt.monitor.arguments import rates_asked, refuse_impossible
 from minigpt.monitor.first_step import FirstStep
@@ -52,6 +53,7 @@ class Monitor:
         schedule: Callable[[int], float] | None = None,
         warmup_steps: int = 0,
         frozen: Iterable[str] = (),
+        writes: Iterable[str] = (),
         starts_from: str | None = None,
         scaler: torch.amp.GradScaler | None = None,
         multipliers: Mapping[str, float] | None = None,
@@ -69,6 +71,7 @@ class Monitor:
                 one is written down and not judged.
             warmup_steps: length of the warm-up in optimizer steps; judged together with `schedule`.
             frozen: prefixes of the names of parameters that are not meant to learn, or not to the end.
+            writes: prefixes of the names of parameters that the loop writes itself, beside the optimizer.
             starts_from: where the weights come from, if the model is not a fresh one.
             scaler: the gradient scaler of an fp16 loop, whose factor is taken out of what is measured; the
                 default is the one that makes the first step.
@@ -88,7 +91,8 @@ class Monitor:
         self.writer: RunWriter | None = None  # until the context is entered
         self.steps = 0  # optimizer steps seen
         self._schedule, self._warmup_steps = schedule, warmup_steps
-        self._frozen, self._starts_from = (frozen,) if isinstance(frozen, str) else tuple(frozen), starts_from
+        self._frozen, self._writes = _prefixes(frozen), _prefixes(writes)
+        self._starts_from = starts_from
         self._multipliers = dict(multipliers or {})
         self._optimizers = Optimizers(optimizer, self.model, self._multipliers)
         refuse_impossible(
@@ -97,8 +101,10 @@ class Monitor:
             vocab_size=vocab_size,
             schedule=schedule,
             frozen=self._frozen,
+            writes=self._writes,
             multipliers=self._multipliers,
         )
+        self._frozen += tuple(frozen_by_design(self.model))
         self._sign = -1 if self._optimizers.climbs else 1
         self._twin = AdamTwin()
         self._reset_step()
@@ -128,7 +134,9 @@ class Monitor:
 
     def _set_hooks(self) -> None:
         self._records = Records(self.writer, self._first_step, self._sign)
-        self._observers = Observers(self.model, self._optimizers, self.vocab_size, self._give_up)
+        self._observers = Observers(
+            self.model, self._optimizers, self.vocab_size, self._give_up, self._writes
+        )
         self._hooks = ModelHooks(
             self.model,
             self.vocab_size,
@@ -177,6 +185,8 @@ class Monitor:
         self._records.write()
         if self.steps > 1 and not self._off:
             self._observers.ask_again(self.steps - 1, self._hooks, self._first_step)
+            for probe in self._observers.state.ask(self.steps - 1, self._hooks):
+                self.writer.probe(probe)
         self._write_rehearsal()
 
     def _stop(self) -> None:
@@ -385,6 +395,8 @@ class Monitor:
         self._last = now
         self._observers.after_step(self.steps, self._hooks, self._first_step)
         self._take_instruments()
+        for probe in self._observers.state.after_step(self.steps, optimizer, record):
+            self.writer.probe(probe)
         if self.steps == 0:
             self._end_first_step()
         if self.steps == REHEARSAL_STEPS:
@@ -463,3 +475,7 @@ class Monitor:
         if record != self._written:
             self._written = record
             self.writer.probe({"step": self.steps - 1, "kind": "rehearsal"} | record)
+
+
+def _prefixes(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

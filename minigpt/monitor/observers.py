@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
 from minigpt.monitor.scales import scales_of
+from minigpt.monitor.state import StateWatch
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
@@ -36,6 +37,7 @@ class Observers:
         optimizers: Optimizers,
         vocab_size: int,
         on_error: Callable[[Exception], None],
+        writes: Sequence[str] = (),
     ):
         self._model, self._optimizers = model, optimizers
         config = getattr(model, "config", None)
@@ -51,6 +53,7 @@ class Observers:
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
         self.dynamics = DynamicsWatch(model, optimizers.main)
+        self.state = StateWatch(model, optimizers.main, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
         self.scales = scales_of(model)
@@ -68,6 +71,8 @@ class Observers:
     def note_forward(self, ids: Tensor | None, learning: bool) -> None:
         """A forward pass begins."""
         self.modes.note(learning)
+        if not learning:
+            self.state.note_evaluation()
         if learning and ids is not None:
             told = self.tokens.note(ids)
             self._ids = ids
@@ -89,6 +94,7 @@ class Observers:
 
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
+        self.state.before_step()
         if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
             self.rounding.before()
         if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):

@@ -57,6 +57,12 @@ class Evidence:
         at = [0, *np.searchsorted(steps, begins).tolist(), len(steps)]
         return [slice(a, b) for a, b in zip(at, at[1:], strict=False) if a < b]
 
+    @property
+    def tasks_untold(self) -> bool:
+        """Whether a loop learnt several tasks and nobody said where one ends: its loss may leap there."""
+        named = [name for name in self.metrics.names() if name.startswith("tasks.")]
+        return len(named) > 1 and not isinstance(self.config, Config)
+
     def first(self, name: str) -> float | None:
         """Return a metric of step 0, or None where step 0 was not logged."""
         steps, values = self.metrics.column(name)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.data.batches import Batch
-from minigpt.model.roles import RULES, roles_of
+from minigpt.model.roles import RULES, frozen_by_design, roles_of
 from minigpt.runs.schema import LEAST_GRADIENT, REHEARSAL_STEPS
 from minigpt.training.distributed import World
 from minigpt.training.instruments.scaling import rehearse_scaling
@@ -60,15 +60,6 @@ def rehearse(
             **({"frozen_by_design": by_design} if by_design else {}),
             "scaling": rehearse_scaling(recipe, twin, batch) or None,
         }
-
-
-def frozen_by_design(model: nn.Module) -> list[str]:
-    """Return the names of the parameters that a module declares to be frozen (its `frozen_by_design`)."""
-    return [
-        f"{prefix}.{name}" if prefix else name
-        for prefix, module in model.named_modules()
-        for name in getattr(module, "frozen_by_design", ())
-    ]
 
 
 def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Tensor]:

@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from small_runs import MINIMAL
 
 from minigpt.data.batches import get_batch
 from minigpt.messages import MiniGPTError
+from minigpt.model.state import memory_of
 from minigpt.runs import checkpoint
 from minigpt.training.distributed import end_process
 from minigpt.training.guards import Decision
@@ -70,6 +72,17 @@ RECIPES = {
     ),
     "never-given": dataclasses.replace(Recipe(BASE.config.replace(accumulation=2)), get_batch=without_two),
     "fp16": Recipe(BASE.config.replace(precision="fp16", loss_scale=2.0**22)),
+    "memory": Recipe(
+        BASE.config.replace(
+            **{"mixer": "memory", "short_term_size": 4, "memory_dropout": 0.0, "homeostasis": True},
+            **{
+                "consolidation": "sleep",
+                "consolidation_interval": 4,
+                "sleep_steps": 2,
+                "metaplasticity": True,
+            },
+        )
+    ),
 }
 
 
@@ -103,7 +116,10 @@ def main(folder: Path, scenarios: list[str]) -> None:
     for scenario in scenarios:
         run_dir = folder / f"{scenario}-{os.environ.get('WORLD_SIZE', '1')}"
         if scenario in RECIPES:
-            Trainer(RECIPES[scenario], run_dir).run()
+            trainer = Trainer(RECIPES[scenario], run_dir)
+            trainer.run()
+            if memory := memory_of(trainer.model):
+                save_file(memory, run_dir / f"memory-{os.environ.get('RANK', '0')}.safetensors")
         else:
             {"interrupted": interrupted, "failing": failing}[scenario](run_dir)
 

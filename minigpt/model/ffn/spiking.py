@@ -64,21 +64,30 @@ class Spiking(nn.Module):
         self.c_proj = nn.Linear(self.width, config.n_embd, bias=config.bias)
 
     def forward(self, x: Tensor, state: SpikingState | None = None) -> Tensor:
-        spikes, potential = self.fire(self.norm(self.c_fc(x)), None if state is None else state.potential)
+        return self.c_proj(self.spikes_and_potentials(x, state)[0])
+
+    def spikes_and_potentials(self, x: Tensor, state: SpikingState | None = None) -> tuple[Tensor, Tensor]:
+        """Return the spikes that x (B, T, C) causes, and the potentials behind them, (B, T, width)."""
+        current = self.norm(self.c_fc(x))
+        spikes, potentials, last = self._run(current, None if state is None else state.potential)
         if state is not None:
-            state.potential = potential.detach()
-        return self.c_proj(spikes)
+            state.potential = last.detach()
+        return spikes, potentials
 
     def fire(self, current: Tensor, potential: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the spikes (B, T, width) that such a current causes, and the last potential (B, width)."""
+        spikes, _, last = self._run(current, potential)
+        return spikes, last
+
+    def _run(self, current: Tensor, potential: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         decay = torch.exp(-torch.exp(-self.log_tau))
         potential = torch.zeros_like(current[:, 0]) if potential is None else potential
-        spikes = []
+        spikes, potentials = [], []
         for step in range(current.shape[1]):
-            potential = decay * potential + current[:, step]
-            spikes.append(Spike.apply(potential - self.threshold))
-            potential = potential - self.threshold * spikes[-1]
-        return torch.stack(spikes, 1), potential
+            potentials.append(decay * potential + current[:, step])
+            spikes.append(Spike.apply(potentials[-1] - self.threshold))
+            potential = potentials[-1] - self.threshold * spikes[-1]
+        return torch.stack(spikes, 1), torch.stack(potentials, 1), potential
 
     def init_state(self, batch: int) -> SpikingState:
         """Return the state of units at rest."""

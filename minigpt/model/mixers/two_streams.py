@@ -6,6 +6,12 @@
     parallel        neither reads the other
     bidirectional   as sequential, and then the spiking stream reads the state space
 
+What the state space reads of the spiking units is `config.spikes_read`, by seed 001's names:
+
+    temporal        their spikes, each at its token
+    rate            the mean of their spikes over about `RATE_TAU` tokens
+    potential       the potentials that decide on the spikes
+
 A stream reads the other one by a matrix, token by token, or with `cross_attention_heads` by causal attention:
 its queries, the other's keys and values. Both streams are added up, or with `gate_heads` mixed by a gate that
 follows from them, one for each group of channels: g · spiking + (1 − g) · state space.
@@ -13,6 +19,7 @@ follows from them, one for each group of channels: g · spiking + (1 − g) · s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -23,7 +30,10 @@ from minigpt.config import ModelConfig
 from minigpt.model.ffn.spiking import Spiking
 from minigpt.model.mixers.state_space import StateSpace
 from minigpt.model.roles import Role
+from minigpt.model.scan import scan
 from minigpt.model.state import KVCache, LayerState
+
+RATE_TAU = 20.0  # tokens over which a rate is taken; the seed's public code has the same
 
 
 @dataclass
@@ -32,12 +42,14 @@ class TwoStreamsState:
 
     spiking: LayerState
     state_space: LayerState
+    rate: Tensor  # (B, C), what the units have said lately, where their rate is read
     readings: dict[str, KVCache] = field(default_factory=dict)
 
     def reset(self, rows: Tensor) -> None:
         """Forget everything in these rows."""
         for state in (self.spiking, self.state_space, *self.readings.values()):
             state.reset(rows)
+        self.rate[rows] = 0.0
 
 
 class CrossAttention(nn.Module):
@@ -98,14 +110,14 @@ class TwoStreams(nn.Module):
         reading = CrossAttention if config.cross_attention_heads else Projection
         readers = {"sequential": ["state_space"], "bidirectional": ["state_space", "spiking"]}
         self.readings = nn.ModuleDict({to: reading(config) for to in readers.get(config.integration, [])})
-        self.gate_heads = config.gate_heads
+        self.gate_heads, self.spikes_read = config.gate_heads, config.spikes_read
         if self.gate_heads:
             self.c_gate = nn.Linear(2 * config.n_embd, self.gate_heads)
 
     def forward(self, x: Tensor, turns: Tensor | None = None, state: TwoStreamsState | None = None) -> Tensor:
         """Return (B, T, C); positions follow from the recurrences, so `turns` are not needed."""
-        spikes = self.spiking(x, state and state.spiking)
-        given = x + self._read("state_space", x, spikes, state)
+        spikes, heard = self._fire(x, state)
+        given = x + self._read("state_space", x, heard, state)
         sums = self.state_space(given, None, state and state.state_space)
         spikes = spikes + self._read("spiking", spikes, sums, state)
         if not self.gate_heads:
@@ -113,6 +125,20 @@ class TwoStreams(nn.Module):
         gate = self.c_gate(torch.cat([spikes, sums], -1)).sigmoid()  # (B, T, gate_heads)
         gate = gate.repeat_interleave(x.shape[-1] // self.gate_heads, -1)  # (B, T, C)
         return gate * spikes + (1 - gate) * sums
+
+    def _fire(self, x: Tensor, state: TwoStreamsState | None) -> tuple[Tensor, Tensor]:
+        """Return what the spiking units say, and what of it the state space reads, (B, T, C) each."""
+        spikes, potentials = self.spiking.spikes_and_potentials(x, state and state.spiking)
+        said = self.spiking.c_proj(spikes)
+        if self.spikes_read == "potential":
+            return said, self.spiking.c_proj(potentials)
+        if self.spikes_read == "temporal":
+            return said, said
+        keep = math.exp(-1 / RATE_TAU)
+        rates = scan(torch.full_like(said, keep), (1 - keep) * said, state and state.rate)
+        if state is not None:
+            state.rate = rates[:, -1].detach()
+        return said, rates
 
     def _read(self, to: str, own: Tensor, other: Tensor, state: TwoStreamsState | None) -> Tensor | float:
         if to not in self.readings:
@@ -122,4 +148,7 @@ class TwoStreams(nn.Module):
     def init_state(self, batch: int) -> TwoStreamsState:
         """Return the states before the first token."""
         caches = {to: r.init_state(batch) for to, r in self.readings.items() if isinstance(r, CrossAttention)}
-        return TwoStreamsState(self.spiking.init_state(batch), self.state_space.init_state(batch), caches)
+        rate = self.spiking.c_proj.weight.new_zeros(batch, self.spiking.c_proj.out_features)
+        return TwoStreamsState(
+            self.spiking.init_state(batch), self.state_space.init_state(batch), rate, caches
+        )

@@ -31,7 +31,8 @@ def statefulness(model: nn.Module, inputs: Tensor, others: Tensor) -> dict[str, 
         inputs, others: two batches of token ids, (B, T) each.
     """
     inputs, others = inputs[:ROWS], others[:ROWS]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    devices = [inputs.device] if inputs.is_cuda else []
+    with torch.random.fork_rng(devices), torch.no_grad():
         twin = copy.deepcopy(model).eval()
         before = memory_of(twin) | _buffers(twin)
         first = twin(inputs)

@@ -9,7 +9,8 @@ from minigpt.messages import LANGUAGES
 from minigpt.runs.run import Run
 
 PHASE_4 = """--continual-learning --use-stdp --use-meta-plasticity --use-replay --use-mamba
-    --integration-mode bidirectional --mamba-expand 2 --mamba-d-state 32 --mamba-d-conv 4
+    --integration-mode bidirectional --spike-to-mamba-method temporal
+    --mamba-expand 2 --mamba-d-state 32 --mamba-d-conv 4
     --use-adaptive-gating --num-gate-heads 8 --use-cross-attention --cross-attn-heads 16""".split()
 
 
@@ -22,8 +23,17 @@ def config_of(command, *argv) -> Config:
 def test_the_seed_s_last_command_is_understood(command):
     config = config_of(command, *PHASE_4)
     assert (config.mixer, config.integration, config.plasticity) == ("two_streams", "bidirectional", "pair")
+    assert config.spikes_read == "temporal"
     assert (config.gate_heads, config.cross_attention_heads, config.state_space_size) == (8, 16, 32)
     assert (config.replay, config.meta_plasticity, config.tasks) == (0.25, True, "conjugations,python")
+    config.refuse_idle()
+
+
+def test_seed_000_s_command_is_understood(command):
+    flags = "--batch-size 16 --lr 1e-4 --grad-clip 0.5 --consolidation-interval 500".split()
+    config = config_of(command, "--preset", "seed-000", *flags)
+    assert (config.lr_max, config.clip_norm, config.consolidation_every) == (1e-4, 0.5, 500)
+    assert (config.beta2, config.weight_decay, config.warmup_steps) == (0.98, 0.1, config.steps // 10)
     config.refuse_idle()
 
 

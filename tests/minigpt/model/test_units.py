@@ -12,6 +12,7 @@ from minigpt.model.ffn.liquid import Liquid
 from minigpt.model.ffn.spiking import Spike, Spiking
 from minigpt.model.generation import generate
 from minigpt.model.gpt import build_model, init_weights
+from minigpt.model.mixers.two_streams import RATE_TAU, TwoStreams
 from minigpt.model.scan import scan, scan_loop
 
 FORMS = {
@@ -22,6 +23,8 @@ FORMS = {
     "parallel": {"mixer": "two_streams", "integration": "parallel", "gate_heads": 4},
     "sequential": {"mixer": "two_streams", "integration": "sequential"},
     "bidirectional": {"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
+    "rate": {"mixer": "two_streams", "spikes_read": "rate"},
+    "potential": {"mixer": "two_streams", "spikes_read": "potential"},
 }
 
 
@@ -74,6 +77,23 @@ def test_a_neuron_under_a_constant_current_follows_its_closed_form():
     torch.testing.assert_close(potential, torch.full((1, unit.width), 0.3 * (1 - a**30) / (1 - a)))
 
 
+@given(st.floats(0.5, 20.0), st.floats(0.02, 3.0), st.floats(0.2, 2.0))
+@settings(max_examples=30, deadline=None)
+def test_a_neuron_fires_when_its_closed_form_says(tau, current, threshold):
+    """From rest the potential after n tokens is I (1 − aⁿ) / (1 − a); the first spike is where it is θ."""
+    unit = Spiking(MINIMAL).double()
+    a, steps = math.exp(-1 / tau), 60
+    potentials = [current * (1 - a**n) / (1 - a) for n in range(1, steps + 1)]
+    with torch.no_grad():
+        unit.log_tau.fill_(math.log(tau))
+        unit.threshold.fill_(threshold)
+        spikes, _ = unit.fire(torch.full((1, steps, unit.width), current, dtype=torch.float64))
+    reached = [n for n, potential in enumerate(potentials) if potential >= threshold]
+    near = any(abs(potential - threshold) < 1e-9 for potential in potentials)  # rounding decides
+    fired = spikes[0, :, 0].nonzero().flatten().tolist()
+    assert near or fired[:1] == reached[:1]
+
+
 def test_without_leak_a_neuron_fires_once_for_each_threshold_of_charge():
     unit = Spiking(MINIMAL)
     with torch.no_grad():
@@ -109,6 +129,24 @@ def test_a_liquid_unit_solves_its_differential_equation():
                 four = slope(value + three / steps)
                 value = value + (one + 2 * two + 2 * three + four) / (6 * steps)
             torch.testing.assert_close(closed[:, token], value, rtol=1e-7, atol=1e-9)
+
+
+@torch.no_grad()
+def test_a_state_space_reads_spikes_or_their_mean_or_the_potentials_behind_them():
+    x, said = torch.randn(2, 9, 16), {}
+    for read in ("temporal", "rate", "potential"):
+        torch.manual_seed(0)
+        streams = TwoStreams(MINIMAL.replace(mixer="two_streams", spikes_read=read)).eval()
+        spikes, heard = streams._fire(x, None)
+        said[read] = heard
+        torch.testing.assert_close(spikes, streams.spiking(x))
+    keep, mean = math.exp(-1 / RATE_TAU), torch.zeros(2, 16)
+    for step in range(9):
+        mean = keep * mean + (1 - keep) * said["temporal"][:, step]
+        torch.testing.assert_close(said["rate"][:, step], mean)
+    spikes, potentials = streams.spiking.spikes_and_potentials(x)
+    assert torch.equal(potentials >= streams.spiking.threshold, spikes.bool())
+    torch.testing.assert_close(said["potential"], streams.spiking.c_proj(potentials))
 
 
 @torch.no_grad()

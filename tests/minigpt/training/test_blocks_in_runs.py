@@ -1,77 +1,83 @@
-"""State-space, spiking, liquid and two-stream blocks in the ordinary trainer: nothing is kept by mistake.
+"""Every mixer and feed-forward in the ordinary trainer: nothing is kept by mistake, and nothing is lost.
 
 The forward pass without a state treats each row as a document of its own, whatever was computed before.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import kill_worker
 import pytest
 import torch
-from small_runs import MINIMAL
+from safetensors.torch import load_file
+from small_runs import HANGS, MINIMAL, spawn
 
 from minigpt.model.generation import generate
+from minigpt.runs import checkpoint
 from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import Trainer, resume, train
-
-BLOCKS = {
-    "state_space": {"mixer": "state_space"},
-    "spiking": {"activation": "spiking"},
-    "liquid": {"activation": "liquid"},
-    "two_streams": {"mixer": "two_streams", "cross_attention_heads": 2, "gate_heads": 2},
-}
+from minigpt.training.trainer import resume, train
 
 
-class Killed(Exception):
-    """The process ended."""
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """A run of every form, each killed by SIGKILL after step 6 of 12; its newest checkpoint is of step 4."""
+    folder = tmp_path_factory.mktemp("killed")
+    process = spawn(kill_worker.__file__, folder)
+    _, err = process.communicate(timeout=HANGS)
+    assert process.returncode == 0, err
+    return folder
 
 
-class KillAfter:
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, trainer, record):
-        if record["step"] == self.step:
-            raise Killed
+@pytest.fixture(scope="module", params=kill_worker.FORMS)
+def form(request) -> str:
+    return request.param
 
 
-@pytest.fixture(params=BLOCKS)
-def recipe(request):
-    return Recipe(MINIMAL.replace(**BLOCKS[request.param]))
+@pytest.fixture(scope="module")
+def recipe(form) -> Recipe:
+    return Recipe(MINIMAL.replace(**kill_worker.FORMS[form]))
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    """The run that nobody interrupted."""
+    return train(recipe, tmp_path_factory.mktemp("whole") / "run")
 
 
 def losses(run):
     return run.column("loss")[1].tolist()
 
 
-def test_a_killed_and_resumed_run_is_the_uninterrupted_one(recipe, tmp_path):
-    whole = train(recipe, tmp_path / "whole")
-    with pytest.raises(Killed):
-        Trainer(recipe, tmp_path / "cut", [KillAfter(6)]).run()
-    resumed = resume(tmp_path / "cut").run()
+def last_tensors(run):
+    last = checkpoint.find(run.path / "checkpoints")[-1]
+    return load_file(last / "weights.safetensors") | load_file(last / "training.safetensors")
+
+
+def test_a_run_that_was_killed_and_resumed_is_the_uninterrupted_one(form, killed, whole):
+    trainer = resume(killed / form)
+    assert trainer.step == 4
+    resumed = trainer.run()
     assert losses(whole) == losses(resumed)
     assert whole.column("val_loss")[1].tolist() == resumed.column("val_loss")[1].tolist()
+    one, other = last_tensors(whole), last_tensors(resumed)
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize("block", [*BLOCKS, "memory"])
-def test_every_block_trains_in_half_precision(block, precision, tmp_path):
-    memory = {"mixer": "memory", "short_term_size": 8, "consolidation_interval": 4}
-    config = MINIMAL.replace(**BLOCKS.get(block, memory), precision=precision)
+def test_every_block_trains_in_half_precision(recipe, whole, precision, tmp_path):
+    trained = losses(train(Recipe(recipe.config.replace(precision=precision)), tmp_path / "half"))
     trained = losses(train(Recipe(config), tmp_path / "half"))
-    whole = losses(train(Recipe(config.replace(precision="fp32")), tmp_path / "whole"))
-    assert trained != whole and trained == pytest.approx(whole, rel=0.02)
+    assert trained != losses(whole) and trained == pytest.approx(losses(whole), rel=0.02)
 
 
-def test_an_evaluation_in_the_middle_changes_nothing(recipe, tmp_path):
-    looked = train(recipe, tmp_path / "looked")
+def test_an_evaluation_in_the_middle_changes_nothing(recipe, whole, tmp_path):
     never = Recipe(recipe.config.replace(eval_every=0))
-    assert losses(looked) == losses(train(never, tmp_path / "never"))
+    assert losses(whole) == losses(train(never, tmp_path / "never"))
 
 
-def test_a_trained_model_keeps_nothing_from_batch_to_batch_and_generates_alike(recipe, tmp_path):
-    trainer = Trainer(recipe, tmp_path / "run")
-    trainer.run()
-    model = trainer.model.eval()
+def test_a_trained_model_keeps_nothing_from_batch_to_batch_and_generates_alike(whole):
+    model = resume(whole.path).model.eval()
     idx = torch.randint(512, (8, 16), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         logits = model(idx)

@@ -15,7 +15,8 @@ from minigpt.messages import MiniGPTError
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.training.distributed import World, join_world
-from minigpt.training.trainer import resume
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import Trainer, resume
 
 SCENARIOS = [*ddp_worker.RECIPES, "interrupted", "failing"]
 EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing", "guarded")]
@@ -72,6 +73,28 @@ def test_a_rollback_is_the_run_that_was_never_given_those_batches(folder, size):
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert [record["step"] for record in guarded.metrics] == [*range(9), *range(4, 12)]
     assert [event["done"] for event in guarded.events] == ["roll back and skip"]
+
+
+def test_two_processes_remember_the_same(folder):
+    one, other = (load_file(folder / "memory-2" / f"memory-{rank}.safetensors") for rank in (0, 1))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert (one["h.0.attn.written"] >= 0).any() and (one["h.0.homeostasis.scale"] != 1).all()
+    figures = [Run(folder / f"memory-{size}").metrics[-1]["memory"] for size in (1, 2)]
+    assert figures[0]["writes"] == figures[1]["writes"] and figures[0]["size"] == figures[1]["size"]
+
+
+def test_plasticity_on_several_processes_is_refused_in_a_sentence(minimal, monkeypatch, tmp_path):
+    monkeypatch.setattr("minigpt.training.trainer.join_world", lambda config: Alone(size=2))
+    plastic = minimal.replace(activation="spiking", plasticity="pair")
+    with pytest.raises(MiniGPTError, match="this run has 2: train on one"):
+        Trainer(Recipe(plastic), tmp_path / "run")
+
+
+class Alone(World):
+    """Says that there are two processes, and hears nothing of the other."""
+
+    def share(self, value):
+        return value
 
 
 def test_in_fp16_all_processes_skip_the_same_steps_and_learn(folder):

@@ -104,8 +104,14 @@ def _scales_move(question: Question, evidence: Evidence) -> Finding:
     return question.passed(**values)
 
 
+def _newest(evidence: Evidence) -> Statefulness:
+    """Return the last answer: a monitor asks again whenever it is asked."""
+    found = evidence.audits.get(Statefulness.kind)
+    return found[-1] if found else Statefulness()
+
+
 def _forgets_between_batches(question: Question, evidence: Evidence) -> Finding:
-    found = evidence.audit(Statefulness)
+    found = _newest(evidence)
     figures = (found.same_batch, found.row_alone)
     if all(figure is None for figure in figures) and found.evaluation_writes is None:
         return question.not_measured()
@@ -119,7 +125,7 @@ def _forgets_between_batches(question: Question, evidence: Evidence) -> Finding:
 
 
 def _writes_alike(question: Question, evidence: Evidence) -> Finding:
-    writes = evidence.audit(Statefulness).rng_writes
+    writes = _newest(evidence).rng_writes
     if writes is None:
         return question.not_measured()
     return question.failed("random-consolidation", same="✗") if writes else question.passed(same="✓")

@@ -70,7 +70,7 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     before, after = np.median(losses[max(0, first - SPIKE_RECENT) : first]), np.median(losses[-SPIKE_RECENT:])
     came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
     harm = counts.max() >= limits["lasts"]
-    if harm and came_back:
+    if harm and came_back and not evidence.tasks_untold:
         return question.failed("loss-spike-batch", **values)
     return question.warned(**values)
 
