@@ -28,11 +28,24 @@ WARM = 5  # first steps, which load and compile
 def _only_the_optimizer_writes(question: Question, evidence: Evidence) -> Finding:
     found = [probe for probe in evidence.audits.get(Owners.kind, ()) if probe.changed is not None]
     if not found:
-        return question.not_measured()
+        return _watched_from_outside(question, evidence)
     changed = list(dict.fromkeys(name for probe in found for name in probe.changed or ()))
     first = next((probe.step for probe in found if probe.changed), None)
     values = {"count": len(changed), "name": changed[0] if changed else "–", "step": first}
     return question.failed("writes-outside-optimizer", **values) if changed else question.passed(**values)
+
+
+def _watched_from_outside(question: Question, evidence: Evidence) -> Finding:
+    """Judge what a monitor saw of one matrix: a rare write is a mistake, a steady one may be a method."""
+    found = evidence.audits.get(Observed.kind)
+    writes = found[-1].writes if found else None
+    if not writes:
+        return question.not_measured()
+    values = {"count": int(writes["times"] > 0), "name": writes["name"], "step": writes["first"]}
+    if not writes["times"]:
+        return question.passed(**values)
+    rare = writes["times"] <= question.thresholds["rare"] * writes["steps"]
+    return question.failed("writes-outside-optimizer", **values) if rare else question.warned(**values)
 
 
 def _everything_had_a_gradient(question: Question, evidence: Evidence) -> Finding:
@@ -126,7 +139,13 @@ def _keeps_its_pace(question: Question, evidence: Evidence) -> Finding:
 
 
 SILENT_QUESTIONS = (
-    Question("11.1", {}, ("writes-outside-optimizer",), _only_the_optimizer_writes, tree="dynamics"),
+    Question(
+        "11.1",
+        {"rare": 0.05},  # of the steps: more often is a method (a clamp, a slow copy), and is only warned of
+        ("writes-outside-optimizer",),
+        _only_the_optimizer_writes,
+        tree="dynamics",
+    ),
     Question("11.2", {}, ("dead-gate",), _everything_had_a_gradient, tree="dynamics"),
     Question("11.3", {"share": REPEATED_SHARE}, ("duplicate-logging",), _logged_once, tree="dynamics"),
     Question(
