@@ -160,9 +160,10 @@ class ModelHooks:
         self._asleep = True
         try:
             tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
-            change = mixing(self.language_model, call, tables, head, self.logits_in) if by_rows else None
-            if change is not None:
-                found |= {"mixing": change, "mixing_tolerance": tolerance(self.language_model)}
+            if by_rows:
+                found |= mixing(self.language_model, call, tables, head, self.logits_in)
+            if "mixing" in found:
+                found["mixing_tolerance"] = tolerance(self.language_model)
             if masked is not None and masked.shape == call.ids.shape:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:

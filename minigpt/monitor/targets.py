@@ -28,7 +28,9 @@ FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and s
 LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
 ROUNDING = 1e-6  # nats below which a probability is 1
 CERTAIN = 0.9  # share of targets that fit an offset when it is the one
+EVEN = 0.01  # spread of what pulls at the targets, in its mean, where nothing else does
 EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
+RAW = "raw"  # logits, given to a loss that takes log-probabilities
 SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
 SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 IMPOSSIBLE = -1e4  # a logit below belongs to no token: rows that fill a vocabulary up may be masked so
@@ -85,6 +87,8 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
             else False
         )
         given, weights, nats = (PROBABILITIES, pull, nats) if steady else (LOGITS, pull * p, -p.log())
+    elif alone and len(pull) > 1 and (pull.std() < EVEN * pull.mean()).item():
+        given, weights = RAW, pull  # targets are pulled up, and nothing is held down
     elif unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
         squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
         if squashed is None:
@@ -98,6 +102,10 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         if given == LOGITS and squashed is not None and len(weights) and _near(n * squashed.mean().item(), 1):
             if not _near(n * weights.mean().item(), 1):
                 given, weights = SQUASHED, squashed
+        p = (-nats[unsure]).exp().clamp(min=1e-12)
+        if given == LOGITS and len(weights) and _near(n * (weights / p).mean().item(), 1):
+            if not _near(n * weights.mean().item(), 1):  # each target weighs as much as it is likely: no log
+                given, weights = PROBABILITIES, weights / p
     scored = {
         "counted": int(counted.sum()),
         "weight": weights.mean().item() if len(weights) else None,
@@ -222,7 +230,7 @@ def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     """Return what section 1 of the tree asks, of the micro-batches of the first step."""
     evidence: dict[str, Any] = {"loss_given": micros[0].given}
-    if micros[0].given in (PROBABILITIES, SQUASHED):
+    if micros[0].given in (PROBABILITIES, SQUASHED, RAW):
         return evidence
     if (kind := _reduction(micros)) is not None:
         evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0

@@ -206,6 +206,7 @@ class Observed(Probe):
     bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
     later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
+    writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
     moved: bool | None = None  # whether the weights moved without any step
