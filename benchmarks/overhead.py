@@ -224,7 +224,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=["telemetry", "guards", "monitor"])
-    parser.add_argument("--steps", type=int, default=400, help="of the run with guards and instruments")
+    parser.add_argument("--steps", type=int, default=2000, help="of the run with guards and instruments")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of steps with, and as many without")
     parser.add_argument("--block", type=int, default=200, help="steps of a block of telemetry")
     arguments = parser.parse_args()

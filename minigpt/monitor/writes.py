@@ -1,4 +1,4 @@
-"""Does anything but the optimizer write the weights, if only once? A few numbers of one matrix, at every step.
+"""Does anything but the optimizer write the weights, if only once? Some numbers of a matrix, at every step.
 
 What is put back before the next step (an average that is only evaluated, a look around as sharpness-aware
 optimizers take it) is no write. Neither is a step back to a checkpoint that holds the moments as well.
