@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from minigpt.model.mixers.memory import memory_figures
 from minigpt.model.state import has_memory
+from minigpt.monitor.conformance import tolerance
 from minigpt.monitor.future import Call
 from minigpt.monitor.hooks import ModelHooks, compiled, is_sharded
 from minigpt.monitor.optimizers import parameters_of
@@ -125,7 +126,8 @@ class StateWatch:
         if first is None or again is None or first.shape != again.shape:
             return {}
         spread = first.float().std().clamp(min=1e-12)
-        return {"same_batch": ((again - first).float().abs().max() / spread).item()}
+        change = ((again - first).float().abs().max() / spread).item()
+        return {"same_batch": 0.0 if change <= tolerance(hooks.language_model) else change}
 
 
 def _answer(model: nn.Module, hooks: ModelHooks, call: Call, between: bool) -> Tensor | None:

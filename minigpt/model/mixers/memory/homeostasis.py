@@ -9,7 +9,8 @@ steps. Two details decide whether this is a thermostat or an oscillator:
   grows to make up for it. The mean is divided by that factor, as Adam's moments are.
 
 Without either, scales run into their clamp and stay there, a *windup* (Åström & Hägglund, 1995): the fault
-`homeostasis-windup`.
+`homeostasis-windup`. Where they can leave it again, in several layers without a norm behind them, they swing
+from clamp to clamp together, and the loss with them (`benchmarks/dynamics.py oscillation`).
 """
 
 from __future__ import annotations
