@@ -20,7 +20,7 @@ from course.mutants import Mutant, Valid, load_answers
 from course.source import BEGIN, END, read_source
 from minigpt.messages import LANGUAGES
 
-WHOLE, *SHORTENED = ("18-01", "18-02", "18-06")  # the lessons that are taken
+WHOLE, *SHORTENED = ("18-01", "18-02", "18-06", "19-03", "19-07")  # the lessons that are taken
 
 TRAINING = 600_000  # milliseconds until the first stub, on a busy machine
 KERNEL_IS_READY = """notebook => {

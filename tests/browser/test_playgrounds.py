@@ -18,7 +18,7 @@ from course.lesson import find_lesson
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
-NEEDED = {  # lesson: its language here, and the cells that its playground needs
+NEEDED = {  # lesson: its languages here, and the cells that its playground needs
     "18-00": ("es", ["setup"]),
     "18-01": ("en", ["setup", "facts", "one-start"]),
     "18-02": ("en", ["setup", "facts", "small-run"]),
@@ -27,7 +27,11 @@ NEEDED = {  # lesson: its language here, and the cells that its playground needs
     "18-05": ("es", ["setup", "facts"]),
     "18-06": ("en", ["setup", "facts", "sixteen-micro-batches"]),
     "18-07": ("es", ["setup", "facts", "the-loop", "advance", "memory"]),
+    "19-03": ("en es", ["setup", "facts", "train-never", "draw-losses"]),
+    "19-07": ("en es", ["setup", "one-channel"]),
 }
+MOVED = [(identity, language) for identity in NEEDED for language in NEEDED[identity][0].split()]
+WIDTHS = (1400, 900)  # pixels of the window in which a moved playground is looked at
 TWO_PATIENTS = {
     "my-name": 'MY_NAME = "Ada Lovelace"',
     "train-the-ward": 'trained = {letter: ward(MY_NAME)[letter].train(runs / letter) for letter in "AB"}',
@@ -37,10 +41,9 @@ HAS_FOCUS = "element => element === document.activeElement"
 CUT_OFF = "label => label.scrollWidth > label.clientWidth"
 
 
-@pytest.mark.parametrize("identity", NEEDED)
-def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity):
-    language, cells = NEEDED[identity]
-    cells = [*cells, "playground"]
+@pytest.mark.parametrize(("identity", "language"), MOVED)
+def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity, language):
+    cells = [*NEEDED[identity][1], "playground"]
     playground = open_playground(page, address(LANGUAGES[0]), checkout, identity, language, cells)
     expect(playground.locator(".widget-slider .noUi-target").first).to_be_visible()
     labels = playground.locator(".widget-label")
@@ -51,7 +54,10 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
     slider = playground.locator(".widget-slider .noUi-target").first
     slider.click(position={"x": 0.8 * slider.bounding_box()["width"], "y": 2})
     expect(picture).not_to_have_attribute("src", start)
-    screenshot(f"playground-{identity}-{language}")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        picture.scroll_into_view_if_needed()
+        screenshot(f"playground-{identity}-{language}-{width}")
 
     by_mouse = picture.get_attribute("src")
     knob = playground.locator(".noUi-handle").first
