@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, number, wrong
 
 STAGES = ("ready", "unscaled", "stepped")
@@ -112,9 +113,10 @@ class _AmpStep(Check):
         optimizer = torch.optim.SGD(model.parameters(), lr=case["lr"])
         scaler = WatchedScaler(case["scale"])
         weights, norms = [], []
+        call = in_one_place(answer)  # what one call has left is there for the next
         for _ in range(self.calls):
             try:
-                norms.append(self._norm(answer(model, optimizer, scaler, loss_of, case["max_norm"])))
+                norms.append(self._norm(call(model, optimizer, scaler, loss_of, case["max_norm"])))
             except (RuntimeError, AssertionError) as error:
                 if isinstance(error, NotImplementedError) or not any(
                     word in str(error) for word in ("unscale_()", "step()", "No inf checks")
