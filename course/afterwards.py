@@ -57,8 +57,9 @@ def passes(model: torch.nn.Module, inputs: np.ndarray, seed: int, part: str = ""
     """Run forward and backward from torch's `seed`, in the mode that the model is in.
 
     Returns:
-        output: what came out. gradient: of its mean square, of each parameter by name, with whatever was
-        there before. calls: names of the Python functions that ran, torch's and the library's own apart.
+        output: what came out. gradient: norm and largest size, by parameter, of the gradient of its mean
+        square and whatever was there before. calls: names of the Python functions that ran, apart from those
+        of torch, Python and the course.
     """
     module, calls = model.get_submodule(part), []
     given = torch.from_numpy(np.array(inputs))
@@ -67,9 +68,9 @@ def passes(model: torch.nn.Module, inputs: np.ndarray, seed: int, part: str = ""
         output = module(given)
         if output.requires_grad:
             output.square().mean().backward()
-    gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
-    arrays = {name: gradient.detach().double().numpy() for name, gradient in gradients.items()}
-    return {"output": output.detach().double().numpy(), "gradient": arrays, "calls": calls}
+    left = {name: p.grad.double() for name, p in module.named_parameters() if p.grad is not None}
+    sizes = {name: np.array([g.norm().item(), g.abs().max().item()]) for name, g in left.items()}
+    return {"output": output.detach().double().numpy(), "gradient": sizes, "calls": calls}
 
 
 def drawn() -> list[float]:
