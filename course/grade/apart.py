@@ -4,7 +4,8 @@ A probe runs in a process that no learner's code ever enters, the prober. Whenev
 fresh learner's process is forked from one that has not seen the case, is given the arguments (`parcel`), and
 sends plain data back (`flat`): the returned value, and what happened to tensors, modules and reporting
 objects among the arguments. An object that it returns stays there, and its methods are called there. A
-returned tensor that depends on the arguments answers `backward()` from there.
+returned tensor that depends on the arguments answers `backward()` from there. What was given can be gone on
+with there (`course.afterwards`); what an argument that stayed here is asked meanwhile is answered from here.
 
     answer = Apart(open_session)         # open_session(kill_at=0) -> Session
     check.probe(answer, case)
