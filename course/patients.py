@@ -7,8 +7,8 @@
 
 One of the six is healthy, one has two faults, four have one. Faults, letters and the seed of each run follow
 from the name: different names get different wards. A patient's recipe has every part sealed, broken or not,
-and an empty list of faults, so neither the recipe nor the run directory names one. Who is drawn is the
-judge's to know (`course.grade`): nothing here tells it.
+and an empty list of faults, so neither the recipe nor the run directory names one. Who is drawn stands in
+`course.draw`: nothing here tells it.
 
 A repair is plain data: parts of the loop to put back in their healthy form, and settings. A judge trains the
 repair here, without running the learner's code.
@@ -115,7 +115,7 @@ class Patient:
         return self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items()))
 
     def _as_it_fell_ill(self) -> Recipe:
-        from course.grade.draw import broken  # the judge's: not for a notebook's Tab
+        from course.draw import broken  # here, so that Tab does not offer it
 
         return broken(self.lesson, self.name, self.letter)
 

@@ -5,7 +5,7 @@ leaves(ward("Ada Lovelace")["A"])          # the leaves of the tree that its fau
 
 from __future__ import annotations
 
-from course.grade.draw import faults_of
+from course.draw import faults_of
 from course.patients import Patient
 from minigpt.faults import Fault
 

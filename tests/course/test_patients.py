@@ -10,8 +10,8 @@ import torch
 
 from course import patients as patients_module
 from course.charts import as_plain
+from course.draw import broken
 from course.grade.charts import evidence_fault
-from course.grade.draw import broken
 from course.grade.ward import leaves, sick_parts
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson

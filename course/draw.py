@@ -1,4 +1,4 @@
-"""Who lies in a ward: six runs drawn from a name, for each capstone. The judge's side of `course.patients`.
+"""Who lies in a ward: six runs drawn from a name, for each capstone. `course.patients` asks, and judges do.
 
     charts = drawn("18-08", "ada lovelace")      # letter → Drawn(faults, kind, seed)
     broken("18-08", "ada lovelace", "A")         # the recipe, without the names of its faults
