@@ -26,6 +26,7 @@ from course.widgets import show_controls
 from minigpt import diagnosis
 from minigpt.diagnosis.report import seen
 from minigpt.diagnosis.tree import Finding, Question, Verdict
+from minigpt.faults import FAULTS
 from minigpt.messages import message as stability_message
 from minigpt.runs.run import Run
 
@@ -149,6 +150,9 @@ class Bedside:
             f"{stability_message(f'stability.label-{name}')} {stability_message(f'leaves.{leaf}-{name}')}"
             for name in ("means", "change")
         ]
+        parts = sorted({fault.part for fault in FAULTS.values() if fault.leaf == leaf})
+        named = [message("bedside.setting") if part == "config" else f"`{part}`" for part in parts]
+        told += [message("bedside.part", parts=", ".join(named))] if named else []
         return [message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id), *told]
 
     def _said(self, patient: str) -> str:

@@ -53,6 +53,7 @@ def test_each_patient_keeps_its_own_answers(runs):
     assert bedside.at["A"] == 1 and bedside.outcome.value == ""
     bedside.patient.value = "B"
     assert "diverging" in bedside.outcome.value and bedside.leaf.value == "diverging"
+    assert "<code>build_optimizer</code>" in bedside.outcome.value  # where to repair it
     assert bedside.overview.value == "A: – · B: diverging"
 
 

@@ -256,21 +256,21 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # |---|---|---|
 # | `name` | your `MY_NAME` | above |
 # | `leaves` | the name of each fault; `[]` for the healthy one | a leaf is where a walk ends, such as `head-bias` in the red box above; section “Your six, question by question” below lists the leaves of each question |
-# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line: 12.93 is in the report above. For the healthy one, any question |
+# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line, as it is printed there: 12.93 is in the report above. For the healthy one, any question. A figure that your other runs show as well, such as ln V, proves nothing |
 # | `parts` | the parts to put back to their healthy form; `[]` if none | the table of parts above |
 # | `settings` | settings to change, each with its new value; `{}` if none | the manifest, and the usual values on the cards |
 #
 # `parts` and `settings` together are the repaired recipe: with them the run is trained again. Write every value out, as
 # above: a chart is read, not run, so a call that computes a value counts for nothing.
 
-# %% [markdown] id="a-chart" lang="es" of="0fd1d472cec7"
+# %% [markdown] id="a-chart" lang="es" of="5d3068a0e447"
 # Y esta es su ficha, con la forma que tendrán las tuyas:
 #
 # | clave | qué va ahí | dónde lo encuentras |
 # |---|---|---|
 # | `name` | tu `MY_NAME` | arriba |
 # | `leaves` | el nombre de cada fallo; `[]` para el sano | una hoja es donde termina un recorrido, como `head-bias` en el recuadro rojo de arriba; más abajo, en «Tus seis, pregunta por pregunta», ves las hojas de cada una |
-# | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta |
+# | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea, tal como está impreso: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta. Un número que también muestran tus otros runs, como ln V, no demuestra nada |
 # | `parts` | las partes que hay que devolver a su forma sana; `[]` si ninguna | la tabla de partes de arriba |
 # | `settings` | los ajustes que cambian, cada uno con su valor nuevo; `{}` si ninguno | el manifest, y los valores habituales de las tarjetas |
 #
