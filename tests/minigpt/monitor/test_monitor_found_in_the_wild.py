@@ -517,6 +517,14 @@ def rows_of_inputs_and_targets_in_two_orders(watch, broken):
     train(watch, Little(), batches=batches)
 
 
+@kind("base-lr-zero")
+def one_group_that_never_learns(watch, broken):
+    model = Little()
+    many, few = groups(model)
+    optimizer = torch.optim.AdamW([many, few | {"lr": 0.0 if broken else 1e-3}], lr=1e-3)
+    train(watch, model, optimizer=optimizer, steps=110)
+
+
 @kind("writes-outside-optimizer")
 def an_average_that_is_not_taken_back(watch, broken):
     model = Little()
