@@ -471,6 +471,60 @@ def a_table_made_longer_after_the_optimizer(watch, broken):
     train(watch, model, optimizer=optimizer, vocab_size=V)
 
 
+@kind("weight-mean")
+def weights_drawn_from_zero_upwards(watch, broken):
+    model = Little()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.uniform_(module.weight, 0.0 if broken else -0.03, 0.03)
+    train(watch, model)
+
+
+@kind("shuffled-targets")
+def logits_viewed_where_a_transpose_belongs(watch, broken):
+    model = Little()
+
+    def loss_of(inputs, targets):
+        logits = model(inputs)
+        if broken:
+            return F.cross_entropy(logits.view(len(inputs), V, -1), targets)
+        return F.cross_entropy(logits.transpose(1, 2), targets)
+
+    train(watch, model, loss_of=loss_of)
+
+
+@kind("shuffled-targets")
+def classes_in_the_middle_flattened_as_if_last(watch, broken):
+    model = Little()
+
+    def loss_of(inputs, targets):
+        logits = model(inputs).transpose(1, 2)
+        return (
+            F.cross_entropy(logits.reshape(-1, V), targets.flatten())
+            if broken
+            else F.cross_entropy(logits, targets)
+        )
+
+    train(watch, model, loss_of=loss_of)
+
+
+@kind("shuffled-targets")
+def rows_of_inputs_and_targets_in_two_orders(watch, broken):
+    def batches(step):
+        inputs, targets, _ = batch_at(tokens(), step)
+        return inputs, targets.roll(1, 0) if broken else targets
+
+    train(watch, Little(), batches=batches)
+
+
+@kind("base-lr-zero")
+def one_group_that_never_learns(watch, broken):
+    model = Little()
+    many, few = groups(model)
+    optimizer = torch.optim.AdamW([many, few | {"lr": 0.0 if broken else 1e-3}], lr=1e-3)
+    train(watch, model, optimizer=optimizer, steps=110)
+
+
 @kind("writes-outside-optimizer")
 def an_average_that_is_not_taken_back(watch, broken):
     model = Little()
