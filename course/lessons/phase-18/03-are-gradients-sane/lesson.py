@@ -926,3 +926,80 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-04, pregunta si los losses se mueven y si se le puede creer al loss de validación.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** The paper on DQN says that it helped “to clip the error term from the update” to the range from −1 to 1.
+# That can be read in two ways: clip the loss, or clip the factor in its gradient. The first sounds more natural, and where the
+# loss is clipped its gradient is **zero**: the examples with the largest errors teach nothing. A popular implementation did just
+# that. OpenAI tells it in [2017](https://openai.com/index/openai-baselines-dqn/), with the remedy of this lesson: look whether the gradients are as you expect.
+#
+# * Clipping by the global norm: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
+# * What PyTorch does: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
+# * Gradients of single rows, for the task below:
+#   [a tutorial of PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+#
+# **A hard bonus task.** A spike names its batch. Which **row** of the batch was it? Compute the gradient norm of each row by itself, without a
+# loop over rows, for a small network `net`, inputs `xs` and classes `ys`.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.func.grad` differentiates a function of the weights, and `vmap` maps it over rows.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# from torch.func import functional_call, grad, vmap
+#
+# def loss_of_row(weights, x, y):
+#     return F.cross_entropy(functional_call(net, weights, (x[None],)), y[None])
+#
+# weights = {name: weight.detach() for name, weight in net.named_parameters()}
+# per_row = vmap(grad(loss_of_row), in_dims=(None, 0, 0))(weights, xs, ys)
+# norms = sum(each.flatten(1).square().sum(dim=1) for each in per_row.values()).sqrt()
+# print(norms.argmax(), norms.max() / norms.median())
+# ```
+#
+# If one row is 50 times too large, it stands out at once, though the norm of the batch only looks somewhat high.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of=""
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el error de la actualización («clip the error term
+# from the update») entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su
+# gradiente. La primera suena más natural, y donde el loss está recortado su gradiente es **cero**: los ejemplos con los
+# errores más grandes no enseñan nada. Una implementación muy usada hacía justo eso. OpenAI lo cuenta en [2017](https://openai.com/index/openai-baselines-dqn/), con el
+# remedio de esta lección: mira si los gradientes son como esperas.
+#
+# * Recortar por la norma global: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
+# * Lo que hace PyTorch: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
+# * Gradientes de filas sueltas, para el reto de abajo:
+#   [un tutorial de PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+#
+# **Un reto difícil, de propina.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de cada fila por separado, sin un
+# bucle sobre las filas, para una red pequeña `net`, entradas `xs` y clases `ys`.
+#
+# <details><summary>Pista</summary>
+#
+# `torch.func.grad` deriva una función de los pesos, y `vmap` la aplica a cada fila.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# from torch.func import functional_call, grad, vmap
+#
+# def loss_of_row(weights, x, y):
+#     return F.cross_entropy(functional_call(net, weights, (x[None],)), y[None])
+#
+# weights = {name: weight.detach() for name, weight in net.named_parameters()}
+# per_row = vmap(grad(loss_of_row), in_dims=(None, 0, 0))(weights, xs, ys)
+# norms = sum(each.flatten(1).square().sum(dim=1) for each in per_row.values()).sqrt()
+# print(norms.argmax(), norms.max() / norms.median())
+# ```
+#
+# Si una fila es 50 veces demasiado grande, salta a la vista, aunque la norma del batch solo parezca algo alta.
+# </details>

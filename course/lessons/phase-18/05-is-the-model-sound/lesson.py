@@ -924,3 +924,97 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # Y una pregunta que el árbol no hace: un bloque que escribe menos del 1 o el 2 % del flujo está callado, sea
 # cual sea la razón. La próxima lección, 18-06, pregunta por el resto de la máquina: ¿es coherente el
 # *optimizador*?
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** GPT-NeoX-20B, with twenty billion parameters, is not the model that its authors meant to build. Attention
+# and feed-forward part of a block were to read the same normalised stream; through an oversight each got a normalisation layer
+# of its own. They noticed when the run was too far along to start again, found in small experiments that it made no
+# difference, and [wrote it down](https://arxiv.org/abs/2204.06745), with both formulas, in section 2. A loss curve did not
+# tell them, and could not.
+#
+# * Where the normalisation stands, and what that does to gradients: Xiong et al., 2020,
+#   [2002.04745](https://arxiv.org/abs/2002.04745).
+# * 1/√(2L), in one line of code: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
+# * Causal convolutions that were not causal, among six bugs in ten programs: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+#
+# **A hard bonus task.** `looks_ahead` says that a model sees the future. Write `first_leak(net, tokens, t)`, which says **where**: the first module
+# whose output before position t changes when only the tokens from t on do.
+#
+# <details><summary>Hint</summary>
+#
+# Run twice, with a hook on every module, and turn the tokens from t on around the second time. A module inside another finishes first.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def first_leak(net, tokens, t):
+#     turned = tokens.clone()
+#     turned[:, t:] = tokens[:, t:].flip(1)
+#     runs = []
+#     for ids in (tokens, turned):
+#         runs.append({})
+#         hooks = [
+#             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
+#             for name, part in net.named_modules() if name
+#         ]
+#         with torch.no_grad():
+#             net(ids)
+#         for hook in hooks:
+#             hook.remove()
+#     for name, out in runs[0].items():
+#         if torch.is_tensor(out) and out.dim() == 3 and not torch.allclose(out[:, :t], runs[1][name][:, :t], atol=1e-6):
+#             return name
+# ```
+#
+# With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="2f9b1440e550"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
+# construir. La atención y la parte feed-forward de un bloque debían leer el mismo flujo normalizado; por un descuido, cada una
+# recibió su propia capa de normalización. Lo notaron cuando el run ya iba demasiado avanzado para empezar de nuevo,
+# comprobaron en experimentos pequeños que no cambiaba nada y [lo dejaron escrito](https://arxiv.org/abs/2204.06745), con las
+# dos fórmulas, en la sección 2. La curva del loss no se lo dijo, ni podía.
+#
+# * Dónde va la normalización y qué les hace a los gradientes: Xiong et al., 2020,
+#   [2002.04745](https://arxiv.org/abs/2002.04745).
+# * 1/√(2L), en una línea de código: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
+# * Convoluciones causales que no lo eran, entre seis errores en diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+#
+# **Un reto difícil, de propina.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
+# cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en adelante.
+#
+# <details><summary>Pista</summary>
+#
+# Ejecútalo dos veces, con un hook en cada módulo, y la segunda vez invierte los tokens de t en adelante. Un módulo que está dentro de otro termina antes.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def first_leak(net, tokens, t):
+#     turned = tokens.clone()
+#     turned[:, t:] = tokens[:, t:].flip(1)
+#     runs = []
+#     for ids in (tokens, turned):
+#         runs.append({})
+#         hooks = [
+#             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
+#             for name, part in net.named_modules() if name
+#         ]
+#         with torch.no_grad():
+#             net(ids)
+#         for hook in hooks:
+#             hook.remove()
+#     for name, out in runs[0].items():
+#         if torch.is_tensor(out) and out.dim() == 3 and not torch.allclose(out[:, :t], runs[1][name][:, :t], atol=1e-6):
+#             return name
+# ```
+#
+# Con `future-leak` nombra `h.0.attn.c_proj`, el primer módulo después de la atención que perdió su máscara; de un modelo sano devuelve None.
+# </details>
