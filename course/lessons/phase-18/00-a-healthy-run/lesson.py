@@ -963,7 +963,7 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # It prints 2.76, in half a second.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="d9ac3b055bd8"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2017, OpenAI revisó diez reimplementaciones muy usadas de algoritmos que aprenden por

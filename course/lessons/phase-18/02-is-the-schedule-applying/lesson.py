@@ -1096,7 +1096,7 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # Until step 240 the two runs cannot be told apart, so the long one can resume from any checkpoint of the short one.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="2cb0c1b52002"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** En junio de 2023, los runs de `Trainer` de Hugging Face en varias GPU perdían su learning rate

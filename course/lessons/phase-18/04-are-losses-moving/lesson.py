@@ -926,7 +926,7 @@ for name, texts in splits.items():
 # A line of n words makes n keys, so the time grows with the text and not with its square.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="574ac957c0df"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** Los autores de GPT-3 querían quitar del texto de entrenamiento todo lo que estuviera en sus

@@ -461,6 +461,64 @@ for letter, walk in walks.items():
     line = f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found")
     print(textwrap.fill(f"{letter} {line}", 92, subsequent_indent="  "))
 
+# %% [markdown] id="histogram-why" lang="en"
+# ### What a histogram shows, and what it does not
+#
+# Many people look at histograms of activations first. Here are those of the stream, after the first, the fourth and the last
+# block of each patient at step 0. The axis is the size of a value as a power of ten: −2 is 0.01.
+
+# %% [markdown] id="histogram-why" lang="es" of="c8a10a8b9288"
+# ### Qué muestra un histograma y qué no
+#
+# Mucha gente mira primero los histogramas de las activaciones. Estos son los del flujo, después del primer bloque, del cuarto y
+# del último de cada paciente en el paso 0. El eje es el tamaño de un valor como potencia de diez: −2 es 0.01.
+
+
+# %% id="streams"
+def stream_of(some_recipe):
+    model = fresh_model(some_recipe)
+    kept = {}
+    for place in (0, 3, 7):
+        part = model.get_submodule(f"h.{place}")
+        part.register_forward_hook(lambda part, given, out, place=place: kept.update({place: out.detach()}))
+    model(get_batch(data.train, some_recipe.config, step=0).inputs)
+    return kept
+
+
+streams = {letter: stream_of(each) for letter, each in sick.items()}
+
+# %% id="histograms" folded=true
+figure = Figure(figsize=(9.2, 2.1), layout="constrained")
+for axes, (letter, kept) in zip(figure.subplots(1, 5, sharey=True), streams.items(), strict=True):
+    for place, shade in zip(kept, ("0.75", "0.45", BLUE), strict=True):
+        values = kept[place].abs().flatten().clamp(min=3e-4).log10().numpy()
+        axes.hist(
+            values,
+            bins=np.linspace(-3.5, 0, 43),
+            histtype="step",
+            density=True,
+            color=shade,
+            label=str(place),
+        )
+    axes.set_title(letter, fontsize=10, weight="bold")
+    axes.set_xlabel(t("log-activation"), fontsize=8)
+    axes.tick_params(labelsize=7)
+figure.axes[0].legend(title=t("block"), fontsize=7, title_fontsize=7)
+figure.axes[0].set_ylabel(t("density"), fontsize=8)
+Picture().show(figure, t("histogram-alt"))
+
+# %% [markdown] id="histogram-said" lang="en"
+# Two patients stand out. In A the three curves lie on each other: eight blocks, and the stream comes out as it went in. In E it
+# moves to the right with each block, as in a model whose blocks write too much. B, C and D look alike, and only one of them is
+# healthy: a mean that is not 0 is lost in such a picture, and no histogram knows who may look at whom. It is a good
+# instrument for sizes, and for nothing else.
+
+# %% [markdown] id="histogram-said" lang="es" of="3d10eaef4e41"
+# Dos pacientes llaman la atención. En A, las tres curvas están una sobre otra: ocho bloques, y el flujo sale como entró. En E se
+# mueve a la derecha con cada bloque, como en un modelo cuyos bloques escriben demasiado. B, C y D se parecen, y solo uno
+# de ellos está sano: una media que no es 0 se pierde en una gráfica así, y ningún histograma sabe quién puede mirar a
+# quién. Es un buen instrumento para los tamaños y para nada más.
+
 # %% [markdown] id="fix" lang="en"
 # Note that the stream of the run without norms does not grow: a rule of thumb (“activations explode”) would
 # have passed it.
@@ -960,7 +1018,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 #             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
 #             for name, part in net.named_modules() if name
 #         ]
-#         with torch.no_grad():
+#         with torch.inference_mode():
 #             net(ids)
 #         for hook in hooks:
 #             hook.remove()
@@ -972,7 +1030,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="2f9b1440e550"
+# %% [markdown] id="sources" lang="es" of="01c8ff824a3a"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
@@ -1007,7 +1065,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 #             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
 #             for name, part in net.named_modules() if name
 #         ]
-#         with torch.no_grad():
+#         with torch.inference_mode():
 #             net(ids)
 #         for hook in hooks:
 #             hook.remove()

@@ -997,7 +997,7 @@ show(walk_section_6(repaired), Console(width=88))
 # `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="80675752cee0"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando sin razón. En 2020,

@@ -1089,7 +1089,7 @@ finally:
 # It shuffles anew for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="aea91fcd27d7"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2021, `Trainer` de Hugging Face [aprendió a guardar su estado

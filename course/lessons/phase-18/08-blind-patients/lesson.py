@@ -779,7 +779,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # It prints the question, the number of groups, and the size of the largest one. After five questions most leaves are still together: what was chosen beforehand tells little, and so each answer should choose the next question.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of=""
+# %% [markdown] id="sources" lang="es" of="c4c683a89851"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** El jugador de OpenAI era malo en un juego, *Seaquest*, y nadie sabía por qué; en otros era bueno. La
