@@ -6,6 +6,7 @@ import pytest
 
 from course.bedside import HEALTHY, Bedside
 from course.credits import CREDITS, LOG, PROBE, QUESTIONS, Examination, apart
+from course.messages import message as say
 from course.patients import ward
 from minigpt.messages import message
 
@@ -131,10 +132,7 @@ def test_a_diagnosis_without_a_question_that_leads_there_is_told_so(runs):
     bedside.refresh()
     bedside.guess.value = "missing-norm"
     bedside.decide.click()
-    assert (
-        escape(message("bedside.unseen", patient="A", leaf="X").partition("X")[2][2:])
-        in bedside.outcome.value
-    )
+    assert escape(say("bedside.unseen", patient="A", leaf="X").partition("X")[2][2:]) in bedside.outcome.value
     bedside.patient.value = "B"
     assert bedside.outcome.value == "" and bedside.guess.value is None
     bedside.guess.value = HEALTHY
@@ -148,7 +146,7 @@ def test_when_the_credits_are_gone_it_asks_for_a_decision(runs):
     for id in ("1.3", "1.4", "1.1"):
         bedside.asking.value = id
         bedside.ask.click()
-    assert message("bedside.spent") in bedside.answers.value
+    assert say("bedside.spent") in bedside.answers.value
     bedside.asking.value = "1.5"
     assert bedside.ask.disabled
 
