@@ -10,8 +10,8 @@ Each solved notebook runs as `course build` runs it. The bars are 20 s for a cel
 two cores; the exit status is 1 when one is missed, or when a compared cell differs between the two runs.
 Whether it also differs from the committed solution, which may come from another machine, is printed, and is
 no fault there. --live-plot trains the run of lesson 18-00 in a notebook's kernel with the plot and without,
-in turn, and prints the share that the plot takes; the bar is 10 %. With --instruction-sets it is: what is compared must hold on any machine, and the committed
-solution is one more.
+in turn, and prints the share that the plot takes; the bar is 10 %. With --instruction-sets a difference is a
+fault: what is compared must hold on any machine, and the committed solution is one more.
 """
 
 from __future__ import annotations

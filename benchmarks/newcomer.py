@@ -99,9 +99,7 @@ def main() -> int:
     print(f"language                              {code}")
     print(f"until the address is printed          {ready - started:6.1f} s")
     print(f"until the first model is broken       {ended - started:6.1f} s, everything run without a pause")
-    print(
-        f"text to read until then               {words:6} words, {reading:.1f} min at {WORDS_A_MINUTE} a minute"
-    )
+    print(f"text to read until then               {words:6} words, {reading:.1f} min")
     print(f"minutes to the first broken model     {minutes:6.1f}   (bar {BAR:g})")
     return 1 if minutes > BAR else 0
 
