@@ -56,7 +56,7 @@ def take(page: Page, address: str, checkout: Path, code: str) -> int:
     expect(page.locator(".jp-RenderedMarkdown h1")).to_contain_text(message("learn.title", code))
     page.locator(".jp-RenderedMarkdown").get_by_role("link", name=lesson.title[code], exact=True).click()
     page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']:visible").wait_for()
     cells = nbformat.read(lesson.built(code, checkout), as_version=4).cells
     end = next(place for place, cell in enumerate(cells) if cell.id == LAST)
     page.locator(".jp-Cell").first.click()

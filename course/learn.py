@@ -68,6 +68,8 @@ def serve(port: int | None, browser: bool) -> int:
         ],
     )
     server.contents_manager.register_post_save_hook(saved)
+    words = server.web_app.settings.setdefault("page_config_data", {})  # of the extension in labextensions/
+    words["courseStillRunning"] = message("learn.still-running")
     address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"
     server.io_loop.add_callback(_announce, address, server.port, port)  # runs once the server listens
     signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))  # asks nothing, ends the kernels

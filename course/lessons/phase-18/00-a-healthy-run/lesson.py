@@ -971,7 +971,7 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # fallaba a la vista: [el informe](https://openai.com/index/openai-baselines-dqn/) habla de errores que no rompen nada. Su primer consejo es el de esta lección:
 # compara con algo que no sepa nada. Allí es un jugador que actúa al azar; aquí es ln V.
 #
-# * La lista por la que empieza mucha gente: Andrej Karpathy, [A Recipe for Training Neural Networks](https://karpathy.github.io/2019/04/25/recipe/), 2019.
+# * La lista por la que empieza mucha gente: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Andrej Karpathy, 2019.
 # * Contar parámetros y tokens a partir de la configuración: Kaplan et al., 2020,
 #   [2001.08361](https://arxiv.org/abs/2001.08361), sección 2.1.
 # * Un GPT de 300 líneas para leer al lado de este: [nanoGPT](https://github.com/karpathy/nanoGPT).

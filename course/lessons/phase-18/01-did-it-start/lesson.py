@@ -1095,7 +1095,7 @@ for letter, sick_recipe in sick.items():
 #
 # * Esa inicialización: [Glorot y Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); para ReLU: He et al.,
 #   2015, [1502.01852](https://arxiv.org/abs/1502.01852).
-# * «Verify loss @ init»: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
+# * Comprobar el loss antes de entrenar: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
 # * Redes profundas sin ninguna normalización, solo con la inicialización: Zhang et al., 2019,
 #   [1901.09321](https://arxiv.org/abs/1901.09321).
 #

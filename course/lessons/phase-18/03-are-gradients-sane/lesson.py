@@ -1045,8 +1045,8 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # %% [markdown] id="sources" lang="es" of="d09cf6fd8991"
 # ## 9 · De dónde viene esto
 #
-# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el error de la actualización («clip the error term
-# from the update») entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su
+# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el término de error de la
+# actualización entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su
 # gradiente. La primera suena más natural, y donde el loss está recortado su gradiente es **cero**: los ejemplos con los
 # errores más grandes no enseñan nada. Una implementación muy usada hacía justo eso. OpenAI lo cuenta en [2017](https://openai.com/index/openai-baselines-dqn/), con el
 # remedio de esta lección: mira si los gradientes son como esperas.

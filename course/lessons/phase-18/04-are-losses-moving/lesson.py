@@ -937,7 +937,7 @@ for name, texts in splits.items():
 # * Cuánto se repite un texto de entrenamiento, como una oración de 61 palabras que aparece más de 60,000 veces:
 #   Lee et al., 2021, [2107.06499](https://arxiv.org/abs/2107.06499).
 # * Fugas de datos en diecisiete campos de la ciencia: Kapoor y Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
-# * «Become one with the data»: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
+# * Conocer los datos antes que nada: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
 #
 # **Un reto difícil, de propina.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`: encuentra las líneas de validación que se
 # distinguen de alguna línea de entrenamiento en **una** sola palabra, y es más rápida que comparar cada línea con todas

@@ -1100,10 +1100,10 @@ finally:
 # barajado de la primera época](https://github.com/huggingface/accelerate/pull/4232). En los tres casos, el loss se veía como
 # debía.
 #
-# * Lo que PyTorch promete y lo que no: [Reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html).
+# * Lo que PyTorch promete y lo que no: [sus notas sobre reproducibilidad](https://docs.pytorch.org/docs/stable/notes/randomness.html).
 # * Un loader que sepa decir dónde va, pedido en abril de 2020: [#36650](https://github.com/pytorch/pytorch/issues/36650).
-# * Por qué escribir, fsync y renombrar: Pillai et al., 2014, [All File Systems Are Not Created
-#   Equal](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
+# * Por qué escribir, fsync y renombrar: Pillai et al., 2014, [un estudio de sistemas de
+#   archivos](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
 #
 # **Un reto difícil, de propina.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch, seed)`: las filas de un batch solo en
 # función del paso, de modo que cada época tenga un orden nuevo y muestre cada fila una vez. Entonces, para reanudar, basta

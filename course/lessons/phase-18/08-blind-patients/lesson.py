@@ -787,8 +787,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # desaparecido de la imagen. Lo encontraron [mirando lo que ve el programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que
 # cualquiera pueda hacerlo y resumieron su orden de trabajo: *primero los errores, después los hiperparámetros*.
 #
-# * El diario de una búsqueda así, mes a mes: Matthew Rahtz, 2018, [Lessons Learned Reproducing a Deep Reinforcement Learning
-#   Paper](http://amid.fish/reproducing-deep-rl).
+# * El diario de una búsqueda así, mes a mes: Matthew Rahtz, 2018, [lo que
+#   aprendió](http://amid.fish/reproducing-deep-rl).
 # * Las dos cualidades que más ayudan, según Karpathy: paciencia y atención al detalle ([receta](https://karpathy.github.io/2019/04/25/recipe/)).
 # * Las preguntas de todas las secciones en una hoja, para imprimir: `minigpt card`.
 #
