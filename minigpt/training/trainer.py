@@ -30,7 +30,7 @@ from minigpt.model.kernels import Kernels, use_kernels
 from minigpt.model.state import commit_memory, has_memory
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
-from minigpt.runs.writer import RunWriter
+from minigpt.runs.writer import RunWriter, require_unlocked
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.memory import MemoryWatch
 from minigpt.training.callbacks.post_mortem import PostMortem
@@ -315,8 +315,12 @@ def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), ov
 
     Args:
         overwrite: delete what an earlier run left in `run_dir`.
+
+    Raises:
+        RunError: there is a run already, or another process is still writing to it.
     """
     if overwrite and (Path(run_dir) / "manifest.json").is_file():
+        require_unlocked(Path(run_dir))
         shutil.rmtree(run_dir)
     return Trainer(recipe, run_dir, callbacks).run()
 

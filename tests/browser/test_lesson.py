@@ -129,6 +129,8 @@ def test_a_lesson_is_taken_from_the_landing_page_to_a_green_validate(
     done = f"{len(taken.checks)}/{len(taken.checks)} ✓"
     row = page.locator(".jp-RenderedMarkdown tr", has=page.get_by_text(identity, exact=True))
     expect(row).to_contain_text(done)
+    written = sum(cell.role == "answer" for cell in desk.source)
+    expect(row).to_contain_text(f"{written}/{written} ✓")
     screenshot(f"progress-{identity}-{language}")
 
 

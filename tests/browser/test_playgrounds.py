@@ -80,11 +80,13 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
 def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, screenshot, language):
     cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
     bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
-    picture, asked = bedside.locator(".jp-RenderedImage img"), bedside.locator(".widget-html-content").first
+    picture = bedside.locator(".jp-RenderedImage img")
+    asked = bedside.locator(".widget-html-content:visible").first
     fine, broken = (
         bedside.get_by_role("button", name=message(f"bedside.{name}", language))
         for name in ("fine", "broken")
     )
+    bedside.get_by_role("button", name=message("bedside.way-order", language), exact=True).click()
     expect(asked).to_contain_text("1.0")
     fine.click()
     expect(asked).to_contain_text("1.1")
@@ -99,7 +101,7 @@ def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, scr
         if not broken.evaluate(HAS_FOCUS):
             page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    leaf = bedside.locator("select")
+    leaf = bedside.locator("select:visible")
     expect(bedside).to_contain_text(re.compile(r"A: – · B: [a-z]"))  # written last, after the choices
     first = leaf.input_value()
     leaf.focus()
@@ -107,6 +109,32 @@ def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, scr
     expect(leaf).not_to_have_value(first)
     expect(bedside).to_contain_text(f"A: – · B: {leaf.input_value()}")
     screenshot(f"bedside-{language}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_patient_is_diagnosed_on_five_credits_by_keyboard(page, address, checkout, screenshot, language):
+    cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
+    bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
+    question, guess = (bedside.locator("select:visible").nth(place) for place in (0, 1))
+    question.focus()
+    page.keyboard.press("ArrowDown")
+    expect(question).to_have_value(re.compile("^1.1 "))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(bedside).to_contain_text(message("bedside.left", language, left=4, credits=5))
+    page.keyboard.press("Tab")
+    if not guess.evaluate(HAS_FOCUS):
+        page.keyboard.press("Tab")
+    expect(guess).to_be_focused()
+    page.keyboard.type("init-scale")
+    expect(guess).to_have_value("init-scale")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(bedside).to_contain_text("A: init-scale (1/5) · B: –")
+    expect(bedside).to_contain_text(message("bedside.apart", language, leaf="init-scale").replace("`", ""))
+    for width in (1400, 900):
+        page.set_viewport_size({"width": width, "height": 1000})
+        screenshot(f"credits-{language}-{width}")
 
 
 def open_playground(
