@@ -1,6 +1,7 @@
 """From a lesson's source: nbgrader's source notebook in solutions/ (executed) and one release per language.
 
     build(lesson)                    # write all three, each to a temporary name first
+    build(lesson, prose=True)        # where no code has changed: without executing, the outputs stay
     differences(lesson)              # what a build would change, without executing or writing anything
 
 Releases come out of nbgrader's own preprocessors with nbgrader's own settings, so that `nbgrader
@@ -15,6 +16,7 @@ import copy
 import os
 from collections.abc import Iterable
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
@@ -122,14 +124,21 @@ def make(lesson: Lesson) -> tuple[NotebookNode, dict[str, NotebookNode]]:
     return sources[first], releases
 
 
-def build(lesson: Lesson, root: Path = ROOT) -> dict[str, float]:
+def build(lesson: Lesson, root: Path = ROOT, prose: bool = False) -> dict[str, float]:
     """Write the lesson's three notebooks below `root`; return the seconds of each executed cell by its id.
 
+    Args:
+        prose: execute nothing, and keep the outputs of the solution that is there.
+
     Raises:
-        CourseError: as `make`, or a cell of the solution fails; then nothing is written.
+        CourseError: as `make`, or a cell of the solution fails, or code has changed and `prose` is asked for;
+            then nothing is written.
     """
     solution, releases = make(lesson)
-    executed, seconds = execute(solution, lesson.slug)
+    if prose:
+        executed, seconds = _with_outputs_of(lesson.built("solutions", root), solution), {}
+    else:
+        executed, seconds = execute(solution, lesson.slug)
     for kind, notebook in {"solutions": executed, **releases}.items():
         write(lesson.built(kind, root), to_text(notebook))
     return seconds
@@ -252,6 +261,23 @@ def _require_terms(lesson: Lesson, cells: list[Cell]) -> None:
         if found:
             term, words = found
             raise CourseError("build.term", file=lesson.folder / file, cell=name, term=term, words=words)
+
+
+def _with_outputs_of(file: Path, solution: NotebookNode) -> NotebookNode:
+    """Return a solution with the outputs of an earlier build.
+
+    Raises:
+        CourseError: there is no earlier build, or a code cell was another one then.
+    """
+    if not file.is_file():
+        raise CourseError("build.absent", file=file)
+    before = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
+    now = [cell for cell in solution.cells if cell.cell_type == "code"]
+    for old, new in zip_longest(before, now):
+        if old is None or new is None or (old.id, old.source) != (new.id, new.source):
+            raise CourseError("build.code-changed", file=file, cell=(new or old).id)
+        new.outputs, new.execution_count = old.outputs, old.execution_count
+    return solution
 
 
 def _without_outputs(notebook: NotebookNode) -> NotebookNode:

@@ -2,6 +2,7 @@
 
 course build                 # every lesson: source → executed solutions → releases in both languages
 course build --check         # write nothing; name what differs
+course build --prose         # execute nothing where no code has changed: the outputs stay
 course build --stamp 18-01   # the translations of this lesson were reviewed
 course check 18-01           # the checks against their mutants
 course check --mutate 18-01  # each constant and comparison of the reference changed: does a check notice?
@@ -46,6 +47,7 @@ def _prepare(name: str, parser: Parser) -> Callable[[Arguments], int]:
     run: Callable[[Arguments, list[Lesson]], int]
     if name == "build":
         parser.add_argument("--check", action="store_true", help=message("cli.build-check"))
+        parser.add_argument("--prose", action="store_true", help=message("cli.build-prose"))
         parser.add_argument("--stamp", action="store_true", help=message("cli.build-stamp"))
         run = _build
     elif name == "check":
@@ -73,8 +75,9 @@ def _prepare(name: str, parser: Parser) -> Callable[[Arguments], int]:
 
 
 def _build(options: Arguments, lessons: list[Lesson]) -> int:
-    if options.check and options.stamp:
-        raise UsageError("general.together", prog="course build", one="--stamp", other="--check")
+    asked = [name for name in ("stamp", "check", "prose") if options[name]]
+    if len(asked) > 1:
+        raise UsageError("general.together", prog="course build", one=f"--{asked[0]}", other=f"--{asked[1]}")
     from course.build import build
 
     if options.check:
@@ -83,7 +86,10 @@ def _build(options: Arguments, lessons: list[Lesson]) -> int:
         if options.stamp:
             _stamp(lesson)
             continue
-        seconds = build(lesson)
+        seconds = build(lesson, prose=options.prose)
+        if not seconds:
+            print(message("build.rewrote", lesson=lesson.assignment))
+            continue
         slowest = max(seconds, key=seconds.get)
         print(
             message(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -231,3 +232,17 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
     with pytest.raises(OSError):
         building.write(file, "new")
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+
+
+def test_prose_can_change_without_running_anything_and_code_cannot(copied, built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    edit(copied / "lesson.py", "import torch\n", "import torch  # noqa\n")
+    with pytest.raises(CourseError, match=r"“setup” has changed.*--prose"):
+        build(find_lesson("18-90"), tmp_path, prose=True)
+    edit(copied / "lesson.py", "import torch  # noqa\n", "import torch\n")
+    edit(copied / "lesson.yaml", "A small lesson", "A tiny lesson")
+    assert len(differences(find_lesson("18-90"), tmp_path)) == 3
+    assert build(find_lesson("18-90"), tmp_path, prose=True) == {}
+    assert differences(find_lesson("18-90"), tmp_path) == []
+    solution = nbformat.read(find_lesson("18-90").built("solutions", tmp_path), as_version=4)
+    assert {cell.id: cell for cell in solution.cells}["ln-v"].outputs[0].text == "6.2383\n"
