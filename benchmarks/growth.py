@@ -87,7 +87,7 @@ def draw(sizes: dict[str, list[Size]], peak: float) -> None:
         panel.set_xlabel(axis)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("ms a step")
-    panels[0].legend(fontsize="small")
+    panels[0].legend(fontsize="small", loc="upper left")
     figure.savefig(PICTURE, metadata={"Date": None})
 
 
