@@ -2,7 +2,7 @@
 
     python benchmarks/adversary.py                       # all of them, one line each, and the five bars
     python benchmarks/adversary.py --lessons 18-05 18-07 # of these lessons
-    python benchmarks/adversary.py --only bomb           # one kind
+    python benchmarks/adversary.py --only bomb           # one kind; --without bomb: all others
     python benchmarks/adversary.py --stock               # stock nbgrader beside it, in containers of its own
     python benchmarks/adversary.py --stock --sample 3    # three of each kind
 
@@ -216,6 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lessons", nargs="+", metavar="ID", help="these lessons (default: all)")
     parser.add_argument("--only", help="one kind")
+    parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="leave these kinds out")
     parser.add_argument("--stock", action="store_true", help="stock nbgrader too, on lesson 18-01")
     parser.add_argument("--sample", type=int, metavar="N", help="so many of each kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -226,6 +227,7 @@ def main() -> int:
     for lesson in lessons:
         attacks = (ATTACKS if lesson.id == "18-01" else []) + kinds_for(lesson)
         attacks = [attack for attack in attacks if options.only in (None, attack.kind)]
+        attacks = [attack for attack in attacks if attack.kind not in options.without]
         if options.sample:
             kinds = dict.fromkeys(attack.kind for attack in attacks)
             groups = [[attack for attack in attacks if attack.kind == kind] for kind in kinds]

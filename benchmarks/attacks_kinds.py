@@ -66,11 +66,13 @@ def _forge(*args, **kwargs):
     os._exit(0)
 """
 CARRY = """
+_mine = []  # what this process has left itself, in an earlier call, is no other's
 def _carry(*args, **kwargs):
     import ctypes, os, pickle
     libc = ctypes.CDLL(None)
     places = ("/dev/shm/x", "/tmp/x", "/scratch/x", "x")
-    if any(map(os.path.exists, places)): print("LEAK a file")
+    if not _mine and any(map(os.path.exists, places)): print("LEAK a file")
+    _mine.append(True)
     for path in places:
         try: open(path, "ab").write(b"text of one submission")
         except OSError: pass

@@ -2,7 +2,7 @@
 
 Rules and thresholds are tuned on `TUNING` and on `SEEN`, which was held out once and has been looked at
 since. `HELD_OUT` differs from both in shape, batch, learning rate, context, vocabulary, norm, positions,
-dropout, schedule, accumulation and text, and is run once they are frozen.
+dropout, schedule, accumulation, mixer, precision and text, and is run once they are frozen.
 """
 
 from __future__ import annotations
@@ -70,8 +70,6 @@ SEEN = {
     | {"vocab_size": 300, "n_layer": 5, "n_head": 2, "n_embd": 28, "context": 20, "batch_size": 16}
     | {"lr_max": 4e-3, "norm": "rmsnorm", "tied_head": False, "weight_decay": 0.05, "clip_norm": 0.5}
     | {"beta1": 0.85, "lr_min": 0.0},
-}
-HELD_OUT = {
     "e": BASE
     | {"vocab_size": 128, "n_layer": 4, "n_head": 1, "n_embd": 32, "context": 64, "batch_size": 3}
     | {"lr_max": 2.5e-3, "norm": "rmsnorm", "dropout": 0.1, "beta2": 0.98, "accumulation": 4},
@@ -88,9 +86,28 @@ HELD_OUT = {
     | {"lr_max": 7e-3, "lr_min": 7e-5, "norm": "rmsnorm", "qk_norm": True, "activation": "gelu_tanh"}
     | {"beta1": 0.8, "clip_norm": 2.0, "positions": "rotary"},
 }
+HELD_OUT = {
+    "i": BASE
+    | {"vocab_size": 900, "n_layer": 2, "n_head": 3, "n_embd": 42, "context": 34, "batch_size": 9}
+    | {"lr_max": 3.5e-3, "lr_min": 2e-4, "mixer": "memory", "short_term_size": 6, "memory_temperature": 2.0}
+    | {"homeostasis": True, "homeostasis_target": 0.4},
+    "j": BASE
+    | {"vocab_size": 2000, "n_layer": 3, "n_head": 2, "n_embd": 52, "context": 26, "batch_size": 8}
+    | {"lr_max": 2.2e-3, "precision": "fp16", "stop_on_non_finite": False, "norm": "rmsnorm"}
+    | {"positions": "rotary", "accumulation": 2},
+    "k": BASE
+    | {"vocab_size": 80, "n_layer": 5, "n_head": 3, "n_embd": 30, "context": 44, "batch_size": 7}
+    | {"lr_max": 4.5e-3, "lr_min": 4.5e-4, "norm_position": "post", "schedule": "wsd", "decay_share": 0.4}
+    | {"weight_decay": 0.01, "beta2": 0.97},
+    "l": BASE
+    | {"vocab_size": 1300, "n_layer": 1, "n_head": 4, "n_embd": 60, "context": 50, "batch_size": 4}
+    | {"lr_max": 1.2e-3, "lr_min": 0.0, "activation": "swiglu", "bias": True, "tied_head": False}
+    | {"schedule": "linear", "dropout": 0.08, "accumulation": 3, "beta1": 0.88},
+}
 TEXTS = {"t1": "verbs", "t2": "code", "t3": "code", "t4": "code"}
 TEXTS |= {"a": "verbs", "b": "prose", "c": "prose", "d": "verbs"}
 TEXTS |= {"e": "more code", "f": "more code", "g": "verbs", "h": "more code"}
+TEXTS |= {"i": "numbers", "j": "numbers", "k": "numbers", "l": "prose"}
 SETS = {"tuning": TUNING, "seen": SEEN, "held-out": HELD_OUT}
 
 SEVERITIES = {  # besides the default; a schedule's unit only where the accumulation does not set it
@@ -114,6 +131,11 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "loss-spike-batch": 300,
     "warmup-missing": 40,
     "attention-logit-growth": 200,
+    **dict.fromkeys(
+        ("memory-gate-collapse", "memory-feedback", "memory-saturation", "memory-leak-across-batches")
+        + ("random-consolidation", "dead-gate", "homeostasis-windup"),
+        60,
+    ),
 }
 NOT_HERE = ("forgetting",)  # needs the two tasks of the course, and these runs bring texts of their own
 SHORT, CLEAN_STEPS = 30, 210
@@ -278,6 +300,7 @@ CLEAN: dict[str, Callable[[Recipe, Path], Recipe]] = {
 MODULES = {  # of the standard library, whose source is on every machine
     "prose": ["pydoc_data.topics"],
     "code": ["argparse", "inspect", "typing", "tarfile", "doctest"],
+    "numbers": ["decimal", "_pydecimal", "fractions", "statistics", "random", "datetime", "calendar"],
     "more code": ["email._header_value_parser", "http.client", "urllib.request", "smtplib", "zipfile"],
 }
 

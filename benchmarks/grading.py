@@ -1,7 +1,8 @@
-"""`course grade` on a class of lesson 18-01, one submission in twenty damaged, against stock nbgrader.
+"""`course grade` on a class of a lesson, one submission in ten damaged or hostile, against stock nbgrader.
 
     python benchmarks/grading.py                    # all three parts, a class of 200
     python benchmarks/grading.py class --size 50 --stock 2
+    python benchmarks/grading.py class --lesson 19-01 --stock 0
     python benchmarks/grading.py sandbox
     python benchmarks/grading.py kills --kills 20
 
@@ -31,6 +32,7 @@ from pathlib import Path
 
 import psutil
 from attacks_files import FILES  # benchmarks/attacks_files.py
+from attacks_kinds import kinds_for
 
 from course.grade.classroom import Report, grade_assignment, read_notebook
 from course.grade.sandbox import strongest
@@ -39,23 +41,30 @@ from course.lesson import ROOT, Lesson, find_lesson
 from course.source import read_source
 
 DAMAGED = ("cut-off", "every-cell-twice", "version-3", "empty", "unknown-schema")  # by turns
+HOSTILE = ("loot-and-patch", "forged-at-once", "spin", "uncounted-memory", "harm-others")  # as well
 CLASS_OF_KILLS = 12
 
 
-def hand_in(root: Path, lesson: Lesson, size: int) -> None:
-    """Write `size` solutions as submissions, every twentieth damaged."""
+def hand_in(root: Path, lesson: Lesson, size: int, hostile: bool = False) -> None:
+    """Write `size` solutions as submissions: of twenty the last is damaged, and the tenth may be hostile."""
     solution = lesson.built("solutions").read_text(encoding="utf-8")
     spoil = {attack.name: attack.spoil for attack in FILES}
+    attacks = {attack.name.removesuffix(f"-{lesson.id}"): attack for attack in kinds_for(lesson) if hostile}
     for number in range(size):
         file = root / "submitted" / f"s{number:03}" / lesson.assignment / f"{lesson.slug}.ipynb"
         file.parent.mkdir(parents=True)
+        notebook = json.loads(solution)
+        for cell in notebook["cells"]:
+            cell["source"] = "".join(cell["source"])
         content = solution
         if number % 20 == 19:
-            notebook = json.loads(solution)
-            for cell in notebook["cells"]:
-                cell["source"] = "".join(cell["source"])
             content = spoil[DAMAGED[number // 20 % len(DAMAGED)]](notebook, file)
             content = json.dumps(content) if isinstance(content, dict) else content.decode()
+        elif hostile and number % 20 == 9:
+            attack = attacks[HOSTILE[number // 20 % len(HOSTILE)]]
+            for cell in notebook["cells"]:
+                cell["source"] = attack.cells.get(cell["id"], cell["source"])
+            content = json.dumps(notebook)
         file.write_text(content, encoding="utf-8")
 
 
@@ -92,7 +101,7 @@ def measure_class(lesson: Lesson, size: int, workers: int, stock: int) -> None:
     marks = {max(1, size // 4): 0.0, max(1, size // 2): 0.0, size: 0.0}
     with tempfile.TemporaryDirectory() as folder, Memory() as memory:
         root = Path(folder)
-        hand_in(root, lesson, size)
+        hand_in(root, lesson, size, hostile=True)
         started, spent = time.perf_counter(), _cpu()
 
         def progress(done: int, total: int) -> None:
@@ -104,6 +113,10 @@ def measure_class(lesson: Lesson, size: int, workers: int, stock: int) -> None:
         each, spent = marks[size] / size, (_cpu() - spent) / size
         full = sum(result["points"] == result["maximum"] for result in report.results.values())
         print(f"{len(report.results)} of {size} have a result, {full} full marks; {report.levels}")
+        points = {name: result["points"] for name, result in report.results.items() if name[-1] == "9"}
+        print(
+            "damaged and hostile ones:", ", ".join(f"{name} {got:g}" for name, got in sorted(points.items()))
+        )
         again = grade_assignment(lesson, root, workers=workers)
         print(f"a submission: {each:.2f} s, {spent:.2f} s of CPU, start included", end="; ")
         print(f"all of it once more: {again.seconds:.1f} s", flush=True)
@@ -264,6 +277,7 @@ def main() -> int:
     """Run the parts asked for; return 1 if a kill lost anything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="class|sandbox|kills")
+    parser.add_argument("--lesson", default="18-01", metavar="ID", help="of the class (18-01)")
     parser.add_argument("--size", type=int, default=200)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--stock", type=int, default=3, metavar="N", help="submissions for stock nbgrader")
@@ -272,7 +286,7 @@ def main() -> int:
     options = parser.parse_args()
     lesson, parts = find_lesson("18-01"), options.parts or ["class", "sandbox", "kills"]
     if "class" in parts:
-        measure_class(lesson, options.size, options.workers, options.stock)
+        measure_class(find_lesson(options.lesson), options.size, options.workers, options.stock)
     if "sandbox" in parts:
         measure_sandbox(lesson)
     return int("kills" in parts and not measure_kills(lesson, options.kills, options.seed))

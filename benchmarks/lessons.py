@@ -4,12 +4,14 @@
     python benchmarks/lessons.py 18-01 18-06   # some of them
     python benchmarks/lessons.py --once        # times alone
     python benchmarks/lessons.py --instruction-sets   # every lesson as on five machines: what differs
+    python benchmarks/lessons.py --live-plot   # what LivePlot costs a run, in CPU seconds
 
 Each solved notebook runs as `course build` runs it. The bars are 20 s for a cell and 60 s for a lesson, on
 two cores; the exit status is 1 when one is missed, or when a compared cell differs between the two runs.
 Whether it also differs from the committed solution, which may come from another machine, is printed, and is
-no fault there. With --instruction-sets it is: what is compared must hold on any machine, and the committed
-solution is one more.
+no fault there. --live-plot trains the run of lesson 18-00 in a notebook's kernel with the plot and without,
+in turn, and prints the share that the plot takes; the bar is 10 %. With --instruction-sets a difference is a
+fault: what is compared must hold on any machine, and the committed solution is one more.
 """
 
 from __future__ import annotations
@@ -41,6 +43,27 @@ MACHINES = {
         "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"
     },
 }  # fmt: skip
+
+
+LIVE_BAR = 0.10  # of a run's CPU seconds
+LIVE_ROUNDS = 3  # each with the plot and without
+LIVE = """
+import time
+from pathlib import Path
+import torch
+from course.live_plot import LivePlot
+from minigpt import Config, Recipe, train
+torch.set_num_threads(1)
+recipe = Recipe(
+    Config(steps=240, warmup_steps=24, lr_max=5e-3, lr_min=5e-4, batch_size=16, accumulation=2, eval_every=40)
+)
+train(Recipe(Config(steps=5, warmup_steps=1)), "first", callbacks=[LivePlot()], overwrite=True)  # fonts
+"""
+LIVE_ONCE = """
+began = time.process_time()
+train(recipe, "run", callbacks={callbacks}, overwrite=True)
+print("CPU", time.process_time() - began)
+"""
 
 
 def compared(notebook: NotebookNode) -> dict[str, str]:
@@ -107,13 +130,34 @@ def across_machines(lessons: list[Lesson]) -> int:
     return len(found)
 
 
+def live_plot() -> int:
+    """Print the CPU seconds of a run with LivePlot and without, as a kernel counts them; return 1 if over."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LIVE)])
+    ways = {"without": "[]", "with": "[LivePlot()]"}
+    for _ in range(LIVE_ROUNDS):
+        for callbacks in ways.values():
+            book.cells.append(nbformat.v4.new_code_cell(LIVE_ONCE.format(callbacks=callbacks)))
+    executed, _ = execute(book, "live-plot")
+    printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in executed.cells[1:]]
+    spent = [float(text.rpartition("CPU ")[2]) for text in printed]
+    least = {way: min(spent[place :: len(ways)]) for place, way in enumerate(ways)}
+    share = least["with"] / least["without"] - 1
+    for place, way in enumerate(ways):
+        print(f"{way:8}", " ".join(f"{seconds:6.2f}" for seconds in spent[place :: len(ways)]), "CPU s")
+    print(f"LivePlot takes {share:.1%} of the run (least of {LIVE_ROUNDS} rounds; bar {LIVE_BAR:.0%})")
+    return 1 if share > LIVE_BAR else 0
+
+
 def main() -> int:
     """Measure, print the tables, and return 1 if a bar is missed or a compared cell differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lessons", nargs="*", help="ids, such as 18-01; all of them if none is named")
     parser.add_argument("--once", action="store_true", help="run each lesson once and compare nothing")
     parser.add_argument("--instruction-sets", action="store_true", help="run each lesson as on five machines")
+    parser.add_argument("--live-plot", action="store_true", help="what LivePlot costs a run")
     options = parser.parse_args()
+    if options.live_plot:
+        return live_plot()
     lessons = [find_lesson(word) for word in options.lessons] or all_lessons()
     if options.instruction_sets:
         return 1 if across_machines(lessons) else 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import torch
+
+from minigpt.model.kernels import PRODUCTS
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -24,6 +27,18 @@ def machine() -> str:
         pass  # not Linux: the architecture has to do
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{model}, {capability}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) used"
+
+
+def matmul_peak(clock: Callable[[], float]) -> float:
+    """Return the operations a second of the fastest float32 product, by either of PyTorch's two libraries."""
+    x, grad, weight = torch.randn(3, 1024, 1024)
+    best = 0.0
+    for product in PRODUCTS["output"].values():
+        for _ in range(30):
+            started = clock()
+            product(x, grad, weight)
+            best = max(best, 2 * 1024**3 / (clock() - started))
+    return best
 
 
 def write(title: str, lines: list[str]) -> None:

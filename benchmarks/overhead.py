@@ -1,6 +1,6 @@
-"""What do telemetry and the monitor cost?
+"""What do telemetry, guards and instruments, and the monitor cost?
 
-    python benchmarks/overhead.py [--blocks 10] [--block 200]
+    python benchmarks/overhead.py [telemetry guards monitor] [--blocks 10] [--block 200]
 
 All times are CPU times on one thread, and what is compared is measured within one process: two processes
 differ by several per cent for where their memory happens to lie.
@@ -8,6 +8,9 @@ differ by several per cent for where their memory happens to lie.
 Telemetry is on and off by turns in one run, for a block of steps at a time, and a ratio is that of two
 neighbouring blocks. They hold the default audits and summaries; what an evaluation and the start of a run
 cost is left out. Beside the ratio stands the share that is spent inside telemetry. Bar: 2 %.
+
+Guards, snapshots and instruments are all on at their default spacing in one run of the default model; their
+share is the time inside them over that of the rest, by part. Bar: 2 %.
 
 The monitor watches one of two plain PyTorch loops that take their steps in turns, at three shapes, the
 tiniest of them the preset `tiny`; a ratio is that of the same steps of both. The first steps, which it looks
@@ -33,7 +36,14 @@ from minigpt.config.presets import load_preset
 from minigpt.model.gpt import build_model
 from minigpt.monitor import Monitor
 from minigpt.training.callbacks.telemetry import Telemetry
+from minigpt.training.guards.enforcer import Enforcer
+from minigpt.training.instruments import panel
+from minigpt.training.instruments.ownership import Ownership
+from minigpt.training.instruments.panel import Instruments
+from minigpt.training.instruments.units import UnitsReader
+from minigpt.training.instruments.updates import UpdateSizes
 from minigpt.training.recipe import Recipe
+from minigpt.training.snapshots import Snapshot
 from minigpt.training.trainer import Trainer
 
 BLOCKS = 50  # of the steps of a watched loop; each holds its share of what is written now and then
@@ -96,6 +106,67 @@ def measure_telemetry(blocks: int, block: int) -> None:
     print(f"once, at the start of a run: {telemetry.start_seconds:.2f} s")
 
 
+class Stopwatch:
+    """Adds up the time inside functions; of nested ones, what the inner ones took counts for them alone."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._inner: list[float] = []
+
+    def watch(self, owner: object, name: str, label: str) -> None:
+        """Replace a function or method by one that is timed, under `label`."""
+        original = getattr(owner, name)
+
+        def timed(*arguments, **named):
+            self._inner.append(0.0)
+            started = time.thread_time()
+            try:
+                return original(*arguments, **named)
+            finally:
+                spent = time.thread_time() - started
+                self.seconds[label] = self.seconds.get(label, 0.0) + spent - self._inner.pop()
+                if self._inner:
+                    self._inner[-1] += spent
+
+        setattr(owner, name, staticmethod(timed) if name == "take" and owner is Snapshot else timed)
+
+
+def measure_guards(steps: int) -> None:
+    """Print what guards, snapshots and instruments cost a run of the default config, by part."""
+    clock = Stopwatch()
+    for owner, name, label in (
+        (Enforcer, "before_step", "guards"),
+        (Enforcer, "decide", "guards"),
+        (Snapshot, "take", "snapshots"),
+        (Instruments, "on_start", "instruments, the rest"),
+        (Instruments, "on_record", "instruments, the rest"),
+        (Instruments, "_noise", "gradient noise scale"),
+        (UpdateSizes, "_before", "sizes of updates"),
+        (UpdateSizes, "_after", "sizes of updates"),
+        (Ownership, "compare", "checksums"),
+        (Ownership, "_after", "checksums"),
+        (panel, "quietly", "one pass of the model, attention read"),
+        (panel, "of_logits", "logits"),
+        (UnitsReader, "found", "units"),
+        (panel, "statefulness", "statefulness, once at the end"),
+    ):
+        clock.watch(owner, name, label)
+    config = Config(
+        steps=steps, eval_every=100, checkpoint_every=0, guard_finite=True, guard_spikes=True, guard_rate=True
+    )
+    timer = StepTimer()
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(Recipe(config), Path(folder) / "run", [timer], telemetry=True).run()
+    inside = sum(clock.seconds.values())
+    rest = sum(timer.seconds) - inside
+    print(
+        f"guards and instruments, {steps} steps of {rest / steps * 1e3:.2f} ms: "
+        f"{inside / rest:.2%} (bar: 2 %)"
+    )
+    for label, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
+        print(f"  {label:40} {seconds / rest:.2%}")
+
+
 def plain_loop(config: Config, run_dir: Path | None) -> Iterator[float]:
     """Train on one batch, in a loop as anybody writes it; yield the CPU seconds of each step."""
     torch.manual_seed(0)
@@ -152,13 +223,19 @@ def measure_monitor(folder: Path) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["telemetry", "guards", "monitor"])
+    parser.add_argument("--steps", type=int, default=2000, help="of the run with guards and instruments")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of steps with, and as many without")
     parser.add_argument("--block", type=int, default=200, help="steps of a block of telemetry")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    measure_telemetry(arguments.blocks, arguments.block)
-    with tempfile.TemporaryDirectory() as folder:
-        measure_monitor(Path(folder))
+    if "telemetry" in arguments.parts:
+        measure_telemetry(arguments.blocks, arguments.block)
+    if "monitor" in arguments.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_monitor(Path(folder))
+    if "guards" in arguments.parts:  # last, for it leaves timers behind
+        measure_guards(arguments.steps)
 
 
 if __name__ == "__main__":

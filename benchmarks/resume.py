@@ -1,6 +1,7 @@
 """Does a killed run lose anything? Kill it a hundred times, resume it each time, and compare:
 
     python benchmarks/resume.py [--kills 100] [--damages 300] [--seed 0]
+    python benchmarks/resume.py --guards [--kills 50]        (benchmarks/resume_guards.py)
 
 A kill is SIGKILL at a random moment: any time, while a checkpoint is being written, or in the middle of a
 line of the log. After each, every checkpoint that can be seen must be intact, none older than before may be
@@ -261,17 +262,24 @@ def damage_and_look(runs: list[Path], wanted: int, rng: random.Random) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--guards", action="store_true", help="kill in rollbacks, snapshots and skips")
+    parser.add_argument("--kills", type=int, help="by default 100, with --guards 50")
     parser.add_argument("--damages", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.perf_counter()
     rng = random.Random(arguments.seed)
     baselines(load_data(BASE))  # read once, here
+    if arguments.guards:
+        import resume_guards  # which takes its children from here
+
+        line = resume_guards.measure(arguments.kills or 50, arguments.seed)
+        append("Kill and resume with guards: `benchmarks/resume.py --guards`", line)
+        return
     killer = Killer(rng)
     folder = Path(tempfile.mkdtemp())
     try:
-        runs = kill_and_compare(folder, arguments.kills, killer)
+        runs = kill_and_compare(folder, arguments.kills or 100, killer)
         damage_and_look(runs, arguments.damages, rng)
     finally:
         shutil.rmtree(folder)
@@ -282,12 +290,15 @@ def main() -> None:
         f"{arguments.damages} checkpoints with a byte flipped or a file cut: all refused. "
         f"{time.perf_counter() - started:.0f} s."
     )
+    append("Kill and resume: `benchmarks/resume.py`", line)
+
+
+def append(title: str, line: str) -> None:
+    """Print a result and write it into RESULTS.md."""
     print(line)
     machine = f"{os.cpu_count()}-core {platform.machine().replace('_', '-')} VM"
     with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(
-            f"\n## Kill and resume: `benchmarks/resume.py`\n\n{date.today().isoformat()}, {machine}. {line}\n"
-        )
+        file.write(f"\n## {title}\n\n{date.today().isoformat()}, {machine}. {line}\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Training speed against plain PyTorch, transformers, litgpt and x-transformers, at three shapes:
 
     python -m pip install --no-deps -r benchmarks/requirements.txt
-    python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...] [--threads 2] [--clock cpu]
+    python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...] [--peer plain ...] [--threads 2]
+        [--clock cpu]
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python benchmarks/speed.py
 
 Every peer trains beside our GPT with the same architecture, maths, weights and data (their first losses must
@@ -12,8 +13,9 @@ a process has or has not.
 The sides take turns in short rounds and a ratio is the median over rounds, so that whatever else the machine
 does meets both alike. On a machine that is shared, `--clock cpu` counts the processor time of this process
 instead of the time that passes. Memory is what tensors take at the worst moment of a step, weights and
-optimizer included. The share of peak counts the operations of `flops_per_token`, against the fastest product
-measured here.
+optimizer included. The total of a run is that of the first step, in which a compiled model is compiled, and
+of 2,000 steps at the median speed; importing PyTorch is left out. The share of peak counts the operations of
+`flops_per_token`, against the fastest product measured here.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
+from machine import matmul_peak
 from peers import PAIRS, Pair
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +38,7 @@ from torch import Tensor, nn
 
 from minigpt.config import ModelConfig
 from minigpt.model.gpt import flops_per_token
-from minigpt.model.kernels import PRODUCTS, choose_kernels, use_kernels
+from minigpt.model.kernels import choose_kernels, use_kernels
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.kernel_cache import processor
 from minigpt.training.loss import cross_entropy
@@ -46,6 +49,8 @@ SHAPES = {  # and the sequences in a batch
     "6x192": (ModelConfig(n_layer=6, n_head=6, n_embd=192, context=128), 16),
 }
 
+RUN = 2000  # steps of the run whose total is told
+
 
 @dataclass
 class Side:
@@ -55,6 +60,7 @@ class Side:
     logits: Callable[[nn.Module, Tensor], Tensor]
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     speeds: list[float] = field(default_factory=list)  # tokens a second, by round
+    start: float = 0.0  # seconds of the first step
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(
@@ -72,6 +78,10 @@ class Side:
     @property
     def speed(self) -> float:
         return statistics.median(self.speeds)
+
+    def total(self, tokens: int) -> float:
+        """Return the seconds of a run of RUN steps of so many tokens, as far as was measured."""
+        return self.start + RUN * tokens / self.speed
 
 
 def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -94,19 +104,28 @@ def build_sides(pair: Pair, rows: int, compiled: bool) -> tuple[Side, Side]:
 
 
 def measure(
-    shape: ModelConfig, batch_size: int, rounds: int, compiled: bool, clock: Callable[[], float]
+    shape: ModelConfig,
+    batch_size: int,
+    rounds: int,
+    compiled: bool,
+    clock: Callable[[], float],
+    builders: Sequence[Callable[[ModelConfig], Pair]],
 ) -> list[tuple[Pair, Side, Side]]:
     """Train all pairs in turns."""
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(shape.vocab_size, (batch_size, shape.context + 1), generator=generator)
     batch = tokens[:, :-1], tokens[:, 1:], torch.ones(batch_size, shape.context, dtype=torch.bool)
     results = []
-    for build in PAIRS:
+    for build in builders:
         torch.manual_seed(0)
         torch.compiler.reset()
         pair = build(shape)
         ours, peer = build_sides(pair, batch_size * shape.context, compiled)
-        first = [side.step(*batch) for side in (ours, peer)]
+        first = []
+        for side in (ours, peer):
+            started = clock()
+            first.append(side.step(*batch))
+            side.start = clock() - started
         if abs(first[0] - first[1]) > 1e-4:
             raise SystemExit(f"{pair.name}: the first losses differ, {first[0]:.6f} and {first[1]:.6f}")
         ours.step(*batch), peer.step(*batch)
@@ -142,18 +161,6 @@ def peak_memory(side: Side, batch: tuple[Tensor, ...]) -> int:
     return held + peak
 
 
-def matmul_peak(clock: Callable[[], float]) -> float:
-    """Return the operations a second of the fastest float32 product, by either of PyTorch's two libraries."""
-    x, grad, weight = torch.randn(3, 1024, 1024)
-    best = 0.0
-    for product in PRODUCTS["output"].values():
-        for _ in range(30):
-            started = clock()
-            product(x, grad, weight)
-            best = max(best, 2 * 1024**3 / (clock() - started))
-    return best
-
-
 def chosen(model: nn.Module) -> str:
     """Return the libraries of a model's products in one word each, or in one if they are the same."""
     layer = next(layer for layer in model.modules() if isinstance(layer, nn.Linear))
@@ -167,6 +174,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="both sides under torch.compile")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--peer", nargs="+", default=[""], help="only those whose name begins like this")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a core")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what a second is")
     arguments = parser.parse_args()
@@ -174,8 +182,10 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
+    builders = [build for build in PAIRS if build.__name__.startswith(tuple(arguments.peer))]
     measured = {
-        name: measure(*SHAPES[name], arguments.rounds, arguments.compile, clock) for name in arguments.shape
+        name: measure(*SHAPES[name], arguments.rounds, arguments.compile, clock, builders)
+        for name in arguments.shape
     }
     peak = matmul_peak(clock)
     mode = "compiled" if arguments.compile else "eager"
@@ -196,11 +206,17 @@ def main() -> None:
         "ours MB",
         "peak, peer",
         "peak, ours",
+        "first step, peer",
+        "ours",
+        f"{RUN} steps, peer",
+        "ours",
         "kernels",
     ):
         table.add_column(title, justify="right")
     fastest = []
     for name, results in measured.items():
+        shape, batch_size = SHAPES[name]
+        tokens = batch_size * shape.context
         quickest = max((peer for _, _, peer in results), key=lambda peer: peer.speed)
         for pair, ours, peer in results:
             ratios = [a / b for a, b in zip(ours.speeds, peer.speeds, strict=True)]
@@ -215,11 +231,13 @@ def main() -> None:
                 f"{low:.2f}–{high:.2f}",
                 *(f"{side.memory / 1e6:.0f}" for side in (peer, ours)),
                 *(f"{flops * side.speed / peak:.0%}" for side in (peer, ours)),
+                *(f"{side.start:.1f} s" for side in (peer, ours)),
+                *(f"{side.total(tokens):.0f} s" for side in (peer, ours)),
                 chosen(pair.ours),
             )
             if peer is quickest:
                 fastest.append(f"{name} {ratio:.2f} × {pair.name}")
-    Console(width=140, highlight=False).print(table)
+    Console(width=190, highlight=False).print(table)
     print("against the fastest peer (*):", ", ".join(fastest))
 
 

@@ -1,10 +1,12 @@
-"""A patient's evidence, and beside it the tree to click through, question by question.
+"""A patient's evidence, and beside it the questions of the trees, to be asked on a budget or in order.
 
     Bedside({"A": run_a, "B": run_b}).show()      # runs as `minigpt.training.trainer.train` returns them
 
-It shows what was measured and the limits, never the verdict: that is the learner's to give. Below the chosen
-leaf, right or wrong, stands what it means. Questions without an answer are left out. All controls work with
-the mouse and with the keyboard (Tab, Enter; arrows in the list of leaves). Without a running kernel the first
+On a budget, any question may be asked at any time, and each costs credits (course/credits.py). In order, the
+trees are walked question by question, for nothing. Either way it shows what was measured and the limits,
+never the verdict: that is the learner's to give. Below the chosen leaf, right or wrong, stands what it means,
+and how to tell it from the leaves that look like it. Questions without an answer are left out. All controls
+work with the mouse and with the keyboard (Tab, Enter; arrows in lists). Without a running kernel the first
 patient's picture remains.
 """
 
@@ -19,97 +21,102 @@ import ipywidgets
 from IPython import get_ipython
 from matplotlib.figure import Figure
 
+from course.credits import CREDITS, QUESTIONS, Examination, apart
 from course.messages import message
 from course.picture import Picture
 from course.reload import follow
 from course.widgets import show_controls
 from minigpt import diagnosis
 from minigpt.diagnosis.report import seen
-from minigpt.diagnosis.tree import Finding, Question, Verdict
+from minigpt.diagnosis.tree import Finding, Question
+from minigpt.faults import FAULTS
 from minigpt.messages import message as stability_message
 from minigpt.runs.run import Run
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+HEALTHY = "healthy"  # a diagnosis that is no leaf
 _WIDTH = "min(800px, 98%)"  # of a notebook in a small window
 _THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
-QUESTIONS = {(question.tree, question.id): question for question in diagnosis.QUESTIONS}
+_ALIKE = 4  # leaves that are told apart, at most
 
 
 class Bedside:
-    """Ask one question at a time about one patient at a time; keep the answers of each patient."""
+    """Ask about one patient at a time, on a budget or in order; keep the answers of each patient."""
 
     def __init__(self, runs: Mapping[str, Run]):
         self.runs = dict(runs)
-        self.findings = {name: _measured(run) for name, run in self.runs.items()}
+        self.examinations = {name: Examination(run) for name, run in self.runs.items()}
+        self.findings = {name: [*known.findings.values()] for name, known in self.examinations.items()}
         self.at = dict.fromkeys(self.runs, 0)  # how many questions were answered with “fine”
         self.diagnoses: dict[str, str] = {}  # leaf by patient, where somebody said “it breaks here”
+        self.guesses: dict[str, str] = {}  # leaf or HEALTHY by patient, on the budget
         button = {"layout": {"width": "220px"}}
         self.patient = ipywidgets.ToggleButtons(
             options=list(self.runs), description=message("bedside.patient"), style={"button_width": "60px"}
+        )
+        self.way = ipywidgets.ToggleButtons(
+            options=[(message(f"bedside.way-{name}", credits=CREDITS), name) for name in ("budget", "order")],
+            description=message("bedside.way"),
+            style={"button_width": "190px"},
         )
         self.text = ipywidgets.HTML(layout=_THREE_LINES)
         self.back = ipywidgets.Button(description=message("bedside.back"), layout={"width": "90px"})
         self.fine = ipywidgets.Button(description=message("bedside.fine"), **button)
         self.broken = ipywidgets.Button(description=message("bedside.broken"), **button)
         self.leaf = ipywidgets.Dropdown(description=message("bedside.leaf"), layout={"width": "360px"})
+        self.asking = ipywidgets.Dropdown(
+            description=message("bedside.ask"), layout={"width": "min(640px, 98%)"}
+        )
+        self.ask = ipywidgets.Button(**button)
+        self.answers = ipywidgets.HTML(layout=_THREE_LINES)
+        self.guess = ipywidgets.Dropdown(description=message("bedside.guess"), layout={"width": "360px"})
+        self.decide = ipywidgets.Button(description=message("bedside.decide"), **button)
         self.outcome = ipywidgets.HTML(layout={"width": _WIDTH})
         self.overview = ipywidgets.HTML()
+        self.by_order = ipywidgets.VBox(
+            [self.text, ipywidgets.HBox([self.back, self.fine, self.broken]), self.leaf]
+        )
+        self.on_budget = ipywidgets.VBox(
+            [self.asking, self.ask, self.answers, ipywidgets.HBox([self.guess, self.decide])]
+        )
         self._picture = Picture()
         self._drawn: str | None = None  # whose picture is shown
         self._refreshing = False
-        self.patient.observe(lambda change: self.refresh(), names="value")
+        for control in (self.patient, self.way, self.asking):
+            control.observe(lambda change: self._refreshing or self.refresh(), names="value")
         self.leaf.observe(lambda change: self._choose(change["new"]), names="value")
         self.back.on_click(lambda _: self._move(-1))
         self.fine.on_click(lambda _: self._move(1))
         self.broken.on_click(lambda _: self._break())
+        self.ask.on_click(lambda _: self._ask())
+        self.decide.on_click(lambda _: self._decide())
 
     @property
     def question(self) -> Question | None:
-        """The current question about the current patient; None after the last one."""
+        """The current question about the current patient, in order; None after the last one."""
         findings, at = self.findings[self.patient.value], self.at[self.patient.value]
-        return QUESTIONS[findings[at].tree, findings[at].question] if at < len(findings) else None
+        return _question(findings[at]) if at < len(findings) else None
 
     def show(self) -> None:
         """Show the controls, and the picture below them."""
         if get_ipython() is not None:
-            buttons = ipywidgets.HBox([self.back, self.fine, self.broken])
-            shown = [self.patient, self.text, buttons, self.leaf, self.outcome, self.overview]
+            shown = [self.patient, self.way, self.on_budget, self.by_order, self.outcome, self.overview]
             show_controls([*shown, follow(self._picture)])
         self.refresh()
 
     def refresh(self) -> None:
-        """Write question, evidence and outcome for the current patient, and draw its curves."""
+        """Write questions, evidence and outcome for the current patient, and draw its curves."""
         self._refreshing = True  # putting the leaves of another question in place is no choice
         try:
-            self._write()
+            budget = self.way.value == "budget"
+            self.on_budget.layout.display = "" if budget else "none"
+            self.by_order.layout.display = "none" if budget else ""
+            lines = self._write_budget() if budget else self._write_order()
+            self.outcome.value = _lines(*(_with_code(line) for line in lines))
+            self.overview.value = html.escape(" · ".join(f"{name}: {self._said(name)}" for name in self.runs))
         finally:
             self._refreshing = False
-
-    def _write(self) -> None:
-        patient, question = self.patient.value, self.question
-        leaf = self.diagnoses.get(patient)
-        asked, figures = "", ""
-        if question is not None:
-            finding = self.findings[patient][self.at[patient]]
-            asked = message(
-                "bedside.question",
-                id=question.id,
-                number=self.at[patient] + 1,
-                all=len(self.findings[patient]),
-                asked=stability_message(question.key("question")),
-            )
-            figures = seen(finding)
-        self.text.value = _lines(f"<b>{html.escape(asked)}</b>", html.escape(figures))
-        self.back.disabled = self.at[patient] == 0 and leaf is None
-        self.fine.disabled = self.broken.disabled = question is None or leaf is not None
-        self.leaf.layout.display = "" if leaf is not None else "none"
-        if leaf is not None and self.leaf.options != question.leaves:
-            self.leaf.options = question.leaves
-        if leaf is not None:
-            self.leaf.value = leaf
-        outcome = (html.escape(line) for line in self._outcome(patient, question, leaf))
-        self.outcome.value = _lines(*(re.sub("`(.+?)`", r"<code>\1</code>", line) for line in outcome))
-        self.overview.value = html.escape(" · ".join(f"{name}: {self._said(name)}" for name in self.runs))
+        patient = self.patient.value
         if patient != self._drawn:
             self._picture.show(self.figure(), message("bedside.picture", patient=patient))
             self._drawn = patient
@@ -140,21 +147,97 @@ class Bedside:
                 axes.set_ylim(bottom=0)
         return figure
 
-    def _outcome(self, patient: str, question: Question | None, leaf: str | None) -> list[str]:
+    # ------------------------------------------------------------------ on a budget
+
+    def _write_budget(self) -> list[str]:
+        patient = self.patient.value
+        known, guess = self.examinations[patient], self.guesses.get(patient)
+        options = [(self._priced(known, id), id) for id in known.findings]
+        chosen = self.asking.value if self.asking.value in known.findings else options[0][1]
+        if self.asking.options != tuple(options):
+            self.asking.options = options
+            self.asking.value = chosen
+        cost = known.cost(chosen)
+        self.ask.description = message("bedside.pay" if cost else "bedside.paid", cost=cost)
+        self.ask.disabled = guess is not None or cost == 0 or cost > known.left
+        left = message("bedside.left", left=known.left, credits=CREDITS)
+        told = [
+            f"<b>{id}</b> {html.escape(stability_message(known.question(id).key('question')))}<br>"
+            f"{html.escape(seen(known.findings[id]))}"
+            for id in known.asked
+        ]
+        must = [f"<b>{html.escape(message('bedside.spent'))}</b>"] if known.spent and guess is None else []
+        self.answers.value = _lines(f"<b>{html.escape(left)}</b>", *told, *must)
+        if not self.guess.options:
+            leaves = sorted({leaf for question in diagnosis.QUESTIONS for leaf in question.leaves})
+            self.guess.options = [
+                ("…", None),
+                (message("bedside.sound"), HEALTHY),
+                *zip(leaves, leaves, strict=True),
+            ]
+        if guess is not None or patient != self._drawn:  # else the learner is about to choose
+            self.guess.value = guess
+        self.guess.disabled = guess is not None
+        self.decide.description = message("bedside.decide" if guess is None else "bedside.again")
+        if guess is None:
+            return []
+        spent = message("bedside.spending", spent=CREDITS - known.left, credits=CREDITS)
+        if guess == HEALTHY:
+            return [message("bedside.healthy", patient=patient), spent]
+        asked = [id for id in known.asked if guess in known.question(id).leaves]
+        first = message(
+            "bedside.diagnosis" if asked else "bedside.unseen",
+            patient=patient,
+            leaf=guess,
+            id="".join(asked[:1]),
+        )
+        return [first, spent, *_explained(guess)]
+
+    def _priced(self, known: Examination, id: str) -> str:
+        asked = stability_message(known.question(id).key("question"))
+        return f"{id} {asked} ({known.cost(id) or '✓'})"
+
+    def _ask(self) -> None:
+        if self.patient.value not in self.guesses:
+            self.examinations[self.patient.value].ask(self.asking.value)
+        self.refresh()
+
+    def _decide(self) -> None:
+        """Give the diagnosis that is chosen, or take back the one that was given; credits stay spent."""
+        patient = self.patient.value
+        if self.guesses.pop(patient, None) is None and self.guess.value is not None:
+            self.guesses[patient] = self.guess.value
+        self.refresh()
+
+    # ------------------------------------------------------------------ in order
+
+    def _write_order(self) -> list[str]:
+        patient, question = self.patient.value, self.question
+        leaf = self.diagnoses.get(patient)
+        asked, figures = "", ""
+        if question is not None:
+            finding = self.findings[patient][self.at[patient]]
+            asked = message(
+                "bedside.question",
+                id=question.id,
+                number=self.at[patient] + 1,
+                all=len(self.findings[patient]),
+                asked=stability_message(question.key("question")),
+            )
+            figures = seen(finding)
+        self.text.value = _lines(f"<b>{html.escape(asked)}</b>", html.escape(figures))
+        self.back.disabled = self.at[patient] == 0 and leaf is None
+        self.fine.disabled = self.broken.disabled = question is None or leaf is not None
+        self.leaf.layout.display = "" if leaf is not None else "none"
+        if leaf is not None and self.leaf.options != question.leaves:
+            self.leaf.options = question.leaves
+        if leaf is not None:
+            self.leaf.value = leaf
         if question is None:
             return [message("bedside.healthy", patient=patient)]
         if leaf is None:
             return []
-        told = [
-            f"{stability_message(f'stability.label-{name}')} {stability_message(f'leaves.{leaf}-{name}')}"
-            for name in ("means", "change")
-        ]
-        return [message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id), *told]
-
-    def _said(self, patient: str) -> str:
-        if self.at[patient] == len(self.findings[patient]):
-            return message("bedside.sound")
-        return self.diagnoses.get(patient, "–")
+        return [message("bedside.diagnosis", patient=patient, leaf=leaf, id=question.id), *_explained(leaf)]
 
     def _move(self, by: int) -> None:
         patient = self.patient.value
@@ -172,12 +255,51 @@ class Bedside:
         self.diagnoses[self.patient.value] = leaf
         self.refresh()
 
+    def _said(self, patient: str) -> str:
+        """What was said of a patient: the diagnosis on the budget, else the one in order."""
+        if patient in self.guesses:
+            said = self.guesses[patient]
+            spent = CREDITS - self.examinations[patient].left
+            return f"{message('bedside.sound') if said == HEALTHY else said} ({spent}/{CREDITS})"
+        if self.at[patient] == len(self.findings[patient]):
+            return message("bedside.sound")
+        return self.diagnoses.get(patient, "–")
+
+
+def _explained(leaf: str) -> list[str]:
+    """What a leaf means and changes, the part of the loop to mend, and how to tell it from those alike."""
+    lines = [
+        f"{stability_message(f'stability.label-{name}')} {stability_message(f'leaves.{leaf}-{name}')}"
+        for name in ("means", "change")
+    ]
+    parts = sorted({fault.part for fault in FAULTS.values() if fault.leaf == leaf})
+    named = [message("bedside.setting") if part == "config" else f"`{part}`" for part in parts]
+    lines += [message("bedside.part", parts=", ".join(named))] if named else []
+    alike = apart(leaf)[:_ALIKE]
+    if alike:
+        lines.append(message("bedside.apart", leaf=leaf))
+    for other in alike:
+        means = stability_message(f"leaves.{other.leaf}-means")
+        key = "bedside.alike" if other.telling else "bedside.alike-always"
+        lines.append(
+            message(
+                key,
+                leaf=other.leaf,
+                means=means,
+                shared=", ".join(other.shared),
+                telling=", ".join(other.telling),
+            )
+        )
+    return lines
+
+
+def _question(finding: Finding) -> Question:
+    return QUESTIONS[finding.tree, finding.question]
+
+
+def _with_code(line: str) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(line))
+
 
 def _lines(*lines: str) -> str:
     return f'<div style="line-height: 1.5">{"<br>".join(lines)}</div>' if lines else ""
-
-
-def _measured(run: Run) -> list[Finding]:
-    """Return every answer of the trees to this run, without the questions that were not measured."""
-    walk = diagnosis.walk(diagnosis.evidence_of(run), whole=True)
-    return [finding for finding in walk.findings if finding.verdict is not Verdict.NOT_MEASURED]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import nbformat
@@ -34,9 +34,10 @@ from traitlets.config.loader import PyFileConfigLoader
 from course import recall
 from course.execute import execute
 from course.glossary import offence
-from course.lesson import ROOT, Lesson
+from course.lesson import ROOT, Lesson, all_lessons
 from course.messages import CourseError, message
 from course.source import Cell, read_source
+from course.tree_map import tree_map
 from course.verify import require_no_leak, require_parity
 from minigpt.messages import LANGUAGES
 
@@ -72,6 +73,8 @@ def source_notebook(lesson: Lesson, cells: list[Cell], code: str) -> NotebookNod
         }
     )
     notebook.cells.append(v4.new_markdown_cell(_header(lesson, code), id="lesson-header"))
+    chart = tree_map(lesson, all_lessons(), code, partial(_beside, lesson))
+    notebook.cells.append(v4.new_markdown_cell(chart, id="lesson-map"))
     if lesson.recall:
         asked = recall.cell(lesson.recall, code)
         notebook.cells.append(v4.new_markdown_cell(asked, id="lesson-recall"))
@@ -195,6 +198,11 @@ def _header(lesson: Lesson, code: str) -> str:
         minutes=lesson.minutes,
         prerequisites=lesson.prerequisites[code],
     )
+
+
+def _beside(lesson: Lesson, other: Lesson) -> str | None:
+    """Where another lesson's notebook lies, seen from this one's: the same for solution and releases."""
+    return f"../{other.assignment}/{other.slug}.ipynb" if other.phase == lesson.phase else None
 
 
 def _nbgrader(cell: Cell) -> dict:

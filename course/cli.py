@@ -12,14 +12,17 @@ course site --out DIR        # the lessons as web pages, in both languages
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from course.lesson import Lesson, all_lessons, find_lesson, lessons_folder
 from course.messages import CourseError, message
 from minigpt.cli.command_line import Command, answer, dispatch
 from minigpt.cli.parser import Arguments, Parser, UsageError
+from minigpt.messages import language, use_language
 
 # Each command and the area of its messages.
 COMMANDS = {"build": "cli", "check": "cli", "grade": "grade", "export": "grade", "site": "site"}
@@ -125,16 +128,34 @@ def _stamp(lesson: Lesson) -> None:
 
 
 def _check(options: Arguments, lessons: list[Lesson]) -> int:
+    findings = 0
+    examine = partial(_examined, mutates=options.mutate)
+    workers = min(len(lessons), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, initializer=_join, initargs=(language(), workers)) as pool:
+        examined = map if workers == 1 else pool.map  # a single lesson needs no process of its own
+        for sentences, summary in examined(examine, [lesson.id for lesson in lessons]):
+            for sentence in sentences:
+                print(sentence, file=sys.stderr)
+            print(summary, flush=True)
+            findings += len(sentences)
+    return 1 if findings else 0
+
+
+def _join(language: str, workers: int) -> None:
+    """Make a new process one of several: it speaks the same language and takes its share of the cores."""
+    import torch
+
+    use_language(language)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def _examined(name: str, mutates: bool) -> tuple[list[str], str]:
+    """Return what is wrong with a lesson's checks, and a sentence with the counts."""
     from course import mutation, trial
 
-    findings = 0
-    for lesson in lessons:
-        report, summary = mutation.mutate(lesson) if options.mutate else (trial.run(lesson), None)
-        for sentence in report.findings:
-            print(sentence, file=sys.stderr)
-        print(summary or report.summary(), flush=True)
-        findings += len(report.findings)
-    return 1 if findings else 0
+    lesson = find_lesson(name)
+    report, summary = mutation.mutate(lesson) if mutates else (trial.run(lesson), None)
+    return report.findings, summary or report.summary()
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class LivePlot:
         if self._drawing is None or self._drawing.names != self.names():
             self._drawing = _Drawing(self, progress=True)
         self._drawing.update()
-        self._picture.show(self._drawing.figure, self.summary())
+        self._picture.show(self._drawing.figure, self.summary(), passing=True)
         self._drawing.figure.set_layout_engine("none")  # laid out once: that is a third of the time
 
     def names(self) -> list[str]:

@@ -1,12 +1,14 @@
 """Blind patients: six runs drawn from a name, each broken in a way that its files do not reveal.
 
-    patients = ward("Ada Lovelace")                  # {"A": Patient, …, "F": Patient}
+    patients = ward("Ada Lovelace")                  # {"A": Patient, …, "F": Patient}, those of lesson 18-08
+    patients = ward("Ada Lovelace", "19-10")
     run = patients["A"].train("experiments/18-08/A")
     walk = patients["A"].walk(parts=["init_weights"])           # re-trained with a healthy part in place
 
 One of the six is healthy, one has two faults, four have one. Faults, letters and the seed of each run follow
 from the name: different names get different wards. A patient's recipe has every part sealed, broken or not,
-and an empty list of faults, so neither the recipe nor the run directory names one.
+and an empty list of faults, so neither the recipe nor the run directory names one. Who is drawn stands in
+`course.draw`: nothing here tells it.
 
 A repair is plain data: parts of the loop to put back in their healthy form, and settings. A judge trains the
 repair here, without running the learner's code.
@@ -14,15 +16,11 @@ repair here, without running the learner's code.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import random
 import tempfile
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,52 +29,37 @@ import torch
 from course.messages import CourseError
 from minigpt import Config, Recipe, diagnosis, train
 from minigpt.diagnosis import Walk
-from minigpt.faults import Fault, find_fault
 from minigpt.messages import nearest
 from minigpt.runs.run import Run
 
 LETTERS = "ABCDEF"
-CONFIG = Config(
-    n_layer=2, n_head=2, n_embd=32, context=32, batch_size=8, accumulation=2, steps=60, warmup_steps=10,
-    lr_max=3e-3, lr_min=3e-4, eval_every=30, eval_batches=1, checkpoint_every=0, keep_checkpoints=1,
-    device="cpu",
-)  # fmt: skip
 PARTS = tuple(part.name for part in fields(Recipe) if part.name not in ("config", "faults", "guards"))
-SETTINGS = ("clip_norm", "lr_max", "lr_min", "weight_decay", "beta1", "beta2", "warmup_steps")
+# By lesson: the settings that a repair may change.
+SETTINGS = {
+    "18-08": ("clip_norm", "lr_max", "lr_min", "weight_decay", "beta1", "beta2", "warmup_steps"),
+    "19-10": (
+        *("clip_norm", "lr_max", "lr_min", "weight_decay", "beta1", "beta2", "warmup_steps"),
+        *("loss_scale", "loss_scale_backoff", "loss_scale_growth"),
+    ),
+}
 
-# Faults that the tree finds in so short a run, and at what severity.
-SINGLES = (
-    *("init-scale", "head-bias", "not-untrained:40", "weight-mean", "residual-scale", "frozen-parameters"),
-    *("loss-reduction", "target-shift", "degenerate-data", "loss-mask-empty", "data-leak"),
-    *("future-leak", "missing-norm"),
-    *("scheduler-never-stepped", "base-lr-zero", "lr-discontinuous", "schedule-step-unit"),
-    *("warmup-off-by-one", "lr-group-scale", "diverging", "decay-groups", "no-bias-correction"),
-    *("always-clipping", "missing-zero-grad", "lost-optimizer-state"),
-    *("accumulation-sum", "accumulation-token-weighting"),
-)
-
-# Two of these at once, in two parts of the loop, and the tree names one, then the other. The three left out
-# leave so little of a run that nothing else can be seen in it.
-PAIRABLE = tuple(
-    fault for fault in SINGLES if fault not in ("degenerate-data", "loss-mask-empty", "base-lr-zero")
-)
-# An optimizer that forgets its steps never gets far enough to show that it counts them wrongly.
-MASKED = {"lost-optimizer-state", "no-bias-correction"}
-
+_WALKS: dict[tuple, Walk] = {}  # of runs that this process has trained: the same recipe gives the same run
+_MOST_WALKS = 1024
 _ONE_AT_A_TIME = threading.Lock()  # submissions are judged in threads, and torch has one global generator
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One run of a ward. Its faults are drawn again from name and letter each time, and stored nowhere."""
+    """One run of a ward. What ails it is drawn again from name and letter each time, and stored nowhere."""
 
     name: str
     letter: str
+    lesson: str = "18-08"
 
     @property
     def config(self) -> Config:
         """What was asked of the run."""
-        return _broken(self).config
+        return self._as_it_fell_ill().config
 
     def recipe(self, parts: Collection[str] = (), settings: Mapping[str, float] | None = None) -> Recipe:
         """Return the run's recipe with `parts` in their healthy form and `settings` changed; all is sealed.
@@ -84,14 +67,15 @@ class Patient:
         Raises:
             CourseError: no part, or no setting that may be changed, has that name (the nearest is suggested).
         """
-        for key, given, known in (("part", parts, PARTS), ("setting", settings or {}, SETTINGS)):
+        changeable = SETTINGS[self.lesson]
+        for key, given, known in (("part", parts, PARTS), ("setting", settings or {}, changeable)):
             for name in given:
                 if name not in known:
                     raise CourseError(f"patients.no-such-{key}", given=name, hint=nearest(str(name), known))
-        broken, healthy = _broken(self), Recipe()
-        config = broken.config.replace(**(settings or {}))
-        chosen = {part: getattr(healthy if part in parts else broken, part) for part in PARTS}
-        return Recipe(config=config, **{name: _sealed(part) for name, part in chosen.items()})
+        ill, healthy = self._as_it_fell_ill(), Recipe()
+        changes = {name: _as_in(ill.config, name, value) for name, value in (settings or {}).items()}
+        chosen = {part: getattr(healthy if part in parts else ill, part) for part in PARTS}
+        return Recipe(ill.config.replace(**changes), **{name: _sealed(part) for name, part in chosen.items()})
 
     def train(
         self,
@@ -104,28 +88,49 @@ class Patient:
 
         On one thread: fastest for so small a model, and its figures are the same on any number of cores.
         """
+        parts = [*parts]
         with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
             try:
-                return train(self.recipe([*parts], settings), run_dir, callbacks, overwrite=True)
+                run = train(self.recipe(parts, settings), run_dir, callbacks, overwrite=True)
             finally:
                 torch.set_num_threads(threads)
+        walked = diagnosis.check(run.path, whole=True)
+        with _ONE_AT_A_TIME:
+            while len(_WALKS) >= _MOST_WALKS:
+                _WALKS.pop(next(iter(_WALKS)))
+            _WALKS[self._key(parts, settings)] = walked
+        return run
 
     def walk(self, parts: Iterable[str] = (), settings: Mapping[str, float] | None = None) -> Walk:
-        """Train in a temporary folder and return the whole walk of the trees."""
-        return _walk(self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items())))
+        """Return the whole walk of the trees; trains in a temporary folder, if that is still to be done."""
+        key = self._key(parts := [*parts], settings)
+        while (found := _WALKS.get(key)) is None:
+            with tempfile.TemporaryDirectory() as folder:
+                self.train(Path(folder) / "run", parts, settings)
+        return found
+
+    def _key(self, parts: Iterable[str], settings: Mapping[str, float] | None) -> tuple:
+        return self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items()))
+
+    def _as_it_fell_ill(self) -> Recipe:
+        from course.draw import broken  # here, so that Tab does not offer it
+
+        return broken(self.lesson, self.name, self.letter)
 
 
-def ward(name: str) -> dict[str, Patient]:
-    """Return the six patients of somebody; case, accents, commas and the order of the names do not matter.
+def ward(name: str, lesson: str = "18-08") -> dict[str, Patient]:
+    """Return the six patients that somebody has in a capstone, 18-08 or 19-10.
+
+    Case, accents, commas and the order of the names do not matter.
 
     Raises:
         CourseError: the name is not a text, or is empty.
     """
     if not isinstance(name, str) or not plain_name(name):
         raise CourseError("patients.no-name")
-    return {letter: Patient(plain_name(name), letter) for letter in LETTERS}
+    return {letter: Patient(plain_name(name), letter, lesson) for letter in LETTERS}
 
 
 def plain_name(name: str) -> str:
@@ -139,39 +144,10 @@ def plain_name(name: str) -> str:
     return " ".join(sorted("".join(kept).split()))
 
 
-@lru_cache(maxsize=256)
-def _drawn(name: str) -> dict[str, tuple[tuple[str, ...], int]]:
-    """Faults and seed of each letter."""
-    rng = random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-    pair = _two_parts(rng)
-    singles = rng.sample([fault for fault in SINGLES if fault not in pair], 4)
-    charts = [(), pair, *((fault,) for fault in singles)]
-    rng.shuffle(charts)
-    return {letter: (chart, rng.randrange(1, 10_000)) for letter, chart in zip(LETTERS, charts, strict=True)}
-
-
-def _two_parts(rng: random.Random) -> tuple[str, ...]:
-    while True:
-        pair = rng.sample(PAIRABLE, 2)
-        if len({_fault(fault).part for fault in pair}) == 2 and {*pair} != MASKED:
-            return tuple(sorted(pair, key=SINGLES.index))
-
-
-def _fault(name: str) -> Fault:
-    return find_fault(name)[0]
-
-
-def faults_of(patient: Patient) -> list[Fault]:
-    """What was drawn for it; `course.grade.ward` asks."""
-    return [_fault(name) for name in _drawn(patient.name)[patient.letter][0]]
-
-
-def _broken(patient: Patient) -> Recipe:
-    faults, seed = _drawn(patient.name)[patient.letter]
-    recipe = Recipe(CONFIG.replace(seed=seed))
-    for fault in faults:
-        recipe = recipe.with_fault(fault)
-    return dataclasses.replace(recipe, faults=())
+def _as_in(config: Config, name: str, value: float) -> float:
+    """Return a whole number as an int where the config has one: 15.0 steps are 15."""
+    whole = type(getattr(config, name)) is int and float(value).is_integer()
+    return int(value) if whole else value
 
 
 def _sealed(part):
@@ -181,10 +157,3 @@ def _sealed(part):
         return part(*arguments, **settings)
 
     return part_of_the_loop
-
-
-@lru_cache(maxsize=1024)
-def _walk(patient: Patient, parts: tuple[str, ...], settings: tuple[tuple[str, float], ...]) -> Walk:
-    with tempfile.TemporaryDirectory() as folder:
-        run = patient.train(Path(folder) / "run", parts, dict(settings))
-        return diagnosis.check(run.path, whole=True)

@@ -3,7 +3,8 @@
     picture = Picture()
     picture.show(figure, "what the figure says in one line")     # again and again: it replaces itself
 
-The last drawing stays in the notebook as a plain PNG, with the line as its alternative text. `course.reload`
+The last drawing stays in the notebook as a plain PNG with two dots a pixel, so that it is sharp on a dense
+screen and when it is enlarged, and with the line as its alternative text. `course.reload`
 shows it as a widget where the page was loaded again.
 """
 
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
+from PIL import Image
 
 if TYPE_CHECKING:
     import ipywidgets
 
-DOTS_PER_INCH = 90  # a figure of 7 by 2.5 inches stays near 30 kB
+PIXELS_PER_INCH = 90  # as a page shows it
+DENSITY = 2  # dots a pixel, side by side
+COLOURS = 256  # kept of a drawing: a figure of 7 by 2.5 inches stays near 30 kB
 
 
 class Picture:
@@ -32,12 +36,15 @@ class Picture:
         self.revived = False
         self._last: str | None = None  # PNG in base64
 
-    def show(self, figure: Figure, text: str) -> None:
-        """Draw the figure where it was first shown; outside a notebook, do nothing."""
+    def show(self, figure: Figure, text: str, passing: bool = False) -> None:
+        """Draw the figure where it was first shown; outside a notebook, do nothing.
+
+        `passing`: another drawing follows soon, so this one may be coarse, which takes a third of the time.
+        """
         if get_ipython() is None:
             return
-        width, height = (int(inches * DOTS_PER_INCH) for inches in figure.get_size_inches())
-        self._last = png(figure)
+        width, height = (int(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
+        self._last = png(figure, density=1 if passing else DENSITY)
         data = {"image/png": self._last, "text/plain": text}
         # the size, so that a page keeps the room while one drawing replaces another
         metadata = {"image/png": {"alt": text, "width": width, "height": height}}
@@ -51,9 +58,9 @@ class Picture:
     @cached_property
     def widget(self) -> ipywidgets.Image:
         """The drawing as a widget, hidden until `revive`."""
-        from ipywidgets import Image
+        import ipywidgets
 
-        image = Image(format="png", layout={"display": "none", "max_width": "100%"})
+        image = ipywidgets.Image(format="png", layout={"display": "none", "max_width": "100%"})
         image.add_class("course-live")
         return image
 
@@ -69,8 +76,13 @@ class Picture:
             self.widget.value = base64.b64decode(self._last)
 
 
-def png(figure: Figure) -> str:
+def png(figure: Figure, density: int = DENSITY) -> str:
     """The figure as PNG, in base64, the same bytes for the same drawing."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH * density, metadata={"Software": None})
+    if density > 1:
+        with Image.open(buffer) as drawn:
+            few = drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        buffer = io.BytesIO()
+        few.save(buffer, format="png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -61,7 +61,7 @@ def test_lock_holds_whatever_the_dependencies_depend_on():
 def test_extras_are_pinned_to_the_versions_of_their_own_lock():
     pins = locked("requirements-extras.lock")
     assert not pins.keys() & locked().keys()
-    for line in sum((EXTRAS[name] for name in EXTRAS.keys() - {"course", "dev"}), []):
+    for line in sum((EXTRAS[name] for name in EXTRAS.keys() - {"course", "dev", "notebook"}), []):
         name, pin = line.split("==")
         assert pins[canonicalize_name(name)] == pin, line
 
@@ -69,6 +69,25 @@ def test_extras_are_pinned_to_the_versions_of_their_own_lock():
 def test_this_environment_has_the_versions_of_the_lock():
     here = {name: version(name).split("+")[0] for name in locked()}  # “+cpu” is a build, not a version
     assert here == locked()
+
+
+def test_a_learner_gets_the_course_at_the_same_versions_and_no_tool_of_the_tests():
+    learner = locked("requirements-learner.lock")
+    assert learner.items() <= locked().items()
+    assert not {"playwright", "scipy", "scikit-learn", "pytest", "ruff"} & learner.keys()
+    waiting, seen = [*PROJECT["dependencies"], *EXTRAS["course"]], set()
+    while waiting:
+        name = canonicalize_name(Requirement(waiting.pop()).name)
+        assert name in learner, f"requirements-learner.lock lacks {name}"
+        if name not in seen:
+            needed = map(Requirement, distribution(name).requires or [])
+            waiting += [
+                str(one) for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})
+            ]
+        seen.add(name)
+    for line in EXTRAS["notebook"]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(learner[canonicalize_name(wanted.name)]), line
 
 
 def test_conda_installs_the_same_lock_on_a_python_that_the_project_takes():

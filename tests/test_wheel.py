@@ -20,6 +20,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from course.lesson import find_lesson
+from course.source import read_source
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CORE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
@@ -70,12 +73,14 @@ def bare(tmp_path_factory) -> Path:
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
     for name in needed():
         link(name, site)
+    for name in needed([*CORE, *EXTRAS["notebook"]]) - needed():
+        link(name, folder / "notebook")
     return folder
 
 
-def needed() -> set[str]:
-    """The packages that the core's dependencies need, themselves included."""
-    waiting, seen = [*CORE], set()
+def needed(requirements: list[str] = CORE) -> set[str]:
+    """The packages that these dependencies need, themselves included; those of the core if none are given."""
+    waiting, seen = [*requirements], set()
     while waiting:
         wanted = Requirement(waiting.pop())
         name = canonicalize_name(wanted.name)
@@ -91,6 +96,7 @@ def needed() -> set[str]:
 
 def link(name: str, site: Path) -> None:
     """Make a package of this environment visible in another's folder of packages."""
+    site.mkdir(exist_ok=True)
     for file in distribution(name).files or []:
         top = file.parts[0]
         if top not in ("..", "__pycache__") and not (site / top).exists():
@@ -146,6 +152,19 @@ def test_train_check_and_dashboard_work_and_lr_find_says_what_it_lacks(shell, tm
     shell.minigpt("dashboard", "mine")
     assert "mine" in (tmp_path / "mine" / "dashboard.html").read_text(encoding="utf-8")
     shell.minigpt("lr-find", *settings, code=2)
+
+
+def test_a_lesson_is_taken_outside_the_repository_with_the_wheel_alone(shell, bare, tmp_path):
+    """The code of a release, in an empty folder, where Jupyter's own packages came with the place."""
+    lesson = find_lesson("18-01")
+    cells = read_source(lesson.folder / "lesson.py")
+    setup = [cell.text for cell in cells if cell.setup]
+    first = next(cell for cell in cells if cell.role == "solution")
+    checks = [cell.text for cell in cells if cell.role == "check" and cell.name.startswith(first.name)]
+    code = [f"import sys; sys.path.insert(0, {str(bare / 'notebook')!r})", *setup, first.text, *checks]
+    (tmp_path / "cells.py").write_text("\n".join(code), encoding="utf-8")
+    assert shell.run("cells.py").count("✓") == len(checks) > 1
+    assert not list(tmp_path.glob("*.ipynb"))
 
 
 LIGHT = [

@@ -101,7 +101,7 @@ class Cluster:
         Raises:
             CourseError: the cluster, or the last of its workers, was lost on the way.
         """
-        names, run = list(self.job.lesson.checks), uuid.uuid4().hex
+        names, run = self.job.exercises, uuid.uuid4().hex
         tasks: dict = {}
         try:
             asked = {self.client.submit(_prove, name, key=f"prove-{name}-{run}"): name for name in names}

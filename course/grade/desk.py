@@ -6,6 +6,10 @@ hello      {"cells", "exercise", "answer"}: what to run, the name that is asked 
 call       call the answer, or a method of an object that an earlier call returned
 value      the answer itself, as plain data
 gradient   of a tensor that was returned, with respect to the tensors that were given
+passes     of a module that was given: what it does when somebody goes on with it (`course.afterwards`)
+draws      the next numbers of the common random generators
+
+While it is called, an answer may ask something of an object that stayed with the prober (`course.kept`).
 
 Nothing that this process says is believed: it can be made to say anything. It knows its
 arguments and no more.
@@ -18,6 +22,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from course.afterwards import drawn, passes
 from course.grade import wire
 from course.grade.flat import array_of, flatten, state_of, tensors_of
 from course.grade.parcel import as_numbers, random_states, set_random_states, unpacked
@@ -49,24 +54,29 @@ class Desk:
 
     name: str
     answer: object
+    channel: object
     objects: list = field(default_factory=list)
     outputs: list = field(default_factory=list)
     given: list = field(default_factory=list)
+    there: list = field(default_factory=list)  # all that any call was given
+    left: tuple = ()  # where the last call left the random generators
 
     def reply(self, asked: dict) -> dict:
         """Do what is asked."""
-        task = {"call": self._call, "value": self._value, "gradient": self._gradient}[asked["ask"]]
+        task = getattr(self, f"_{asked['ask']}")
         return run_probe(_Manners(self.name, lambda answer: task(asked)), self.answer, {}, MANNERS_SEED)
 
     def _call(self, asked: dict) -> dict:
-        args, kwargs, given, states = unpacked(asked["parcel"])
+        args, kwargs, given, states = unpacked(asked["parcel"], self.there, self._question)
         set_random_states(states)
         target = self.answer if asked["object"] is None else self.objects[asked["object"]]
         call = target if asked["method"] is None else getattr(target, asked["method"])
         self.given = given
+        self.there += [*args, *kwargs.values(), *given]
         value = flatten(call(*args, **kwargs), given, self.outputs, self.objects)
         states = [state_of(leaf) for leaf in given]
-        return {"value": value, "given": states, "random": as_numbers(random_states())}
+        self.left = random_states()
+        return {"value": value, "given": states, "random": as_numbers(self.left)}
 
     def _value(self, asked: dict) -> dict:
         return {"value": flatten(self.answer, [], [], self.objects)}
@@ -77,6 +87,21 @@ class Desk:
         with_respect_to = [tensor for tensor in tensors_of(self.given) if tensor.requires_grad]
         found = torch.autograd.grad(output, with_respect_to, gradient, retain_graph=True, allow_unused=True)
         return {"gradients": [None if g is None else array_of(g) for g in found]}
+
+    def _passes(self, asked: dict) -> dict:
+        return passes(self.there[asked["place"]], asked["inputs"], asked["seed"], asked["part"])
+
+    def _draws(self, asked: dict) -> dict:
+        set_random_states(self.left)
+        return {"numbers": drawn()}
+
+    def _question(self, index: int, method: str, arguments: list) -> object:
+        """Ask something of an object that stayed with the prober."""
+        self.channel.send({"asks": index, "method": method, "arguments": arguments})
+        reply = self.channel.receive()
+        if "refused" in reply:
+            raise RuntimeError(reply["refused"])
+        return reply["answer"]
 
 
 def serve(channel: object, namespace: dict) -> None:
@@ -90,7 +115,7 @@ def serve(channel: object, namespace: dict) -> None:
     answer = namespace.get(name, NotWritten(name))
     missing = isinstance(answer, NotWritten) or answer is Ellipsis
     channel.send({"kind": "missing" if missing else "function" if callable(answer) else "value"})
-    desk = Desk(name, answer)
+    desk = Desk(name, answer, channel)
     while True:
         try:
             asked = channel.receive()

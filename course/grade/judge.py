@@ -88,31 +88,40 @@ def cases_of(check: Check, seed: int, workshop: Workshop) -> list[dict]:
     return cases
 
 
-def require_reference(check: Check, solutions: dict[str, str], workshop: Workshop) -> None:
-    """Grade the reference solution by one check.
+def require_reference(exercise: str, solutions: dict[str, str], workshop: Workshop) -> None:
+    """Grade the reference solution of one exercise.
 
     Raises:
-        CourseError: it fails, so the check says nothing about anybody's answer.
+        CourseError: it fails a check, so that check says nothing about anybody's answer.
     """
-    cells = needed(solutions, check.exercise, workshop.given)
-    outcomes = workshop.ask(cells, cases_of(check, 1, workshop))
-    verdict = _verdict(check, outcomes, 1, workshop.lesson, "en")
-    if not verdict["passed"]:
-        raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
+    lesson = workshop.lesson
+    checks = [check for check in lesson.checks.values() if check.exercise == exercise]
+    cases = [case for check in checks for case in cases_of(check, 1, workshop)]
+    outcomes = _by_check(
+        checks, cases, workshop.ask(needed(solutions, exercise, workshop.given), cases, PATIENCE)
+    )
+    for check in checks:
+        verdict = _verdict(check, outcomes[check.name], 1, lesson, "en")
+        if not verdict["passed"]:
+            raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
 
 def _ask(checks, answers, exercise, seed, workshop, patience) -> tuple[dict[str, list[dict]], float, bool]:
     """The outcomes by check, the seconds given on top, and whether those were too few."""
     cases = [case for check in checks for case in cases_of(check, seed, workshop)]
     outcomes = workshop.ask(answers.cells(exercise, workshop.given), cases, patience)
+    given = max((outcome.get("given", 0.0) for outcome in outcomes), default=0.0)
+    return _by_check(checks, cases, outcomes), given, any(outcome.get("busy") for outcome in outcomes)
+
+
+def _by_check(checks: list[Check], cases: list[dict], outcomes: list[dict]) -> dict[str, list[dict]]:
     by_check: dict[str, list[dict]] = {check.name: [] for check in checks}
     for case, outcome in zip(cases, outcomes, strict=False):
         by_check[case["check"]].append(outcome)
     if outcomes and "failure" in outcomes[-1]:
         for found in by_check.values():
             found += [] if found else outcomes[-1:]  # the question ended before this check: say why
-    given = max((outcome.get("given", 0.0) for outcome in outcomes), default=0.0)
-    return by_check, given, any(outcome.get("busy") for outcome in outcomes)
+    return by_check
 
 
 def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:

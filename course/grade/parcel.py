@@ -1,11 +1,12 @@
 """Arguments on their way into a learner's process: a pickle, written by the prober and read by the learner.
 
-    chunks = packed((args, kwargs))      # in the prober
-    args, kwargs = unpacked(chunks)      # in the learner's process, which is trusted by nobody
+    chunks = packed((args, kwargs), there, kept)      # in the prober
+    args, kwargs = unpacked(chunks, there, ask)       # in the learner's process, which is trusted by nobody
 
 This is the one pickle of the grader and it goes one way only: whoever reads it already runs a learner's code
 and has nothing to lose. What comes back is plain data (`course.grade.wire`). Parameters of a module, and an
-optimizer's references to them, stay the same objects; gradients come along.
+optimizer's references to them, stay the same objects; gradients come along. What an earlier call was given is
+`there` already, and is named by its place; of an object that stays at home (`kept`) a stand-in goes out.
 """
 
 from __future__ import annotations
@@ -13,27 +14,29 @@ from __future__ import annotations
 import io
 import pickle
 import random
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from course.kept import Kept, StandIn
 from course.plain import MAX_ARRAY
 
 _BY_NUMPY = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _BY_NUMPY |= {torch.float16, torch.float32, torch.float64}
 
 
-def packed(value: object) -> list[np.ndarray]:
-    """The value as bytes, in arrays that are small enough for a frame."""
+def packed(value: object, there: list, kept: list) -> list[np.ndarray]:
+    """The value as bytes, in arrays that are small enough for a frame; what stays at home goes to `kept`."""
     buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(value)
+    _Pickler(buffer, there, kept).dump(value)
     data = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
     return [data[start : start + MAX_ARRAY] for start in range(0, len(data), MAX_ARRAY)]
 
 
-def unpacked(chunks: list[np.ndarray]) -> object:
-    """What `packed` was given."""
-    return pickle.loads(b"".join(chunk.tobytes() for chunk in chunks))
+def unpacked(chunks: list[np.ndarray], there: list, ask: Callable) -> object:
+    """What `packed` was given; stand-ins call `ask`."""
+    return _Unpickler(io.BytesIO(b"".join(chunk.tobytes() for chunk in chunks)), there, ask).load()
 
 
 def random_states() -> tuple:
@@ -66,7 +69,26 @@ class Lazy(list):
     """What a generator would give; it arrives as a generator."""
 
 
+_BY_VALUE = (type(None), bool, int, float, str, bytes, tuple)
+
+
 class _Pickler(pickle.Pickler):
+    def __init__(self, buffer: io.BytesIO, there: list, kept: list):
+        super().__init__(buffer, protocol=5)
+        self.there, self.kept = there, kept
+
+    def persistent_id(self, value: object):
+        if type(value) not in _BY_VALUE:
+            for index, item in enumerate(self.there):
+                if item is value:
+                    return "there", index
+        if not isinstance(value, Kept):
+            return None
+        places = [index for index, item in enumerate(self.kept) if item is value]
+        if not places:
+            self.kept.append(value)
+        return "kept", places[0] if places else len(self.kept) - 1, value.served
+
     def reducer_override(self, value: object):
         if isinstance(value, torch.Tensor) and value.dtype in _BY_NUMPY:
             numbers = value.detach().cpu().numpy()
@@ -78,6 +100,17 @@ class _Pickler(pickle.Pickler):
         if type(value) is Lazy:
             return _lazily, (list(value),)
         return NotImplemented
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, buffer: io.BytesIO, there: list, ask: Callable):
+        super().__init__(buffer)
+        self.there, self.ask, self.stand_ins = there, ask, {}
+
+    def persistent_load(self, name: tuple):
+        if name[0] == "there":
+            return self.there[name[1]]
+        return self.stand_ins.setdefault(name[1], StandIn(*name[1:], self.ask))
 
 
 def _tensor(numbers: np.ndarray, parameter: bool, requires_grad: bool, grad: np.ndarray | None):

@@ -35,6 +35,11 @@ class Job:
     trust: bool = False
     secret: bytes = b""
 
+    @property
+    def exercises(self) -> list[str]:
+        """The exercises of the lesson that have checks."""
+        return list(dict.fromkeys(check.exercise for check in self.lesson.checks.values()))
+
 
 class Bench:
     """One process's place to work: a sandbox, and the judge before it. Threads may share it.
@@ -58,9 +63,9 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.workshop.__exit__()
 
-    def prove(self, name: str) -> None:
-        """See that the reference solution passes the check of that name."""
-        require_reference(self.job.lesson.checks[name], self.job.solutions, self.workshop)
+    def prove(self, exercise: str) -> None:
+        """See that the reference solution of that exercise passes its checks."""
+        require_reference(exercise, self.job.solutions, self.workshop)
 
     def grade(self, name: str, handed_in: HandedIn) -> dict:
         """Grade; whatever goes wrong with one submission is that submission's problem, told in its result."""
@@ -90,9 +95,8 @@ class Cores:
 
     def grade(self, waiting: dict[str, HandedIn]) -> Iterator[tuple[str, dict]]:
         """Grade everybody; close the iterator to stop early."""
-        names = list(self.bench.job.lesson.checks)
         with ThreadPoolExecutor(self.workers) as pool:
-            list(pool.map(self.bench.prove, names))
+            list(pool.map(self.bench.prove, self.bench.job.exercises))
             tasks = {
                 pool.submit(self.bench.grade, name, handed_in): name for name, handed_in in waiting.items()
             }

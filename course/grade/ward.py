@@ -5,14 +5,20 @@ leaves(ward("Ada Lovelace")["A"])          # the leaves of the tree that its fau
 
 from __future__ import annotations
 
-from course.patients import Patient, faults_of
+from course.draw import faults_of
+from course.patients import Patient
+from minigpt.faults import Fault
 
 
 def leaves(patient: Patient) -> set[str]:
     """Return the leaves that its faults end in; none for the healthy one."""
-    return {fault.leaf for fault in faults_of(patient)}
+    return {fault.leaf for fault in _faults(patient)}
 
 
 def sick_parts(patient: Patient) -> set[str]:
     """Return the parts of the loop that its faults broke; "config" stands for a setting."""
-    return {fault.part for fault in faults_of(patient)}
+    return {fault.part for fault in _faults(patient)}
+
+
+def _faults(patient: Patient) -> list[Fault]:
+    return faults_of(patient.lesson, patient.name, patient.letter)

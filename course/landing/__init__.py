@@ -1,25 +1,28 @@
 """The page that JupyterLab opens on: `START.md`, English first, and `EMPIEZA.md`, Spanish first.
 
     write_pages(root)["es"]     # the path of EMPIEZA.md, just written
-    refresh(root)               # again, where they are: a check was passed
+    refresh(root)               # again, where they are: a check was passed, a notebook was saved
 
-Both are made from the lessons themselves (`lesson.yaml`) and from the learner's progress, at each start and
-whenever a check is passed for the first time; git ignores them. An extension in `labextensions/` makes
-JupyterLab show a page that is open as it is now.
+Both are made from the lessons themselves (`lesson.yaml`) and from the learner's progress: at each start, when
+a check is passed for the first time, and when a notebook is saved, since a written answer counts once it is
+in its file. git ignores them. An extension in `labextensions/` makes JupyterLab show a page that is open as
+it is now.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from course import progress
 from course.lesson import ROOT, Lesson, all_lessons, by_phase
-from course.messages import message
+from course.messages import CourseError, message
+from course.progress import Standing
 from minigpt.messages import LANGUAGES
 
 PAGES = {"en": "START.md", "es": "EMPIEZA.md"}
 HARDEST = 5
-COLUMNS = ("minutes", "difficulty", "prerequisites", "passed")
+COLUMNS = ("minutes", "difficulty", "prerequisites", "passed", "written")
 
 
 def write_pages(root: Path = ROOT) -> dict[str, Path]:
@@ -39,10 +42,19 @@ def refresh(root: Path = ROOT) -> None:
         write_pages(root)
 
 
+def saved(model: Mapping, root: Path = ROOT, **_: object) -> None:
+    """Write the pages again once Jupyter has saved a notebook; what goes wrong here stops no saving."""
+    if model.get("type") == "notebook":
+        try:
+            refresh(root)
+        except (OSError, CourseError, ValueError):
+            pass
+
+
 def page(lessons: list[Lesson], first: str, root: Path = ROOT) -> str:
     """Return the page in Markdown: the path, then how to work; language `first` comes first throughout."""
     languages = [first, *(code for code in LANGUAGES if code != first)]
-    standing = {lesson.id: _standing(lesson, root) for lesson in lessons}
+    standing = {lesson.id: progress.standing(lesson, root) for lesson in lessons}
     columns = [
         message("learn.column-lesson", first),
         *(message("learn.language-name", code) for code in languages),
@@ -67,31 +79,31 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _standing(lesson: Lesson, root: Path) -> tuple[int, int]:
-    """How many of the lesson's checks are passed, and how many it has."""
-    names = progress.check_names(lesson, root)
-    return len(progress.passed(root)[lesson.id] & set(names)), len(names)
-
-
-def _path(lessons: list[Lesson], standing: dict[str, tuple[int, int]], code: str) -> str:
-    """How long the path is and where on it the learner stands: the first lesson with a check to pass."""
+def _path(lessons: list[Lesson], standing: dict[str, Standing], code: str) -> str:
+    """How long the path is and where on it the learner stands: the first lesson with something to do."""
     if not lessons:
         return ""
     hours = round(sum(lesson.minutes for lesson in lessons) / 60)
-    ahead = [lesson for lesson in lessons if standing[lesson.id][0] < standing[lesson.id][1]]
+    ahead = [lesson for lesson in lessons if not standing[lesson.id].done]
     sentences = [message("learn.path", code, lessons=len(lessons), hours=hours)]
-    if ahead and any(done for done, _ in standing.values()):
-        sentences.append(message("learn.next", code, lesson=f"{ahead[0].id} · {ahead[0].title[code]}"))
+    if ahead and any(each.begun for each in standing.values()):
+        far = standing[ahead[0].id]
+        key = "next-written" if far.passed == far.checks else "next"
+        sentences.append(message(f"learn.{key}", code, lesson=f"{ahead[0].id} · {ahead[0].title[code]}"))
     elif not ahead:
         sentences.append(message("learn.all-passed", code))
     return " ".join(sentences)
 
 
-def _lesson_row(lesson: Lesson, languages: list[str], standing: tuple[int, int], root: Path) -> list[str]:
+def _lesson_row(lesson: Lesson, languages: list[str], standing: Standing, root: Path) -> list[str]:
     paths = {code: lesson.built(code, root).relative_to(root).as_posix() for code in languages}
     links = [f"[{lesson.title[code]}]({path})" for code, path in paths.items()]
     difficulty = "●" * lesson.difficulty + "○" * (HARDEST - lesson.difficulty)
-    done, checks = standing
-    passed = f"{done}/{checks}" + ("&nbsp;✓" if done == checks else "")
+    done = (_count(standing.passed, standing.checks), _count(standing.written, standing.answers))
     needs = lesson.prerequisites[languages[0]]
-    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty, needs, passed]
+    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty, needs, *done]
+
+
+def _count(done: int, of: int) -> str:
+    """`3/14`, `14/14 ✓`, or nothing where there is nothing to do."""
+    return f"{done}/{of}" + ("&nbsp;✓" if done == of else "") if of else ""

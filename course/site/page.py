@@ -28,14 +28,15 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from course.build import release_notebook, source_notebook
-from course.lesson import Lesson, by_phase
+from course.lesson import Lesson, all_lessons, by_phase
 from course.messages import CourseError, message, one_line
 from course.source import Cell, read_source
+from course.tree_map import tree_map
 from minigpt.messages import LANGUAGES
 
 HERE = Path(__file__).parent
 SHADES = {"light": "default", "dark": "github-dark"}  # pygments' styles
-HEADER = "lesson-header"  # the cell that a page says in its own way
+HEADER, MAP = "lesson-header", "lesson-map"  # the cells that a page says in its own way
 
 
 @dataclass
@@ -63,6 +64,9 @@ def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, near: Sequenc
     blocks: list[Block] = []
     for cell in release.cells:
         if cell.id == HEADER:
+            continue
+        if cell.id == MAP:
+            blocks.append(Block("prose", prose.html(tree_map(lesson, all_lessons(), code, page_name))))
             continue
         block = _block(lesson, cell, cells.get(cell.id), outputs[cell.id], code, prose)
         if block.kind == "checks" and blocks and blocks[-1].kind == "checks":
@@ -193,7 +197,9 @@ def _picture(output: NotebookNode) -> Markup:
     alt = output.metadata.get(kind, {}).get("alt") or data.get("text/plain", "")
     if kind == "image/png":
         content = "".join(data[kind].split())
-        width, height = struct.unpack(">II", base64.b64decode(content[:44])[16:24])
+        dots = struct.unpack(">II", base64.b64decode(content[:44])[16:24])
+        facts = output.metadata.get(kind, {})
+        width, height = facts.get("width", dots[0]), facts.get("height", dots[1])
         size = Markup(f'width="{width}" height="{height}" style="--natural: {width}px"')
     else:
         content, size = base64.b64encode(data[kind].encode()).decode(), Markup("")

@@ -1,16 +1,21 @@
-"""Flags as seeds 000 and 001 write them, and the settings that they stand for.
+"""Flags and variables as the seeds write them, and the settings that they stand for.
 
     minigpt train --use-mamba --use-stdp --continual-learning --use-replay --num-gate-heads 8
+    minigpt train --lr 2e-4 --warmup-ratio 0.05 --steps 1000
+    BATCH_SIZE=32 BLOCK_SIZE=128 LEARNING_RATE=1e-5 minigpt train --schedule constant
 
-A setting given by its own name beats a switch; a flag with a value and that setting must agree.
+A setting given by its own name beats a switch; a flag with a value and that setting must agree. A variable
+without MINIGPT_ before its name may be somebody else's: every flag, file and MINIGPT_ variable beats it, and
+the command says when it follows one. Presets, which are where a run starts from, are changed by it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
-from minigpt.cli.parser import Arguments, Parser, UsageError
+from minigpt.cli.parser import Arguments, Parser, UsageError, read_value
 from minigpt.config import setting_types
 from minigpt.messages import message
 
@@ -40,6 +45,15 @@ NAMES = {  # flags with a value
     "sequence_length": "context",
     "num_layers": "n_layer",
     "hidden_dim": "n_embd",
+    "gradient_accumulation": "accumulation",
+}
+VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps from there on
+    "BATCH_SIZE": "batch_size",
+    "BLOCK_SIZE": "context",
+    "LEARNING_RATE": "lr_max",
+    "TRAINING_STEPS": "steps",
+    "CHECKPOINT_PATH": "init_from",
+    "RESUME_STEPS": "steps",
 }
 
 
@@ -60,6 +74,25 @@ def add_aliases(parser: Parser) -> None:
             default=argparse.SUPPRESS,
             help=message("train.alias-help", settings=setting),
         )
+    parser.add_argument(
+        "--warmup-ratio", type=float, default=argparse.SUPPRESS, help=message("train.warmup-ratio-help")
+    )
+
+
+def from_variables() -> dict[str, tuple[str, Any]]:
+    """Return what the seeds' variables ask for: by setting, the variable's name and the value.
+
+    Raises:
+        UsageError: a value is not of its setting's type, or two variables contradict each other.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+    for name, setting in VARIABLES.items():
+        if text := os.environ.get(name):
+            value = read_value(name, setting_types()[setting], text)
+            if setting in found and found[setting][1] != value:
+                raise UsageError("train.alias-twice", alias=name, setting=found[setting][0])
+            found[setting] = (name, value)
+    return found
 
 
 def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, Any]:
@@ -79,4 +112,18 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
                 flags = [f"--{word.replace('_', '-')}" for word in (name, setting)]
                 raise UsageError("train.alias-twice", alias=flags[0], setting=flags[1])
             found[setting] = value
+    if "warmup_ratio" in arguments:
+        found["warmup_steps"] = _share_of_steps(arguments["warmup_ratio"], settings)
     return found | settings
+
+
+def _share_of_steps(ratio: float, settings: dict[str, Any]) -> int:
+    """Return the steps of a warm-up that is a share of the run, as seeds 000 and 002 give it."""
+    if "steps" not in settings:
+        raise UsageError("train.ratio-needs-steps")
+    if not 0 <= ratio <= 1:
+        raise UsageError("train.bad-ratio", given=ratio)
+    warmup = round(ratio * settings["steps"])
+    if settings.get("warmup_steps", warmup) != warmup:
+        raise UsageError("train.alias-twice", alias="--warmup-ratio", setting="--warmup-steps")
+    return warmup

@@ -20,14 +20,14 @@ from rich.table import Table
 
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.cli.train import add_recipe_arguments, listed, settings_given
-from minigpt.config.ladders import LADDERS, Ladder, load_ladder
+from minigpt.config.ladders import LADDERS, PROMISED, Ladder, load_ladder
 from minigpt.messages import message
 from minigpt.runs.run import strict
 
 if TYPE_CHECKING:
     from minigpt.diagnosis.ladder import Climbed
 
-COLUMNS = ("rung", "verdict", "loss", "promised-loss", "norm", "promised-norm", "seconds", "promised-minutes")
+ALWAYS = ("loss", "grad_norm", "minutes")  # figures that are shown whatever is promised
 
 
 def add_arguments(parser: Parser) -> None:
@@ -72,21 +72,34 @@ def run(arguments: Arguments) -> int:
 
 def _table(ladder: Ladder, climbed: list[Climbed]) -> Table:
     """Return the figures of every rung beside the promised ones; losses as shares of chance, too."""
-    table = Table(*(message(f"ladder.column-{name}") for name in COLUMNS), box=None, pad_edge=False)
+    asked = {name for rung in ladder.rungs for name in rung.promised}
+    figures = [name for name in PROMISED if name in ALWAYS or name in asked]
+    columns = [f"ladder.column-{part}{name}" for name in figures for part in ("", "promised-")]
+    heads = ("ladder.column-rung", "ladder.column-verdict", *columns)
+    table = Table(*map(message, heads), box=None, pad_edge=False)
     for step in climbed:
-        promised = step.rung.promised
-        low, high = promised.get("loss") or (None, None)
-        loss = "–" if low is None else f"{low:g}–{high:g}"
-        if low is not None and ladder.chance:
-            loss += f" ({low / ladder.chance:.0%}–{high / ladder.chance:.0%})"
+        cells = [cell for name in figures for cell in (_ours(step, name), _promised(ladder, step, name))]
         table.add_row(
-            escape(step.rung.name),
-            step.walk.leaf or message(f"ladder.verdict-{step.walk.verdict}"),
-            f"{step.loss:.2f} ({step.loss / step.chance:.0%})",
-            loss,
-            f"{step.grad_norm:.2f}",
-            f"< {promised['grad_norm']:g}" if "grad_norm" in promised else "–",
-            f"{step.seconds:.0f} s",
-            f"{promised['minutes']:g} min" if "minutes" in promised else "–",
+            escape(step.rung.name), step.walk.leaf or message(f"ladder.verdict-{step.walk.verdict}"), *cells
         )
     return table
+
+
+def _ours(step: Climbed, name: str) -> str:
+    if name == "loss":
+        return f"{step.loss:.2f} ({step.loss / step.chance:.0%})"
+    if name == "grad_norm":
+        return f"{step.grad_norm:.2f}"
+    return f"{step.seconds:.0f} s" if name == "minutes" else f"{getattr(step, name):.2f} ×"
+
+
+def _promised(ladder: Ladder, step: Climbed, name: str) -> str:
+    if name not in step.rung.promised:
+        return "–"
+    figure = step.rung.promised[name]
+    if name == "loss":
+        low, high = figure
+        shares = f" ({low / ladder.chance:.0%}–{high / ladder.chance:.0%})" if ladder.chance else ""
+        return f"{low:g}–{high:g}{shares}"
+    shown = {"grad_norm": f"< {figure:g}", "minutes": f"{figure:g} min"}
+    return shown.get(name, f"{figure:g} ×")

@@ -190,16 +190,7 @@ class Parser(argparse.ArgumentParser):
                 raise UsageError(
                     "general.wrong-value", prog=self.prog, option=f"--{name.replace('_', '-')}", given=text
                 ) from None
-        kind, choices, may_be_none = alternatives(kind)
-        if may_be_none and text == "null":
-            return None
-        try:
-            value = READERS[kind](text)
-        except (ValueError, OverflowError, KeyError):
-            raise wrong_value(name, kind, (), text) from None
-        if choices and value not in choices:
-            raise wrong_value(name, kind, choices, text)
-        return value
+        return read_value(name, kind, text)
 
     def _refused(self, name: str | None) -> UsageError:
         """Return what is wrong with an argument that argparse could not take: too many values or none."""
@@ -238,6 +229,24 @@ def alternatives(kind: Any) -> tuple[type, tuple[Any, ...], bool]:
         return type(get_args(kind)[0]), get_args(kind), False
     kinds = get_args(kind) or (kind,)
     return next(inner for inner in kinds if inner is not type(None)), (), type(None) in kinds
+
+
+def read_value(name: str, kind: Any, text: str) -> Any:
+    """Return the value of an annotated type that a text stands for.
+
+    Raises:
+        UsageError: it stands for none.
+    """
+    kind, choices, may_be_none = alternatives(kind)
+    if may_be_none and text == "null":
+        return None
+    try:
+        value = READERS[kind](text)
+    except (ValueError, OverflowError, KeyError):
+        raise wrong_value(name, kind, (), text) from None
+    if choices and value not in choices:
+        raise wrong_value(name, kind, choices, text)
+    return value
 
 
 def wrong_value(name: str, kind: type, choices: tuple[Any, ...], given: Any) -> UsageError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from minigpt.cli.aliases import add_aliases, with_aliases
+from minigpt.cli.aliases import add_aliases, from_variables, with_aliases
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.config.presets import load_preset
@@ -77,8 +77,11 @@ def config_given(arguments: Arguments) -> Config:
     for name in sorted(os.environ):
         if name.startswith("MINIGPT_") and name not in known:
             raise UsageError("config.unknown-variable", name=name, hint=nearest(name, known))
-    preset = load_preset(arguments.preset) if arguments.preset else {}
-    return Config.from_dict(preset | settings_given(arguments))
+    preset, given = load_preset(arguments.preset) if arguments.preset else {}, settings_given(arguments)
+    followed = {setting: found for setting, found in from_variables().items() if setting not in given}
+    for setting, (name, value) in followed.items():
+        print(message("train.variable-followed", name=name, setting=setting, value=value), file=sys.stderr)
+    return Config.from_dict(preset | {name: value for name, (_, value) in followed.items()} | given)
 
 
 def recipe_given(arguments: Arguments) -> Recipe:

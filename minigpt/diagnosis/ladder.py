@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigpt.config.ladders import Ladder, Rung
 from minigpt.diagnosis.tree import Verdict
 from minigpt.diagnosis.walker import Walk, walk
@@ -22,7 +24,8 @@ from minigpt.runs.evidence import evidence_of
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, train
 
-LAST = 20  # steps whose loss and gradient norm are averaged
+LAST = 20  # steps whose loss is averaged, at either end
+SWING = 50  # last steps in which the loss swings
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,21 @@ class Climbed:
     chance: float  # ln V
     grad_norm: float  # median of the run
     seconds: float
+    steps: int
+    fall: float  # nats that the loss falls in a step, from its first steps to its last
+    swing: float  # 98th ÷ 2nd percentile of the last losses
+    first: Climbed | None = None  # the lowest rung
+
+    @property
+    def speedup(self) -> float:
+        """Loss that falls in a step, × the first rung's."""
+        return self.fall / (self.first or self).fall
+
+    @property
+    def speed(self) -> float:
+        """Steps a second, × the first rung's."""
+        first = self.first or self
+        return (self.steps / self.seconds) / (first.steps / first.seconds)
 
     @property
     def broke(self) -> bool:
@@ -46,7 +64,7 @@ class Climbed:
         """Return the figures beside the promised ones, as plain data."""
         figures = {
             name: getattr(self, name) if math.isfinite(getattr(self, name)) else None
-            for name in ("loss", "chance", "grad_norm", "seconds")
+            for name in ("loss", "chance", "grad_norm", "seconds", "swing", "speedup", "speed")
         }
         return {
             "rung": self.rung.name,
@@ -79,18 +97,20 @@ def climb(
     Raises:
         MiniGPTError: settings of a rung do not go together, or a run's folder exists.
     """
+    first: Climbed | None = None
     for number, (rung, config, own) in enumerate(ladder.configs(given)):
         recipe = Recipe(config)
         for fault in (*faults, *own):
             recipe = recipe.with_fault(fault)
         path = Path(folder) / f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', rung.name.lower()).strip('-')}"
-        climbed = _climbed(rung, recipe, path)
+        climbed = _climbed(rung, recipe, path, first)
+        first = first or climbed
         yield climbed
         if climbed.broke and not to_the_top:
             return
 
 
-def _climbed(rung: Rung, recipe: Recipe, path: Path) -> Climbed:
+def _climbed(rung: Rung, recipe: Recipe, path: Path, first: Climbed | None) -> Climbed:
     started = time.perf_counter()
     try:
         train(recipe, path)
@@ -107,4 +127,8 @@ def _climbed(rung: Rung, recipe: Recipe, path: Path) -> Climbed:
         chance=math.log(recipe.config.vocab_size),
         grad_norm=statistics.median(norms),
         seconds=seconds,
+        steps=len(losses),
+        fall=(statistics.fmean(losses[:LAST]) - statistics.fmean(losses[-LAST:])) / len(losses),
+        swing=float(np.percentile(losses[-SWING:], 98) / np.percentile(losses[-SWING:], 2)),
+        first=first,
     )

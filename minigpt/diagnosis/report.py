@@ -35,12 +35,17 @@ ALIGNMENT = "1.4"  # without an answer to it, a run is healthy only as far as se
 
 def seen(finding: Finding, language: str | None = None) -> str:
     """Return what was seen, figure and threshold, in one sentence."""
+    values = {name: _Unknown(language) if value is None else value for name, value in finding.values.items()}
+    return message(seen_key(finding), language, limits=finding.limits, **values)
+
+
+def seen_key(finding: Finding) -> str:
+    """Return the key of the sentence that says what was seen."""
     if not finding.values:
-        return message(finding.key("not-measured"), language)
+        return finding.key("not-measured")
     key = finding.key("seen")
     own = f"{key}-{finding.leaf or finding.verdict}"  # says more
-    values = {name: _Unknown(language) if value is None else value for name, value in finding.values.items()}
-    return message(own if CATALOGUE.has(own) else key, language, limits=finding.limits, **values)
+    return own if CATALOGUE.has(own) else key
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from minigpt.training.adamw import AdamW
 
-class UncorrectedAdamW(torch.optim.AdamW):
+
+class UncorrectedAdamW(AdamW):
     """AdamW whose moments start at 0, and nothing makes up for it; its steps are counted as ever."""
 
     @torch.no_grad()

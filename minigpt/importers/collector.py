@@ -29,6 +29,7 @@ from minigpt.importers.names import (
     RUNS,
     SAME,
     ForeignLogError,
+    exported,
     matters,
     plain,
     same,
@@ -75,6 +76,11 @@ class Collector:
         for name, known in NAMES.items():
             if name not in self._asked and called in known:
                 return name, known.index(called)
+        if (parts := exported(column)) is not None and any(
+            plain(parts[1]) in known for known in NAMES.values()
+        ):
+            self._one_run(column, parts[0])
+            return self._resolve(parts[1])
         if "lr" not in self._asked and GROUP_RATE.fullmatch(called):
             return f"lr.{column}", 0
         if called == EPOCH or called in RUNS:
@@ -171,7 +177,8 @@ class Collector:
         """Return the step over the whole run, where a log restarts its count in each epoch."""
         last, last_epoch, last_of = self._in_epoch
         if epoch is not None and last_epoch is not None:
-            if epoch >= last_epoch + 1 and step < last:
+            ends = step == last and of is not None and int(of) == step  # a row for each epoch, at its end
+            if epoch >= last_epoch + 1 and (step < last or ends):
                 self._before += (last_of or last + max(self._apart, 1)) * int(epoch - last_epoch)
             elif epoch <= last_epoch - 1 and step < last and self._before:
                 self._before = 0  # another run
@@ -246,6 +253,9 @@ class Collector:
         for column, (rows, _) in self._values.items():
             if self._ours[column][0] == "loss":
                 training[np.asarray(rows)] = True
+        kept = [~(none & training)[np.asarray(rows)] for rows, _ in self._values.values()]
+        if not any(keep.any() for keep in kept):
+            return  # they are all there is
         for column, (rows, values) in list(self._values.items()):
             keep = ~(none & training)[np.asarray(rows)]
             if not keep.any():

@@ -25,17 +25,16 @@ DIALECTS = {
     "lm loss value": MEGATRON,
     "up.": MARIAN,
 }  # by a name nobody else uses
-NOT_TRAINING = re.compile(r"(?i)\b(val|valid|validation|eval|evaluation|test|dev)\b")
+NOT_TRAINING = re.compile(r"(?i)\b(val|valid|validation|eval|evaluation|test|dev|validaci[oó]n)\b")
 COLOUR = re.compile(
     r"\x1b\[[\d;?]*[A-Za-z]|(?<!\w)\[\d{1,3}(?:;\d{1,3})*m"
 )  # also where a paste lost its escape
-WORD = (
-    r"(?i:[-+]?nan|[-+]?inf|[-+]?infinity)(?=\s*(?:[,;:|(){}\]\"']|$|\s[A-Za-z]))"  # not “nan iterations: 0”
-)
+WORD = r"(?i:[-+]?nan|[-+]?inf|[-+]?infinity)"
+WORD += r"(?=\s*(?:[,;:|(){}\]\"']|$|\s[A-Za-z]|\s-\s))"  # not “nan iterations: 0”
 NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
 WRAPPED = r"(?:(?:tensor|array|np\.float\d\d|Array)?[\[(]{1,2}\s{0,20})?"  # lr=[0.001], loss=tensor(2.5
 NAMED = re.compile(  # a name is all the words before its number, so that “aux loss” is not “loss”
-    r"""(?<![\w.])(?P<quote>["']?)(?P<name>[A-Za-z_](?:[\w./ -]|:(?=[A-Za-z])){0,80}?)(?P=quote)"""
+    r"""(?<![\w.])(?P<quote>["']?)(?P<name>[^\W\d](?:[\w./ -]|:(?=[A-Za-z])){0,80}?)(?P=quote)"""
     rf"""(?:\s{{0,80}}(?:[:=]|->)\s{{0,80}}["']?|\s{{1,80}}(?=[\[\d.+-]|(?i:nan|inf))){WRAPPED}(?P<number>{NUMBER})"""
 )
 SOURCE = re.compile(r"(.* - |[A-Z]+:[\w.]+:)")  # date, name and level, as loggers write them before a message
@@ -46,10 +45,10 @@ LEADING = re.compile(
     r"\s{0,40}\[?(\d{1,12})\]?(?:\s{0,9}[|:,-]\s{0,9}|\s{1,9})(?=[A-Za-z])"
 )  # “250 train 5.58”
 IN_EPOCH = re.compile(
-    r"(?i)\b(?:epochs?(?:\s?\(\w{1,20}\))?|train(?=: ?\d+ \[))"
+    r"(?i)\b(?:epochs?(?:\s?\(\w{1,20}\))?|[eé]pocas?|train(?=: ?\d+ \[))"
     r"\s{0,9}[:#=]?\s{0,9}[\[(]?\s{0,9}(\d{1,6})\b(?!\.)"
 )
-OF_EPOCHS = re.compile(r"(?i)epochs?\s{0,20}[:=#]?\s{0,20}[\[(]?\s{0,20}$")
+OF_EPOCHS = re.compile(r"(?i)(?:epochs?|[eé]pocas?)\s{0,20}[:=#]?\s{0,20}[\[(]?\s{0,20}$")
 OF_LOSS = re.compile(r"(?i)\bloss\s{0,5}[(\[](train|training|val|valid|validation|eval)[)\]]")
 BAR_OF = re.compile(r"(\d{1,12})/(\d{1,12})\s{0,5}\[[\d:?]")  # as tqdm draws it, “10/532 [00:15<2:00”
 BLOCK = re.compile(
@@ -80,9 +79,10 @@ def console_rows(
     """Yield the rows among lines, each with the number of its line; `asked` as in `rows_of`."""
     reader = _Reader(asked, notes)
     for number, line in lines:
+        parts = line.split("\r")
         if not line.endswith("\n"):
-            break  # torn by a kill
-        for part in line.split("\r"):
+            parts.pop()  # torn by a kill
+        for part in parts:
             yield from reader.rows(number, COLOUR.sub("", part))
     yield from reader.rest()
 

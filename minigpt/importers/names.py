@@ -6,6 +6,7 @@ NAMES["loss"]; plain("train/loss") == "train_loss"; refuse_units(path, {"step": 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
         "global_step_max_steps",
         "iteration_step",
     )
+    + ("paso", "pasos", "iteracion")  # as loops in Spanish print it
     + ("iters", "itr", "nb_steps", "n_iter", "step_num", "current_step", "global_iter", "batch", "batch_idx"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
     + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
@@ -34,6 +36,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("avg_loss", "average_loss", "mean_loss", "loss_avg", "loss_mean", "running_loss", "smooth_loss")
     + ("train_loss_epoch", "train_avg_loss", "avg_train_loss", "average_train_loss", "epoch_loss")
     + ("train_epoch_loss", "average_training_loss", "mean_train_loss", "total_loss", "train_total_loss")
+    + ("perdida", "perdida_de_entrenamiento", "perdida_entrenamiento", "costo")
     + ("actor_loss", "sft_loss", "cur_loss", "train"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
     + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
@@ -47,9 +50,11 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
         "grad_l2_norm",
     )
     + ("global_norm", "grad_global_norm", "gradient_global_norm", "total_norm", "grad_l2", "grad_total_norm")
+    + ("norma", "norma_del_gradiente", "norma_gradiente")
     + ("train_gnorm", "gn", "gradnorm_total", "raw_grad_norm", "grad"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate")
-    + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr"),
+    + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr")
+    + ("tasa_de_aprendizaje", "tasa_aprendizaje"),
     "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval")
     + ("lm_loss_validation", "lm_loss_validation_lm_loss_validation", "validation_metrics_loss")
     + ("metrics_eval_languagecrossentropy", "loss_valid", "loss_validation", "dev_loss", "vloss", "valloss")
@@ -63,6 +68,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     )
     + ("val_ce", "val_nll", "val_xent", "valid_nll", "valid_nll_loss", "val_ce_loss", "val_cross_entropy")
     + ("eval_avg_loss", "eval_nll", "eval_ce", "average_validation_loss", "evaluation_loss", "held_out_loss")
+    + ("perdida_de_validacion", "perdida_validacion", "perdida_val", "perdida_en_validacion")
     + ("val", "valid", "validation"),
 }
 BAR = "how far the progress bar had come"  # columns that the reader of printed lines adds
@@ -72,7 +78,19 @@ GROUP_RATE = re.compile(r"(optim_)?(lr|learning_rate)_(?!vs_).+")  # Megatron-LM
 EPOCH = "epoch"
 RUNS = {"run", "run_id", "run_hash", "run_uuid", "run_name"}
 COUNTED = {"step", "steps", "iter", "iteration", "iterations", "update", "updates", "batch", "batches"}
-OTHER_COUNTS = {"epoch", "epochs", "token", "tokens", "sample", "samples", "example", "examples", "sequences"}
+OTHER_COUNTS = {
+    "epoch",
+    "epochs",
+    "epoca",
+    "epocas",
+    "token",
+    "tokens",
+    "sample",
+    "samples",
+    "example",
+    "examples",
+    "sequences",
+}
 TIMES = {"time", "seconds", "timestamp", "hours"}
 OTHER_LOSSES = {"ppl", "perplexity", "bpb", "bpc", "bits"}
 
@@ -86,13 +104,24 @@ class ForeignLogError(MiniGPTError):
 
 
 def plain(name: str) -> str:
-    """Return the name in small letters, everything but letters and digits as "_"."""
+    """Return the name in small letters without accents, everything but letters and digits as "_"."""
+    if not name.isascii():
+        name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def same(column: str, given: str) -> bool:
     """Return whether a column is the one that was named."""
     return column == given or column == given.replace("/", ".")  # as the W&B reader writes it
+
+
+def exported(column: str) -> tuple[str, str] | None:
+    """Return the run and the metric of a column as W&B exports it, “run - train/loss”; None for any other.
+
+    Its columns for the least and the greatest value of each point are none of ours.
+    """
+    run, dash, metric = column.rpartition(" - ")
+    return (run, metric) if dash and run and not metric.endswith(("__MIN", "__MAX")) else None
 
 
 def counts_steps(column: str, asked: Mapping[str, str]) -> bool:

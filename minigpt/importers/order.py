@@ -16,6 +16,7 @@ from minigpt.runs.jsonl import Columns
 
 STRETCH = 10  # rows that show that a log goes on,
 TURNS = 0.2  # share of rows at which a log turns back, where two runs write in turn
+APART, SAME_SIDE = 0.03, 0.97  # losses of two runs that keep step: how far, and in how many steps
 DIFFERENT = 0.005  # values of one step that come from two runs
 ANEW = 3  # and that it restarts, for no stray row comes back to the very first step
 
@@ -72,6 +73,8 @@ def in_turn(steps: np.ndarray, values: np.ndarray) -> tuple[int, float, float] |
     Ranks of one run print a step one after another, and losses that are close; two runs are at other steps,
     and turn back and forth all the time.
     """
+    if (found := _in_lockstep(steps, values)) is not None:
+        return found
     back = np.flatnonzero(steps[1:] < steps[:-1])
     if len(back) < max(10, TURNS * len(steps)):
         return None
@@ -84,6 +87,24 @@ def in_turn(steps: np.ndarray, values: np.ndarray) -> tuple[int, float, float] |
         return None
     at = again[apart][0]
     return int(steps[order[at]]), float(values[order[at]]), float(values[order[at + 1]])
+
+
+def _in_lockstep(steps: np.ndarray, values: np.ndarray) -> tuple[int, float, float] | None:
+    """Return a step and two of its values where every step stands twice, one of them always the higher.
+
+    Ranks of one run see other data, so now one loss is higher and now the other.
+    """
+    twice = np.flatnonzero(steps[1:] == steps[:-1])
+    if len(twice) < 20 or len(twice) != len(np.unique(steps[twice])) or 2 * len(twice) < 0.9 * len(steps):
+        return None
+    first, second = values[twice], values[twice + 1]
+    apart = (first - second) / np.maximum(np.abs(first), np.abs(second)).clip(min=1e-12)
+    later = apart[len(apart) // 5 :]  # two runs of one seed begin alike
+    if not np.isfinite(later).all() or np.median(np.abs(later)) < APART:
+        return None
+    same_side = max((later > 0).mean(), (later < 0).mean())
+    at = len(first) - len(later) + int(np.abs(later).argmax())
+    return (int(steps[twice[at]]), float(first[at]), float(second[at])) if same_side > SAME_SIDE else None
 
 
 def _settled(

@@ -23,6 +23,11 @@ CONTEXT = ("context", "metric_context", "subset", "split")
 VALIDATION = re.compile(r"\b(val|valid|validation|eval)", re.IGNORECASE)
 GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+")  # thousands, or a number with three decimals: who knows
 DAMAGED = 0.5  # share of rows above which a file is no table
+ONE_TAG = {
+    "wall_time",
+    "step",
+    "value",
+}  # how TensorBoard downloads one curve, whose tag is in the file's name
 MLFLOW = re.compile(rb"\d{10,} \S+ \d+\s")  # time, value, step
 
 Rows = Iterator[tuple[object, Mapping[str, Any]]]
@@ -106,6 +111,9 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
         reader, done, good, bad, first = csv.reader(lines, delimiter=delimiter, strict=True), 0, 0, 0, 0
         try:
             header = [name.strip() for name in next(reader, [])]
+            if set(map(plain, header)) == ONE_TAG:
+                tag = path.name.partition(".")[0].rpartition("-tag-")[2]
+                header = [tag if plain(name) == "value" else name for name in header]
             done = reader.line_num
             for name in header:
                 if header.count(name) > 1 and matters(name, asked):
@@ -128,6 +136,8 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
                 return  # the last line, torn by a kill
             raise ForeignLogError("foreign.bad-line", path=path, line=done + 1) from error
     if bad > DAMAGED * (good + bad):
+        if not any(matters(name, asked) for name in header):
+            raise ForeignLogError("foreign.no-rows", path=path)  # no table, but lines without our numbers
         raise ForeignLogError("foreign.bad-line", path=path, line=first)
 
 

@@ -16,10 +16,14 @@ import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 LANGUAGES = ("en", "es")
+
+# libyaml reads several times faster, and every command reads messages; some builds of PyYAML come without it
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _language: str | None = None  # set by use_language; None means "from the environment"
 
@@ -49,6 +53,11 @@ def use_language(code: str | None) -> None:
     _language = code
 
 
+def read_yaml(text: str) -> Any:
+    """Return what a YAML file that ships with the package says."""
+    return yaml.load(text, Loader=_LOADER)
+
+
 class Catalogue:
     """The messages of one package, read once a language."""
 
@@ -59,7 +68,7 @@ class Catalogue:
     def _read(self, code: str) -> dict[str, str]:
         texts = {}
         for file in sorted((self.folder / code).glob("*.yaml")):
-            for key, text in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).items():
+            for key, text in (read_yaml(file.read_text(encoding="utf-8")) or {}).items():
                 group = {f"{key}.{name}": inner for name, inner in text.items()} if type(text) is dict else {}
                 texts |= group or {f"{file.stem}.{key}": text}
         return texts

@@ -18,6 +18,7 @@ from minigpt.monitor.future import Call, left_as_it_is, not_compiled, run_rows
 
 SINGLE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative change of logits that rounding does not make
 HALF = 0.1
+RESTLESS = 0.01  # change of logits, in their spread, that is no rounding
 DUE = (10, 100, 300)  # steps after which the questions are asked again; then
 EVERY = 1000
 
@@ -33,18 +34,19 @@ def mixing(
     embeddings: list[nn.Module],
     head: nn.Module | None,
     logits_in: Callable[[Any], Tensor | None],
-) -> float | None:
-    """Return how much a row's logits change with its neighbour and place, relative to their spread.
+) -> dict[str, float]:
+    """Return how much a row's logits change, relative to their spread.
 
     Returns:
-        None where rows cannot be told apart, or the model answers differently each time.
+        `mixing`, with its neighbour and place; or `restless`, by chance alone, where the model throws dice in
+        evaluation mode. Nothing where rows cannot be told apart, or the model remembers what it was asked.
     """
     ids = call.ids
     rows, length = ids.shape
     others = [value for value in (*call.arguments, *call.named.values()) if value is not ids]
     ambiguous = rows == length and any(isinstance(other, Tensor) and other.ndim for other in others)
     if rows < 2 or ambiguous or torch.equal(ids[0], ids[1]):
-        return None
+        return {}
     devices, before = [ids.device] if ids.is_cuda else [], memory_of(model)
 
     def run(*order: int) -> Tensor | None:
@@ -55,14 +57,18 @@ def mixing(
 
     with torch.random.fork_rng(devices), torch.no_grad(), left_as_it_is(model), not_compiled():
         model.eval()
+        seed = torch.initial_seed()
+        torch.manual_seed(seed)
         first, swapped, twice = run(0, 1), run(1, 0), run(1, 1)
         again = run(0, 1)  # last, so that a model which remembers the calls between answers otherwise
+        torch.manual_seed(seed)
+        replayed = run(0, 1)
     after = memory_of(model)
     if any(not torch.equal(tensor, after[name]) for name, tensor in before.items()):
         load_memory(model, before)
-        return None  # it writes to its memory in evaluation, which is another fault, and rows may meet there
+        return {}  # it writes to its memory in evaluation, which is another fault, and rows may meet there
     if any(one is None for one in (first, again, swapped, twice)) or not torch.isfinite(first).all():
-        return None
+        return {}
     spread = first.std().item()
     noise = (first - again).abs().max().item()
     changes = [
@@ -72,9 +78,12 @@ def mixing(
         (twice[1] - first[1]).abs().max(),
     ]
     change = float(max(changes))
-    if spread <= 0 or noise > 0.01 * change and noise > 0:
-        return None
-    return change / spread
+    if spread <= 0:
+        return {}
+    if noise > 0.01 * change and noise > 0:
+        by_chance = noise > RESTLESS * spread and torch.equal(first, replayed)
+        return {"restless": noise / spread} if by_chance else {}
+    return {"mixing": change / spread}
 
 
 def tolerance(model: nn.Module) -> float:

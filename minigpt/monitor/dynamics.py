@@ -71,11 +71,6 @@ class DynamicsWatch:
         if self._broken is None and self._on_cpu and norm is not None and not math.isfinite(float(norm)):
             self._broken = self._where(again)
 
-    def after_step(self) -> None:
-        """The optimizer has made its step."""
-        if self._gradients:
-            self._measure_updates()
-
     @torch.no_grad()
     def _measure_updates(self) -> None:
         betas = {p: group.get("betas") for group in self._optimizer.param_groups for p in group["params"]}
@@ -87,7 +82,9 @@ class DynamicsWatch:
         self._gradients = []
 
     def take(self, step: int) -> list[dict[str, Any]]:
-        """Return the probes of this step, and forget them."""
+        """Return the probes of a step that the optimizer has made, and forget them."""
+        if self._gradients:
+            self._measure_updates()
         noisy = (step + 1) % SOMETIMES == 0
         if not (self._sizes or self._broken or noisy or self.log_z is not None):
             return []

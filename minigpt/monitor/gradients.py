@@ -42,6 +42,7 @@ class Gradients:
         self._again = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._handles: list = []
         self._steps: list[tuple[Tensor, Tensor]] = []  # norms after backward and at the step
+        self.resting = False  # whether the witness alone tells of a backward pass
         self.closely = True  # a gradient of zeros counts as none; to see it may mean to wait for a GPU
 
     def call_at_the_end(self) -> None:
@@ -59,6 +60,17 @@ class Gradients:
         hook = Hook(self._note_filled, self._on_error)
         learning = [parameter for parameter in self._parameters if parameter.requires_grad]
         self._handles = [parameter.register_post_accumulate_grad_hook(hook) for parameter in learning]
+
+    def watch_witness(self) -> bool:
+        """Let the witness tell of a backward pass while `resting`; return whether there is one."""
+        if self._witness is None or not self._witness.requires_grad:
+            return False
+        self._handles.append(self._witness.register_hook(Hook(self._note_witness, self._on_error)))
+        return True
+
+    def _note_witness(self, _gradient: Tensor) -> None:
+        if self.resting:  # else the logits have told
+            self.call_at_the_end()
 
     def remove(self) -> None:
         """Take every hook away."""

@@ -55,6 +55,7 @@ class ModelHooks:
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
+        self._read: list[int] = []  # tokens that each forward pass was given since `take_read`
         self.note_logits: Callable[[Tensor], None] | None = (
             None  # given the logits, in steps that ask for them
         )
@@ -120,6 +121,23 @@ class ModelHooks:
         for handle in (*self._handles, *self._heads.values()):
             handle.remove()
 
+    def take_read(self) -> list[int]:
+        """Return how many tokens each forward pass with gradients was given since this was asked last."""
+        read, self._read = self._read, []
+        return read
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the calls of the model tell every token, and one layer below it makes the logits."""
+        return bool(self._around) and self._given and len(self._heads) == 1 and not self._returned
+
+    def listen(self, to_logits: bool) -> None:
+        """Take the hook on the layer that makes the logits away, or set it again."""
+        for module, handle in self._heads.items():
+            handle.remove()
+            if to_logits:
+                self._heads[module] = module.register_forward_hook(self._hook(self._after_head))
+
     def settle(self, source: nn.Module, hears_tokens: bool) -> None:
         """Watch from now on only the layer that turned out to make the logits, beside what is returned.
 
@@ -160,9 +178,10 @@ class ModelHooks:
         self._asleep = True
         try:
             tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
-            change = mixing(self.language_model, call, tables, head, self.logits_in) if by_rows else None
-            if change is not None:
-                found |= {"mixing": change, "mixing_tolerance": tolerance(self.language_model)}
+            if by_rows:
+                found |= mixing(self.language_model, call, tables, head, self.logits_in)
+            if "mixing" in found:
+                found["mixing_tolerance"] = tolerance(self.language_model)
             if masked is not None and masked.shape == call.ids.shape:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:
@@ -244,6 +263,8 @@ class ModelHooks:
             self._given = given is not None
             self.ids = given if self._given or not self._hears_tokens else self.ids
         self._called = (arguments, named)
+        if given is not None:
+            self._read.append(given.numel())
         self._on_forward(given, True)
 
     def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:

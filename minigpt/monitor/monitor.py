@@ -27,12 +27,16 @@ from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of
 from minigpt.monitor.places import calling_line, definition_of
 from minigpt.monitor.ranks import OtherRank
 from minigpt.monitor.records import Records
+from minigpt.monitor.rest import Rest
 from minigpt.runs.schema import REHEARSAL_STEPS
 from minigpt.runs.writer import RunWriter, describe_run
 
 LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
 CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
 SOMETIMES = 10  # one in so many, which tells the share as well
+RESTS_FROM = (
+    100  # steps of a loop that does the same in each; from then on it is listened to closely in one of
+)
 RESUMES = re.compile(
     r"same run|mism[oa] (run|entrenamiento)|resum|reanud|continu|^(step|epoch|iteration|checkpoint)[ -]?\d",
     re.IGNORECASE,
@@ -148,6 +152,7 @@ class Monitor:
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._gradients = Gradients(self.model.parameters(), self._after_backward, self._give_up)
         self._gradients.watch_each()
+        self._rest = Rest(self._hooks, self._gradients)
         self._leftovers = Leftovers(parameters_of(self._optimizers.main), self._give_up)
         self._handles = [
             self._hooks,
@@ -300,6 +305,16 @@ class Monitor:
 
     def _after_backward(self, filled: bool, afresh: bool) -> None:
         """A backward pass is over, and nobody has clipped yet."""
+        read = self._hooks.take_read()
+        if self._rest.now:
+            if not read:  # it came to no logits
+                return
+            if self._records.waiting:
+                self._records.finish()
+            self._new_tokens = self._new_positions = self._rest.scored(read)
+            self._logits_seen = True
+        else:
+            self._rest.compare(read, self._new_positions)
         if self.steps == 0:
             self._first_step.end_backward(filled, afresh)
         if filled:
@@ -344,6 +359,8 @@ class Monitor:
             self.scaler = scaler
             self._unscale(scaler.get_scale())
             self._first_step.rescale(scaler.get_scale())
+        if self._rest.now and self._norm is None:
+            self._rest.end()
         if not self._twin.done:
             self._twin.before(optimizer)
         if self.steps < REHEARSAL_STEPS:
@@ -408,12 +425,12 @@ class Monitor:
         self.steps += 1
         self._reset_step()
         self._records.end_step(record)
+        self._rest.end_step(self.steps, self._one_each)
         if self.steps == REHEARSAL_STEPS:
             self._write_rehearsal()
 
     def _take_instruments(self) -> None:
         watch = self._observers.dynamics
-        watch.after_step()
         for probe in watch.take(self.steps):
             self.writer.probe(probe)
         self._hooks.note_logits = watch.note_logits if watch.wants_logits(self.steps + 1) else None

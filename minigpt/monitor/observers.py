@@ -23,6 +23,7 @@ from minigpt.monitor.state import StateWatch
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
+from minigpt.monitor.writes import Writes
 
 FIRST = 8  # steps of which each is looked at closely; then
 SOMETIMES = 25  # one in so many
@@ -54,6 +55,7 @@ class Observers:
         self.ownership = Ownership(model, on_error)
         self.dynamics = DynamicsWatch(model, optimizers.main)
         self.state = StateWatch(model, optimizers.main, writes)
+        self.writes = Writes(model, optimizers, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
         self.scales = scales_of(model)
@@ -81,7 +83,8 @@ class Observers:
 
     def note_gradient(self, ids: Tensor | None, gradient: Tensor, step: int, sign: float) -> None:
         """A gradient came to some logits."""
-        near = step < FIRST or step % SOMETIMES == 0
+        # in step 0 it is not known yet which of the layers as wide as the vocabulary makes the logits
+        near = 0 < step < FIRST or step > 0 and step % SOMETIMES == 0
         if near and ids is not None and not self.kinds.full:
             shaped = _as_tokens(gradient, ids)
             if shaped is not None:
@@ -95,6 +98,7 @@ class Observers:
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.state.before_step()
+        self.writes.before_step(step)
         if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
             self.rounding.before()
         if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):
@@ -106,6 +110,7 @@ class Observers:
 
     def after_step(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
         """The main optimizer has made step `step`."""
+        self.writes.after_step()
         if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
             self.rounding.after()
         if self._look:
@@ -125,6 +130,7 @@ class Observers:
 
     def skip_step(self) -> None:
         """A step was made in vain."""
+        self.writes.after_step()
         self.tokens.forget_step()
 
     def ask_again(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
@@ -155,6 +161,7 @@ class Observers:
             "later": self._later or None,
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
+            "writes": self.writes.evidence(),
         }
         if steps:
             held = [p for optimizer in _every_optimizer(self._optimizers) for p in parameters_of(optimizer)]

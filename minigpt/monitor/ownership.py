@@ -85,10 +85,10 @@ class Ownership:
             if key not in known and isinstance(tensor, nn.Parameter) and tensor.requires_grad
         ]
         strangers = [parameter for parameter in held if id(parameter) not in names and parameter.grad is None]
-        shapes = [tuple(parameter.shape) for parameter in strangers]
+        shapes = {_kind(parameter) for parameter in strangers}
         not_ours = [tensor for tensor in lost if id(tensor) not in names]
-        # held by nobody, while the optimizer holds one of its shape that is dead
-        replaced = [tensor for tensor in lost if id(tensor) in names and tuple(tensor.shape) in shapes]
+        # held by nobody, while the optimizer holds one of its kind that is dead
+        replaced = [t for t in lost if id(t) in names and _kind(t) in shapes]
         first = (not_ours or replaced or [None])[0]
         return {
             "count": len(not_ours) + len(replaced),
@@ -110,3 +110,8 @@ class Ownership:
                 if whole in asked:
                     found.append(whole)
         return found
+
+
+def _kind(parameter: Tensor) -> tuple[int, ...]:
+    """Return the shape, without the length of a table, which may have been made longer."""
+    return (parameter.ndim, *parameter.shape[min(parameter.ndim - 1, 1) :])

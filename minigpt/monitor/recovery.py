@@ -15,7 +15,9 @@ bad: make no update) or "roll back" (everything is put back to an earlier step a
 goes back is, bit for bit, the loop that never saw those batches, as far as it depends on what `Recovery` was
 given: model, optimizer, scheduler, scaler, sampler and the random states of torch, numpy and Python.
 
-The rules are those of `minigpt.training.guards`: `finite` and `spikes`.
+The rules are those of `minigpt.training.guards`: `finite` and `spikes`. Several processes take the same
+decisions: the loss that is judged is the mean of all. For `Trainer` of Hugging Face and of Lightning there
+are callbacks, `RecoveryCallback` in `minigpt.monitor.integrations`.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Recovery:
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        sampler: Any,
+        sampler: Any = None,
         scheduler: Any = None,
         scaler: torch.amp.GradScaler | None = None,
         every: int = 10,
@@ -75,18 +77,19 @@ class Recovery:
     ):
         """Args:
         sampler: a function from the number of a batch to the batch; or an iterator of batches with
-            `state_dict` and `load_state_dict`, such as a stateful data loader.
+            `state_dict` and `load_state_dict`, such as a stateful data loader. Not needed by a caller of
+            `begin` that gives batches itself, by their number `state.data_step`.
         every: steps between two copies.
         keep: copies that are kept, the newest ones.
         z: robust standard deviations of the loss above what is usual that are a spike.
         rollbacks: how often it may go back before it gives up with a sentence.
         """
         is_sampler = hasattr(sampler, "state_dict") and hasattr(sampler, "__next__")
-        self.sampler = sampler if is_sampler else Numbered(sampler)
+        self.sampler = sampler if is_sampler or sampler is None else Numbered(sampler)
         self.model, self.optimizer, self.scaler = model, optimizer, scaler
         parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+        parts["sampler"] = self.sampler
         self._parts = {name: part for name, part in parts.items() if part is not None}
-        self._parts["sampler"] = self.sampler
         self._every, self._keep = every, keep
         scaled = scaler is not None and scaler.is_enabled()
         self.guards = (Finite(scaled=scaled), Spikes(z=z, rollbacks=rollbacks))
@@ -105,32 +108,55 @@ class Recovery:
                 self._drawn += 1
             batch = next(self.sampler)
             self._drawn += 1
-            buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-            self._before = {"random": _random_states(), "buffers": buffers}
+            self._note()
             yield batch
+
+    def begin(self) -> None:
+        """Take a copy if one is due; call it before the forward pass, once its batch is there."""
+        self._copy_if_due()
+        self._note()
+
+    def oldest(self) -> int:
+        """Return the number of the first batch that may be wanted again."""
+        return min((kept["state"]["data_step"] for kept in self._ring), default=self.state.data_step)
 
     def step(self, loss: torch.Tensor | float, grad_norm: torch.Tensor | float) -> Answer:
         """Say what to do with the gradients that are there; unless "continue", they are cleared.
 
         Args:
-            loss: of the whole step, in nats.
+            loss: of the whole step on this process, in nats.
             grad_norm: its global gradient norm before clipping, unscaled.
 
         Raises:
             GuardError: it has gone back as often as it may, nothing is finite, or no copy is old enough.
         """
-        record = {"step": self.state.step, "loss": _number(loss), "grad_norm": _number(grad_norm)}
+        record = {"step": self.state.step, "loss": self._mean(loss), "grad_norm": _number(grad_norm)}
         decision = together(ask(self.guards, "gradients", record, self.state))
         if not decision.undoes:
             self.state.advance()
             return "continue"
         self.decisions.append(record | {"batch": self.state.data_step, "done": decision.done})
         self.optimizer.zero_grad(set_to_none=True)
-        if self.scaler is not None and self.scaler.is_enabled() and math.isfinite(record["grad_norm"]):
-            self.scaler.update(self.scaler.get_scale())
+        self._tell_scaler(overflowed=not math.isfinite(record["grad_norm"]))
         if decision.drop:
             return self._skip(decision)
         return self._go_back(decision)
+
+    def _mean(self, loss: torch.Tensor | float) -> float:
+        """Return the mean loss of all processes, so that they decide alike."""
+        value = _number(loss)
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return value
+        total = torch.tensor(value, dtype=torch.float32, device=next(self.model.parameters()).device)
+        torch.distributed.all_reduce(total)
+        return total.item() / torch.distributed.get_world_size()
+
+    def _tell_scaler(self, overflowed: bool) -> None:
+        """Let the scaler forget that this step was unscaled, and lower its scale as after any overflow."""
+        if self.scaler is not None and self.scaler.is_enabled():
+            self.scaler.update(
+                self.scaler.get_scale() * (self.scaler.get_backoff_factor() if overflowed else 1)
+            )
 
     def _skip(self, decision: Decision) -> Answer:
         _set_random_states(self._before["random"])
@@ -142,9 +168,11 @@ class Recovery:
 
     def _go_back(self, decision: Decision) -> Answer:
         reachable = [kept for kept in self._ring if kept["state"]["step"] <= decision.roll_back_to]
+        if not self._ring:
+            raise GuardError("guards.no-copy-yet", to=decision.roll_back_to)
         if not reachable:
-            oldest = self._ring[0]["state"]["step"] if self._ring else self.state.step
-            raise GuardError("guards.no-snapshot", to=decision.roll_back_to, oldest=oldest)
+            oldest = self._ring[0]["state"]["step"]
+            raise GuardError("guards.no-copy", to=decision.roll_back_to, oldest=oldest)
         self._ring, kept = reachable, reachable[-1]
         for name, part in self._parts.items():
             part.load_state_dict(copy.deepcopy(kept["parts"][name]))
@@ -154,6 +182,11 @@ class Recovery:
         self.state.rollbacks += 1
         self.state.try_again(decision.skip)
         return "roll back"
+
+    def _note(self) -> None:
+        """Keep what a skip puts back."""
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self._before = {"random": _random_states(), "buffers": buffers}
 
     def _copy_if_due(self) -> None:
         if self.state.step % self._every:

@@ -11,12 +11,13 @@ from torch import nn
 
 @torch.no_grad()
 def scales_of(model: nn.Module) -> dict[str, Any] | None:
-    """Return the root mean square of every embedding table, and the gain of every linear layer.
+    """Return the root mean square of every embedding table, and gain and mean of every linear layer.
 
     A gain is the root mean square × √(inputs): by how much the layer changes the size of what it is given.
+    A mean is in root mean squares: 1 where all weights are alike.
     Layers that begin at zero, and those that share their weight with a table, are left out.
     """
-    tables, gains, widths = {}, {}, set()
+    tables, gains, means, widths = {}, {}, {}, set()
     shared = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
@@ -26,8 +27,10 @@ def scales_of(model: nn.Module) -> dict[str, Any] | None:
             tables[name] = float(weight.float().square().mean().sqrt())
             widths.add(weight.shape[1])
         elif isinstance(module, nn.Linear) and id(weight) not in shared and weight.any():
-            gains[name] = float(weight.float().square().mean().sqrt()) * math.sqrt(weight.shape[1])
-    found: dict[str, Any] = {"gains": gains} if gains else {}
+            size = float(weight.float().square().mean().sqrt())
+            gains[name] = size * math.sqrt(weight.shape[1])
+            means[name] = abs(float(weight.float().mean())) / size
+    found: dict[str, Any] = {"gains": gains, "means": means} if gains else {}
     if len(tables) > 1 and len(widths) == 1:
         found["tables"] = tables
     return found or None

@@ -23,6 +23,7 @@ from minigpt.monitor.conformance import tolerance
 from minigpt.monitor.future import Call
 from minigpt.monitor.hooks import ModelHooks, compiled, is_sharded
 from minigpt.monitor.optimizers import parameters_of
+from minigpt.monitor.writes import own_count
 from minigpt.training.instruments.statefulness import statefulness
 
 FIRST, EVERY = 4, 50  # steps after which weights are sampled: the first few, then one in so many
@@ -48,6 +49,7 @@ class StateWatch:
         self._optimizer: torch.optim.Optimizer | None = None
         self._set_optimizer(optimizer)
         self._kept: list[Tensor] | None = None  # of the weights after an update, where they are compared
+        self._counts: list[float | None] = []  # that the optimizer had made of each by then
         self._changed: list[str] | None = None  # since they were written down
         self._remembers = memory_figures(model) is not None
         self._writes = 0
@@ -76,6 +78,9 @@ class StateWatch:
             return
         before, self._kept = self._kept, None
         self._changed = self._changed or []
+        counts = [own_count(self._optimizer, parameter) for parameter in self._watched]
+        if counts != self._counts:
+            return  # moments and weights went back together
         for parameter, name, old in zip(self._watched, self._names, before, strict=True):
             new = _sample(parameter)
             there = new.shape == old.shape and new.device == old.device
@@ -89,6 +94,7 @@ class StateWatch:
         self._set_optimizer(optimizer)
         if self._watched and (step < FIRST or step % EVERY == 0):
             self._kept = [_sample(parameter).clone() for parameter in self._watched]
+            self._counts = [own_count(optimizer, parameter) for parameter in self._watched]
         if self._remembers and (figures := memory_figures(self._model)):
             writes = max(figures["writes"])
             if step % RECORDED == 0 or writes != self._writes and writes <= WRITES:

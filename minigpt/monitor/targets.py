@@ -28,7 +28,13 @@ FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and s
 LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
 ROUNDING = 1e-6  # nats below which a probability is 1
 CERTAIN = 0.9  # share of targets that fit an offset when it is the one
+BALANCED = 1e-3  # a cross-entropy takes from one token what it gives another: their sum, in their sizes
+UNBALANCED = 0.02
+LOOKED_AT = 4  # rows whose targets are sought in others
+EVEN = 0.01  # spread of what pulls at the targets, in its mean, where nothing else does
 EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
+RAW = "raw"  # logits, given to a loss that takes log-probabilities
+SCRAMBLED = "scrambled"  # the logits in another order than the model wrote them
 SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
 SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 IMPOSSIBLE = -1e4  # a logit below belongs to no token: rows that fill a vocabulary up may be masked so
@@ -51,6 +57,7 @@ class Scored:
     certain: int = 0  # positions without a gradient where the model is all but certain, right or not
     given: str = LOGITS  # what the loss took for logits
     time_first: bool = False  # rows are positions: (T, B)
+    other_rows: bool = False  # targets are the next tokens of other rows
 
 
 @torch.no_grad()
@@ -71,6 +78,9 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
     at = counted.nonzero()[:, 0]  # (n,)
     at = at[:: max(len(at) // SAMPLED, 1)][:SAMPLED]
     sample, pull = targets[at], -lowest[at].float() / scale
+    if len(at) and _unbalanced(gradient[at]) > UNBALANCED:
+        if _is_scrambled(logits.view(shape), gradient.view(shape) / scale):
+            return Scored(int(counted.sum()), None, None, V, sample, given=SCRAMBLED)
     log_p = logits[at].float().log_softmax(-1)  # (n, V)
     nats = -log_p.gather(-1, sample[:, None])[:, 0]  # (n,)
     unsure = (-nats).exp() < SURE
@@ -85,6 +95,8 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
             else False
         )
         given, weights, nats = (PROBABILITIES, pull, nats) if steady else (LOGITS, pull * p, -p.log())
+    elif alone and len(pull) > 1 and (pull.std() < EVEN * pull.mean()).item():
+        given, weights = RAW, pull  # targets are pulled up, and nothing is held down
     elif unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
         squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
         if squashed is None:
@@ -98,6 +110,10 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         if given == LOGITS and squashed is not None and len(weights) and _near(n * squashed.mean().item(), 1):
             if not _near(n * weights.mean().item(), 1):
                 given, weights = SQUASHED, squashed
+        p = (-nats[unsure]).exp().clamp(min=1e-12)
+        if given == LOGITS and len(weights) and _near(n * (weights / p).mean().item(), 1):
+            if not _near(n * weights.mean().item(), 1):  # each target weighs as much as it is likely: no log
+                given, weights = PROBABILITIES, weights / p
     scored = {
         "counted": int(counted.sum()),
         "weight": weights.mean().item() if len(weights) else None,
@@ -126,7 +142,46 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         targets=seen,
         aligned=aligned,
         time_first=time_first,
+        other_rows=_best(aligned) < CERTAIN and _of_other_rows(ids, mask, targets),
     )
+
+
+def _of_other_rows(ids: Tensor, mask: Tensor, targets: Tensor) -> bool:
+    """Return whether the targets of each row, (B, T), are the next tokens of another one."""
+    found = []
+    for row in range(min(len(ids), LOOKED_AT)):
+        here = mask[row, :-1]
+        same = ((targets[row, :-1] == ids[:, 1:]) & here).sum(-1) / here.sum().clamp(min=1)  # (B,)
+        found.append(bool(here.sum() >= LOOKED_AT and same.max() >= CERTAIN))
+    return len(ids) > 1 and all(found)
+
+
+def _unbalanced(gradient: Tensor) -> float:
+    """Return the mean sum of gradients, (n, V), in their sizes."""
+    gradient = gradient.float()
+    return float((gradient.sum(-1).abs() / gradient.abs().sum(-1).clamp(min=1e-30)).mean())
+
+
+def _is_scrambled(logits: Tensor, gradient: Tensor) -> bool:
+    """Return whether a cross-entropy read logits, (B, T, V), in an order that mixes tokens and positions.
+
+    So does a view where a transpose belongs: (B, V, T) seen as rows of V, or (B, T, V) as (B, V, T).
+    """
+    if logits.ndim != 3:
+        return False
+    B, T, V = logits.shape
+    for turn in (
+        lambda x: x.transpose(1, 2).reshape(-1, V),
+        lambda x: x.reshape(B, V, T).transpose(1, 2).reshape(-1, V),
+    ):
+        rows, pulls = turn(logits)[:SAMPLED].float(), turn(gradient)[:SAMPLED].float()
+        counted = pulls.any(-1)
+        rows, pulls = rows[counted], pulls[counted]
+        if not len(rows):
+            return False
+        if _unbalanced(pulls) < BALANCED and _is_cross_entropy(rows.log_softmax(-1), pulls, pulls.argmin(-1)):
+            return True
+    return False
 
 
 def _as_tokens(values: Tensor, shape: torch.Size, ids: Tensor) -> Tensor | None:
@@ -222,7 +277,7 @@ def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     """Return what section 1 of the tree asks, of the micro-batches of the first step."""
     evidence: dict[str, Any] = {"loss_given": micros[0].given}
-    if micros[0].given in (PROBABILITIES, SQUASHED):
+    if micros[0].given in (PROBABILITIES, SQUASHED, RAW, SCRAMBLED):
         return evidence
     if (kind := _reduction(micros)) is not None:
         evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0
@@ -233,6 +288,8 @@ def start_evidence(micros: list[Scored]) -> dict[str, Any]:
         same, compared = (sum(micro.aligned[offset][i] for micro in micros) for i in (0, 1))
         shares[offset] = same / max(compared, 1)
     counted = sum(micro.counted for micro in micros)
+    if all(micro.other_rows for micro in micros):
+        evidence["targets_of_other_rows"] = True
     return evidence | {
         "unmasked_share": counted / sum(micro.rows * micro.length for micro in micros),
         "distinct_targets": len(frozenset().union(*(micro.targets for micro in micros))),

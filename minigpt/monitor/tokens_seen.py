@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 KEPT = 20_000  # steps whose batches are remembered
-COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens
+COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens,
+ENOUGH = 400  # until so many were made; then
+SELDOM = 16  # one in so many
 FEWEST = 8  # steps in a row that repeat earlier ones before that is no accident
 
 
@@ -43,7 +45,7 @@ class TokensSeen:
 
     def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
         """Close a step that took `accumulated` backward passes into one gradient."""
-        if ids is not None and step % COUNTED_EVERY == 0:
+        if ids is not None and step % (COUNTED_EVERY if step < ENOUGH else SELDOM) == 0:
             inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
             counts = torch.bincount(inside, minlength=self._vocab_size)
             self._counts = counts if self._counts is None else self._counts + counts

@@ -139,6 +139,7 @@ class Start(Probe):
     unmasked_share: float | None = None  # positions that are scored ÷ positions
     distinct_targets: int | None = None
     target_offset_share: Mapping[str, float] | None = None  # by offset d, targets equal to the input at t + d
+    targets_of_other_rows: bool | None = None  # whether each row is asked for the next tokens of another
     future_gradient: float | None = None  # largest gradient of a logit with respect to later inputs
     head_bias_max: float | None = None  # largest absolute bias of the layer that makes the logits
     head_bias_loss: float | None = None  # the loss if the logits were the bias alone
@@ -206,6 +207,7 @@ class Observed(Probe):
     bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
     later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
+    writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
     moved: bool | None = None  # whether the weights moved without any step

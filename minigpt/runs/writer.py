@@ -61,19 +61,7 @@ class RunWriter:
             if used and not resume:
                 raise RunError("run.exists", path=path)
             self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = self._locked() if fcntl else None
-
-    def _locked(self) -> int:
-        """Return a handle that holds the folder's lock; the system releases it when the process ends."""
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise RunError("run.in-use", path=self.path) from error
-        except OSError:
-            pass  # a file system without locks: the run continues without one
-        return handle
+        self._lock = _locked(self.path) if fcntl else None
 
     @contextmanager
     def _writing(self, name: str = "") -> Iterator[None]:
@@ -146,6 +134,33 @@ class RunWriter:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def require_unlocked(path: Path) -> None:
+    """Check that no other process is writing to a run.
+
+    Raises:
+        RunError: one is.
+    """
+    if fcntl:
+        os.close(_locked(path))
+
+
+def _locked(path: Path) -> int:
+    """Return a handle that holds the folder's lock; the system releases it when the process ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise RunError("run.in-use", path=path) from error
+    except OSError:
+        pass  # a file system without locks: the run continues without one
+    return handle
 
 
 def _line(record: dict[str, Any]) -> bytes:

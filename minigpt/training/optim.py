@@ -8,6 +8,7 @@ from torch import nn
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
 from minigpt.model.roles import RULES, roles_of
+from minigpt.training.adamw import AdamW
 from minigpt.training.rounding import round_after_each_step
 
 
@@ -67,7 +68,7 @@ def _matching(model: nn.Module, prefix: str, setting: str) -> list[nn.Parameter]
 
 def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return AdamW over the model's parameter groups; with weights in bf16 it rounds them after each step."""
-    optimizer = torch.optim.AdamW(
+    optimizer = AdamW(
         parameter_groups(model, config),
         lr=config.lr_max,
         betas=(config.beta1, config.beta2),

@@ -35,7 +35,13 @@ class Precision:
 
 
 def build_precision(config: Config, device: str) -> Precision:
-    """Return the precision that the config asks for on `device`."""
+    """Return the precision that the config asks for on `device`.
+
+    Raises:
+        MiniGPTError: fp16, and nothing can be computed with it there.
+    """
+    if config.precision == "fp16":
+        _refuse_without_fp16(device)
     scaler = torch.amp.GradScaler(
         device,
         init_scale=config.loss_scale,
@@ -45,6 +51,19 @@ def build_precision(config: Config, device: str) -> Precision:
         enabled=config.precision == "fp16",
     )
     return Precision(DTYPES[config.precision], device, scaler)
+
+
+def _refuse_without_fp16(device: str) -> None:
+    """Multiply two small matrices, forward and backward, as a run would: some processors cannot."""
+    one = torch.ones(2, 2, device=device, requires_grad=True)
+    try:
+        with torch.autocast(device, torch.float16):
+            product = one @ one
+        product.float().sum().backward()
+    except RuntimeError as error:
+        raise MiniGPTError("train.no-fp16", device=device, detail=str(error).splitlines()[0]) from None
+    if product.dtype is not torch.float16:  # older versions of PyTorch warn, and compute in float32
+        raise MiniGPTError("train.no-fp16", device=device, detail=str(product.dtype))
 
 
 def full_precision(device: str) -> Precision:

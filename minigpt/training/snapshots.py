@@ -19,6 +19,7 @@ from minigpt.runs.checkpoint import load_moments, moments_of, weights_of
 from minigpt.training.state import OUTLIVES_A_ROLLBACK, TrainerState
 
 RNG = "torch"
+RNG_NOW = "now/torch"  # beside the snapshots in a checkpoint: the next one holds it
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ class Snapshots:
     def __init__(self, every: int, keep: int):
         self.every, self.keep = every, keep
         self._ring: list[Snapshot] = []
+        self._random: Tensor | None = None  # of a run that is resumed, at its next step
 
     def take_if_due(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Take one where the number of steps done is a multiple of `every`; the oldest one goes."""
+        if self._random is not None:
+            torch.set_rng_state(self._random)
+            self._random = None
         if state.step % self.every == 0:
             earlier = [snapshot for snapshot in self._ring if snapshot.step < state.step]
             self._ring = [*earlier, Snapshot.take(model, optimizer, state)][-self.keep :]
@@ -98,10 +103,11 @@ class Snapshots:
             for snapshot in self._ring
             for name, tensor in snapshot.tensors.items()
         }
-        return states, tensors
+        return states, tensors | ({RNG_NOW: torch.get_rng_state()} if states else {})
 
     def load(self, states: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> None:
         """Take over what `saved` returned."""
+        self._random = tensors.get(RNG_NOW)
         self._ring = []
         for state in states:
             prefix = f"{state['step']}/"

@@ -15,8 +15,10 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Protocol
 
+ATOMS = (int, float, str, bool, NoneType)  # nobody can change these
 OUTLIVES_A_ROLLBACK = ("attempt", "skips", "lr_scale", "decisions", "rollbacks", "furthest", "tries")
 
 
@@ -28,6 +30,15 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned."""
+
+
+def copied(plain: Any) -> Any:
+    """Return a copy of plain data, as often as snapshots need one; `copy.deepcopy` takes much longer."""
+    if isinstance(plain, dict):
+        return {name: copied(value) for name, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return type(plain)([value if type(value) is float else copied(value) for value in plain])
+    return plain if isinstance(plain, ATOMS) else copy.deepcopy(plain)
 
 
 def is_stateful(part: object) -> bool:
@@ -87,7 +98,7 @@ class TrainerState:
         """Return the whole state as plain data, for JSON."""
         plain = {name: value for name, value in vars(self).items() if name != "parts"}
         plain |= {"skips": list(self.skips), "decisions": dict(self.decisions)}
-        parts = {name: copy.deepcopy(part.state_dict()) for name, part in self.parts.items()}
+        parts = {name: copied(part.state_dict()) for name, part in self.parts.items()}
         return plain | {"parts": parts}
 
     def load_state_dict(self, state: Mapping[str, Any], keep: Iterable[str] = ()) -> None:
@@ -108,6 +119,6 @@ class TrainerState:
                 setattr(self, name, type(value)(given.get(name, value)))
         for name, part in self.parts.items():
             if given["parts"].get(name):
-                part.load_state_dict(copy.deepcopy(given["parts"][name]))
+                part.load_state_dict(copied(given["parts"][name]))
         for name, value in kept.items():
             setattr(self, name, value)

@@ -16,22 +16,21 @@ import copy
 import math
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from minigpt.config import Config
 from minigpt.data.batches import Batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import parameter_count
 from minigpt.model.kernels import Kernels, use_kernels
-from minigpt.model.state import commit_memory, has_memory, load_memory, memory_of
+from minigpt.model.state import commit_memory, has_memory
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
-from minigpt.runs.writer import RunWriter, describe_run
+from minigpt.runs.writer import RunWriter, require_unlocked
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.memory import MemoryWatch
 from minigpt.training.callbacks.post_mortem import PostMortem
@@ -50,11 +49,10 @@ from minigpt.training.precision import compiled
 from minigpt.training.probes import start_probes
 from minigpt.training.recipe import Recipe, recipe_of
 from minigpt.training.rehearsal import rehearse
+from minigpt.training.saving import load_newest, open_folder, refuse_changes, write_checkpoint
 from minigpt.training.snapshots import Snapshots
 from minigpt.training.state import Stateful, TrainerState, is_stateful
 from minigpt.training.step import drop
-
-CHANGED_BY_A_RESUME = ("started", "versions", "git_sha", "hardware", "device", "processes", "argv")
 
 
 class NotFiniteError(MiniGPTError):
@@ -113,12 +111,9 @@ class Trainer:
             self.state,
             write=lambda event: self.writer.event(event),
         )
-        self.saved_step = 0  # steps done in the newest checkpoint
-        self._records: dict[str, int] | None = None  # lines of each log at that moment
-        self.skipped_checkpoints: list[checkpoint.CheckpointError] = []
-        if resume:
-            self._resume()
-        self.writer: RunWriter | None = self.world.on_main(lambda: self._open(resume))
+        records, self.skipped_checkpoints = load_newest(self) if resume else (None, [])
+        self.saved_step = self.step  # steps done in the newest checkpoint
+        self.writer: RunWriter | None = self.world.on_main(lambda: open_folder(self, records))
         self._watching: list[Any] = []  # the callbacks that were told of the start
 
     @property
@@ -155,47 +150,6 @@ class Trainer:
         return self.world.share(
             self.world.on_main(lambda: kernels_for(self.config, self.model, self.world.device_type, recorded))
         )
-
-    def _resume(self) -> None:
-        run = Run(self.run_dir)
-        refuse_changes(run.config, self.config)
-        if run.manifest["data"]["sha256"] != self.data.hashes:
-            raise MiniGPTError("train.other-data", path=self.run_dir, name=self.data.name)
-        folder = self.run_dir / "checkpoints"
-        if not checkpoint.find(folder):
-            return  # the run ended before its first checkpoint: step 0 comes again, and is the same
-        source, self.skipped_checkpoints = checkpoint.latest(folder)
-        state, tensors = checkpoint.load(source, self.model, self.optimizer)
-        self._records = state.get("records")
-        self.state.load_state_dict(state)
-        load_memory(self.model, _under("memory/", tensors))
-        self.snapshots.load(state.get("snapshots", []), _under("snapshot/", tensors))
-        self.saved_step = self.step
-
-    def _open(self, resume: bool) -> RunWriter:
-        """Return the writer of a folder that says what run it holds, with no record of a step yet to come."""
-        writer = RunWriter(self.run_dir, resume)
-        description = describe_run(
-            self.config,
-            faults=list(self.recipe.faults),
-            own_parts=self.recipe.own_parts,
-            data={"name": self.data.name, "sha256": self.data.hashes},
-            parameters=parameter_count(self.model),
-            device=self.world.device,
-            processes=self.world.size,
-            starts_from=self.config.init_from,
-            kernels=self.kernels._asdict(),
-        )
-        if self.plasticity:
-            description["writes_beside_optimizer"] = self.plasticity.writes
-        if resume:
-            again = {name: description[name] for name in CHANGED_BY_A_RESUME}
-            description = Run(self.run_dir).manifest
-            description["resumed"] = [*description.get("resumed", []), {"step": self.step} | again]
-            writer.rewind(self.step, self._records)
-        writer.manifest(description)
-        writer.tokenizer(self.data.tokenizer)
-        return writer
 
     def run(self) -> Run:
         """Train to the last step. Ctrl-C (or a termination signal) finishes the step, saves and then stops.
@@ -343,20 +297,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far, and delete the oldest."""
-        self.world.on_main(self._write_checkpoint)
+        self.world.on_main(lambda: write_checkpoint(self))
         self.saved_step = self.step
-
-    def _write_checkpoint(self) -> None:
-        self.writer.sync()  # no checkpoint is ever ahead of the logs
-        snapshots, tensors = self.snapshots.saved()
-        tensors = {f"snapshot/{name}": tensor for name, tensor in tensors.items()}
-        tensors |= {f"memory/{name}": tensor for name, tensor in memory_of(self.model).items()}
-        state = self.state.state_dict() | {"records": dict(self.writer.records)}
-        state |= {"snapshots": snapshots} if snapshots else {}
-        folder = self.run_dir / "checkpoints"
-        checkpoint.save(folder, self.model, self.optimizer, state, self.config.keep_checkpoints, tensors)
-        if self.state.attempt:
-            checkpoint.discard_after(folder, self.step)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self._watching:
@@ -368,18 +310,17 @@ class Trainer:
             method(self, *arguments)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
 def train(recipe: Recipe, run_dir: str | Path, callbacks: Iterable[Any] = (), overwrite: bool = False) -> Run:
     """Train `recipe` into `run_dir` and return the finished run.
 
     Args:
         overwrite: delete what an earlier run left in `run_dir`.
+
+    Raises:
+        RunError: there is a run already, or another process is still writing to it.
     """
     if overwrite and (Path(run_dir) / "manifest.json").is_file():
+        require_unlocked(Path(run_dir))
         shutil.rmtree(run_dir)
     return Trainer(recipe, run_dir, callbacks).run()
 
@@ -403,14 +344,3 @@ def resume(
     if parts := run.manifest.get("own_parts"):
         raise MiniGPTError("train.own-parts", path=run_dir, parts=", ".join(parts))
     return Trainer(recipe_of(run), run_dir, callbacks, resume=True)
-
-
-def refuse_changes(was: Config, asked: Config) -> None:
-    """Refuse to resume a run under another config: the result would be neither the one run nor the other.
-
-    Raises:
-        MiniGPTError: names the first setting that differs.
-    """
-    for name, value in asked.to_dict().items():
-        if value != getattr(was, name):
-            raise MiniGPTError("train.resume-changes", name=name, asked=value, was=getattr(was, name))

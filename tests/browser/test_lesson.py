@@ -20,7 +20,7 @@ from course.mutants import Mutant, Valid, load_answers
 from course.source import BEGIN, END, read_source
 from minigpt.messages import LANGUAGES
 
-WHOLE, *SHORTENED = ("18-01", "18-02", "18-06")  # the lessons that are taken
+WHOLE, *SHORTENED = ("18-01", "18-02", "18-06", "19-03", "19-07")  # the lessons that are taken
 
 TRAINING = 600_000  # milliseconds until the first stub, on a busy machine
 KERNEL_IS_READY = """notebook => {
@@ -129,6 +129,8 @@ def test_a_lesson_is_taken_from_the_landing_page_to_a_green_validate(
     done = f"{len(taken.checks)}/{len(taken.checks)} ✓"
     row = page.locator(".jp-RenderedMarkdown tr", has=page.get_by_text(identity, exact=True))
     expect(row).to_contain_text(done)
+    written = sum(cell.role == "answer" for cell in desk.source)
+    expect(row).to_contain_text(f"{written}/{written} ✓")
     screenshot(f"progress-{identity}-{language}")
 
 

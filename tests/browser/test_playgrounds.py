@@ -18,7 +18,7 @@ from course.lesson import find_lesson
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
-NEEDED = {  # lesson: its language here, and the cells that its playground needs
+NEEDED = {  # lesson: its languages here, and the cells that its playground needs
     "18-00": ("es", ["setup"]),
     "18-01": ("en", ["setup", "facts", "one-start"]),
     "18-02": ("en", ["setup", "facts", "small-run"]),
@@ -27,7 +27,11 @@ NEEDED = {  # lesson: its language here, and the cells that its playground needs
     "18-05": ("es", ["setup", "facts"]),
     "18-06": ("en", ["setup", "facts", "sixteen-micro-batches"]),
     "18-07": ("es", ["setup", "facts", "the-loop", "advance", "memory"]),
+    "19-03": ("en es", ["setup", "facts", "train-never", "draw-losses"]),
+    "19-07": ("en es", ["setup", "one-channel"]),
 }
+MOVED = [(identity, language) for identity in NEEDED for language in NEEDED[identity][0].split()]
+WIDTHS = (1400, 900)  # pixels of the window in which a moved playground is looked at
 TWO_PATIENTS = {
     "my-name": 'MY_NAME = "Ada Lovelace"',
     "train-the-ward": 'trained = {letter: ward(MY_NAME)[letter].train(runs / letter) for letter in "AB"}',
@@ -37,10 +41,9 @@ HAS_FOCUS = "element => element === document.activeElement"
 CUT_OFF = "label => label.scrollWidth > label.clientWidth"
 
 
-@pytest.mark.parametrize("identity", NEEDED)
-def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity):
-    language, cells = NEEDED[identity]
-    cells = [*cells, "playground"]
+@pytest.mark.parametrize(("identity", "language"), MOVED)
+def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, screenshot, identity, language):
+    cells = [*NEEDED[identity][1], "playground"]
     playground = open_playground(page, address(LANGUAGES[0]), checkout, identity, language, cells)
     expect(playground.locator(".widget-slider .noUi-target").first).to_be_visible()
     labels = playground.locator(".widget-label")
@@ -51,7 +54,10 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
     slider = playground.locator(".widget-slider .noUi-target").first
     slider.click(position={"x": 0.8 * slider.bounding_box()["width"], "y": 2})
     expect(picture).not_to_have_attribute("src", start)
-    screenshot(f"playground-{identity}-{language}")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        picture.scroll_into_view_if_needed()
+        screenshot(f"playground-{identity}-{language}-{width}")
 
     by_mouse = picture.get_attribute("src")
     knob = playground.locator(".noUi-handle").first
@@ -74,11 +80,13 @@ def test_a_control_is_moved_by_mouse_and_by_keyboard(page, address, checkout, sc
 def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, screenshot, language):
     cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
     bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
-    picture, asked = bedside.locator(".jp-RenderedImage img"), bedside.locator(".widget-html-content").first
+    picture = bedside.locator(".jp-RenderedImage img")
+    asked = bedside.locator(".widget-html-content:visible").first
     fine, broken = (
         bedside.get_by_role("button", name=message(f"bedside.{name}", language))
         for name in ("fine", "broken")
     )
+    bedside.get_by_role("button", name=message("bedside.way-order", language), exact=True).click()
     expect(asked).to_contain_text("1.0")
     fine.click()
     expect(asked).to_contain_text("1.1")
@@ -93,7 +101,7 @@ def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, scr
         if not broken.evaluate(HAS_FOCUS):
             page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    leaf = bedside.locator("select")
+    leaf = bedside.locator("select:visible")
     expect(bedside).to_contain_text(re.compile(r"A: – · B: [a-z]"))  # written last, after the choices
     first = leaf.input_value()
     leaf.focus()
@@ -101,6 +109,32 @@ def test_the_bedside_works_by_mouse_and_by_keyboard(page, address, checkout, scr
     expect(leaf).not_to_have_value(first)
     expect(bedside).to_contain_text(f"A: – · B: {leaf.input_value()}")
     screenshot(f"bedside-{language}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_patient_is_diagnosed_on_five_credits_by_keyboard(page, address, checkout, screenshot, language):
+    cells = ["setup", *TWO_PATIENTS, "at-the-bedside"]
+    bedside = open_playground(page, address(LANGUAGES[0]), checkout, "18-08", language, cells, TWO_PATIENTS)
+    question, guess = (bedside.locator("select:visible").nth(place) for place in (0, 1))
+    question.focus()
+    page.keyboard.press("ArrowDown")
+    expect(question).to_have_value(re.compile("^1.1 "))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(bedside).to_contain_text(message("bedside.left", language, left=4, credits=5))
+    page.keyboard.press("Tab")
+    if not guess.evaluate(HAS_FOCUS):
+        page.keyboard.press("Tab")
+    expect(guess).to_be_focused()
+    page.keyboard.type("init-scale")
+    expect(guess).to_have_value("init-scale")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(bedside).to_contain_text("A: init-scale (1/5) · B: –")
+    expect(bedside).to_contain_text(message("bedside.apart", language, leaf="init-scale").replace("`", ""))
+    for width in (1400, 900):
+        page.set_viewport_size({"width": width, "height": 1000})
+        screenshot(f"credits-{language}-{width}")
 
 
 def open_playground(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 from test_playgrounds import HAS_FOCUS, open_playground
 
+from course.lesson import find_lesson
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
@@ -53,3 +55,25 @@ def test_a_playground_follows_after_a_reload(page, address, checkout, screenshot
 def test_a_picture_has_its_text(page, address, checkout):
     playground = open_playground(page, address(LANGUAGES[0]), checkout, LESSON, "es", CELLS)
     expect(playground.locator(".jp-RenderedImage img")).to_have_attribute("alt", re.compile(r"\w+: "))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_loaded_again_while_a_cell_runs_says_so(page, address, checkout, language):
+    code = {"facts": "import IPython.display; IPython.display.display(1)\nfor _ in range(60): time.sleep(1)"}
+    code["setup"] = "import time"
+    file = find_lesson(LESSON).built(language, checkout).with_name("running.ipynb")
+    notebook = nbformat.read(find_lesson(LESSON).built(language), as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id in code]
+    for cell in notebook.cells:
+        cell.source = code[cell.id]
+    nbformat.write(notebook, file)
+    place = f"/tree/{file.relative_to(checkout).as_posix()}"
+    page.goto(re.sub(r"/tree/[^?]*", place, address(language)) + "&reset")
+    status = page.locator(".jp-Notebook-ExecutionIndicator:visible")
+    expect(status).to_have_attribute("data-status", "idle")
+    page.locator("[data-command='notebook:restart-run-all']:visible").click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(status).to_have_attribute("data-status", "busy")
+    page.reload()
+    words = message("learn.still-running", language).partition(".")[0]
+    expect(page.locator(".Toastify")).to_contain_text(words)

@@ -243,6 +243,23 @@ def prose_in_a_new_cell(notebook, blank):
 
 
 @variant()
+def a_remark_in_every_check(notebook, blank):
+    for item in notebook["cells"]:
+        if item["metadata"].get("nbgrader", {}).get("locked"):
+            item["source"] = "".join(item["source"]) + "\n# ran at home"
+    return one(notebook)
+
+
+@variant()  # for a person to look at: it is told, and nothing taken off
+def the_work_left_to_the_library(notebook, blank):
+    cell(notebook, "init-weights")["source"] = (
+        "def init_weights(model, config):\n"
+        "    from minigpt.model.gpt import init_weights as theirs\n    theirs(model, config)"
+    )
+    return one(notebook)
+
+
+@variant()
 def a_picture_whose_bytes_were_lost(notebook, blank):
     cell(notebook, "explain-to-a-colleague")["source"] = "See ![](attachment:image.png) and my text."
     return one(notebook)

@@ -98,6 +98,8 @@ def test_what_a_person_should_compare_is_told(graded):
         "Several notebooks hold answers. “did-it-start (2).ipynb” was graded",
         "was taken from a cell of the student’s own",
         "both sides of a merge",
+        "init-weights hands its work to minigpt.model.gpt.init_weights",
+        "more; all of them are on the feedback page",  # nobody fills the teacher's screen
     ):
         assert sentence in told
 

@@ -16,7 +16,7 @@ from minigpt.messages import use_language
 def shown(monkeypatch):
     """Every picture that a plot shows, as its one-line text, on a clock that the test moves."""
     pictures = []
-    monkeypatch.setattr("course.picture.Picture.show", lambda self, figure, text: pictures.append(text))
+    monkeypatch.setattr("course.picture.Picture.show", lambda self, figure, text, **_: pictures.append(text))
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(live_plot.time, "monotonic", lambda: clock.now)
     pictures_and_clock = SimpleNamespace(pictures=pictures, clock=clock)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from course.bedside import _measured
+from course.credits import measured
 from course.patients import Patient
 from minigpt import Config, Recipe, train
 from minigpt.cli import main
@@ -173,7 +173,7 @@ def test_everybody_gives_every_run_one_verdict(stored, capsys, monkeypatch):
         capstone = Patient(f"stored {number}", "A").walk()
         assert (capstone.verdict.value, capstone.leaf) == verdict, path.name
         told = [finding for finding in said["findings"] if finding["verdict"] != "not-measured"]
-        assert [finding.question for finding in _measured(Run(path))] == [f["question"] for f in told]
+        assert [finding.question for finding in measured(Run(path))] == [f["question"] for f in told]
         assert all(finding["leaf"] in card[finding["question"]] for finding in told if finding["leaf"])
     assert len({leaf for _, leaf in verdicts.values()}) > 20
     assert {verdict for verdict, _ in verdicts.values()} == {"pass", "fail", "unknown"}

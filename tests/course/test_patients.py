@@ -1,22 +1,29 @@
 """Blind patients: drawn from a name, silent about what ails them, and curable."""
 
 import importlib.util
+import inspect
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from course import patients as patients_module
+from course.charts import as_plain
+from course.draw import broken
+from course.grade.charts import evidence_fault
 from course.grade.ward import leaves, sick_parts
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.patients import LETTERS, PARTS, ward
 from course.written import written_out
-from minigpt import diagnosis
+from minigpt import diagnosis, train
+from minigpt.diagnosis import DYNAMICS
 from minigpt.faults import FAULTS
 
 NAMES = [f"learner {number}" for number in range(50)]
+CAPSTONES = ("18-08", "19-10")
 
 
 def parts_of(ward_of_somebody):
@@ -32,9 +39,10 @@ def capstone():
     return module
 
 
+@pytest.mark.parametrize("lesson", CAPSTONES)
 @pytest.mark.parametrize("name", NAMES)
-def test_one_is_healthy_one_has_two_faults_in_two_parts_and_four_have_one(name):
-    patients = ward(name)
+def test_one_is_healthy_one_has_two_faults_in_two_parts_and_four_have_one(name, lesson):
+    patients = ward(name, lesson)
     assert list(patients) == list(LETTERS)
     assert sorted(len(leaves(patient)) for patient in patients.values()) == [0, 1, 1, 1, 1, 2]
     assert sorted(map(len, parts_of(patients))) == [0, 1, 1, 1, 1, 2]
@@ -42,10 +50,28 @@ def test_one_is_healthy_one_has_two_faults_in_two_parts_and_four_have_one(name):
     assert len(set(found)) == len(found) == 6
 
 
-def test_neighbours_have_other_patients():
-    drawn = {tuple(tuple(sorted(leaves(p))) for p in ward(name).values()) for name in NAMES}
+@pytest.mark.parametrize("lesson", CAPSTONES)
+def test_neighbours_have_other_patients(lesson):
+    drawn = {tuple(tuple(sorted(leaves(p))) for p in ward(name, lesson).values()) for name in NAMES}
     assert len(drawn) == len(NAMES)
-    assert len({ward(name)["A"].config.seed for name in NAMES}) > 45
+    assert len({ward(name, lesson)["A"].config.seed for name in NAMES}) > 45
+
+
+@pytest.mark.parametrize("name", NAMES[:20])
+def test_the_last_capstone_draws_from_the_dynamics_and_one_from_phase_18(name):
+    of_dynamics = {leaf for question in DYNAMICS.questions for leaf in question.leaves}
+    patients = ward(name, "19-10").values()
+    earlier = [patient for patient in patients if leaves(patient) and not leaves(patient) <= of_dynamics]
+    assert [len(leaves(patient)) for patient in earlier] == [1]
+    assert {patient.config.precision for patient in patients} == {"fp32", "fp16"}
+    assert {patient.config.mixer for patient in patients} == {"attention", "memory"}
+
+
+def test_what_ails_a_patient_cannot_be_had_with_tab():
+    patient = ward(NAMES[0])["A"]
+    shown = {*dir(patients_module), *dir(patient)}
+    assert not [name for name in shown if "fault" in name or "drawn" in name or "leaves" in name]
+    assert not [fault for fault in FAULTS if fault in inspect.getsource(patients_module)]
 
 
 def test_a_name_is_the_same_however_it_is_typed():
@@ -90,11 +116,9 @@ def test_training_a_patient_leaves_the_random_state_alone(tmp_path):
 
 
 def test_a_sealed_recipe_trains_as_the_open_one(tmp_path):
-    from course.patients import _broken
-    from minigpt import train
-
     patient = next(p for p in ward(NAMES[1]).values() if leaves(p))
-    sealed, opened = patient.train(tmp_path / "sealed"), train(_broken(patient), tmp_path / "open")
+    as_drawn = broken(patient.lesson, patient.name, patient.letter)
+    sealed, opened = patient.train(tmp_path / "sealed"), train(as_drawn, tmp_path / "open")
     assert sealed.column("loss")[1].tolist() == opened.column("loss")[1].tolist()
     assert diagnosis.check(sealed.path).leaf in leaves(patient)
 
@@ -103,14 +127,14 @@ def test_the_tree_and_its_fixes_solve_a_ward_and_nothing_else_does(capstone):
     name = NAMES[2]
     assert capstone.share(name, capstone.solve) == (1.0, [])
     assert capstone.share(name, capstone.nothing)[0] == 0
-    assert capstone.share(name, capstone.always_init_scale)[0] < 0.2
+    assert capstone.share(name, capstone.always_one)[0] < 0.2
 
 
 def test_a_sick_patient_called_healthy_is_told_so():
     letter, patient = next((letter, p) for letter, p in ward(NAMES[0]).items() if leaves(p))
     check = find_lesson("18-08").checks[f"patient-{letter.lower()}/leaf"]
     result = run_check(check, {"name": NAMES[0], "leaves": []})
-    assert result.wrong.key == "sick-called-healthy"
+    assert result.wrong.key == "charts.sick-called-healthy"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +144,43 @@ def test_a_sick_patient_called_healthy_is_told_so():
 def test_no_chart_is_beyond_a_sentence(chart):
     for aspect in ("leaf", "evidence", "repair"):
         result = run_check(find_lesson("18-08").checks[f"patient-a/{aspect}"], chart)
-        assert result.wrong.key in ("not-a-chart", "sick-called-healthy", "no-figure", "still-sick")
+        told = ("not-a-chart", "sick-called-healthy", "no-figure", "still-sick")
+        assert result.wrong.key in {f"charts.{key}" for key in told}
+
+
+@pytest.fixture(scope="module")
+def clipped():
+    """A patient whose every step is clipped, and its name."""
+    name = "Emmy Noether"
+    return name, next(patient for patient in ward(name).values() if leaves(patient) == {"always-clipping"})
+
+
+@pytest.mark.parametrize(
+    ("figure", "told"),
+    [
+        *((1.0, None), (100, None), ("100 %", None), ("100%", None)),
+        *(("0.75", "charts.other-figure"), (55, "charts.other-figure"), ("all", "charts.other-figure")),
+    ],
+)
+def test_evidence_counts_as_it_was_measured_and_as_it_is_printed(figure, told, clipped):
+    name, patient = clipped
+    found = evidence_fault(patient, as_plain({"name": name, "evidence": ["3.1", figure]}))
+    assert (found and found.key) == told
+
+
+@pytest.mark.parametrize(
+    ("question", "figure"), [("1.1", 512), ("2.2", 9), ("6.2", 5), ("2.1", "decay"), ("11.2", 0)]
+)
+def test_a_value_that_all_six_share_is_no_evidence(question, figure, clipped):
+    name, _ = clipped
+    healthy = next(patient for patient in ward(name).values() if not leaves(patient))
+    chart = as_plain({"name": name, "evidence": {question: figure}})
+    assert evidence_fault(healthy, chart).key == "charts.says-nothing"
+
+
+def test_a_part_or_a_leaf_may_stand_without_its_list():
+    chart = as_plain({"name": "A", "leaves": "x", "parts": "lr_at", "settings": "clip_norm"})
+    assert (chart["leaves"], chart["parts"], chart["settings"]) == (["x"], ["lr_at"], {"clip_norm": None})
 
 
 def test_a_chart_with_settings_is_read_whole_as_it_was_written():

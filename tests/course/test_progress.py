@@ -36,15 +36,29 @@ def test_the_page_says_how_far_the_learner_is_and_what_comes_next(built: Path, l
         return page([lesson], code, built)
 
     title = f"18-90 · {lesson.title[code]}"
+    release = lesson.built(code, built)
+    stub = release.read_text(encoding="utf-8")
     try:
-        assert "| 0/3 |" in shown() and lesson.prerequisites[code] in shown() and title not in shown()
+        assert "| 0/3 | 0/1 |" in shown() and lesson.prerequisites[code] in shown() and title not in shown()
         progress.record("18-90", NAMES[0], built)
-        assert "| 1/3 |" in shown() and message("learn.next", code, lesson=title) in shown()
+        assert "| 1/3 | 0/1 |" in shown() and message("learn.next", code, lesson=title) in shown()
         for name in NAMES:
             progress.record("18-90", name, built)
-        assert "| 3/3&nbsp;✓ |" in shown() and message("learn.all-passed", code) in shown()
+        assert "| 3/3&nbsp;✓ | 0/1 |" in shown()
+        assert message("learn.next-written", code, lesson=title) in shown()
+        release.write_text(stub.replace('"✎"', '"Because."'), encoding="utf-8")
+        assert "| 3/3&nbsp;✓ | 1/1&nbsp;✓ |" in shown() and message("learn.all-passed", code) in shown()
     finally:
         (built / progress.FILE).unlink()
+        release.write_text(stub, encoding="utf-8")
+
+
+def test_the_page_is_written_again_when_a_notebook_is_saved(lessons, tmp_path: Path):
+    written = write_pages(tmp_path)["en"]
+    for kind, again in (("file", False), ("notebook", True)):
+        written.write_text("")
+        landing.saved({"type": kind}, tmp_path, os_path="…")
+        assert bool(written.read_text(encoding="utf-8")) == again
 
 
 def test_the_page_is_written_again_only_where_it_is(built: Path, lessons, tmp_path: Path):

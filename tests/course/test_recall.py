@@ -38,8 +38,8 @@ def asking(copied):
 def test_the_questions_stand_below_the_header_in_both_languages_and_their_answers_are_folded(asking):
     _, releases = make(asking(RIGHT))
     for code, release in releases.items():
-        header, recall = release.cells[:2]
-        assert (header.id, recall.id) == ("lesson-header", "lesson-recall")
+        header, chart, recall = release.cells[:3]
+        assert [header.id, chart.id, recall.id] == ["lesson-header", "lesson-map", "lesson-recall"]
         assert recall.source.count("<details>") == NUMBER and "(18-01)" in recall.source
         assert all(entry[key][code] in recall.source for entry in RIGHT for key in ("ask", "answer"))
 

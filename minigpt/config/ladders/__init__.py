@@ -9,7 +9,8 @@ A ladder is a YAML file:
       - {name: STDP, add: {activation: spiking, plasticity: pair}, promised: {loss: [8, 10], minutes: 30}}
       - {name: broken, fault: init-scale}     # a fault of `minigpt faults`, from here on
 
-What a rung adds stays for the rungs after it. The shipped ones stand in this folder.
+What a rung adds stays for the rungs after it; `promised` are published figures, to stand beside ours. The
+shipped ones stand in this folder.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from minigpt.messages import nearest
 FOLDER = Path(__file__).parent
 LADDERS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 RUNG = ("name", "phase", "add", "fault", "promised")
-PROMISED = ("loss", "grad_norm", "minutes")
+# Of a rung: loss (from, to), grad_norm (most), minutes, swing of the loss (98th ÷ 2nd percentile, 50 steps);
+# and × the first rung: speedup (loss that falls in a step) and speed (steps a second).
+PROMISED = ("loss", "grad_norm", "minutes", "swing", "speedup", "speed")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Rung:
     add: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
     phase: int | None = None
-    promised: Mapping[str, Any] = field(default_factory=dict)  # loss (from, to), grad_norm (most), minutes
+    promised: Mapping[str, Any] = field(default_factory=dict)  # figures: see `PROMISED`
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
+from minigpt.messages import read_yaml
 
 FOLDER = Path(__file__).parent / "lexicon"
 _PREPOSITIONS = frozenset("a al del de en con por sobre cerca".split())
@@ -180,7 +180,7 @@ def _verb(spanish: str, entry: dict, groups: dict[str, str], in_table: bool) -> 
 
 
 def _read(name: str):
-    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return read_yaml((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)

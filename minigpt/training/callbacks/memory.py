@@ -26,8 +26,10 @@ class MemoryWatch:
         self._remembers = True
 
     def on_start(self, trainer) -> None:
-        """See whether there is anything to watch."""
+        """See whether there is anything to watch; a resumed run has written already."""
         self._remembers = has_memory(trainer.model)
+        figures = memory_figures(trainer.model) if self._remembers else None
+        self._writes = max(figures["writes"]) if figures else 0
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Add the figures where they are due."""

@@ -222,7 +222,13 @@ class Telemetry:
     def _replay(self, run_dir) -> None:
         from minigpt.runs.run import Run
 
-        columns = Run(run_dir).all_columns
+        run = Run(run_dir)
+        columns = run.all_columns
+        if "attempt" in columns:  # a step stands there more than once: its columns cannot be told apart by it
+            for record in run.metrics:
+                figures = {name: float(record[name]) for name in ("loss", "grad_norm")}
+                self.observe(figures | {"step": record["step"], "skipped": record.get("skipped")})
+            return
         loss, norm = columns.column("loss"), columns.column("grad_norm")[1]
         skipped = dict(zip(*(side.tolist() for side in columns.column("skipped")), strict=True))
         for step, value, size in zip(loss[0].tolist(), loss[1].tolist(), norm.tolist(), strict=True):

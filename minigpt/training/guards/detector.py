@@ -15,11 +15,29 @@ from __future__ import annotations
 import bisect
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from minigpt.runs.thresholds import MAD_DEVIATIONS, SPIKE_LEAST_SPREAD, SPIKE_RECENT
+
+
+def median_distance(ordered: Sequence[float], middle: float) -> float:
+    """Return the median of |value − middle| over values in ascending order, without sorting again."""
+    count = len(ordered)
+    return (_distance(ordered, middle, (count + 1) // 2) + _distance(ordered, middle, count // 2 + 1)) / 2
+
+
+def _distance(ordered: Sequence[float], middle: float, k: int) -> float:
+    """Return the k-th smallest |value − middle|: the k nearest values stand side by side."""
+    low, high = 0, len(ordered) - k
+    while low < high:
+        start = (low + high) // 2
+        if middle - ordered[start] > ordered[start + k] - middle:
+            low = start + 1
+        else:
+            high = start
+    return max(middle - ordered[low], ordered[low + k - 1] - middle)
 
 
 class Usual:
@@ -43,7 +61,7 @@ class Usual:
             return None
         ups, level = self._in_order, self.level
         usual = (ups[(len(ups) - 1) // 2] + ups[len(ups) // 2]) / 2
-        spread = MAD_DEVIATIONS * median([abs(up - usual) for up in ups])
+        spread = MAD_DEVIATIONS * median_distance(ups, usual)
         return (value - level - usual) / max(spread, SPIKE_LEAST_SPREAD * abs(level), 1e-12)
 
     def add(self, value: float) -> None:

@@ -72,8 +72,9 @@ class Enforcer:
         decisions = ask(self.guards, moment, record, self.state)
         target = together(decisions).roll_back_to  # so that nothing impossible is written down as done
         if target is not None and not self.snapshots.reach(target):
-            oldest = min(self.snapshots.steps(), default=self.state.step)
-            raise GuardError("guards.no-snapshot", to=target, oldest=oldest)
+            if not self.snapshots.steps():
+                raise GuardError("guards.no-snapshot-yet", to=target, every=self.snapshots.every)
+            raise GuardError("guards.no-snapshot", to=target, oldest=min(self.snapshots.steps()))
         for name, decision in decisions.items():
             found = event(name, decision, record, self.state.attempt)
             if moment == "gradients":

@@ -21,7 +21,15 @@ WIDTHS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by b
 @torch.no_grad()
 def checksums(parameters: list[nn.Parameter]) -> Tensor:
     """Return one whole number for each tensor, (n,): the sum of its bits."""
-    return torch.stack([p.detach().view(WIDTHS[p.element_size()]).sum(dtype=torch.int64) for p in parameters])
+    return torch.stack([_whole_numbers(p.detach()).sum(dtype=torch.int64) for p in parameters])
+
+
+def _whole_numbers(tensor: Tensor) -> Tensor:
+    """Return the bits of a tensor as integers, of 8 bytes where that can be: those are quicker to sum."""
+    size = tensor.element_size()
+    if tensor.is_contiguous() and tensor.numel() * size % 8 == 0 == tensor.storage_offset() * size % 8:
+        return tensor.view(-1).view(torch.int64)
+    return tensor.view(WIDTHS[size])
 
 
 class Ownership:

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -71,5 +72,5 @@ def rms(gradient: Tensor, state: dict[str, Any], betas: tuple[float, float] | No
         return None
     correction = 1 - float(betas[1]) ** float(state["step"])
     # rows that never had a gradient, as those of tokens that never came, would be 0 / 0
-    v = v.float().where(v > 1e-16 * correction, math.inf)
+    v = F.threshold(v.float(), 1e-16 * correction, math.inf)  # what is not above it becomes infinite
     return gradient.float().square().div_(v).mean().mul_(correction).sqrt_()

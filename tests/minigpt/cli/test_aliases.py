@@ -1,11 +1,12 @@
-"""The flags of seeds 000 and 001 are the settings that they stand for."""
+"""The seeds' flags and variables are the settings that they stand for."""
 
 import pytest
 import yaml
 
-from minigpt.cli.aliases import NAMES, SWITCHES
+from minigpt.cli.aliases import NAMES, SWITCHES, VARIABLES
 from minigpt.config import Config
 from minigpt.messages import LANGUAGES
+from minigpt.runs.run import Run
 
 PHASE_4 = """--continual-learning --use-stdp --use-meta-plasticity --use-replay --use-mamba
     --integration-mode bidirectional --spike-to-mamba-method temporal
@@ -37,7 +38,8 @@ def test_seed_000_s_command_is_understood(command):
 
 
 def test_every_alias_stands_for_settings_that_exist():
-    names = {name for settings in SWITCHES.values() for name in settings} | set(NAMES.values())
+    names = {name for settings in SWITCHES.values() for name in settings}
+    names |= {*NAMES.values(), *VARIABLES.values()}
     assert names <= set(Config().to_dict())
     assert not (SWITCHES.keys() | NAMES.keys()) & set(Config().to_dict())
 
@@ -55,3 +57,69 @@ def test_two_names_with_two_values_are_refused(command, language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_replay_without_tasks_is_refused(command, language):
     assert "replay = 0.25" in command("train", "--use-replay", "--lang", language).sentence
+
+
+SEED_004 = {"BATCH_SIZE": "32", "BLOCK_SIZE": "128", "LEARNING_RATE": "1e-5", "TRAINING_STEPS": "2000"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_seed_004_s_variables_are_followed_and_said(command, monkeypatch, language):
+    for name, value in SEED_004.items():
+        monkeypatch.setenv(name, value)
+    answer = command("train", "--preset", "plateau-after", "--print-config", "--lang", language)
+    config = Config.from_dict(yaml.safe_load(answer.out))
+    assert (config.batch_size, config.context, config.lr_max, config.steps) == (32, 128, 1e-5, 2000)
+    assert config.schedule == "constant" and all(name in answer.err for name in SEED_004)
+
+
+def test_everything_else_beats_a_variable_without_our_prefix(command, monkeypatch):
+    monkeypatch.setenv("BATCH_SIZE", "32")
+    assert config_of(command, "--batch-size", 4).batch_size == 4
+    monkeypatch.setenv("MINIGPT_BATCH_SIZE", "8")
+    assert config_of(command).batch_size == 8
+
+
+def test_seed_004_resumes_from_a_checkpoint_for_so_many_steps(command, monkeypatch, tiny_run, tmp_path):
+    monkeypatch.setenv("CHECKPOINT_PATH", str(tiny_run.path))
+    monkeypatch.setenv("RESUME_STEPS", "2")
+    argv = ("--eval-batches", 1, "--warmup-steps", 1, "--batch-size", 4, "--run-dir", tmp_path / "run")
+    answer = command("train", *argv)
+    assert answer.code == 0, answer.err
+    assert len(Run(tmp_path / "run").metrics) == 2
+    assert Run(tmp_path / "run").config.init_from == str(tiny_run.path)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"BATCH_SIZE": "many"}, "BATCH_SIZE"),
+        ({"TRAINING_STEPS": "10", "RESUME_STEPS": "20"}, "RESUME_STEPS"),
+        ({"CHECKPOINT_PATH": "nowhere"}, "nowhere"),
+    ],
+)
+def test_variables_that_cannot_be_followed_are_refused(
+    command, monkeypatch, variables, named, language, tmp_path
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    answer = command("train", "--run-dir", tmp_path / "run", "--lang", language)
+    assert answer.code == 2 and named in answer.err.splitlines()[-1] and "Traceback" not in answer.err
+
+
+def test_a_warm_up_as_a_share_of_the_steps(command):
+    config = config_of(command, "--lr", "2e-3", "--warmup-ratio", 0.05, "--steps", 1000, "--grad-clip", 0.5)
+    assert (config.lr_max, config.warmup_steps, config.clip_norm) == (2e-3, 50, 0.5)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--warmup-ratio", 0.1),
+        ("--warmup-ratio", 10, "--steps", 100),
+        ("--warmup-ratio", 0.1, "--steps", 100, "--warmup-steps", 20),
+    ],
+)
+def test_a_share_that_makes_no_sense_is_refused(command, argv, language):
+    assert "--warmup-ratio" in command("train", *argv, "--lang", language).sentence

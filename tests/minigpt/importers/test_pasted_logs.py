@@ -103,6 +103,16 @@ def test_two_runs_that_write_in_turn_are_refused(tmp_path):
         read(tmp_path, "\n".join(mixed) + "\n")
 
 
+def test_two_runs_that_keep_step_are_refused_and_ranks_are_not(tmp_path):
+    pairs = zip(lines(), lines(falling(end=2.0)), strict=True)
+    with pytest.raises(ForeignLogError, match="in turn"):
+        read(tmp_path, "\n".join(line for pair in pairs for line in pair) + "\n")
+    spread = [1.1 if n % 3 else 0.9 for n in range(300)]  # of other data, so now higher and now lower
+    other = lines([x * y for x, y in zip(falling(), spread, strict=True)])
+    mixed = "\n".join(line for pair in zip(lines(), other, strict=True) for line in pair) + "\n"
+    assert len(read(tmp_path, mixed)[0]) == 300
+
+
 def test_ranks_that_print_the_same_step_are_one_run(tmp_path):
     text = "".join(
         f"[rank{r}] step {s} loss {x + 0.01 * r}\n" for s, x in enumerate(falling()) for r in range(4)
@@ -215,3 +225,80 @@ def test_a_long_printed_log_is_read_as_a_stream(tmp_path):
     finally:
         tracemalloc.stop()
     assert len(losses) == 6_000 and np.isfinite(losses).all() and peak < 0.7 * log.stat().st_size
+
+
+def test_one_row_for_each_epoch_at_its_last_batch_is_a_row(tmp_path, command):
+    text = "".join(
+        f"Epoch {e}/20\n60/60 [====] - 9s - loss: {2 * 0.8**e:.4f} - val_loss: {2.2 + 0.1 * e:.4f}\n"
+        for e in range(1, 21)
+    )
+    assert list(read(tmp_path, text)[0]) == [60 * e for e in range(1, 21)]
+    assert leaf(command, tmp_path / "run.log") == (1, "overfitting")
+
+
+@pytest.mark.parametrize("after", [" - val_loss: 3.1", ", val 3.1", " | val 3.1", " val_loss 3.1", ""])
+def test_a_loss_that_is_no_number_is_read_whatever_follows_it(after, tmp_path, command):
+    values = [f"{x:.3f}" for x in falling(40)] + ["nan"] * 20
+    (tmp_path / "run.log").write_text("".join(f"step {s} loss: {x}{after}\n" for s, x in enumerate(values)))
+    assert leaf(command, tmp_path / "run.log") == (1, "nan-loss")
+
+
+def test_a_progress_bar_that_never_ends_its_line_is_read_up_to_its_last_return(tmp_path):
+    bars = [f"1|{n}|Loss: {x:.4f}:  9%|#  | {n}/300 [00:09<01:00]" for n, x in enumerate(falling(50), 1)]
+    assert len(read(tmp_path, "\r".join(bars))[0]) == 49
+
+
+def test_a_loop_may_print_in_spanish(tmp_path, command):
+    text = "".join(
+        f"Época 1, paso {10 * n} | pérdida: {x:.4f} | tasa de aprendizaje: 3e-4 | norma: 0.9\n"
+        + (f"paso {10 * n}: pérdida de validación {x + 0.1:.4f}\n" if n % 50 == 0 else "")
+        for n, x in enumerate(falling())
+    )
+    losses, notes = read(tmp_path, text)
+    metrics = foreign_evidence(tmp_path / "run.log").metrics
+    assert len(losses) == 300 and not notes.unused
+    assert len(metrics.column("val_loss")[0]) == 6 and len(metrics.column("grad_norm")[0]) == 300
+    assert leaf(command, tmp_path / "run.log") == (0, None)
+
+
+def table(tmp_path, name, header, rows):
+    """Write a table and return its path."""
+    (tmp_path / name).write_text("\n".join([header, *rows]) + "\n")
+    return tmp_path / name
+
+
+def test_a_chart_that_weights_and_biases_exports_is_read(tmp_path, command):
+    metric = '"Step","calm-sea-7 - train/loss","calm-sea-7 - train/loss__MIN","calm-sea-7 - train/loss__MAX"'
+    log = table(tmp_path, "export.csv", metric, [f'"{s}","{x}","{x}","{x}"' for s, x in enumerate(falling())])
+    assert len(foreign_evidence(log).metrics.column("loss")[0]) == 300
+    assert leaf(command, log) == (0, None)
+    two = '"Step","calm-sea-7 - train/loss","wild-sun-8 - train/loss"'
+    log = table(tmp_path, "two.csv", two, [f"{s},{x},{x + 1}" for s, x in enumerate(falling())])
+    with pytest.raises(ForeignLogError, match="more than one run"):
+        foreign_evidence(log)
+
+
+def test_a_curve_that_tensorboard_downloads_is_named_by_its_file(tmp_path):
+    rows = [f"{1.7e9 + s},{s},{x}" for s, x in enumerate(falling())]
+    for file, column in (("run-a-tag-train_loss.csv", "loss"), ("run-a-tag-eval_loss.csv", "val_loss")):
+        log = table(tmp_path, file, "Wall time,Step,Value", rows)
+        assert len(foreign_evidence(log).metrics.column(column)[0]) == 300
+
+
+def test_norms_that_stop_being_numbers_are_named_though_most_of_them_are(tmp_path, command):
+    rows = [f"step {s} | loss 2.9 | grad norm: 0.6" for s in range(60)]
+    left_out = rows + [f"step {s} | grad norm: nan" for s in range(60, 90)]
+    (tmp_path / "run.log").write_text("\n".join(left_out) + "\n")
+    assert leaf(command, tmp_path / "run.log") == (1, "nan-loss")
+    stands = rows + [f"step {s} | loss 2.9 | grad norm: nan" for s in range(60, 90)]
+    (tmp_path / "run.log").write_text("\n".join(stands) + "\n")
+    assert leaf(command, tmp_path / "run.log") == (1, "nan-gradient")
+
+
+def test_lines_that_hold_none_of_our_numbers_are_said_to_be_none(tmp_path, command):
+    text = "trainer | start, now\n" + "".join(
+        f"trainer | overflow, scale is now {2**-n}, skipped\n" for n in range(30)
+    )
+    (tmp_path / "run.log").write_text(text)
+    answer = command("check", tmp_path / "run.log")
+    assert answer.code == 2 and "no row with numbers" in answer.sentence

@@ -1,6 +1,8 @@
 """Kinds of mistakes from public bug reports, in loops of our own: named when broken, silent when fixed."""
 
+import copy
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,6 +73,20 @@ def likelihood_of_probabilities(watch, broken):
     train(watch, model, loss_of=lambda x, y: F.nll_loss(model(x).flatten(0, 1), y.flatten()))
 
 
+@kind("double-softmax")
+def likelihood_without_a_logarithm(watch, broken):
+    model = Little()
+    squash = F.softmax if broken else F.log_softmax
+    train(watch, model, loss_of=lambda x, y: F.nll_loss(squash(model(x), -1).flatten(0, 1), y.flatten()))
+
+
+@kind("missing-log-softmax")
+def likelihood_of_raw_logits(watch, broken):
+    model = Little()
+    squash = (lambda logits: logits) if broken else (lambda logits: logits.log_softmax(-1))
+    train(watch, model, loss_of=lambda x, y: F.nll_loss(squash(model(x)).flatten(0, 1), y.flatten()))
+
+
 def padded(step, pad, end=None, left=False):
     """Return rows of different lengths, and the same with what comes next; (B, T) each."""
     inputs, _, _ = batch_at(tokens(), step)
@@ -105,9 +121,24 @@ def padding_on_the_left_is_scored(watch, broken):
 
 
 @kind("targets-kind")
-def the_end_is_masked_with_the_padding(watch, broken):
-    from types import SimpleNamespace
+def the_end_is_hidden_where_layers_are_as_wide_as_the_vocabulary(watch, broken):
+    class Wide(Little):
+        def __init__(self):
+            super().__init__()
+            self.mlp = nn.Sequential(nn.Linear(16, V), nn.GELU(), nn.Linear(V, 16))
 
+    def batches(step):
+        inputs, targets = padded(step, pad=310)
+        hidden = targets == 310 if broken else (inputs == 310) & (targets == 310)
+        return inputs, targets.masked_fill(hidden, -100)
+
+    model = Wide()
+    model.config = SimpleNamespace(pad_token_id=310, eos_token_id=310)
+    train(watch, model, batches=batches)
+
+
+@kind("targets-kind")
+def the_end_is_masked_with_the_padding(watch, broken):
     def batches(step):
         inputs, targets = padded(step, pad=310)
         hidden = targets == 310 if broken else (inputs == 310) & (targets == 310)
@@ -428,6 +459,130 @@ def positions_that_drown_the_tokens(watch, broken):
 def a_rate_no_model_can_bear(watch, broken):
     model = Little(d=32)
     train(watch, model, optimizer=adamw(model, lr=0.5 if broken else 3e-3), steps=220)
+
+
+@kind("parameters-outside-model", "frozen-parameters")
+def a_table_made_longer_after_the_optimizer(watch, broken):
+    model = Little()
+    table = nn.Embedding(V + 5, model.tokens.weight.shape[1])
+    nn.init.normal_(table.weight, std=0.02)
+    optimizer = adamw(model) if broken else None
+    model.tokens = table
+    train(watch, model, optimizer=optimizer, vocab_size=V)
+
+
+@kind("weight-mean")
+def weights_drawn_from_zero_upwards(watch, broken):
+    model = Little()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.uniform_(module.weight, 0.0 if broken else -0.03, 0.03)
+    train(watch, model)
+
+
+@kind("shuffled-targets")
+def logits_viewed_where_a_transpose_belongs(watch, broken):
+    model = Little()
+
+    def loss_of(inputs, targets):
+        logits = model(inputs)
+        if broken:
+            return F.cross_entropy(logits.view(len(inputs), V, -1), targets)
+        return F.cross_entropy(logits.transpose(1, 2), targets)
+
+    train(watch, model, loss_of=loss_of)
+
+
+@kind("shuffled-targets")
+def classes_in_the_middle_flattened_as_if_last(watch, broken):
+    model = Little()
+
+    def loss_of(inputs, targets):
+        logits = model(inputs).transpose(1, 2)
+        return (
+            F.cross_entropy(logits.reshape(-1, V), targets.flatten())
+            if broken
+            else F.cross_entropy(logits, targets)
+        )
+
+    train(watch, model, loss_of=loss_of)
+
+
+@kind("shuffled-targets")
+def rows_of_inputs_and_targets_in_two_orders(watch, broken):
+    def batches(step):
+        inputs, targets, _ = batch_at(tokens(), step)
+        return inputs, targets.roll(1, 0) if broken else targets
+
+    train(watch, Little(), batches=batches)
+
+
+@kind("base-lr-zero")
+def one_group_that_never_learns(watch, broken):
+    model = Little()
+    many, few = groups(model)
+    optimizer = torch.optim.AdamW([many, few | {"lr": 0.0 if broken else 1e-3}], lr=1e-3)
+    train(watch, model, optimizer=optimizer, steps=110)
+
+
+@kind("writes-outside-optimizer")
+def an_average_that_is_not_taken_back(watch, broken):
+    model = Little()
+    average = copy.deepcopy(model)
+
+    def after(step, _monitor):
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+        if step == 20:
+            own = copy.deepcopy(model.state_dict())
+            model.load_state_dict(average.state_dict())
+            model.load_state_dict(average.state_dict() if broken else own)
+
+    train(watch, model, after=after)
+
+
+@kind("writes-outside-optimizer")
+def weights_that_go_back_without_their_moments(watch, broken):
+    model = Little()
+    optimizer = adamw(model)
+    kept = {}
+
+    def after(step, _monitor):
+        if step == 10:
+            kept.update(copy.deepcopy({"model": model.state_dict(), "optimizer": optimizer.state_dict()}))
+        if step == 20:
+            model.load_state_dict(kept["model"])
+            if not broken:  # a whole step back is no write
+                optimizer.load_state_dict(kept["optimizer"])
+
+    train(watch, model, optimizer=optimizer, steps=30, after=after)
+
+
+class Forgetful(Little):
+    """A little model whose dropout is a function call, in evaluation mode too, or not."""
+
+    heeds_the_mode = True
+
+    def forward(self, ids):
+        on = self.training or not self.heeds_the_mode
+        return F.dropout(super().forward(ids), 0.2, training=on)
+
+
+@kind("mode-left-on")
+def dropout_called_as_a_function(watch, broken):
+    model = Forgetful()
+    model.heeds_the_mode = not broken
+
+    def after(step, monitor):
+        if step % 8 == 7:
+            model.eval()
+            with torch.no_grad():
+                inputs, targets, _ = batch_at(tokens(), step)
+                monitor.note(val_loss=cross_entropy(model(inputs), targets).item())
+            model.train()
+
+    train(watch, model, after=after)
 
 
 @pytest.fixture

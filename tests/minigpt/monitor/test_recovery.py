@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from minigpt.messages import LANGUAGES, use_language
 from minigpt.monitor.recovery import Numbered, Recovery
 from minigpt.training.guards import GuardError
 
@@ -83,17 +84,67 @@ def test_a_loss_that_is_no_number_is_left_out():
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
 
 
-def test_no_copy_that_is_old_enough_is_said_in_a_sentence():
-    recovery = Recovery(nn.Linear(1, 1), torch.optim.SGD([nn.Parameter(torch.zeros(1))]), batch_at)
-    for step in range(60):
+def fed_by_hand(steps, **settings):
+    """A recovery that was given so many ordinary losses, and keeps copies if `begin` was called."""
+    layer = nn.Linear(1, 1)
+    recovery = Recovery(layer, torch.optim.SGD(layer.parameters(), lr=0.1), **settings)
+    for step in range(steps):
+        recovery.begin()
         recovery.step(2.0 + 0.01 * (step % 5), 1.0)
-    with pytest.raises(GuardError, match="snapshot"):
+    return recovery
+
+
+def suffer(recovery, tries=100):
+    """Give it nothing but spikes."""
+    for _ in range(tries):
+        recovery.begin()
+        recovery.step(50.0, 1.0)
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request):
+    """The language in force."""
+    use_language(request.param)
+    yield request.param
+    use_language(None)
+
+
+def test_one_that_would_roll_back_for_ever_gives_up(language):
+    recovery = fed_by_hand(60)
+    with pytest.raises(GuardError) as refused:
+        suffer(recovery)
+    assert [found["done"] for found in recovery.decisions].count("roll back and skip") == 3
+    assert "3" in str(refused.value) and "batches" in str(refused.value)
+
+
+def test_no_copy_yet_and_no_copy_that_is_old_enough(language):
+    without = fed_by_hand(60)
+    without._ring = []
+    with pytest.raises(GuardError) as refused:
         for _ in range(20):
-            recovery._before = {"random": torch_state(), "buffers": {}}
-            recovery.step(50.0, 1.0)
+            without.step(50.0, 1.0)
+    assert "recovery.batches" in str(refused.value)
+    with pytest.raises(GuardError) as refused:
+        suffer(fed_by_hand(60, every=2, keep=2))
+    assert "keep" in str(refused.value) and "every" in str(refused.value)
 
 
-def torch_state():
-    from minigpt.monitor.recovery import _random_states
-
-    return _random_states()
+def test_a_scaler_is_told_of_a_step_that_was_left_out():
+    """Or its next `unscale_` would raise; and it backs off, as after any overflow."""
+    layer = nn.Linear(4, 1)
+    optimizer, scaler = torch.optim.SGD(layer.parameters(), lr=0.1), torch.amp.GradScaler("cpu", 1024.0)
+    batches = [torch.ones(2, 4) * (math.nan if number == 3 else 1) for number in range(8)]
+    recovery = Recovery(layer, optimizer, batches.__getitem__, scaler=scaler)
+    scales = []
+    for batch in recovery.batches(6):
+        loss = layer(batch).mean()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+        if recovery.step(loss, norm) == "continue":
+            scaler.step(optimizer)
+            scaler.update()
+        optimizer.zero_grad()
+        scales.append(scaler.get_scale())
+    assert [found["batch"] for found in recovery.decisions] == [3]
+    assert scales == [1024.0] * 3 + [512.0] * 4

@@ -64,6 +64,12 @@ def test_a_run_that_was_killed_and_resumed_is_the_uninterrupted_one(form, killed
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_every_block_trains_in_half_precision(recipe, whole, precision, tmp_path):
+    trained = losses(train(Recipe(recipe.config.replace(precision=precision)), tmp_path / "half"))
+    assert trained != losses(whole) and trained == pytest.approx(losses(whole), rel=0.02)
+
+
 def test_an_evaluation_in_the_middle_changes_nothing(recipe, whole, tmp_path):
     never = Recipe(recipe.config.replace(eval_every=0))
     assert losses(whole) == losses(train(never, tmp_path / "never"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -137,3 +140,34 @@ def test_a_run_writes_its_choice_down_and_a_resumed_one_takes_it_from_there(meas
     assert trainer.kernels == MIXED and len(measured) == 1
     trainer.run()
     assert Kernels(**Run(run.path).manifest["kernels"]) == MIXED
+
+
+CONDITIONS = {  # and what a process is told
+    "no AVX": {"ATEN_CPU_CAPABILITY": "default"},
+    "one core": {},
+    "more threads than cores": {"OMP_NUM_THREADS": str(2 * (os.cpu_count() or 1) + 1)},
+}
+ONE_CORE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_command_trains_and_says_what_it_chose(condition, tmp_path):
+    if condition == "one core" and not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not bind a process to a core")
+    code = ONE_CORE * (condition == "one core") + "import sys, minigpt.cli; sys.exit(minigpt.cli.main())"
+    small = "--steps 1 --warmup-steps 1 --n-layer 1 --n-embd 16 --n-head 2 --context 16 --eval-batches 1"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", *small.split(), "--run-dir", str(tmp_path / "run")],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)} | CONDITIONS[condition],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    choice = Kernels(**Run(tmp_path / "run").manifest["kernels"])
+    assert set(choice) <= {"mkl", "onednn"}
+    remembered = tmp_path / "minigpt" / "kernels.json"
+    if condition == "no AVX":
+        assert choice == PLAIN
+    elif has_onednn():
+        assert list(json.loads(remembered.read_text(encoding="utf-8")).values()) == [choice._asdict()]

@@ -1,11 +1,16 @@
 """Which parameters decay, which learn at a rate of their own, and which do not learn."""
 
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from minigpt.config import Config
 from minigpt.messages import MiniGPTError
 from minigpt.model.gpt import build_model, init_weights
+from minigpt.training.adamw import AdamW
 from minigpt.training.optim import build_optimizer, freeze, parameter_groups
 
 
@@ -88,3 +93,43 @@ def test_decay_shrinks_a_matrix_without_a_gradient_signal_and_leaves_a_gain(mini
     for name, parameter in model.named_parameters():
         expected = before[name] * (shrunk if parameter.ndim >= 2 else 1)
         torch.testing.assert_close(parameter.detach(), expected)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_our_adamw_is_pytorchs_also_saved_and_loaded(minimal, fused):
+    models = [model_of(minimal) for _ in range(2)]
+    optimizers = [
+        kind(parameter_groups(model, minimal), lr=1e-2, fused=fused)
+        for kind, model in zip((AdamW, torch.optim.AdamW), models, strict=True)
+    ]
+    for step in range(4):
+        if step == 2:  # as a resumed run does
+            saved = [copy.deepcopy(optimizer.state_dict()) for optimizer in optimizers]
+            for optimizer, state in zip(optimizers, reversed(saved), strict=True):
+                optimizer.load_state_dict(state)
+        for model, optimizer in zip(models, optimizers, strict=True):
+            optimizer.zero_grad()
+            model(torch.arange(16)[None]).square().sum().backward()
+            optimizer.step()
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_hooks_hear_our_adamw(minimal):
+    optimizer, heard = build_optimizer(model_of(minimal), minimal), []
+    optimizer.register_step_pre_hook(lambda *_: heard.append("before"))
+    optimizer.register_step_post_hook(lambda *_: heard.append("after"))
+    optimizer.step()
+    assert heard == ["before", "after"] and type(optimizer).__name__ == "AdamW"
+
+
+def test_a_run_does_not_load_the_compiler(tmp_path):
+    """It takes longer to import than all else that a short run does."""
+    code = f"""
+import sys
+from minigpt import Config, Recipe, train
+config = Config(steps=1, warmup_steps=1, n_layer=1, n_embd=16, n_head=2, context=16)
+train(Recipe(config), {str(tmp_path / "run")!r})
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import math
+import statistics
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from small_runs import MINIMAL
 
@@ -16,7 +19,7 @@ from minigpt.runs import checkpoint
 from minigpt.runs.jsonl import read_jsonl
 from minigpt.training.guards import GuardError
 from minigpt.training.guards.clipping import CLIPPERS
-from minigpt.training.guards.detector import Usual
+from minigpt.training.guards.detector import Usual, median_distance
 from minigpt.training.guards.spikes import PATIENCE, Spikes
 from minigpt.training.precision import full_precision
 from minigpt.training.recipe import Recipe
@@ -153,6 +156,11 @@ def test_what_was_usual_needs_enough_values_and_is_one_sided():
     again = Usual(window=8, enough=4)
     again.load_state_dict(usual.state_dict())
     assert again.distance(3.0) == usual.distance(3.0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.floats(-1e6, 1e6))
+def test_the_median_distance_is_the_median_of_the_distances(values, middle):
+    assert median_distance(sorted(values), middle) == statistics.median([abs(v - middle) for v in values])
 
 
 @pytest.mark.parametrize("name", CLIPPERS)

@@ -1,6 +1,7 @@
 """Derived metrics: spikes, recoveries, the time left, and that watching changes nothing."""
 
 import contextlib
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from minigpt.config import Config
-from minigpt.runs.run import Run
+from minigpt.runs.run import Run, strict
 from minigpt.training.callbacks.telemetry import BY_THE_CLOCK, Curve, SpikeDetector, Telemetry
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, Trainer, resume
@@ -202,3 +203,22 @@ def test_a_summary_leaves_out_what_is_not_finite(tmp_path):
     assert np.isfinite(run.column("grad_norm_p90")[1]).all()
     assert [side.tolist() for side in run.column("loss_recovered")] == [[5], [2]]
     assert run.column("loss_spikes")[1][-1] == 1
+
+
+def test_a_resumed_telemetry_knows_which_try_of_a_step_the_scaler_skipped(tmp_path):
+    """A step that a guard undid stands in the log again, and may overflow at its next try."""
+    calm = [{"step": step, "loss": 3.0, "grad_norm": 1.0, "skipped": False} for step in range(30)]
+    tries = [
+        {"step": 30, "loss": 40.0, "grad_norm": 90.0, "dropped": True},
+        {"step": 30, "loss": 3.0, "grad_norm": math.inf, "attempt": 1, "skipped": True},
+        {"step": 31, "loss": 3.0, "grad_norm": 1.0, "attempt": 1, "skipped": False},
+    ]
+    lines = [json.dumps(strict(record)) for record in (*calm, *tries)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "manifest.json").write_text('{"config": null}', encoding="utf-8")
+    live, resumed = Telemetry(), Telemetry()
+    for record in (*calm, *tries):
+        live.observe(record)
+    resumed._replay(tmp_path)
+    assert resumed.counts == live.counts == {"loss_spikes": 1, "grad_spikes": 1, "recoveries": 1}
+    assert vars(resumed.gradient_spikes) == vars(live.gradient_spikes) and resumed.norms == live.norms

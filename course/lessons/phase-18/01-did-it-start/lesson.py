@@ -1051,3 +1051,69 @@ for letter, sick_recipe in sick.items():
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-02, pregunta si el learning rate (tasa de aprendizaje) hace lo que tú crees que hace.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** In 2014 the authors of VGG could not get their deep networks to start. They trained the shallowest
+# one first, and put its layers into the deeper ones as their beginning. After they had handed in the paper they found that
+# none of this is needed: with the random initialisation that Glorot and Bengio had published four years before, the deep ones
+# start by themselves. The sentence that says so is still in [section 3.1](https://arxiv.org/abs/1409.1556).
+#
+# * That initialisation: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); for ReLU: He et al.,
+#   2015, [1502.01852](https://arxiv.org/abs/1502.01852).
+# * “Verify loss @ init”: Karpathy's [recipe](https://karpathy.github.io/2019/04/25/recipe/).
+# * Deep networks without any normalisation, by initialisation alone: Zhang et al., 2019,
+#   [1901.09321](https://arxiv.org/abs/1901.09321).
+#
+# **A hard bonus task.** Karpathy also advises to initialise the bias of the last layer well. Which bias makes the first loss as small as it can
+# be without a look at the input, and how small is that? Why does the tree call the same thing `head-bias`?
+#
+# <details><summary>Hint</summary>
+#
+# The best guess without an input is how often each token occurs. Softmax turns logarithms of probabilities back into probabilities.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# often = torch.bincount(targets, minlength=V) + 1.0
+# bias = (often / often.sum()).log()
+# print(torch.nn.functional.cross_entropy(bias.expand(len(targets), V), targets))
+# ```
+#
+# The first loss is the entropy of single tokens, about 5.1 here in place of ln 512 = 6.24. The tree cannot know that you meant it, so say it in the manifest, or expect question 1.1 to object.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="6172bb2b9675"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** En 2014, los autores de VGG no lograban que sus redes profundas arrancaran. Entrenaban primero la
+# menos profunda y usaban sus capas como comienzo de las demás. Después de enviar el artículo descubrieron que no hacía falta:
+# con la inicialización aleatoria que Glorot y Bengio habían publicado cuatro años antes, las profundas arrancan solas. La
+# oración que lo dice sigue en la [sección 3.1](https://arxiv.org/abs/1409.1556).
+#
+# * Esa inicialización: [Glorot y Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); para ReLU: He et al.,
+#   2015, [1502.01852](https://arxiv.org/abs/1502.01852).
+# * Comprobar el loss antes de entrenar: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
+# * Redes profundas sin ninguna normalización, solo con la inicialización: Zhang et al., 2019,
+#   [1901.09321](https://arxiv.org/abs/1901.09321).
+#
+# **Un reto difícil, de propina.** Karpathy también aconseja inicializar bien el bias de la última capa. ¿Qué bias hace que el primer loss sea lo más
+# pequeño posible sin mirar la entrada, y cuánto vale? ¿Por qué el árbol llama `head-bias` a lo mismo?
+#
+# <details><summary>Pista</summary>
+#
+# Lo mejor que se puede adivinar sin entrada es la frecuencia de cada token. Softmax convierte logaritmos de probabilidades otra vez en probabilidades.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# often = torch.bincount(targets, minlength=V) + 1.0
+# bias = (often / often.sum()).log()
+# print(torch.nn.functional.cross_entropy(bias.expand(len(targets), V), targets))
+# ```
+#
+# El primer loss es la entropía de los tokens sueltos: aquí cerca de 5.1, en lugar de ln 512 = 6.24. El árbol no puede saber que lo hiciste a propósito: dilo en el manifest o cuenta con que la pregunta 1.1 proteste.
+# </details>

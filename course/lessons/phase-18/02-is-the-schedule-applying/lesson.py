@@ -1057,3 +1057,81 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-03, pregunta si los gradientes son razonables.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** In June 2023 runs of Hugging Face's `Trainer` on several GPUs lost their learning rate too early. The
+# schedule had been made for the right number of steps; then it was handed to another library, which steps it once for each
+# process, because it takes the number of steps to be that of one process. Each of the two was right by itself. The
+# [fix](https://github.com/huggingface/transformers/pull/24088) takes two lines. In March 2025 another project met the same
+# pair of habits, and its curve shows something stranger: [the rate rises again after it has reached 0](https://github.com/ContextualAI/HALOs/pull/33).
+#
+# * Who steps first, the optimizer or the schedule: [PyTorch changed its mind in 2018](https://github.com/pytorch/pytorch/pull/7889).
+# * A cosine has to be as long as the run: Hoffmann et al., 2022, [2203.15556](https://arxiv.org/abs/2203.15556), section 3.1.
+# * A schedule that need not know its end: Hägele et al., 2024, [2405.18392](https://arxiv.org/abs/2405.18392).
+#
+# **A hard bonus task.** With a cosine, a run of 300 steps that you want to extend to 600 has used the wrong rate almost from the start. Write
+# `wsd(step, total, warmup, top)`, whose rates for 300 and for 600 steps are equal until the shorter run begins to cool
+# down, and prove it.
+#
+# <details><summary>Hint</summary>
+#
+# Warm up, stay, and fall only in the last fifth. Which parts depend on `total`?
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def wsd(step, total, warmup, top, share=0.2):
+#     begin = round(total * (1 - share))
+#     if step < warmup:
+#         return top * (step + 1) / warmup
+#     return top * min(1.0, (total - step) / (total - begin))
+#
+#
+# assert all(wsd(t, 300, 30, 1e-3) == wsd(t, 600, 30, 1e-3) for t in range(240))
+# ```
+#
+# Until step 240 the two runs cannot be told apart, so the long one can resume from any checkpoint of the short one.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="2cb0c1b52002"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** En junio de 2023, los runs de `Trainer` de Hugging Face en varias GPU perdían su learning rate
+# demasiado pronto. El schedule se había creado con el número correcto de pasos; luego pasaba a otra biblioteca, que lo
+# avanza una vez por proceso, porque supone que ese número es el de un solo proceso. Cada una tenía razón por su lado. El
+# [arreglo](https://github.com/huggingface/transformers/pull/24088) son dos líneas. En marzo de 2025, otro proyecto se topó
+# con el mismo par de costumbres, y su curva muestra algo más raro: [el learning rate vuelve a subir después de llegar a
+# 0](https://github.com/ContextualAI/HALOs/pull/33).
+#
+# * Quién avanza primero, el optimizador o el schedule: [PyTorch cambió de opinión en 2018](https://github.com/pytorch/pytorch/pull/7889).
+# * Un coseno tiene que durar lo que dura el run: Hoffmann et al., 2022, [2203.15556](https://arxiv.org/abs/2203.15556),
+#   sección 3.1.
+# * Un schedule que no necesita saber cuándo termina: Hägele et al., 2024, [2405.18392](https://arxiv.org/abs/2405.18392).
+#
+# **Un reto difícil, de propina.** Con un coseno, un run de 300 pasos que quieres alargar a 600 usó un learning rate equivocado casi desde el principio.
+# Escribe `wsd(step, total, warmup, top)`: sus valores para 300 y para 600 pasos deben ser iguales hasta que el run corto
+# empiece a bajar. Demuéstralo.
+#
+# <details><summary>Pista</summary>
+#
+# Sube, quédate arriba y baja solo en el último quinto. ¿Qué partes dependen de `total`?
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def wsd(step, total, warmup, top, share=0.2):
+#     begin = round(total * (1 - share))
+#     if step < warmup:
+#         return top * (step + 1) / warmup
+#     return top * min(1.0, (total - step) / (total - begin))
+#
+#
+# assert all(wsd(t, 300, 30, 1e-3) == wsd(t, 600, 30, 1e-3) for t in range(240))
+# ```
+#
+# Hasta el paso 240 no se pueden distinguir los dos runs, así que el largo puede reanudarse desde cualquier checkpoint del corto.
+# </details>

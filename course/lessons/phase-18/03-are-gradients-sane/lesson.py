@@ -41,10 +41,12 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
+from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Choice, Slider, playground
 from minigpt import Config, Recipe, diagnosis, train
@@ -400,6 +402,81 @@ for letter, walk in walks.items():
 #   después de un paso?
 # * **Los picos pueden ser invisibles en el loss.** Es el clipping haciendo su trabajo, y una razón para
 #   contarlos: cada uno es un paso en la dirección que eligió un batch malo.
+
+# %% [markdown] id="updates-why" lang="en"
+# ### Update ÷ weight, layer by layer
+#
+# The gradient norm is one number for the whole model. What a step does to a layer is better seen in the length of its
+# update ÷ the length of its weights, as a power of ten: −3 means that a step moves the layer by a thousandth of itself. The healthy
+# run and the frozen one, sixty steps of each, measured after every step:
+
+# %% [markdown] id="updates-why" lang="es" of="66d4d0fbb2ed"
+# ### Actualización ÷ peso, capa por capa
+#
+# La norma del gradiente es un número para todo el modelo. Lo que un paso le hace a una capa se ve mejor en la longitud de su
+# actualización ÷ la de sus pesos, como potencia de diez: −3 quiere decir que un paso mueve la capa una milésima de sí misma. El
+# run sano y el congelado, sesenta pasos de cada uno, medidos después de cada paso:
+
+
+# %% id="update-sizes"
+class UpdateSizes:
+    def __init__(self):
+        self.before, self.ratios = {}, {}
+
+    def on_step(self, trainer, record):
+        layers = {}
+        for name, weight in trainer.model.named_parameters():
+            layer = ".".join(name.split(".")[:2]) if name.startswith("h.") else name.split(".")[0]
+            layers.setdefault(layer, []).append(weight.detach().flatten().clone())
+        now = {layer: torch.cat(weights) for layer, weights in layers.items()}
+        for layer, old in self.before.items():
+            self.ratios.setdefault(layer, []).append(float((now[layer] - old).norm() / old.norm()))
+        self.before = now
+
+
+sizes = {}
+for name in ("healthy", "frozen-parameters"):
+    watched = Recipe(config.replace(steps=60))
+    watched = watched if name == "healthy" else watched.with_fault(name)
+    sizes[name] = UpdateSizes()
+    train(watched, runs / f"updates-{name}", callbacks=[sizes[name]], overwrite=True)
+
+# %% id="update-picture" folded=true
+figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+for axes, (name, seen_sizes) in zip(figure.subplots(1, 2, sharey=True), sizes.items(), strict=True):
+    for place, (layer, ratios) in enumerate(seen_sizes.ratios.items()):
+        colour = matplotlib.colormaps["viridis"](place / len(seen_sizes.ratios))
+        axes.plot([math.log10(ratio) if ratio else -math.inf for ratio in ratios], color=colour, label=layer)
+    axes.axhline(-3, color="black", linestyle="--", linewidth=0.8)
+    axes.set(title=name, xlabel=t("step"), ylim=(-5.2, -0.8))
+    axes.legend(fontsize=7, ncols=2)
+figure.axes[0].set_ylabel(t("update-by-weight"))
+Picture().show(figure, t("update-by-weight-alt"))
+
+# %% id="update-table"
+for name, seen_sizes in sizes.items():
+    print(f"\n{name}")
+    for layer, ratios in seen_sizes.ratios.items():
+        usual = float(np.median(ratios[20:]))
+        print(f"  {layer:6} {math.log10(usual):6.1f}" if usual else f"  {layer:6}      –")
+
+# %% [markdown] id="updates-said" lang="en"
+# The table gives the usual value from step 20 on. In the healthy run all layers move, and they follow the learning rate:
+# up while it warms up, then down. In the other one the blocks have no line at all. Their update is 0, whose logarithm is
+# no number, and the lines of the rest look the same as before.
+#
+# The dashed line at −3 is a rule of thumb for long runs. Ours is short and its rate is high, so it lies above. Compare layers
+# with each other, and a run with a healthy one of its kind: a layer that is ten times faster or slower than its neighbours
+# needs a reason.
+
+# %% [markdown] id="updates-said" lang="es" of="626f55dd8a27"
+# La tabla da el valor habitual a partir del paso 20. En el run sano se mueven todas las capas y siguen al learning rate: suben
+# durante el warm-up y después bajan. En el otro, los bloques no tienen ninguna línea. Su actualización es 0, cuyo logaritmo
+# no es un número, y las líneas de las demás capas se ven igual que antes.
+#
+# La línea discontinua en −3 es una regla práctica para runs largos. El nuestro es corto y su learning rate es alto, así que
+# queda por encima. Compara las capas entre sí, y un run con uno sano de su tipo: una capa diez veces más rápida o más lenta que
+# sus vecinas necesita una razón.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -926,3 +1003,80 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-04, pregunta si los losses se mueven y si se le puede creer al loss de validación.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** The paper on DQN says that it helped “to clip the error term from the update” to the range from −1 to 1.
+# That can be read in two ways: clip the loss, or clip the factor in its gradient. The first sounds more natural, and where the
+# loss is clipped its gradient is **zero**: the examples with the largest errors teach nothing. A popular implementation did just
+# that. OpenAI tells it in [2017](https://openai.com/index/openai-baselines-dqn/), with the remedy of this lesson: look whether the gradients are as you expect.
+#
+# * Clipping by the global norm: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
+# * What PyTorch does: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
+# * Gradients of single rows, for the task below:
+#   [a tutorial of PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+#
+# **A hard bonus task.** A spike names its batch. Which **row** of the batch was it? Compute the gradient norm of each row by itself, without a
+# loop over rows, for a small network `net`, inputs `xs` and classes `ys`.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.func.grad` differentiates a function of the weights, and `vmap` maps it over rows.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# from torch.func import functional_call, grad, vmap
+#
+# def loss_of_row(weights, x, y):
+#     return F.cross_entropy(functional_call(net, weights, (x[None],)), y[None])
+#
+# weights = {name: weight.detach() for name, weight in net.named_parameters()}
+# per_row = vmap(grad(loss_of_row), in_dims=(None, 0, 0))(weights, xs, ys)
+# norms = sum(each.flatten(1).square().sum(dim=1) for each in per_row.values()).sqrt()
+# print(norms.argmax(), norms.max() / norms.median())
+# ```
+#
+# If one row is 50 times too large, it stands out at once, though the norm of the batch only looks somewhat high.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="d09cf6fd8991"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el término de error de la
+# actualización entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su
+# gradiente. La primera suena más natural, y donde el loss está recortado su gradiente es **cero**: los ejemplos con los
+# errores más grandes no enseñan nada. Una implementación muy usada hacía justo eso. OpenAI lo cuenta en [2017](https://openai.com/index/openai-baselines-dqn/), con el
+# remedio de esta lección: mira si los gradientes son como esperas.
+#
+# * Recortar por la norma global: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
+# * Lo que hace PyTorch: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
+# * Gradientes de filas sueltas, para el reto de abajo:
+#   [un tutorial de PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+#
+# **Un reto difícil, de propina.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de cada fila por separado, sin un
+# bucle sobre las filas, para una red pequeña `net`, entradas `xs` y clases `ys`.
+#
+# <details><summary>Pista</summary>
+#
+# `torch.func.grad` deriva una función de los pesos, y `vmap` la aplica a cada fila.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# from torch.func import functional_call, grad, vmap
+#
+# def loss_of_row(weights, x, y):
+#     return F.cross_entropy(functional_call(net, weights, (x[None],)), y[None])
+#
+# weights = {name: weight.detach() for name, weight in net.named_parameters()}
+# per_row = vmap(grad(loss_of_row), in_dims=(None, 0, 0))(weights, xs, ys)
+# norms = sum(each.flatten(1).square().sum(dim=1) for each in per_row.values()).sqrt()
+# print(norms.argmax(), norms.max() / norms.median())
+# ```
+#
+# Si una fila es 50 veces demasiado grande, salta a la vista, aunque la norma del batch solo parezca algo alta.
+# </details>

@@ -889,3 +889,76 @@ for name, texts in splits.items():
 #
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-05, pregunta si el modelo mismo está sano.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** The authors of GPT-3 wanted to remove from its training text whatever stood in their tests. A bug in
+# the filter overlooked part of it, and they noticed only when the model was trained; to train it again would have cost too
+# much. So they did what you did here: they measured the overlap for each test and reported the score on the clean part
+# beside the other. They say so in [section 4](https://arxiv.org/abs/2005.14165) of the paper.
+#
+# * How much of a training text repeats itself, such as one sentence of 61 words that occurs more than 60,000 times:
+#   Lee et al., 2021, [2107.06499](https://arxiv.org/abs/2107.06499).
+# * Leakage in seventeen fields of science: Kapoor and Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
+# * “Become one with the data”: Karpathy's [recipe](https://karpathy.github.io/2019/04/25/recipe/).
+#
+# **A hard bonus task.** Your overlap detector looks for equal pieces. Write `nearly_seen(train_lines, val_lines)`: it finds the validation lines
+# that differ from some training line in **one** word only, and is faster than comparing every line with every other.
+#
+# <details><summary>Hint</summary>
+#
+# Two lines that differ in one word become equal once that word is taken out of both. Which holes does a line have?
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def with_a_hole(line):
+#     words = line.split()
+#     return {" ".join([*words[:place], "_", *words[place + 1 :]]) for place in range(len(words))}
+#
+# def nearly_seen(train_lines, val_lines):
+#     known = set().union(*map(with_a_hole, train_lines))
+#     return [line for line in val_lines if with_a_hole(line) & known]
+# ```
+#
+# A line of n words makes n keys, so the time grows with the text and not with its square.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="574ac957c0df"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** Los autores de GPT-3 querían quitar del texto de entrenamiento todo lo que estuviera en sus
+# pruebas. Un error en el filtro pasó por alto una parte, y lo notaron cuando el modelo ya estaba entrenado; entrenarlo de
+# nuevo habría costado demasiado. Entonces hicieron lo mismo que tú: midieron la superposición de cada prueba y publicaron el
+# resultado de la parte limpia al lado del otro. Lo cuentan en la [sección 4](https://arxiv.org/abs/2005.14165) del artículo.
+#
+# * Cuánto se repite un texto de entrenamiento, como una oración de 61 palabras que aparece más de 60,000 veces:
+#   Lee et al., 2021, [2107.06499](https://arxiv.org/abs/2107.06499).
+# * Fugas de datos en diecisiete campos de la ciencia: Kapoor y Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
+# * Conocer los datos antes que nada: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
+#
+# **Un reto difícil, de propina.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`: encuentra las líneas de validación que se
+# distinguen de alguna línea de entrenamiento en **una** sola palabra, y es más rápida que comparar cada línea con todas
+# las demás.
+#
+# <details><summary>Pista</summary>
+#
+# Dos líneas que se distinguen en una palabra quedan iguales si les quitas esa palabra a las dos. ¿Qué huecos tiene una línea?
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def with_a_hole(line):
+#     words = line.split()
+#     return {" ".join([*words[:place], "_", *words[place + 1 :]]) for place in range(len(words))}
+#
+# def nearly_seen(train_lines, val_lines):
+#     known = set().union(*map(with_a_hole, train_lines))
+#     return [line for line in val_lines if with_a_hole(line) & known]
+# ```
+#
+# Una línea de n palabras da n claves: el tiempo crece con el texto y no con su cuadrado.
+# </details>

@@ -461,6 +461,64 @@ for letter, walk in walks.items():
     line = f"{walk.end.question}: {seen(walk.end)}" if walk.end else t("nothing-found")
     print(textwrap.fill(f"{letter} {line}", 92, subsequent_indent="  "))
 
+# %% [markdown] id="histogram-why" lang="en"
+# ### What a histogram shows, and what it does not
+#
+# Many people look at histograms of activations first. Here are those of the stream, after the first, the fourth and the last
+# block of each patient at step 0. The axis is the size of a value as a power of ten: −2 is 0.01.
+
+# %% [markdown] id="histogram-why" lang="es" of="c8a10a8b9288"
+# ### Qué muestra un histograma y qué no
+#
+# Mucha gente mira primero los histogramas de las activaciones. Estos son los del flujo, después del primer bloque, del cuarto y
+# del último de cada paciente en el paso 0. El eje es el tamaño de un valor como potencia de diez: −2 es 0.01.
+
+
+# %% id="streams"
+def stream_of(some_recipe):
+    model = fresh_model(some_recipe)
+    kept = {}
+    for place in (0, 3, 7):
+        part = model.get_submodule(f"h.{place}")
+        part.register_forward_hook(lambda part, given, out, place=place: kept.update({place: out.detach()}))
+    model(get_batch(data.train, some_recipe.config, step=0).inputs)
+    return kept
+
+
+streams = {letter: stream_of(each) for letter, each in sick.items()}
+
+# %% id="histograms" folded=true
+figure = Figure(figsize=(9.2, 2.1), layout="constrained")
+for axes, (letter, kept) in zip(figure.subplots(1, 5, sharey=True), streams.items(), strict=True):
+    for place, shade in zip(kept, ("0.75", "0.45", BLUE), strict=True):
+        values = kept[place].abs().flatten().clamp(min=3e-4).log10().numpy()
+        axes.hist(
+            values,
+            bins=np.linspace(-3.5, 0, 43),
+            histtype="step",
+            density=True,
+            color=shade,
+            label=str(place),
+        )
+    axes.set_title(letter, fontsize=10, weight="bold")
+    axes.set_xlabel(t("log-activation"), fontsize=8)
+    axes.tick_params(labelsize=7)
+figure.axes[0].legend(title=t("block"), fontsize=7, title_fontsize=7)
+figure.axes[0].set_ylabel(t("density"), fontsize=8)
+Picture().show(figure, t("histogram-alt"))
+
+# %% [markdown] id="histogram-said" lang="en"
+# Two patients stand out. In A the three curves lie on each other: eight blocks, and the stream comes out as it went in. In E it
+# moves to the right with each block, as in a model whose blocks write too much. B, C and D look alike, and only one of them is
+# healthy: a mean that is not 0 is lost in such a picture, and no histogram knows who may look at whom. It is a good
+# instrument for sizes, and for nothing else.
+
+# %% [markdown] id="histogram-said" lang="es" of="3d10eaef4e41"
+# Dos pacientes llaman la atención. En A, las tres curvas están una sobre otra: ocho bloques, y el flujo sale como entró. En E se
+# mueve a la derecha con cada bloque, como en un modelo cuyos bloques escriben demasiado. B, C y D se parecen, y solo uno
+# de ellos está sano: una media que no es 0 se pierde en una gráfica así, y ningún histograma sabe quién puede mirar a
+# quién. Es un buen instrumento para los tamaños y para nada más.
+
 # %% [markdown] id="fix" lang="en"
 # Note that the stream of the run without norms does not grow: a rule of thumb (“activations explode”) would
 # have passed it.
@@ -924,3 +982,97 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # Y una pregunta que el árbol no hace: un bloque que escribe menos del 1 o el 2 % del flujo está callado, sea
 # cual sea la razón. La próxima lección, 18-06, pregunta por el resto de la máquina: ¿es coherente el
 # *optimizador*?
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** GPT-NeoX-20B, with twenty billion parameters, is not the model that its authors meant to build. Attention
+# and feed-forward part of a block were to read the same normalised stream; through an oversight each got a normalisation layer
+# of its own. They noticed when the run was too far along to start again, found in small experiments that it made no
+# difference, and [wrote it down](https://arxiv.org/abs/2204.06745), with both formulas, in section 2. A loss curve did not
+# tell them, and could not.
+#
+# * Where the normalisation stands, and what that does to gradients: Xiong et al., 2020,
+#   [2002.04745](https://arxiv.org/abs/2002.04745).
+# * 1/√(2L), in one line of code: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
+# * Causal convolutions that were not causal, among six bugs in ten programs: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+#
+# **A hard bonus task.** `looks_ahead` says that a model sees the future. Write `first_leak(net, tokens, t)`, which says **where**: the first module
+# whose output before position t changes when only the tokens from t on do.
+#
+# <details><summary>Hint</summary>
+#
+# Run twice, with a hook on every module, and turn the tokens from t on around the second time. A module inside another finishes first.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def first_leak(net, tokens, t):
+#     turned = tokens.clone()
+#     turned[:, t:] = tokens[:, t:].flip(1)
+#     runs = []
+#     for ids in (tokens, turned):
+#         runs.append({})
+#         hooks = [
+#             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
+#             for name, part in net.named_modules() if name
+#         ]
+#         with torch.inference_mode():
+#             net(ids)
+#         for hook in hooks:
+#             hook.remove()
+#     for name, out in runs[0].items():
+#         if torch.is_tensor(out) and out.dim() == 3 and not torch.allclose(out[:, :t], runs[1][name][:, :t], atol=1e-6):
+#             return name
+# ```
+#
+# With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="01c8ff824a3a"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
+# construir. La atención y la parte feed-forward de un bloque debían leer el mismo flujo normalizado; por un descuido, cada una
+# recibió su propia capa de normalización. Lo notaron cuando el run ya iba demasiado avanzado para empezar de nuevo,
+# comprobaron en experimentos pequeños que no cambiaba nada y [lo dejaron escrito](https://arxiv.org/abs/2204.06745), con las
+# dos fórmulas, en la sección 2. La curva del loss no se lo dijo, ni podía.
+#
+# * Dónde va la normalización y qué les hace a los gradientes: Xiong et al., 2020,
+#   [2002.04745](https://arxiv.org/abs/2002.04745).
+# * 1/√(2L), en una línea de código: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
+# * Convoluciones causales que no lo eran, entre seis errores en diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+#
+# **Un reto difícil, de propina.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
+# cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en adelante.
+#
+# <details><summary>Pista</summary>
+#
+# Ejecútalo dos veces, con un hook en cada módulo, y la segunda vez invierte los tokens de t en adelante. Un módulo que está dentro de otro termina antes.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def first_leak(net, tokens, t):
+#     turned = tokens.clone()
+#     turned[:, t:] = tokens[:, t:].flip(1)
+#     runs = []
+#     for ids in (tokens, turned):
+#         runs.append({})
+#         hooks = [
+#             part.register_forward_hook(lambda part, given, out, name=name: runs[-1].update({name: out}))
+#             for name, part in net.named_modules() if name
+#         ]
+#         with torch.inference_mode():
+#             net(ids)
+#         for hook in hooks:
+#             hook.remove()
+#     for name, out in runs[0].items():
+#         if torch.is_tensor(out) and out.dim() == 3 and not torch.allclose(out[:, :t], runs[1][name][:, :t], atol=1e-6):
+#             return name
+# ```
+#
+# Con `future-leak` nombra `h.0.attn.c_proj`, el primer módulo después de la atención que perdió su máscara; de un modelo sano devuelve None.
+# </details>

@@ -957,3 +957,81 @@ show(walk_section_6(repaired), Console(width=88))
 #
 # Y en el log: la norma del gradiente *antes* del clipping no debe crecer con k. La próxima lección, 18-07,
 # mata un run y pregunta si vuelve el mismo optimizador.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** Fine-tuning BERT on little data was known to fail now and then for no reason. In 2020
+# [two](https://arxiv.org/abs/2006.05987) [groups](https://arxiv.org/abs/2006.04884) found the same cause in it: the optimizer
+# that came with BERT leaves out Adam's bias correction, and everybody had copied it. With β₂ = 0.999 the first moves are
+# then several times too large, just where a pre-trained model can be spoilt. With the correction, and more steps, most of
+# the mystery was gone.
+#
+# * Adam: Kingma and Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980), section 3 for the correction.
+# * Weight decay that is no L2 penalty: Loshchilov and Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).
+# * The missing weight of each piece, in a library that many use: [Fixing Gradient
+#   Accumulation](https://huggingface.co/blog/gradient_accumulation), 2024.
+#
+# **A hard bonus task.** Why is it called Adam**W**? Two sets of weights start at 1. One gets gradients of standard deviation 100, the other of
+# 0.01, all around 0. Predict where each is after 500 steps with `weight_decay=0.1` and a rate of 0.001, for `Adam` and for
+# `AdamW`. Then run it.
+#
+# <details><summary>Hint</summary>
+#
+# Adam divides whatever is in its gradient by the size of that gradient. `Adam` puts the decay into the gradient, `AdamW` beside it.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# for kind in (torch.optim.Adam, torch.optim.AdamW):
+#     torch.manual_seed(0)
+#     loud, quiet = (torch.ones(1000, requires_grad=True) for _ in range(2))
+#     tried = kind([loud, quiet], lr=1e-3, weight_decay=0.1)
+#     for _ in range(500):
+#         loud.grad, quiet.grad = 100 * torch.randn(1000), 0.01 * torch.randn(1000)
+#         tried.step()
+#     print(kind.__name__, loud.mean().item(), quiet.mean().item())
+# ```
+#
+# `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="80675752cee0"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando sin razón. En 2020,
+# [dos](https://arxiv.org/abs/2006.05987) [grupos](https://arxiv.org/abs/2006.04884) encontraron en ello la misma causa: el
+# optimizador que venía con BERT omite la corrección de bias de Adam, y todo el mundo lo había copiado. Con β₂ = 0.999, los
+# primeros movimientos son entonces varias veces demasiado grandes, justo donde se puede estropear un modelo preentrenado. Con
+# la corrección, y con más pasos, desapareció casi todo el misterio.
+#
+# * Adam: Kingma y Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980); la corrección está en la sección 3.
+# * Un weight decay que no es una penalización L2: Loshchilov y Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).
+# * El peso que le faltaba a cada trozo, en una biblioteca que usa mucha gente: [su propio
+#   relato](https://huggingface.co/blog/gradient_accumulation), 2024.
+#
+# **Un reto difícil, de propina.** ¿Por qué se llama Adam**W**? Dos grupos de pesos empiezan en 1. Uno recibe gradientes con desviación estándar 100 y el otro
+# de 0.01, todos alrededor de 0. Predice dónde está cada uno después de 500 pasos con `weight_decay=0.1` y un learning rate de
+# 0.001, con `Adam` y con `AdamW`. Después ejecútalo.
+#
+# <details><summary>Pista</summary>
+#
+# Adam divide lo que haya en su gradiente entre el tamaño de ese gradiente. `Adam` pone el decay dentro del gradiente; `AdamW`, al lado.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# for kind in (torch.optim.Adam, torch.optim.AdamW):
+#     torch.manual_seed(0)
+#     loud, quiet = (torch.ones(1000, requires_grad=True) for _ in range(2))
+#     tried = kind([loud, quiet], lr=1e-3, weight_decay=0.1)
+#     for _ in range(500):
+#         loud.grad, quiet.grad = 100 * torch.randn(1000), 0.01 * torch.randn(1000)
+#         tried.step()
+#     print(kind.__name__, loud.mean().item(), quiet.mean().item())
+# ```
+#
+# `Adam`: 1.00 y 0.56. Con gradientes grandes el decay se pierde; con gradientes pequeños es casi lo único que hay. `AdamW`: 0.95 y 0.95, que es (1 − 0.0001)⁵⁰⁰.
+# </details>

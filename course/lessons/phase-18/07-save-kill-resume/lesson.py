@@ -1052,3 +1052,76 @@ finally:
 # | el archivo | en el mejor caso un error, en el peor unos pesos incorrectos sin aviso | el hash no coincide | escribe en otro lado, fsync, renombra; rechaza lo que no coincida con su hash |
 #
 # La próxima lección, 18-08, te da seis runs y no te cuenta nada de ellos.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** In May 2021 Hugging Face's `Trainer` [learnt to save its random state](https://github.com/huggingface/transformers/pull/11582),
+# so that a resumed run equals an uninterrupted one; until then it did not. A year later somebody who saves once per epoch
+# [wrote a test that failed](https://github.com/huggingface/transformers/issues/17032): the state was saved, and at the end of
+# an epoch it was not loaded. In September 2026 a user of another library found that after each resume
+# [the shuffled order of the first epoch](https://github.com/huggingface/accelerate/pull/4232) comes again. In all three cases the
+# loss looked as it should.
+#
+# * What PyTorch promises, and what it does not: [Reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html).
+# * A loader that can say where it is, asked for in April 2020: [#36650](https://github.com/pytorch/pytorch/issues/36650).
+# * Why write, fsync, rename: Pillai et al., 2014, [All File Systems Are Not Created
+#   Equal](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
+#
+# **A hard bonus task.** The best state is one that nobody has to save. Write `rows_of(step, n, batch, seed)`: the rows of a batch as a function of
+# the step alone, such that every epoch is a new shuffle and shows every row once. Then resuming needs the step and nothing
+# else.
+#
+# <details><summary>Hint</summary>
+#
+# `divmod` turns a step into an epoch and a place in it. A generator of its own, seeded by seed and epoch, makes the same shuffle every time.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def rows_of(step, n, batch, seed):
+#     epoch, place = divmod(step, n // batch)
+#     order = torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+#     return order[place * batch : (place + 1) * batch]
+# ```
+#
+# It shuffles anew for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="aea91fcd27d7"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** En mayo de 2021, `Trainer` de Hugging Face [aprendió a guardar su estado
+# aleatorio](https://github.com/huggingface/transformers/pull/11582), para que un run reanudado fuera igual a uno sin
+# interrupción; hasta entonces no lo era. Un año después, alguien que guardaba una vez por época [escribió una prueba que
+# fallaba](https://github.com/huggingface/transformers/issues/17032): el estado se guardaba, pero al final de una época no se
+# cargaba. En septiembre de 2026, un usuario de otra biblioteca descubrió que después de cada reanudación vuelve [el orden
+# barajado de la primera época](https://github.com/huggingface/accelerate/pull/4232). En los tres casos, el loss se veía como
+# debía.
+#
+# * Lo que PyTorch promete y lo que no: [sus notas sobre reproducibilidad](https://docs.pytorch.org/docs/stable/notes/randomness.html).
+# * Un loader que sepa decir dónde va, pedido en abril de 2020: [#36650](https://github.com/pytorch/pytorch/issues/36650).
+# * Por qué escribir, fsync y renombrar: Pillai et al., 2014, [un estudio de sistemas de
+#   archivos](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
+#
+# **Un reto difícil, de propina.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch, seed)`: las filas de un batch solo en
+# función del paso, de modo que cada época tenga un orden nuevo y muestre cada fila una vez. Entonces, para reanudar, basta
+# con el paso.
+#
+# <details><summary>Pista</summary>
+#
+# `divmod` convierte un paso en una época y un lugar dentro de ella. Un generador propio, con una semilla hecha de la semilla y la época, baraja siempre igual.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def rows_of(step, n, batch, seed):
+#     epoch, place = divmod(step, n // batch)
+#     order = torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+#     return order[place * batch : (place + 1) * batch]
+# ```
+#
+# Baraja otra vez en cada batch; guarda el orden de la época actual si n es grande. Si n no es múltiplo de `batch`, cada época deja fuera otras filas.
+# </details>

@@ -256,21 +256,21 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # |---|---|---|
 # | `name` | your `MY_NAME` | above |
 # | `leaves` | the name of each fault; `[]` for the healthy one | a leaf is where a walk ends, such as `head-bias` in the red box above; section “Your six, question by question” below lists the leaves of each question |
-# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line: 12.93 is in the report above. For the healthy one, any question |
+# | `evidence` | a question and one figure that it showed | the question at which the walk of the *untreated* run ends, and a figure from its line, as it is printed there: 12.93 is in the report above. For the healthy one, any question. A figure that your other runs show as well, such as ln V, proves nothing |
 # | `parts` | the parts to put back to their healthy form; `[]` if none | the table of parts above |
 # | `settings` | settings to change, each with its new value; `{}` if none | the manifest, and the usual values on the cards |
 #
 # `parts` and `settings` together are the repaired recipe: with them the run is trained again. Write every value out, as
 # above: a chart is read, not run, so a call that computes a value counts for nothing.
 
-# %% [markdown] id="a-chart" lang="es" of="0fd1d472cec7"
+# %% [markdown] id="a-chart" lang="es" of="5d3068a0e447"
 # Y esta es su ficha, con la forma que tendrán las tuyas:
 #
 # | clave | qué va ahí | dónde lo encuentras |
 # |---|---|---|
 # | `name` | tu `MY_NAME` | arriba |
 # | `leaves` | el nombre de cada fallo; `[]` para el sano | una hoja es donde termina un recorrido, como `head-bias` en el recuadro rojo de arriba; más abajo, en «Tus seis, pregunta por pregunta», ves las hojas de cada una |
-# | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta |
+# | `evidence` | una pregunta y un número que mostró | la pregunta en la que termina el recorrido del run *sin tratar* y un número de su línea, tal como está impreso: 12.93 está en el informe de arriba. Para el sano, cualquier pregunta. Un número que también muestran tus otros runs, como ln V, no demuestra nada |
 # | `parts` | las partes que hay que devolver a su forma sana; `[]` si ninguna | la tabla de partes de arriba |
 # | `settings` | los ajustes que cambian, cada uno con su valor nuevo; `{}` si ninguno | el manifest, y los valores habituales de las tarjetas |
 #
@@ -290,30 +290,38 @@ print(example)
 # %% [markdown] id="bedside" lang="en"
 # ### Your six, question by question
 #
-# Now your own six. Below you see the measurements, one question at a time, with the limits (“right: …”) but
-# never the verdict: you say whether it is fine or whether it breaks here. *It breaks here* opens the list of
-# the leaves in which this question can end, and says what each of them means. If two of them would fit, go
-# back, call it fine for now, and see what the later questions show.
+# Now your own six. You have **five credits** for each of them, and the curves are free. Choose any question, pay
+# for it, read the figure and its limits (“right: …”): 1 credit for what the log answers, 2 for what has to open the
+# model. The verdict is never shown; it is yours to give. Afterwards you read what your leaf means and how to tell it
+# from the leaves that look like it. Can you do all six?
 #
-# It works with the mouse and with the keyboard: **Tab** goes from button to button, **Enter** presses one,
-# the arrow keys choose in the list.
+# If you would rather take your time, *in order, for free* walks the whole tree: you say whether each figure is
+# fine or whether it breaks here. *It breaks here* opens the list of the leaves in which this question can end. If
+# two of them would fit, go back, call it fine for now, and see what the later questions show.
 #
-# Walk every patient to its end. Only then ask the machine, and only where you are not sure:
+# It works with the mouse and with the keyboard: **Tab** goes from control to control, **Enter** presses a button,
+# the arrow keys choose in a list.
+#
+# Walk every patient to its end before you hand in. Only then ask the machine, and only where you are not sure:
 # `show(diagnosis.check(trained["A"].path), Console(width=88))`. If you ask first and look afterwards, you
 # learn to trust a tool; the other way round, you learn when not to.
 
-# %% [markdown] id="bedside" lang="es" of="fb6b3745f307"
+# %% [markdown] id="bedside" lang="es" of="2c829a26c9e3"
 # ### Tus seis, pregunta por pregunta
 #
-# Ahora, tus propios seis. Abajo ves las medidas, una pregunta a la vez, con sus límites («bien: …») y nunca
-# con el veredicto: tú dices si está bien o si aquí se rompe. *Aquí se rompe* abre la lista de hojas en las
-# que puede terminar esa pregunta y dice qué significa cada una. Si te cuadran dos, vuelve atrás, dala por
-# buena de momento y mira qué muestran las preguntas siguientes.
+# Ahora, tus propios seis. Tienes **cinco créditos** para cada uno, y las curvas son gratis. Elige cualquier
+# pregunta, págala y lee la cifra con sus límites («bien: …»): 1 crédito por lo que responde el log, 2 por lo que exige
+# abrir el modelo. El veredicto nunca aparece: te toca darlo a ti. Después lees qué significa tu hoja y cómo
+# distinguirla de las que se le parecen. ¿Puedes con los seis?
 #
-# Funciona con el mouse y con el teclado: **Tab** va de botón en botón, **Enter** presiona uno y las flechas
-# eligen en la lista.
+# Si prefieres ir con calma, *en orden, gratis* recorre el árbol entero: tú dices si cada cifra está bien o si aquí
+# se rompe. *Aquí se rompe* abre la lista de hojas en las que puede terminar esa pregunta. Si te cuadran dos, vuelve
+# atrás, dala por buena de momento y mira qué muestran las preguntas siguientes.
 #
-# Recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
+# Funciona con el mouse y con el teclado: **Tab** va de un control a otro, **Enter** presiona un botón y las flechas
+# eligen en una lista.
+#
+# Antes de entregar, recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
 # `show(diagnosis.check(trained["A"].path), Console(width=88))`. Si preguntas primero y miras después,
 # aprendes a fiarte de una herramienta; al revés, aprendes cuándo no hacerlo.
 
@@ -731,3 +739,81 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # La última lección de la fase, 18-09, hace lo mismo con bucles que no son nuestros. La fase 19, desde la lección
 # 19-00, trata de runs cuya configuración es correcta y que se rompen de todos modos.
+
+# %% [markdown] id="sources" lang="en"
+# ## 9 · Where this comes from
+#
+# **A true story.** OpenAI's player was bad at one game, *Seaquest*, and nobody knew why; it was good at others. The cause
+# was in no curve. When the screen was turned into grey, one factor was wrong, and the green fish had vanished from the
+# picture. They found it by [looking at what the program sees](https://openai.com/index/openai-baselines-dqn/), wrote a tool that lets everybody do that, and put their
+# order of work into four words: *fix bugs, then hyperparameters*.
+#
+# * A diary of such a search, month by month: Matthew Rahtz, 2018, [Lessons Learned Reproducing a Deep Reinforcement Learning
+#   Paper](http://amid.fish/reproducing-deep-rl).
+# * The two qualities that help most, by Karpathy: patience and attention to detail ([recipe](https://karpathy.github.io/2019/04/25/recipe/)).
+# * The questions of all sections on one sheet, to print: `minigpt card`.
+#
+# **A hard bonus task.** You had five credits. Which five questions would you ask if you had to choose them **before** seeing the patient? Choose them
+# so that the leaves that they leave together are as few as possible.
+#
+# <details><summary>Hint</summary>
+#
+# A question parts the leaves in which it can end from all the others. Take the one that leaves the smallest groups, again and again.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# ends = {question.id: set(question.leaves) for question in diagnosis.QUESTIONS}
+# groups = [set().union(*ends.values())]
+#
+# def split(groups, id):
+#     return [part for group in groups for part in (group & ends[id], group - ends[id]) if part]
+#
+# for _ in range(5):
+#     best = min(ends, key=lambda id: sum(len(part) ** 2 for part in split(groups, id)))
+#     groups = split(groups, best)
+#     print(best, len(groups), max(map(len, groups)))
+# ```
+#
+# It prints the question, the number of groups, and the size of the largest one. After five questions most leaves are still together: what was chosen beforehand tells little, and so each answer should choose the next question.
+# </details>
+
+# %% [markdown] id="sources" lang="es" of="c4c683a89851"
+# ## 9 · De dónde viene esto
+#
+# **Una historia real.** El jugador de OpenAI era malo en un juego, *Seaquest*, y nadie sabía por qué; en otros era bueno. La
+# causa no estaba en ninguna curva. Al pasar la pantalla a grises había un factor equivocado, y los peces verdes habían
+# desaparecido de la imagen. Lo encontraron [mirando lo que ve el programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que
+# cualquiera pueda hacerlo y resumieron su orden de trabajo: *primero los errores, después los hiperparámetros*.
+#
+# * El diario de una búsqueda así, mes a mes: Matthew Rahtz, 2018, [lo que
+#   aprendió](http://amid.fish/reproducing-deep-rl).
+# * Las dos cualidades que más ayudan, según Karpathy: paciencia y atención al detalle ([receta](https://karpathy.github.io/2019/04/25/recipe/)).
+# * Las preguntas de todas las secciones en una hoja, para imprimir: `minigpt card`.
+#
+# **Un reto difícil, de propina.** Tenías cinco créditos. ¿Qué cinco preguntas harías si tuvieras que elegirlas **antes** de ver al paciente? Elígelas de
+# modo que las hojas que quedan juntas sean lo menos posible.
+#
+# <details><summary>Pista</summary>
+#
+# Una pregunta separa las hojas en las que puede terminar de todas las demás. Toma la que deje los grupos más pequeños, una y otra vez.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# ends = {question.id: set(question.leaves) for question in diagnosis.QUESTIONS}
+# groups = [set().union(*ends.values())]
+#
+# def split(groups, id):
+#     return [part for group in groups for part in (group & ends[id], group - ends[id]) if part]
+#
+# for _ in range(5):
+#     best = min(ends, key=lambda id: sum(len(part) ** 2 for part in split(groups, id)))
+#     groups = split(groups, best)
+#     print(best, len(groups), max(map(len, groups)))
+# ```
+#
+# Muestra la pregunta, cuántos grupos hay y el tamaño del mayor. Después de cinco preguntas, casi todas las hojas siguen juntas: lo que se elige de antemano dice poco, y por eso cada respuesta debería elegir la pregunta siguiente.
+# </details>

@@ -553,3 +553,49 @@ print(read_log(real_log, 1))
 #   [octubre de 2024](https://github.com/huggingface/transformers/pull/34191). Tu `train_step` los supone iguales.
 #
 # La lección 19-00 abre la próxima fase: runs cuya configuración es correcta y que se rompen de todos modos.
+
+# %% [markdown] id="bonus" lang="en"
+# **A hard bonus task.** Your `train_step` takes the micro-batches to be equally long. Write the losses of one step for pieces with different numbers of
+# targets, so that their sum is the mean over all targets of the step.
+#
+# <details><summary>Hint</summary>
+#
+# The number to divide by is known only after a look at all the pieces, before the first `backward()`. A target of −100 does not count.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def losses_of(net, micro_batches):
+#     tokens = sum((targets != -100).sum() for _, targets in micro_batches)
+#     for inputs, targets in micro_batches:
+#         logits = net(inputs).flatten(0, 1)
+#         lost = torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")  # leaves out −100
+#         yield lost / tokens
+# ```
+#
+# Call `backward()` on each as it comes. It is what `Trainer` does since October 2024.
+# </details>
+
+# %% [markdown] id="bonus" lang="es" of="a58e2e2b0bbd"
+# **Un reto difícil, de propina.** Tu `train_step` supone que los micro-batches son igual de largos. Escribe los losses de un paso para trozos con distinto número
+# de targets, de modo que su suma sea la media de todos los targets del paso.
+#
+# <details><summary>Pista</summary>
+#
+# El número entre el que hay que dividir solo se conoce después de mirar todos los trozos, antes del primer `backward()`. Un target de −100 no cuenta.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def losses_of(net, micro_batches):
+#     tokens = sum((targets != -100).sum() for _, targets in micro_batches)
+#     for inputs, targets in micro_batches:
+#         logits = net(inputs).flatten(0, 1)
+#         lost = torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")  # leaves out −100
+#         yield lost / tokens
+# ```
+#
+# Llama a `backward()` con cada uno según llega. Es lo que hace `Trainer` desde octubre de 2024.
+# </details>

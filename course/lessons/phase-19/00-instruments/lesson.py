@@ -29,7 +29,10 @@
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
 # %% id="setup" setup=true
+import io
+import logging
 import time
+from collections import Counter
 
 import matplotlib
 import numpy as np
@@ -128,20 +131,21 @@ compare("looked-at", steps_that_differ=len(differ))
 print(f"{t('first-that-differs')}: {differ[0]}")
 
 # %% [markdown] id="changed" lang="en"
-# From the step after the first look on, **every** loss is another. The model was in training mode, so his look drew
-# dropout masks; and it drew them from the generator that the next step draws from. From then on his run is another
+# From the step after the first look on, **every** loss is different. The model was in training mode, so his look drew
+# dropout masks; and it drew them from the generator that the next step draws from. From then on his run is a different
 # run. It is not a worse one. But the run that broke last night can no longer be repeated with the instrument on, and
 # the fault that he looks for may be gone when he looks.
 #
 # ## 4 · Inspect
 #
-# ### Look along, not again
+# ### Watch the pass that runs anyway
 #
 # A forward hook sees what passes anyway: no second pass, no random number, no change of mode. What does it cost? That
 # depends on what you do in it. Three instruments, all with hooks on each layer: one takes the RMS of each output at
-# each step; one keeps the outputs in a list, “for later”; one takes the RMS at every 20th step.
+# each step; one keeps the outputs in a list, “for later”; one takes the RMS at every 20th step. Each pass with hooks has
+# one without beside it, and the medians are compared.
 
-# %% [markdown] id="changed" lang="es" of="1f5cc0f78dc9"
+# %% [markdown] id="changed" lang="es" of="b77cab699f63"
 # Desde el paso que sigue a la primera mirada, **todos** los losses son otros. El modelo estaba en modo de entrenamiento,
 # así que la mirada sorteó máscaras de dropout, y las sacó del mismo generador del que las saca el paso siguiente. Desde
 # ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el instrumento puesto,
@@ -149,11 +153,12 @@ print(f"{t('first-that-differs')}: {differ[0]}")
 #
 # ## 4 · Inspecciona
 #
-# ### Mirar al pasar, no otra vez
+# ### Mirar la pasada que se hace de todos modos
 #
 # Un forward hook ve lo que pasa de todos modos: sin otra pasada, sin números aleatorios, sin cambiar de modo. ¿Cuánto
 # cuesta? Depende de lo que hagas en él. Tres instrumentos, todos con hooks en cada capa: uno toma el RMS de cada salida
-# en cada paso; otro guarda las salidas en una lista, «para después»; otro toma el RMS cada 20 pasos.
+# en cada paso; otro guarda las salidas en una lista, «para después»; otro toma el RMS cada 20 pasos. Junto a cada pasada
+# con hooks hay una sin ellos, y se comparan las medianas.
 
 
 # %% id="costs"
@@ -161,21 +166,20 @@ def leaves(model):
     return [(name, module) for name, module in model.named_modules() if not list(module.children())]
 
 
-def seconds_of(every, hook, steps=30):
+def cost_of(hook, every, passes=20):
     torch.manual_seed(config.seed)
     model = recipe.build_model(config)
     recipe.init_weights(model, config)
     watched, bare = [], []
-    for step in range(2 * steps):
-        batch = batches[step // 2 % len(batches)]
-        due = step % 2 == 0 and every and step // 2 % every == 0
-        started = time.perf_counter()
-        hooks = [module.register_forward_hook(hook) for _, module in leaves(model)] if due else []
+    for number in range(2 * passes):
+        batch, looks = batches[number // 2], number % 2 == 0
+        started = time.process_time()
+        hooks = [module.register_forward_hook(hook) for _, module in leaves(model)] if looks else []
         recipe.loss(model(batch.inputs), batch.targets, batch.mask).backward()
         for each in hooks:
             each.remove()
-        (watched if step % 2 == 0 else bare).append(time.perf_counter() - started)
-    return sum(watched) / sum(bare) - 1
+        (watched if looks else bare).append(time.process_time() - started)
+    return (np.median(watched) / np.median(bare) - 1) / every
 
 
 shelf, readings = [], []
@@ -186,30 +190,86 @@ def take_rms(module, given, output):
 
 
 instruments = {
-    "each-step": (1, take_rms),
-    "keeps-outputs": (1, lambda module, given, output: shelf.append(output)),
-    "now-and-then": (20, take_rms),
+    "each-step": (take_rms, 1),
+    "keeps-outputs": (lambda module, given, output: shelf.append(output), 1),
+    "now-and-then": (take_rms, 20),
 }
-for name, (every, hook) in instruments.items():
+for name, (hook, every) in instruments.items():
     shelf.clear()
-    cost = seconds_of(every, hook)
+    cost = cost_of(hook, every)
     kept = sum(output.numel() * output.element_size() for output in shelf) / 2**20
     print(f"{t(name):34} {cost:+7.1%}   {kept:7.0f} MiB")
 shelf.clear()
 
 # %% [markdown] id="costs-said" lang="en"
-# The figures are of your machine at this moment; run the cell twice and see how much they move. The order stays. Two
-# things to take along:
+# The percentages are those of your machine at this moment; run the cell twice and see how much they move. Two things to
+# take away:
 #
 # * **Looking seldom is the whole trick.** What costs 10 % at each step costs 0.5 % at every 20th.
 # * **Keeping a tensor keeps its graph**: everything that `backward()` would need, as long as you hold it. The second
-#   instrument costs little time and fills the memory. Keep numbers.
+#   instrument computes nothing, and it fills the memory. Keep numbers.
+#
+# ### An instrument that nobody takes off
+#
+# Two slips that many loops have. A hook is registered at every step and never removed. And a handler is added to the log
+# at every epoch, in the function that sets the epoch up. Here is a tiny network over three epochs, tidy and not: how many
+# lines has a step in the log of each epoch, and are the last steps more than three times as slow as the first?
+
+# %% [markdown] id="costs-said" lang="es" of="43b34f38b53b"
+# Los porcentajes son los de tu máquina en este momento; ejecuta la celda dos veces y mira cuánto se mueven. Dos cosas
+# para llevarte:
+#
+# * **Mirar poco es todo el truco.** Lo que cuesta un 10 % en cada paso cuesta un 0.5 % cada 20.
+# * **Guardar un tensor guarda su grafo**: todo lo que `backward()` necesitaría, mientras lo tengas. El segundo
+#   instrumento no calcula nada, y llena la memoria. Guarda números.
+#
+# ### Un instrumento que nadie quita
+#
+# Dos descuidos que tienen muchos bucles. En cada paso se registra un hook y nunca se quita. Y en cada época se le agrega
+# un handler al log, en la función que prepara la época. Aquí hay una red diminuta durante tres épocas, sin esos descuidos
+# y con ellos: ¿cuántas líneas tiene un paso en el log de cada época, y son los últimos pasos más de tres veces más lentos
+# que los primeros?
+
+
+# %% id="left-on" compare=true
+def three_epochs(tidy):
+    log, pages = logging.Logger("loop"), io.StringIO()
+    net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    sizes, seconds = [], []
+    for step in range(600):
+        started = time.process_time()
+        if step % 200 == 0 and (step == 0 or not tidy):
+            log.addHandler(logging.StreamHandler(pages))
+        hook = net[0].register_forward_hook(lambda module, given, output: sizes.append(output.std().item()))
+        net(torch.randn(16, 8)).square().mean().backward()
+        sgd.step()
+        sgd.zero_grad()
+        if tidy:
+            hook.remove()
+        log.info(step)
+        seconds.append(time.process_time() - started)
+    lines = Counter(pages.getvalue().split())
+    slower = np.median(seconds[-50:]) / np.median(seconds[:50])
+    return [lines[str(step)] for step in (100, 300, 500)], bool(slower > 3)
+
+
+for name, tidy in {"tidy": True, "left-on": False}.items():
+    lines, slow = three_epochs(tidy)
+    print(f"{t(name):12} {t('lines')} {lines}   {t('slow')} {t(str(slow))}")
+
+# %% [markdown] id="stale-memory" lang="en"
+# The loss says nothing of either. The log has each step of the second epoch twice and each of the third three times, so
+# every mean, rate and spike that is read from it is wrong: leaf `duplicate-logging`, question 11.3 of the stability check.
+# And a late step calls all the hooks that were ever registered: leaf `slow-step`, question 11.6. A list that keeps
+# tensors, or a memory that grows, does the same. So look for what **grows with the step**: time one step at the start
+# and one at the end, and count the lines of a step.
 #
 # ### Is Adam's memory up to date? Turn the knob
 #
 # Adam divides by the root of a running mean of squared gradients. When gradients grow quickly, that mean lags behind,
 # and the steps become too long. The measure is RMSₜ = √mean(g² ÷ v̂) for each tensor: 1 means that v̂ is right,
-# and 2.3 or more is the warning of those who propose it (StableAdamW).
+# and from 2.3 on the authors of StableAdamW speak of a spike.
 #
 # Here gradients of size 1 become gradients of size s at step 50. Left, their size and √v̂; right, RMSₜ.
 #
@@ -217,19 +277,18 @@ shelf.clear()
 # 2. Bring β₂ from 0.99 to 0.9, then to 0.999. What changes: the height or the length?
 # 3. Let s be 0.1. Does a drop show?
 
-# %% [markdown] id="costs-said" lang="es" of="dac13e8f5bba"
-# Las cifras son de tu máquina en este momento; ejecuta la celda dos veces y mira cuánto se mueven. El orden se mantiene.
-# Dos cosas para llevarte:
-#
-# * **Mirar poco es todo el truco.** Lo que cuesta un 10 % en cada paso cuesta un 0.5 % cada 20.
-# * **Guardar un tensor guarda su grafo**: todo lo que `backward()` necesitaría, mientras lo tengas. El segundo
-#   instrumento cuesta poco tiempo y llena la memoria. Guarda números.
+# %% [markdown] id="stale-memory" lang="es" of="9c75463ecf69"
+# El loss no dice nada de ninguno de los dos. El log tiene cada paso de la segunda época dos veces y cada uno de la tercera
+# tres veces, así que cualquier media, ritmo o pico que se lea de él está mal: hoja `duplicate-logging`, pregunta 11.3 de
+# la revisión de estabilidad. Y un paso tardío llama a todos los hooks que alguna vez se registraron: hoja `slow-step`,
+# pregunta 11.6. Una lista que guarda tensores o una memoria que crece hacen lo mismo. Así que busca lo que **crece con
+# el paso**: mide el tiempo de un paso del comienzo y de uno del final, y cuenta las líneas de un paso.
 #
 # ### ¿Está al día la memoria de Adam? Gira la perilla
 #
 # Adam divide entre la raíz de una media móvil de los gradientes al cuadrado. Cuando los gradientes crecen de golpe, esa
 # media se queda atrás y los pasos salen demasiado largos. La medida es RMSₜ = √media(g² ÷ v̂) para cada tensor: 1
-# significa que v̂ es correcta, y 2.3 o más es el aviso de quienes la proponen (StableAdamW).
+# significa que v̂ es correcta, y desde 2.3 los autores de StableAdamW hablan de un pico.
 #
 # Aquí, gradientes de tamaño 1 pasan a tener tamaño s en el paso 50. A la izquierda, su tamaño y √v̂; a la derecha, RMSₜ.
 #
@@ -395,7 +454,7 @@ check("inspect-run/quiet", inspect_run)
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# Un colega lee así la memoria de Adam, e informa de que *todos* los runs empiezan con un aviso, sean cuales sean los datos:
+# Un colega lee así la memoria de Adam, y reporta que *todos* los runs empiezan con un aviso, sean cuales sean los datos:
 #
 # ```python
 # for w in optimizer.param_groups[0]["params"]:
@@ -524,20 +583,20 @@ for name in ("wte", "h.0.mlp.c_fc", "h.1.mlp.c_fc", "ln_f", "lm_head"):
 #
 # | an instrument must | test | if not |
 # |---|---|---|
-# | not change the run | with and without, one seed: equal bit for bit | no second pass; else evaluation mode and the random state put back |
-# | cost less than 2 % | seconds in it ÷ seconds of the run | look less often; no hook in between |
+# | not change the run | with and without, one seed: equal bit for bit | no second pass; otherwise evaluation mode, and put the random state back |
+# | cost less than 2 % | seconds in it ÷ seconds of the run | look less often; no hooks on the other steps |
 # | keep numbers, not tensors | memory after 100 steps | `.item()` or `.detach()` |
 # | be on before the fault | | cheap enough to stay on |
 #
 # RMSₜ = √mean(g² ÷ v̂): about 1 is healthy; above 2.3, Adam's second moment is out of date and its steps are too long.
 
-# %% [markdown] id="card" lang="es" of="8617d7cea07e"
+# %% [markdown] id="card" lang="es" of="2ff56593d695"
 # ## 8 · Una tarjeta para guardar
 #
 # | un instrumento debe | prueba | si no |
 # |---|---|---|
 # | no cambiar el run | con él y sin él, misma semilla: iguales bit por bit | sin segunda pasada; si la hay, modo de evaluación y reponer el estado aleatorio |
-# | costar menos del 2 % | segundos en él ÷ segundos del run | mirar menos veces; sin hooks entre medias |
+# | costar menos del 2 % | segundos en él ÷ segundos del run | mirar menos veces; sin hooks en los demás pasos |
 # | guardar números, no tensores | memoria tras 100 pasos | `.item()` o `.detach()` |
 # | estar puesto antes del fallo | | que cueste tan poco que se quede puesto |
 #
@@ -574,8 +633,8 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # **A true story.** In November 2021 the team of OPT-175B gave up its first configuration after some ten restarts.
 # In the [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) of the
 # run they write that in all these restarts they had added a lot more logging of gradients and parameters. A month later
-# the activation norm, one of those instruments, showed a jump that no loss showed: a library had been updated by accident,
-# and one line in it had changed. Why that line mattered they could
+# the curve of the activation norm, which they watched as well, suddenly took another course: a library had been updated
+# by accident, and one line in it had changed. Why that line mattered they could
 # [not say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
 #
 # * RMSₜ and its threshold: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
@@ -585,14 +644,14 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # **A hard bonus task.** Your inspector asks for one number a layer, and on a GPU each of them waits for the device. Write
 # it with **one** wait for all layers of a step, and prove by counting calls of `item()` and `tolist()` that it is one.
 
-# %% [markdown] id="sources" lang="es" of="ef635354c5c0"
+# %% [markdown] id="sources" lang="es" of="5b70e5de4ddc"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de
 # reanudarla unas diez veces. En el [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
 # del run escriben que en todas esas ocasiones habían agregado mucho más registro de gradientes y parámetros. Un mes
-# después, la norma de las activaciones, uno de esos instrumentos, mostró un salto que ningún loss mostraba: una biblioteca
-# se había actualizado por accidente, y en ella había cambiado una línea. Por qué importaba esa línea,
+# después, la curva de la norma de las activaciones, que también vigilaban, tomó de pronto otro rumbo: una biblioteca se
+# había actualizado por accidente, y en ella había cambiado una línea. Por qué importaba esa línea,
 # [no lo supieron decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
 #
 # * RMSₜ y su umbral: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).

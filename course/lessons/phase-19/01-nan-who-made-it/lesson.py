@@ -384,11 +384,11 @@ for number in (None, 6, 7):
 # weights; both in parts of what a window without bad micro-batches would give (dashed).
 #
 # 1. k = 4, one bad. Which half measure shows on the left, and does it show on the right?
-# 2. Put zeros in place of NaN. How long is the gradient? How far do the weights move?
+# 2. Look at the zeros in place of NaN. How long is the gradient? How far do the weights move?
 # 3. Go up to k = 16 with 15 bad ones. What is left of the half measures?
 # 4. Lower the clip limit to 0.1. What can you still see on the left?
 
-# %% [markdown] id="looks-said" lang="es" of="6d8e85face79"
+# %% [markdown] id="looks-said" lang="es" of="07c2d911545b"
 # Con el número 6, la segunda actualización tiene tres micro-batches y se divide entre cuatro de todos modos. Con
 # el 7, el último de su ventana, el `continue` se salta también el **paso**: no se limpia nada, y la tercera
 # actualización tiene siete. Y dos agujeros más: `isnan` deja pasar el infinito, y un gradiente puede ser NaN
@@ -661,7 +661,7 @@ def guarded_step(model, optimizer, loss_of, batches, max_norm):
     for batch in batches:
         loss = loss_of(model, batch) / len(batches)
         loss.backward()
-        finite = finite and math.isfinite(loss)
+        finite = finite and bool(loss.isfinite())
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     finite = finite and math.isfinite(norm)
     if finite:
@@ -1008,7 +1008,7 @@ print(f"{t('nan-weights')}: {share_of_nan(net.parameters()):.0%}")
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** El 18 de agosto de 2019 alguien
-# [informó](https://github.com/pytorch/pytorch/issues/24816) de que la capa de encoder de PyTorch da NaN con un texto
+# [reportó](https://github.com/pytorch/pytorch/issues/24816) que la capa de encoder de PyTorch da NaN con un texto
 # que es todo padding, que después `backward()` lo vuelve todo NaN y que poner a 0 los NaN de la salida no le sirvió.
 # La respuesta: qué debe dar la atención cuando no hay nada que atender es ambiguo, así que NaN. En julio de 2020
 # otra persona se lo encontró [en los gradientes](https://github.com/pytorch/pytorch/issues/41508) y
@@ -1028,14 +1028,14 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # * JAX meets the same root and calls the remedy `double where`:
 #   [its FAQ](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). PyTorch's thread on it:
 #   [#52248](https://github.com/pytorch/pytorch/issues/52248).
-# * The trainer's guard that you saw: `minigpt/training/guards/finite.py`, forty lines.
+# * The trainer's guard that you saw: `minigpt/training/guards/finite.py`, some fifty lines.
 #
 # **A hard bonus task.** `first_nonfinite` cannot see a NaN of the backward pass, and anomaly mode names a function,
 # not a module. Write `first_nonfinite_backward(model, loss)` with full backward hooks: the first module, on the way
 # back, whose incoming gradient is finite and whose outgoing one is not. Plant a `careful_distances` inside a module
 # and find it. In which order do modules finish on the way back?
 
-# %% [markdown] id="more" lang="es" of="69b9eecbaf80"
+# %% [markdown] id="more" lang="es" of="1caeac0a3f2d"
 # * JAX se topa con la misma raíz y llama al remedio `double where`:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
@@ -1043,6 +1043,6 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 #
 # **Un reto difícil, de propina.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
 # una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
-# (`register_full_backward_hook`): el primer módulo,
-# en el camino de vuelta, cuyo gradiente de entrada es finito y cuyo gradiente de salida no lo es. Esconde un
-# `careful_distances` dentro de un módulo y encuéntralo. ¿En qué orden terminan los módulos en la vuelta?
+# (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, cuyo gradiente de entrada es finito y
+# cuyo gradiente de salida no lo es. Esconde un `careful_distances` dentro de un módulo y encuéntralo. ¿En qué orden
+# terminan los módulos en la vuelta?

@@ -581,17 +581,16 @@ show(diagnosis.walk(diagnosis.evidence_of(repaired.path), NON_FINITE_QUESTIONS),
 # ### A counter-example: when 2^16 really was too high
 #
 # A lesson that only mocks would be a bad one. 65,536 is one step above the largest fp16 number, 65,504. A
-# program that stores the *scale itself* in fp16 turns it into infinity, and then every step overflows, for ever.
-# This happened in ONNX Runtime in 2020: with 65,536 the loss did not fall at all, with 1,024
-# it worked.
-# So the published repair is a real cure of another illness. How would you tell which one you have?
+# program that stores the *scale itself* in fp16 turns it into infinity. ONNX Runtime cast its scale to fp16 until
+# July 2020; whoever fixed it reports that with 65,536 the loss did not fall at all, and with 1,024 it worked.
+# So the published repair is a real cure for another illness. How would you tell which one you have?
 
-# %% [markdown] id="counter" lang="es" of="d4293eee7fff"
+# %% [markdown] id="counter" lang="es" of="9b57610625e1"
 # ### Un contraejemplo: cuando 2^16 sí era demasiado
 #
 # Una lección que solo se burla sería mala. 65,536 está un paso más allá del mayor número de fp16, 65,504. Un
-# programa que guarda *la escala misma* en fp16 la convierte en infinito, y entonces todos los pasos desbordan,
-# para siempre. Pasó en ONNX Runtime en 2020: con 65,536 el loss no bajaba en absoluto, y con 1,024 funcionaba.
+# programa que guarda *la escala misma* en fp16 la convierte en infinito. ONNX Runtime pasó su escala a fp16 hasta
+# julio de 2020; quien lo arregló cuenta que con 65,536 el loss no bajaba en absoluto, y con 1,024 funcionaba.
 # Así que la reparación publicada es una cura real de otra enfermedad. ¿Cómo sabrías cuál de las dos tienes?
 
 # %% id="scale-in-half" compare=true
@@ -722,17 +721,20 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): the same missing `update` as in
 #   our case, found by its error message, and the right repair.
 #
-# **A true story.** In the [logbook of OPT-66B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles)
-# the team notes in May 2022, on the day the run ends, that changing the *window* of the dynamic loss scale with
-# the scale itself seemed to have helped, and that none of it will be needed with bf16. bf16 has the range of
-# fp32 and fewer digits, so it needs no scaler. The scaler was never the cure of an
-# illness. It is a crutch for a number format.
+# **A true story.** In November 2021 OPT-175B was trained in fp16. A few hundred updates after each restart the
+# gradients exploded, and the loss scale fell so far that they underflowed massively. The team lowered the learning
+# rate and the clip limit, raised the weight decay, lowered β₂, and took ReLU in place of GELU, whose x³ they suspected
+# in fp16. The NaNs stopped, and then the loss stood still. So they changed what was left, all at once, to what GPT-3
+# had used: among other things how the weights are initialised. From then on the only restarts were for hardware
+# ([their diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)).
+# The falling scale had been a sign. Which of the changes was the cure, nobody knows: they were made together. bf16
+# has the range of fp32 and fewer digits, so it needs no scaler: the scaler is a crutch for a number format.
 #
 # **Hard bonus.** A window of four micro-batches, and the third one's loss is NaN. Somebody skips that one and
 # makes the step with the other three. Show on our model that the step is not the step of the three, and write
 # a window that is dropped whole. Beware: `scaler.update()` raises an error if nothing was unscaled before.
 
-# %% [markdown] id="sources" lang="es" of="462fde5131ea"
+# %% [markdown] id="sources" lang="es" of="6220b4000e92"
 # ## 10 · De dónde viene esto
 #
 # * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
@@ -744,11 +746,15 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): el mismo `update` que falta en
 #   nuestro caso, encontrado por su mensaje de error, y la reparación correcta.
 #
-# **Una historia real.** En la [bitácora de OPT-66B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles)
-# el equipo anota en mayo de 2022, el día en que el run termina, que cambiar la *ventana* de la escala dinámica
-# según la propia escala parece haber ayudado, y que con bf16 nada de eso hará falta. bf16 tiene el rango de fp32
-# y menos cifras, así que no necesita ningún scaler. El scaler nunca fue la cura de una enfermedad. Es
-# una muleta para un formato de números.
+# **Una historia real.** En noviembre de 2021, OPT-175B se entrenaba en fp16. Unos cientos de actualizaciones después
+# de cada reinicio explotaban los gradientes, y la escala del loss bajaba tanto que había underflow por todas partes.
+# El equipo bajó el learning rate y el límite del clipping, subió el weight decay, bajó β₂ y puso ReLU en lugar de GELU,
+# de cuyo x³ sospechaba en fp16. Los NaN cesaron, y entonces el loss se quedó quieto. Así que cambiaron lo que quedaba,
+# todo a la vez, por lo que había usado GPT-3: entre otras cosas, cómo se inicializan los pesos. Desde ahí solo
+# reiniciaron por el hardware
+# ([su diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)).
+# La escala que bajaba era una señal. Cuál de los cambios fue la cura, nadie lo sabe: se hicieron juntos. bf16 tiene el
+# rango de fp32 y menos cifras, así que no necesita ningún scaler: el scaler es una muleta para un formato de números.
 #
 # **Un reto difícil.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se salta ese y
 # da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y escribe una

@@ -167,7 +167,7 @@ compare(
     back_ten=back_after(ten, SPIKE + 9),
 )
 
-# %% id="both-curves" folded=true
+# %% id="draw-losses" folded=true
 BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
 
 
@@ -183,6 +183,7 @@ def draw_losses(axes, curves, first=BEFORE, base=None):
     axes.legend(fontsize=8)
 
 
+# %% id="both-curves" folded=true
 figure = Figure(figsize=(7.2, 2.3), layout="constrained")
 draw_losses(figure.subplots(), {t("one-bad"): one, t("ten-bad"): ten})
 Picture().show(figure, t("both-curves-alt"))
@@ -190,8 +191,8 @@ Picture().show(figure, t("both-curves-alt"))
 # %% [markdown] id="height-deceives" lang="en"
 # **The same height, to the digit.** The first bad batch meets the same healthy weights in both runs. And that is the
 # first lesson about spikes: *the height says how bad the batch is, and nothing about the weights.* With one bad batch
-# the very next good one reads as if nothing had happened; Adam has averaged it away. With ten, the good batches
-# after them still read high: the weights have really learnt the wrong thing.
+# the loss of the very next good one is as if nothing had happened; Adam has averaged it away. With ten, the loss of the
+# good batches after them is still high: the weights have really learnt the wrong thing.
 #
 # So look at **what comes after** the spike, on batches that are good.
 #
@@ -202,11 +203,11 @@ Picture().show(figure, t("both-curves-alt"))
 # Many programs call a loss a spike when it is several times its mean. Take two factors that people have used, 5 and
 # 3, and the highest loss here:
 
-# %% [markdown] id="height-deceives" lang="es" of="5e08e70f483f"
+# %% [markdown] id="height-deceives" lang="es" of="298e1fb51971"
 # **La misma altura, cifra por cifra.** El primer batch malo se encuentra en los dos runs con los mismos pesos sanos. Y
 # esa es la primera lección sobre los picos: *la altura dice qué tan malo es el batch, y nada sobre los pesos.* Con un
-# batch malo, ya el siguiente batch bueno se lee como si nada hubiera pasado; Adam lo promedió hasta borrarlo. Con diez,
-# los batches buenos que siguen se leen todavía altos: los pesos de verdad aprendieron algo equivocado.
+# batch malo, ya el loss del siguiente batch bueno es como si nada hubiera pasado; Adam lo promedió hasta borrarlo. Con
+# diez, el loss de los batches buenos que siguen todavía es alto: los pesos de verdad aprendieron algo equivocado.
 #
 # Así que mira **lo que viene después** del pico, en batches que son buenos.
 #
@@ -702,8 +703,8 @@ for name, batches, used in (("ten-bad", with_bad(10), rates), ("burst", good, bu
     print(f"{t(name):24}{three}{config.steps - BEFORE - len(kept):20}")
 
 # %% [markdown] id="ends-said" lang="en"
-# Rolling back from the burst undoes it completely, and going on with other batches costs nothing. From the bad
-# batches it saves most of the harm; what remains is the price of ten batches less. (A run that merely *drops* bad
+# Rolling back from the burst undoes it completely, and continuing with other batches costs nothing. After the bad
+# batches it undoes most of the harm; what remains is the price of ten batches fewer. (A run that merely *drops* bad
 # batches would have got over the first spike as well, but not over the second: there the batches are good and the
 # weights are not.)
 #
@@ -712,7 +713,7 @@ for name, batches, used in (("ten-bad", with_bad(10), rates), ("burst", good, bu
 # Now a third accident: at step 100 one gradient arrives ten thousand times too long, in the right direction. Four
 # rules for the limit: none, 1, 100, and yours.
 
-# %% [markdown] id="ends-said" lang="es" of="40e8839ea673"
+# %% [markdown] id="ends-said" lang="es" of="39136b99cabc"
 # Volver atrás desde la ráfaga la deshace por completo, y seguir con otros batches no cuesta nada. Desde los batches
 # malos evita casi todo el daño; lo que queda es el precio de diez batches menos. (Un run que solo *descarta* batches
 # malos también habría superado el primer pico, pero no el segundo: ahí los batches son buenos y los pesos no.)
@@ -758,18 +759,20 @@ for name, losses in long_runs.items():
 #
 # ### The trainer's guard, and its post-mortem
 #
-# `guard_spikes=True` in the config: it drops a batch whose loss or gradient norm is too unusual, and after eight in a
-# row it blames the weights and goes back. Here is what it did on the run with ten bad batches.
+# `guard_spikes=True` in the config: it drops a batch whose loss is too unusual. After eight in a row it lets one update
+# through, which often heals weights that a step too far has damaged; if the next loss is no better, it goes back. Here
+# is what it did on the run with ten bad batches.
 
-# %% [markdown] id="long-said" lang="es" of="5ce1344171e4"
+# %% [markdown] id="long-said" lang="es" of="85d767b72a53"
 # Mira la primera columna: **el loss de ese paso es normal.** En el loss no hay ningún pico, solo en la norma del
 # gradiente; sin límite, el run después sube, despacio, mientras los momentos de Adam se acuerdan. Con un límite de 1 y
 # con el tuyo es como si no hubiera habido accidente. El fijo hubo que elegirlo; el tuyo encontró su límite solo.
 #
 # ### El guard del trainer y su informe
 #
-# `guard_spikes=True` en la configuración: descarta un batch cuyo loss o cuya norma del gradiente sea demasiado raro, y
-# después de ocho seguidos culpa a los pesos y vuelve atrás. Esto es lo que hizo en el run con diez batches malos.
+# `guard_spikes=True` en la configuración: descarta un batch cuyo loss sea demasiado raro. Después de ocho seguidos deja
+# pasar una actualización, que muchas veces sana unos pesos dañados por un paso demasiado largo; si el loss siguiente no
+# mejora, vuelve atrás. Esto es lo que hizo en el run con diez batches malos.
 
 
 # %% id="own-guard"
@@ -786,19 +789,18 @@ for line in (saved_run.path / "events.jsonl").read_text(encoding="utf-8").splitl
 print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('post-mortem.*'))}")
 
 # %% [markdown] id="guard-said" lang="en"
-# It dropped eight, and at the ninth it concluded that the weights were damaged. **They were not.** You know that,
-# because you know what happened; the guard knows only a row of high losses. Its rollback cost ten good steps. And if
-# it dropped a batch or two later on, look up why in `events.jsonl`: a gradient norm somewhat high is a false alarm
-# that costs one batch. A guard decides in a millisecond with what it has seen. That is why it writes down what it
-# did, and why a person reads it: `post-mortem.md` in the folder of the run holds the figures and the text of the
-# batches.
+# It dropped eight, let the ninth through, and at the tenth it concluded that the weights were damaged. **They were not,
+# until the guard itself let a bad batch in.** You know that, because you know what happened; the guard knows only a row
+# of high losses. Its rollback took ten steps back, nine of them good. A guard decides in a millisecond with what it has
+# seen. That is why it writes down what it did, and why a person reads it: `post-mortem.md` in the folder of the run
+# holds the figures and the text of the batches.
 
-# %% [markdown] id="guard-said" lang="es" of="8af76048160c"
-# Descartó ocho, y en el noveno concluyó que los pesos estaban dañados. **No lo estaban.** Lo sabes porque sabes qué
-# pasó; el guard solo conoce una fila de losses altos. Su vuelta atrás costó diez pasos buenos. Y si más tarde descartó
-# uno o dos batches, busca por qué en `events.jsonl`: una norma del gradiente algo alta es una falsa alarma que cuesta
-# un batch. Un guard decide en una milésima de segundo con lo que ha visto. Por eso anota lo que hizo, y por eso lo lee una
-# persona: `post-mortem.md`, en la carpeta del run, tiene las cifras y el texto de los batches.
+# %% [markdown] id="guard-said" lang="es" of="b29e7a622954"
+# Descartó ocho, dejó pasar el noveno, y en el décimo concluyó que los pesos estaban dañados. **No lo estaban, hasta que
+# el propio guard dejó entrar un batch malo.** Lo sabes porque sabes qué pasó; el guard solo conoce una serie de losses
+# altos. Su vuelta atrás deshizo diez pasos, nueve de ellos buenos. Un guard decide en una milésima de segundo con lo que
+# ha visto. Por eso anota lo que hizo, y por eso lo lee una persona: `post-mortem.md`, en la carpeta del run, tiene las
+# cifras y el texto de los batches.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain: a post-mortem
@@ -858,21 +860,21 @@ print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('p
 # |---|---|---|
 # | one high loss, the next one ordinary | is it over? | leave it alone; write down the batch |
 # | several high losses in a row | the same batches from another state: again? | again: drop those batches, fix the loader · not again: go back, and look at the rate |
-# | good batches read high after the spike | are the weights damaged? | go back to before the *first* odd step, skip what was seen since |
+# | good batches have a high loss after the spike | are the weights damaged? | go back to before the *first* odd step, skip what was seen since |
 # | a spike in the gradient norm alone | loss of the steps after it | an adaptive limit; never none |
 # | the detector is silent | threshold in deviations, not in factors | median and MAD, spikes kept out |
 #
 # A snapshot is a copy of the weights *and* of the optimizer. A rollback is right if the run that it leaves could have
 # been.
 
-# %% [markdown] id="card" lang="es" of="602b5c735076"
+# %% [markdown] id="card" lang="es" of="a534efce11ad"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | pregunta | primera acción |
 # |---|---|---|
 # | un loss alto, el siguiente normal | ¿ya pasó? | déjalo pasar; anota el batch |
 # | varios losses altos seguidos | los mismos batches desde otro estado: ¿otra vez? | otra vez: descarta esos batches, arregla el loader · no: vuelve atrás y mira el learning rate |
-# | después del pico, los batches buenos se leen altos | ¿se dañaron los pesos? | vuelve a antes del *primer* paso raro, salta lo visto desde entonces |
+# | después del pico, los batches buenos tienen un loss alto | ¿se dañaron los pesos? | vuelve a antes del *primer* paso raro, salta lo visto desde entonces |
 # | un pico solo en la norma del gradiente | el loss de los pasos siguientes | un límite adaptativo; nunca ninguno |
 # | el detector calla | umbral en desviaciones, no en factores | mediana y MAD, sin los picos |
 #
@@ -933,10 +935,11 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # section 5.1).
 #
 # OPT-175B's team kept a diary while it trained. In [December 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
-# at 56 % of the run, gradient and activation norms began to spike and drift; a rate lower by 10 % calmed them. When
-# perplexity began to diverge after a few large gradient spikes, they lowered it to two thirds of GPT-3's and went on.
+# at 56 % of the run, they report that gradient and activation norms had begun to spike and drift; a rate lower by 10 %
+# calmed them. Later, when perplexity began to diverge after a few large gradient spikes, they lowered the rate to two
+# thirds of GPT-3's and managed to continue.
 # In its [first attempt](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
-# clipping had gone from 2.5 to 1.5 to 1.0 and the loss still exploded. What made those spikes is not known: say so.
+# clipping had gone from 2.5 to 1.5 to 1.0 and the loss still exploded. What made those spikes is not known.
 #
 # * A clipper like yours, with a mean and a deviation: [ZClip](https://arxiv.org/abs/2504.02507). One for each tensor:
 #   [AdaGC](https://arxiv.org/abs/2502.11034). Both are in `minigpt/training/guards/clipping.py`.
@@ -947,7 +950,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # carefully? Then give the detector a budget: it may cost at most one false alarm in 10,000 steps. Which z is that, on
 # the losses of a healthy run, and why is it not the one of the normal distribution?
 
-# %% [markdown] id="sources" lang="es" of="43b746b3b2b8"
+# %% [markdown] id="sources" lang="es" of="b7d880334bf2"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** PaLM, con 540 mil millones de parámetros, tuvo unos 20 picos aunque recortaba los gradientes, en
@@ -959,11 +962,11 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 #
 # El equipo de OPT-175B llevó un diario mientras entrenaba. En
 # [diciembre de 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
-# al 56 % del run, las normas de gradientes y activaciones empezaron a tener picos y a desviarse; las calmó un learning
-# rate un 10 % menor. Cuando la perplejidad empezó a divergir tras unos picos grandes del gradiente, lo bajaron a dos
-# tercios del de GPT-3 y siguieron. En su
+# al 56 % del run, cuentan que las normas de gradientes y activaciones habían empezado a tener picos y a desviarse; las
+# calmó un learning rate un 10 % menor. Después, cuando la perplejidad empezó a divergir tras unos picos grandes del
+# gradiente, lo bajaron a dos tercios del de GPT-3 y lograron seguir. En su
 # [primer intento](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) el
-# clipping había pasado de 2.5 a 1.5 y a 1.0, y el loss explotaba igual. Qué produjo esos picos no se sabe: dilo así.
+# clipping había pasado de 2.5 a 1.5 y a 1.0, y el loss explotaba igual. Qué produjo esos picos no se sabe.
 #
 # * Un clipping como el tuyo, con media y desviación: [ZClip](https://arxiv.org/abs/2504.02507). Uno por tensor:
 #   [AdaGC](https://arxiv.org/abs/2502.11034). Los dos están en `minigpt/training/guards/clipping.py`.

@@ -147,7 +147,7 @@ compare(
 
 # %% id="sweep"
 rates = (3e-4, 3e-3, 3e-2, 1e-1, 3e-1)
-print(f"{'':16}{t('loss'):>10}{t('logit'):>12}{t('entropy'):>12}")
+print(f"{'':16}{t('loss'):>10}{t('logit'):>16}{t('entropy'):>12}")
 for kind, on in {"plain": False, "normed": True}.items():
     for rate in rates:
         name = f"{kind}-{rate}"
@@ -155,7 +155,7 @@ for kind, on in {"plain": False, "normed": True}.items():
             tried(name, at_rate(rate, qk_norm=on))
         seen = attention(models[name], inputs)
         print(
-            f"{name:16}{last_loss(done[name]):10.2f}{max(seen['max_logit']):12.1f}{min(seen['entropy']):12.3f}"
+            f"{name:16}{last_loss(done[name]):10.2f}{max(seen['max_logit']):16.1f}{min(seen['entropy']):12.3f}"
         )
 
 # %% id="who-learns" compare=true
@@ -419,12 +419,12 @@ for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scor
 # ## 7 · Explain
 #
 # A colleague: “The largest attention logit jumped from 9 to 2,000 at step 8,000, and the loss from 2.6 to 5. I
-# shall resume from step 9,000 with QK-norm and a z-loss.”
+# will resume from step 9,000 with QK-norm and a z-loss.”
 #
 # Answer in three to six sentences. (1) What would you look at before you name a cause? (2) Why do the two
 # remedies not undo the damage? (3) What would you do? (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="67c0ed03a7e2"
+# %% [markdown] id="explain" lang="es" of="c707ebda7350"
 # En el artículo, QK-norm baja la sensibilidad, con runs más largos y modelos más grandes. Aquí los dos números
 # casi no se diferencian. Un remedio tiene su terreno, y un barrido tuyo dice más de tu run que su nombre.
 #
@@ -498,19 +498,34 @@ print(bool(large_layers(models["plain-0.1"], inputs)), bool(large_layers(models[
 #
 # * Wortsman et al., [Small-scale proxies for large-scale Transformer training instabilities](https://arxiv.org/abs/2309.14322),
 #   2023: LR sensitivity, rates from 3e-4 to 3e-1, QK-norm, and a z-loss of 1e-4.
-# * [Stabilizing Transformer Training by Preventing Attention Entropy Collapse](https://arxiv.org/abs/2303.06296), 2023.
-# * [Marin 32B retrospective](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/): a large run with
-#   loss spikes that changed to QK-norm in the middle and was stable from then on: the other side of ours.
+# * Zhai et al., [Stabilizing Transformer Training by Preventing Attention Entropy Collapse](https://arxiv.org/abs/2303.06296),
+#   2023.
+#
+# **A true story.** Marin 32B trained for 70,000 steps with a few spikes, which clipping of the updates held, and with
+# a z-loss of 1e-4 from the start. Around step 80,000 came spikes that no clipping held. The team rebuilt the optimizer's
+# state from a good checkpoint: calm for a few thousand steps, then spikes again. They tried two other optimizers from a
+# checkpoint before the spikes: progress, then spikes again. Then they took the weights of step 80,000 into an
+# architecture with QK-norm, with 1,000 steps of warm-up. The loss rose once, and from then on the spikes were largely
+# gone. So there the remedy cured, in the middle of a run. What stays unknown, and they say so: whether the old weights
+# could have been saved, and why others train larger models without QK-norm
+# ([retrospective](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/)).
 #
 # **Hard bonus.** Repeat the sweep with `n_embd=64`, `batch_size=32` and 300 steps. Does QK-norm help now?
 
-# %% [markdown] id="sources" lang="es" of="5a011deb83bd"
+# %% [markdown] id="sources" lang="es" of="13a97d0850ce"
 # ## 10 · De dónde viene esto
 #
 # * Wortsman et al., 2023, [arXiv 2309.14322](https://arxiv.org/abs/2309.14322): la sensibilidad al learning rate,
 #   valores de 3e-4 a 3e-1, QK-norm y un z-loss de 1e-4.
-# * [arXiv 2303.06296](https://arxiv.org/abs/2303.06296), 2023: el colapso de la entropía.
-# * [La retrospectiva de `Marin 32B`](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/): un run grande
-#   con picos del loss que pasó a QK-norm a la mitad y desde entonces fue estable: la otra cara del nuestro.
+# * Zhai et al., 2023, [arXiv 2303.06296](https://arxiv.org/abs/2303.06296): el colapso de la entropía de la atención.
+#
+# **Una historia real.** Marin 32B entrenó 70,000 pasos con algunos picos, que contenía un clipping de las
+# actualizaciones, y con un z-loss de 1e-4 desde el comienzo. Hacia el paso 80,000 llegaron picos que ningún clipping
+# contenía. El equipo reconstruyó el estado del optimizador a partir de un buen checkpoint: unos miles de pasos de calma
+# y otra vez picos. Probaron otros dos optimizadores desde un checkpoint anterior a los picos: avances y otra vez picos.
+# Entonces pasaron los pesos del paso 80,000 a una arquitectura con QK-norm, con 1,000 pasos de warm-up. El loss subió
+# una vez, y desde ahí los picos casi desaparecieron. Allí, entonces, el remedio sí curó, y a mitad del run. Lo que no
+# se sabe, y ellos lo dicen: si los pesos de antes se podían salvar, y por qué otros entrenan modelos más grandes sin
+# QK-norm ([retrospectiva](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/)).
 #
 # **Extra difícil.** Repite el barrido con `n_embd=64`, `batch_size=32` y 300 pasos. ¿Ayuda ahora QK-norm?

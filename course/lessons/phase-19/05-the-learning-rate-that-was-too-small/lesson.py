@@ -247,12 +247,12 @@ print(f"{iteration // 3 / (0.1 * per_epoch * epochs / 3):.2%}   {t('as-asked')}"
 
 # %% [markdown] id="sixty-times" lang="en"
 # The printed figure takes a tenth of *one* epoch for a tenth of the run, and counts micro-batches on top. The
-# scheduler was sixty times further from its goal. The three bills, for the three groups:
+# scheduler was sixty times further from its goal. Here is the calculation for each of the three groups:
 
-# %% [markdown] id="sixty-times" lang="es" of="a76e85e5d8d9"
+# %% [markdown] id="sixty-times" lang="es" of="baaf7ff68e1e"
 # La cifra impresa toma la décima parte de *una* época por la décima parte del run, y además cuenta
-# micro-batches. El scheduler estaba sesenta veces más lejos de su meta. Las tres cuentas, para los tres
-# grupos:
+# micro-batches. El scheduler estaba sesenta veces más lejos de su meta. Esta es la cuenta de cada uno de los
+# tres grupos:
 
 # %% id="three-bills" compare=true
 calls, warmup = iteration // 3, 0.1 * per_epoch * epochs
@@ -655,12 +655,12 @@ for group in optimizer.param_groups:
 # %% [markdown] id="one-late" lang="en"
 # The group is one step ahead of the weights: five steps were taken, at the rates of the ramp's steps 1 to 5,
 # and the group already holds the sixth. In a warm-up that is a difference of a fifth, and every screen that
-# prints after `scheduler.step()` has it. And of each factor of two between the groups, the weights know.
+# prints after `scheduler.step()` has it. The weights also know every factor between the groups.
 #
 # Now the estimate. From the first 40 steps of “both repaired” alone: when will the loss be down at 5.8? On the
 # left the straight line that the guide drew, in the middle yours, on the right what the run did.
 
-# %% [markdown] id="one-late" lang="es" of="034927f5b8c6"
+# %% [markdown] id="one-late" lang="es" of="159e70d81be0"
 # El grupo va un paso por delante de los pesos: se dieron cinco pasos, con los valores 1 a 5 de la rampa, y en
 # el grupo ya está el sexto. En pleno warm-up eso es una diferencia de un quinto, y la tiene toda pantalla que
 # imprime después de `scheduler.step()`. Y los pesos conocen también cada factor entre los grupos.

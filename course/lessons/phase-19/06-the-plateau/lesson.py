@@ -547,13 +547,13 @@ for name, value in noise.items():
 # ## 7 · Explain
 #
 # A colleague fine-tunes a pretrained model with a vocabulary of 32,000. “Step 0: loss 9.1. Step 3000: 6.2 and
-# flat. I shall try a larger batch.”
+# flat. I will try a larger batch.”
 #
 # Answer in three to six sentences. (1) What does step 0 already tell, and why can no batch size explain it?
 # (2) Which measurement, without training, decides? What would it show? (3) The larger batch lowers the loss to
 # 6.0. What follows from that? (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="c88650545835"
+# %% [markdown] id="explain" lang="es" of="313fa76f9092"
 # ## 7 · Explica
 #
 # Una colega hace fine-tuning de un modelo preentrenado con un vocabulario de 32,000. «Paso 0: loss 9.1. Paso
@@ -650,14 +650,14 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #   shifted its labels, and then called a loss that shifts them again.
 #
 # **A true story.** The documentation of `labels` did not say that a causal language model shifts them itself.
-# A pull request of 2026 adds the sentence, because this “has tripped up a lot of users who pre-shift their
+# A pull request of 2026 proposes the sentence, because this “has tripped up a lot of users who pre-shift their
 # labels and end up training next-next-token prediction by accident”. In the same year it was found in models
 # of the library itself: Moonshine, CohereASR, Florence-2. It is not a beginner's mistake.
 #
 # **Hard bonus.** Estimate B_simple from the numbers that any loop with accumulation has: the mean squared norm
 # of the micro-batch gradients, and the squared norm of their sum. No gradient may be kept.
 
-# %% [markdown] id="sources" lang="es" of="9d7fe33a259a"
+# %% [markdown] id="sources" lang="es" of="71a6d87f0549"
 # ## 10 · De dónde viene esto
 #
 # * El informe y su reparación, `docs/loss_plateau_analysis.md` e `IMPLEMENTATION_SUMMARY.md` de
@@ -669,7 +669,7 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #   corría sus labels y después llamaba a un loss que los corre otra vez.
 #
 # **Una historia real.** La documentación de `labels` no decía que un modelo de lenguaje causal los corre por su
-# cuenta. Un cambio de 2026 añade la frase, porque muchos usuarios los corrían de antemano y terminaban
+# cuenta. Un cambio de 2026 propone agregar la frase, porque muchos usuarios los corrían de antemano y terminaban
 # entrenando, sin querer, la predicción del token que sigue al siguiente. El mismo año apareció en modelos de la
 # propia biblioteca: `Moonshine`, `CohereASR`, `Florence2`. No es un error de principiantes.
 #

@@ -3,8 +3,8 @@
 # %% [markdown] id="why" lang="en"
 # Somebody gave a GPT a memory: the last tokens, and slots that last from step to step. Its loss swung between 7
 # and 30 to 40. A report named the cures: a stop-gradient, a sigmoid gate, consolidation at fixed steps, a
-# rollback. In the code that was published with it the gate is still a softmax, consolidation still goes by
-# chance, a rollback leaves the memory as it was, and validation writes into it.
+# rollback. In the code that was published with it the gate is still a softmax, consolidation is still random,
+# a rollback leaves the memory as it was, and validation writes into it.
 #
 # **This lesson does not reproduce that swing.** We tried, and our models do not show it. They show something
 # else, which the loss hides. Afterwards you can
@@ -13,7 +13,7 @@
 # * write to a memory at steps that a resumed run repeats;
 # * tell a thermostat from a windup, and find state that survives where none should.
 
-# %% [markdown] id="why" lang="es" of="b49629b6646a"
+# %% [markdown] id="why" lang="es" of="a512c142233e"
 # Alguien le dio una memoria a un GPT: los últimos tokens, y lugares que duran de un paso a otro. Su loss
 # oscilaba entre 7 y 30 a 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en
 # pasos fijos, un rollback. En el código que se publicó con él, el gate sigue siendo un softmax, la
@@ -56,10 +56,10 @@ matplotlib.rcParams["font.size"] = 9
 # ## 1 · A run that misbehaves
 #
 # A small GPT whose mixer has three sources: the present (attention), the short-term memory and the long-term
-# one. A *gate* weighs them. Behind each block, *homeostasis* multiplies every channel by a scale, to hold its
+# one. A *gate* weights them. After each block, *homeostasis* multiplies every channel by a scale, to hold its
 # mean activity at a target. As in the published model, no normalisation layer follows the last block.
 
-# %% [markdown] id="meet" lang="es" of="5efc1927e41f"
+# %% [markdown] id="meet" lang="es" of="b9bd5ee8bc64"
 # ## 1 · Un run que se porta mal
 #
 # Un GPT pequeño en el que cada token lee tres fuentes: el presente (atención), la memoria de corto plazo y la de
@@ -140,9 +140,9 @@ compare("oscillation", swing=round(swing(broken), 1), clamped=round(100 * clampe
 # ### The published cures, and a norm
 #
 # The loss does not look ill at all. The scales are. Now try the published cures, then a normalisation layer
-# behind the last block, then another rule for the scales.
+# after the last block, then another rule for the scales.
 
-# %% [markdown] id="hypotheses" lang="es" of="812abab4b803"
+# %% [markdown] id="hypotheses" lang="es" of="ecd0684b45ef"
 # ## 4 · Inspecciona
 #
 # ### Las curas publicadas, y una capa de normalización
@@ -158,10 +158,10 @@ for name, recipe in {
     "right": right,
 }.items():
     tried[name] = train(recipe, runs / name, overwrite=True)
+print(f"{'':36}{t('swing-head'):>12}{t('clamped-head'):>20}{t('loss-end'):>20}")
 for name, run in tried.items():
     end = np.mean([record["loss"] for record in run.metrics[-10:]])
-    print(f"{t(name):36}{t('swing')} {swing(run):.2f}   {t('clamped')} {100 * clamped(run):3.0f}", end="   ")
-    print(f"{t('loss-end')} {end:.1f}")
+    print(f"{t(name):36}{swing(run):12.2f}{100 * clamped(run):20.0f}{end:20.1f}")
 
 # %% id="who-is-clamped" compare=true
 for name, run in tried.items():
@@ -170,8 +170,8 @@ for name, run in tried.items():
 # %% [markdown] id="hidden" lang="en"
 # Read the table by its columns. The published cures leave the scales where they were: none of them touches the
 # rule. The normalisation layer makes the swing small, and the scales are still at their clamp: it divides out
-# what they did. And the loss is no judge at all: within these 120 steps the run with the right rule has *not*
-# the lowest loss. A clamp is a fault of the regulator. It no longer regulates anything. With τ = 1,000 the right
+# what they did. And the loss is no judge at all: within these 120 steps the run with the right rule does *not*
+# have the lowest loss. A scale at its clamp is a fault of the regulator, which no longer regulates anything. With τ = 1,000 the right
 # scales have hardly moved after 120 steps, so a part of their freedom is patience.
 #
 # With 300 steps and five seeds the swing is 1.30 to 1.39 broken and 1.30 to 1.34 with the published cures, with
@@ -185,11 +185,11 @@ for name, run in tried.items():
 # 1. Exponent 1/1: how far does each go?
 # 2. And 1/20, which is 1/τ?
 
-# %% [markdown] id="hidden" lang="es" of="3362ec08f71f"
+# %% [markdown] id="hidden" lang="es" of="ca376a54a505"
 # Lee la tabla por columnas. Las curas publicadas dejan las escalas donde estaban: ninguna toca la regla. La capa
 # de normalización hace pequeña la oscilación, y las escalas siguen en su límite: anula lo que hicieron. Y el
-# loss no sirve de juez: en estos 120 pasos, el run con la regla correcta *no* tiene el loss más bajo. Un límite
-# alcanzado es un fallo del regulador. Ya no regula nada. Con τ = 1,000 las escalas correctas apenas se han movido
+# loss no sirve de juez: en estos 120 pasos, el run con la regla correcta *no* tiene el loss más bajo. Una escala en
+# su límite es un fallo del regulador, que ya no regula nada. Con τ = 1,000 las escalas correctas apenas se han movido
 # en 120 pasos, así que una parte de su libertad es paciencia.
 #
 # Con 300 pasos y cinco semillas, la oscilación va de 1.30 a 1.39 en el roto y de 1.30 a 1.34 con las curas
@@ -469,14 +469,13 @@ for size in (1, 4, 16):
 # * **Decay does not stop a feedback by itself.** If each write adds 0.3 of what is read back and then decays to
 #   0.9, the gain is 1.3 · 0.9 = 1.17 a write: 23 times as large after 20 writes. The product has to be below 1.
 #
-# And a *stop-gradient* on what is read has a price: the projection that leads to the memory never learns. Our
-# runs list it as `frozen_by_design`.
+# ### A gate that cannot learn
 #
-# **What stays unknown.** Why the seed's own run swung between 7 and 30 to 40. We found four faults in the
-# published code; none makes our models swing like that. A symptom that nobody can reproduce has no proven
-# cause, and so no proven cure, ours included.
+# A *stop-gradient* on what is read has a price: the projection that leads to the memory never learns. Our runs list
+# it as `frozen_by_design`. But if nobody meant it, it is a fault: `memory-dead-gate` puts the same `detach()` behind
+# the gate. The loss falls all the same. Ask each tensor whether it has had a gradient within twelve batches.
 
-# %% [markdown] id="not-cures" lang="es" of="67d9a65c3fe3"
+# %% [markdown] id="not-cures" lang="es" of="5deb8b75318a"
 # Tres contraejemplos de lo que se dice de estas curas:
 #
 # * **Un sigmoid no salva a un gate.** En tu tabla es más parejo que el softmax, y aun así baja cuando crecen sus
@@ -488,10 +487,39 @@ for size in (1, 4, 16):
 #   y después decae a 0.9, la ganancia es 1.3 · 0.9 = 1.17 por escritura: 23 veces más después de 20. El producto
 #   tiene que ser menor que 1.
 #
-# Y un *stop-gradient* en lo que se lee tiene un precio: la proyección que lleva a la memoria nunca aprende.
-# Nuestros runs la nombran en `frozen_by_design`.
+# ### Un gate que no puede aprender
 #
-# **Lo que no se sabe.** Por qué el run original oscilaba entre 7 y 30 a 40. Encontramos cuatro fallos en el
+# Un *stop-gradient* en lo que se lee tiene un precio: la proyección que lleva a la memoria nunca aprende. Nuestros
+# runs la nombran en `frozen_by_design`. Pero si nadie lo quiso así, es un fallo: `memory-dead-gate` pone el mismo
+# `detach()` detrás del gate. El loss baja de todos modos. Pregúntale a cada tensor si tuvo un gradiente en doce batches.
+
+# %% id="dead-gate" compare=true
+batches = [normed.get_batch(normed.load_data(config).train, config, step) for step in range(12)]
+for fault in (None, "memory-dead-gate"):
+    recipe = normed.with_fault(fault) if fault else normed
+    torch.manual_seed(0)
+    model = recipe.build_model(config)
+    recipe.init_weights(model, config)
+    silent = dict(model.named_parameters())
+    for batch in batches:
+        model.zero_grad()
+        recipe.loss(model(batch.inputs), batch.targets, batch.mask).backward()
+        silent = {each: w for each, w in silent.items() if w.grad is None or not w.grad.any()}
+    print(f"{fault or t('healthy')}:", *(silent or ["–"]))
+
+# %% [markdown] id="unknown-said" lang="en"
+# Four tensors that look trainable and never were: leaf `dead-gate`, question 11.2. A hard choice (argmax, a comparison)
+# cuts off the gradient in the same way, and so does a gate that starts saturated.
+#
+# **What stays unknown.** Why the published run swung between 7 and 30 to 40. We found four faults in the
+# published code; none makes our models swing like that. A symptom that nobody can reproduce has no proven
+# cause, and so no proven cure, ours included.
+
+# %% [markdown] id="unknown-said" lang="es" of="7c7b84ae6c8a"
+# Cuatro tensores que parecen entrenables y nunca lo fueron: hoja `dead-gate`, pregunta 11.2. Una elección dura (argmax,
+# una comparación) corta el gradiente de la misma manera, y también un gate que arranca saturado.
+#
+# **Lo que no se sabe.** Por qué el run publicado oscilaba entre 7 y 30 a 40. Encontramos cuatro fallos en el
 # código publicado; ninguno hace oscilar así a nuestros modelos. Un síntoma que nadie puede reproducir no tiene
 # causa demostrada, y por eso tampoco cura demostrada, tampoco la nuestra.
 

@@ -16,7 +16,7 @@
 # Run the cells in order with **Shift + Enter**.
 
 # %% [markdown] id="why" lang="es" of="dda87f54c404"
-# Alguien construyó un híbrido: un GPT con unidades con espigas, un bloque de espacio de estados, STDP,
+# Alguien construyó un híbrido: un GPT con unidades de spikes, un bloque de espacio de estados, STDP,
 # metaplasticidad y tareas en secuencia. Los gradientes se volvieron infinitos. El informe publicado culpó a la
 # escala del loss y a cada una de las piezas nuevas. En el código, el bloque de espacio de estados nunca se
 # construía y STDP nunca se ejecutaba con precisión mixta: la mitad de los sospechosos no estaba en el modelo.
@@ -60,7 +60,7 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="meet" lang="es" of="be58668437ec"
 # ## 1 · Un run que se porta mal
 #
-# Todo a la vez: unidades con espigas, un espacio de estados junto a la atención, STDP y dos textos, primero
+# Todo a la vez: unidades de spikes, un espacio de estados junto a la atención, STDP y dos textos, primero
 # las conjugaciones y, desde el paso 60, Python. Debajo de la curva: el loss de validación del *primer* texto.
 
 # %% id="all-at-once"
@@ -113,14 +113,14 @@ print(t("first-text"), [round(float(loss), 1) for loss in first_text(broken)])
 #
 # The training loss jumps and comes down again; the loss of the first text rises and stays up. Five rungs, each
 # with one feature more: (1) base, (2) spiking units, (3) state space, (4) STDP, (5) two tasks. **On which rung
-# does the run break first**, in that the first text ends half a nat or more above its best? And **how many
-# nats are lost there?**
+# does the run break first**? Say that it breaks if the first text ends half a nat or more above its best. And
+# **how many nats are lost there?**
 
-# %% [markdown] id="predict" lang="es" of="d91383059d5d"
+# %% [markdown] id="predict" lang="es" of="9f217d75fc92"
 # ## 2 · Predice
 #
 # El loss de entrenamiento salta y vuelve a bajar; el del primer texto sube y ya no baja. Cinco peldaños, cada
-# uno con una pieza más: (1) base, (2) unidades con espigas, (3) espacio de estados, (4) STDP, (5) dos tareas.
+# uno con una pieza más: (1) base, (2) unidades de spikes, (3) espacio de estados, (4) STDP, (5) dos tareas.
 # **¿En qué peldaño se rompe primero el run**, es decir, el primer texto termina medio nat o más por encima de
 # su mejor valor? ¿Y **cuántos nats se pierden ahí?**
 
@@ -637,7 +637,7 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # %% [markdown] id="explain" lang="es" of="602916ae1515"
 # ## 7 · Explica
 #
-# Un colega encendió unidades con espigas, STDP y una segunda tarea en un mismo cambio. El loss de la primera
+# Un colega encendió unidades de spikes, STDP y una segunda tarea en un mismo cambio. El loss de la primera
 # tarea pasó de 4.5 a 6.3. «STDP es lo más nuevo, así que es STDP. Lo apagué y puse EWC con λ = 10⁶: ahora la
 # primera tarea se queda en 4.6».
 #

@@ -833,8 +833,10 @@ for name, place in (("bottom", bottom), ("end", -1)):
 # Then, by class. *All classes rise*: more text, a smaller model, dropout, or stop at the bottom. *One class
 # rises*: can your text teach it at all? If not, add what is missing. *The loss rises and the answers do not
 # get worse*: the model is too sure of itself; decide what you need. And whatever you keep, keep a **copy**.
+#
+# The last lesson, 19-10, is the capstone: six runs, drawn for you, and nobody says what is wrong with them.
 
-# %% [markdown] id="card" lang="es" of="36f92c217032"
+# %% [markdown] id="card" lang="es" of="f0f03f7d5f3c"
 # ## 8 · Una tarjeta para guardar
 #
 # | hoja | síntoma | umbral | primera acción |
@@ -845,6 +847,8 @@ for name, place in (("bottom", bottom), ("end", -1)):
 # una*: ¿puede tu texto enseñarla? Si no, agrega lo que falta. *El loss sube y las respuestas no empeoran*: el
 # modelo está demasiado seguro de sí mismo; decide qué necesitas. Y conserves lo que conserves, conserva una
 # **copia**.
+#
+# La última lección, la 19-10, es el proyecto final: seis runs, elegidos para ti, y nadie dice qué tienen.
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run

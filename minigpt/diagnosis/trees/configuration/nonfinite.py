@@ -40,6 +40,15 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
         if _stands_still(losses, limits["fall"]):
             return question.failed("nan-gradient", **values)
         return question.unknown(**values)
+    rest = _tail(broken)  # from some step on no norm is a number: no step is taken, or nothing is left
+    if rest is not None and rest and len(norms) - rest >= limits["skips"]:
+        since, before = losses[steps >= norm_steps[rest]], losses[steps < norm_steps[rest]]
+        values = _seen("grad_norm", norm_steps, norms, rest)
+        if not len(since):
+            return question.failed("nan-loss", **values)  # a trainer leaves a loss out that is none
+        if len(before) >= FEW and _stands_still(losses[-2 * len(since) :], limits["fall"]):
+            return question.failed("nan-gradient", **values)
+        return question.unknown(**values)
     for name, at, logged in (("loss", steps, losses), ("grad_norm", norm_steps, norms)):
         wrong = np.flatnonzero(~np.isfinite(logged))
         if len(wrong):
@@ -96,7 +105,7 @@ def _seen(name: str, steps: NDArray[np.int64], logged: NDArray[np.float64], at: 
 NON_FINITE_QUESTIONS = (
     Question(
         "1.0",
-        # nats, before the first that is none; share of the norms; of the loss; norms, by this step
+        # nats, before the first that is none; share of the norms; of the loss; norms in a row, by this step
         {"rise": 1.0, "share": 0.5, "fall": 0.02, "skips": 5, "start": 100},
         ("fp16-overflow", "nan-loss", "diverging", "nan-gradient"),
         _all_finite,

@@ -35,6 +35,10 @@ def _gains_in_range(question: Question, evidence: Evidence) -> Finding:
     largest = max(gains, key=lambda name: gains[name])
     usual = sorted(gains.values())[len(gains) // 2]
     values = {"name": largest, "gain": gains[largest], "usual": usual}
+    means = (observed(evidence, "scales") or {}).get("means") or {}
+    off = [name for name, mean in means.items() if mean > limits["mean"]]
+    if off and 2 * len(off) >= len(means):  # drawn from 0 upwards, or all alike
+        return question.failed("weight-mean", **values | {"name": off[0], "mean": means[off[0]]})
     if values["gain"] > limits["fail_high"] or usual < limits["fail_low"]:
         return question.failed("init-scale", **values)
     odd = values["gain"] > limits["high"] or usual < limits["low"]
@@ -45,9 +49,9 @@ SCALE_QUESTIONS = (
     Question("5.4", {"high": 5.0, "fail": 20.0}, ("init-scale",), _tables_alike),  # positions ÷ tokens
     Question(
         "5.5",
-        # std × √inputs of one layer; the same, of the layer in the middle
-        {"high": 2.5, "fail_high": 4.0, "low": 0.02, "fail_low": 0.005},
-        ("init-scale",),
+        # std × √inputs of one layer; the same, of the layer in the middle; mean ÷ size of weights, in most
+        {"high": 2.5, "fail_high": 4.0, "low": 0.02, "fail_low": 0.005, "mean": 0.5},
+        ("init-scale", "weight-mean"),
         _gains_in_range,
     ),
 )

@@ -121,6 +121,8 @@ def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
         return question.passed(**values)
     if share >= limit:
         return question.failed("target-shift", **values)
+    if evidence.start.targets_of_other_rows:
+        return question.failed("shuffled-targets", **values)
     # a model that reads a sequence as a whole, or answers at its end, may be asked for anything
     causal = evidence.start.future_gradient == 0
     dense = (evidence.start.unmasked_share or 0.0) >= question.thresholds["dense"]
@@ -177,7 +179,7 @@ START_QUESTIONS = (
         _first_gradient,
     ),
     Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
-    Question("1.4", ALIGNED, ("target-shift",), _targets_shifted_by_one),
+    Question("1.4", ALIGNED, ("target-shift", "shuffled-targets"), _targets_shifted_by_one),
     Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
     Question("1.6", {"unmasked": 0.1}, ("loss-mask-empty", "degenerate-data"), _varied_targets),
 )

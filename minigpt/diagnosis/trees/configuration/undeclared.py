@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import LogNotes
+from minigpt.runs.schema import LogNotes, Source
 
 Rates = NDArray[np.float64]
 
@@ -120,6 +120,10 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
         return question.not_measured()
+    declared = config is None or evidence.source is Source.LOG or config.frozen()
+    still = [group for group, (leaf, _) in found.items() if leaf == "base-lr-zero"]
+    if 0 < len(still) < len(found) and not declared and ended and total is not None:
+        return question.failed("base-lr-zero", group=still[0], **found[still[0]][1])
     if any(leaf != "base-lr-zero" for leaf, _ in found.values()):  # a group may be frozen, not all of them
         found = {group: entry for group, entry in found.items() if entry[0] != "base-lr-zero"}
     wrong = {group: entry for group, entry in found.items() if entry[0]}

@@ -7,6 +7,8 @@ from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 
 SOFTENED = ("probabilities", "squashed")  # as the monitor writes it
+UNSOFTENED = "raw"
+IN_DISORDER = "scrambled"
 
 
 def _takes_logits(question: Question, evidence: Evidence) -> Finding:
@@ -15,6 +17,10 @@ def _takes_logits(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     if given in SOFTENED:
         return question.failed("double-softmax", given=given)
+    if given == IN_DISORDER:
+        return question.failed("shuffled-targets", given=given)
+    if given == UNSOFTENED:
+        return question.failed("missing-log-softmax", given=given)
     return question.passed(given=given)
 
 
@@ -52,7 +58,7 @@ def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
 
 
 SCORED_QUESTIONS = (
-    Question("1.7", {}, ("double-softmax",), _takes_logits),
+    Question("1.7", {}, ("double-softmax", "missing-log-softmax", "shuffled-targets"), _takes_logits),
     # shares of the scored targets that are padding after padding
     Question("1.8", {"padding": 0.1, "odd": 0.02}, ("targets-kind",), _targets_of_the_right_kind),
     # of a row's logits, in their standard deviation, when its neighbour or its place changes

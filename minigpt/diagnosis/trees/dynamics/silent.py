@@ -26,12 +26,18 @@ WARM = 5  # first steps, which load and compile
 
 
 def _only_the_optimizer_writes(question: Question, evidence: Evidence) -> Finding:
+    """Judge the audits of every tensor, and what a monitor saw of one of them at every step."""
     found = [probe for probe in evidence.audits.get(Owners.kind, ()) if probe.changed is not None]
-    if not found:
+    observed = evidence.audits.get(Observed.kind, ())
+    closely = observed[-1].writes if observed else None
+    if not found and not closely:
         return question.not_measured()
-    changed = list(dict.fromkeys(name for probe in found for name in probe.changed or ()))
-    first = next((probe.step for probe in found if probe.changed), None)
-    values = {"count": len(changed), "name": changed[0] if changed else "–", "step": first}
+    changed = [(name, probe.step) for probe in found for name in probe.changed or ()]
+    if closely and closely["times"]:
+        changed.append((closely["name"], closely["first"]))
+    names = dict.fromkeys(name for name, _ in changed)
+    name, step = min(changed, key=lambda one: one[1], default=("–", None))
+    values = {"count": len(names), "name": name, "step": step}
     return question.failed("writes-outside-optimizer", **values) if changed else question.passed(**values)
 
 
@@ -126,7 +132,13 @@ def _keeps_its_pace(question: Question, evidence: Evidence) -> Finding:
 
 
 SILENT_QUESTIONS = (
-    Question("11.1", {}, ("writes-outside-optimizer",), _only_the_optimizer_writes, tree="dynamics"),
+    Question(
+        "11.1",
+        {},
+        ("writes-outside-optimizer",),
+        _only_the_optimizer_writes,
+        tree="dynamics",
+    ),
     Question("11.2", {}, ("dead-gate",), _everything_had_a_gradient, tree="dynamics"),
     Question("11.3", {"share": REPEATED_SHARE}, ("duplicate-logging",), _logged_once, tree="dynamics"),
     Question(

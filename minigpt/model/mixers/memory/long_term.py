@@ -55,8 +55,8 @@ class LongTermMemory(nn.Module):
         weights = (logits + self.strength[found].log()).softmax(-1)
         weights = self.select(weights.view(*query.shape[:2], -1))  # (B, T, k)
         read = (weights.flatten(0, 1)[:, None] @ values[found])[:, 0].view_as(query)
-        slots = query.new_zeros(len(self.keys))
-        return read, slots.index_add(0, found.flatten(), weights.detach().flatten())
+        slots = torch.zeros(len(self.keys), device=query.device)  # fp32 under autocast too: a sum
+        return read, slots.index_add(0, found.flatten(), weights.detach().flatten().float())
 
     def write(self, keys: Tensor, values: Tensor, step: int) -> None:
         """Store tokens, (N, C) each, one after the other."""

@@ -9,6 +9,8 @@
 // Where the kernel still runs, the picture among the controls takes the place of the one that can no longer
 // change (course/reload.py).
 //
+// A page that was loaded while a cell runs says so once: that cell's output can no longer reach it.
+//
 // What JupyterLab and its widgets leave out is added: a name for the knob of a slider and for its number, a text
 // for a picture, a word where a typed number was moved, colours that can be read, and Escape, which leads from a
 // control back to its cell.
@@ -22,12 +24,26 @@ const STYLE = `
   body[data-jp-theme-light="true"] .ansi-yellow-fg { color: #7a5c00; }
   body[data-jp-theme-light="true"] .ansi-red-fg { color: #b3261e; }`;
 const SETTLED = 300; // milliseconds after which a slider shows what became of a typed number
+const told = new Set(); // notebooks that were looked at since the page was loaded
 const SAME = 0.005; // a share: what the rounding of a shown number changes
 
 function readAgain(widget) {
   const context = widget?.context;
   if (context?.isReady && PAGES.includes(context.path) && !context.model.dirty) {
     context.revert();
+  }
+}
+
+/** Of a notebook that the page opened as it was loaded: is one of its cells running already? */
+async function tellOfRunning(app, widget) {
+  const session = widget?.context?.sessionContext;
+  if (!session || told.has(widget.context.path)) return;
+  told.add(widget.context.path);
+  await session.ready;
+  const config = document.getElementById("jupyter-config-data")?.textContent;
+  const message = JSON.parse(config ?? "{}").courseStillRunning;
+  if (message && session.session?.kernel?.status === "busy") {
+    app.commands.execute("apputils:notify", { message, type: "warning", options: { autoClose: false } });
   }
 }
 
@@ -101,6 +117,8 @@ const plugin = {
   autoStart: true,
   activate: (app) => {
     app.shell.currentChanged.connect((_, change) => readAgain(change.newValue));
+    app.shell.currentChanged.connect((_, change) => tellOfRunning(app, change.newValue));
+    app.restored.then(() => tellOfRunning(app, app.shell.currentWidget));
     window.addEventListener("focus", () => readAgain(app.shell.currentWidget));
     document.head.appendChild(document.createElement("style")).textContent = STYLE;
     let due = false;

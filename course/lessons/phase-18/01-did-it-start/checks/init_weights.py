@@ -1,12 +1,15 @@
 """Checks of `init-weights`: an initialisation by role."""
 
+import copy
 import math
 import re
 
 import numpy as np
 import torch
 
+from course.afterwards import go_on
 from course.check import Check, close, number, wrong
+from course.plain import same
 from minigpt import Config
 from minigpt.model.gpt import build_model
 
@@ -17,10 +20,12 @@ class _Init(Check):
     """A GPT whose every parameter is wrong beforehand, each in its own way; even the head has a bias."""
 
     answer = "init_weights"
+    structure = False  # whether the model's parts are asked about, and not only its numbers
 
     def cases(self, rng):
         # With 2 layers 0.02/√(2L) = 0.01, with 4 layers 0.02/√L = 0.01: neither tells a rule from a constant.
-        yield {"n_layer": int(rng.choice([3, 6, 8])), "n_embd": 64, "seed": int(rng.integers(2**31))}
+        case = {"n_layer": int(rng.choice([3, 6, 8])), "n_embd": 64, "seed": int(rng.integers(2**31))}
+        yield case | {"next": rng.integers(0, 300, (2, 8))}
 
     def probe(self, answer, case):
         config = Config(n_layer=case["n_layer"], n_embd=case["n_embd"], bias=True)
@@ -34,7 +39,13 @@ class _Init(Check):
         before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         answer(model, config)
         tied = model.lm_head.weight is model.wte.weight
-        return {"tied": tied, "parameters": self._measured(before, dict(model.named_parameters()))}
+        found = {"tied": tied, "parameters": self._measured(before, dict(model.named_parameters()))}
+        return found | {"as_told": not self.structure or self._as_told(answer, model, case["next"])}
+
+    def _as_told(self, answer, model, tokens):
+        """Whether it does what a model of these parameters does, and is not only said to have them."""
+        told = go_on(None, copy.deepcopy(model), tokens, 0)
+        return _alike(go_on(answer, model, tokens, 0), told)
 
     def _measured(self, before, after):
         found, first = {}, {}
@@ -54,8 +65,21 @@ class _Init(Check):
                 }
         return found
 
+    def judge(self, case, output):
+        fault = self._judge(case, output)
+        return fault if fault or output["as_told"] else wrong("check.not-as-told", name=self.answer)
+
     def _concerns(self, name):
         raise NotImplementedError
+
+
+def _alike(one, other):
+    """Whether two models did the same when they went on."""
+    if one["gradient"].keys() != other["gradient"].keys():
+        return False
+    pairs = [(one["output"], other["output"])]
+    pairs += [(one["gradient"][name], other["gradient"][name]) for name in one["gradient"]]
+    return all(close(a, b, rtol=1e-3, atol=1e-5 + 1e-4 * np.abs(b).max()) or same(a, b) for a, b in pairs)
 
 
 def _likeness(one, other):
@@ -89,11 +113,12 @@ def _spread(name, values):
 
 class Matrices(_Init):
     name = "init-weights/matrices"
+    structure = True
 
     def _concerns(self, name):
         return name.endswith("weight") and "ln_" not in name and "c_proj" not in name
 
-    def judge(self, case, output):
+    def _judge(self, case, output):
         if not output["tied"]:
             return wrong("tie-broken")
         names = sorted(output["parameters"], key=lambda name: not name.startswith("h."))
@@ -123,7 +148,7 @@ class Residual(_Init):
     def _concerns(self, name):
         return name.endswith("c_proj.weight") or name.endswith("c_fc.weight")
 
-    def judge(self, case, output):
+    def _judge(self, case, output):
         layers, parameters = case["n_layer"], output["parameters"]
         expected, found = 1 / math.sqrt(2 * layers), {"attn": [], "mlp": []}
         for block in range(layers):
@@ -158,7 +183,7 @@ class Gains(_Init):
     def _concerns(self, name):
         return "ln_" in name and name.endswith("weight")
 
-    def judge(self, case, output):
+    def _judge(self, case, output):
         for name, values in output["parameters"].items():
             mean, std = values["mean"], values["std"]
             if close(mean, 1.0) and std < 1e-4:
@@ -175,11 +200,12 @@ class Gains(_Init):
 
 class Biases(_Init):
     name = "init-weights/biases"
+    structure = True
 
     def _concerns(self, name):
         return name.endswith("bias")
 
-    def judge(self, case, output):
+    def _judge(self, case, output):
         parameters = output["parameters"]
         if "lm_head.bias" not in parameters:
             return wrong("head-bias-removed")

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from course.afterwards import go_on
 from course.check import Check, array, close, wrong
 from minigpt import Config
 from minigpt.model.gpt import build_model, init_weights
@@ -62,17 +63,9 @@ class _Stream(Check):
 
     def probe(self, answer, case):
         model, tokens = _deep(case)
-        pairs = array(answer(model, tokens))
-        again = answer(model, tokens)
-        hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
-        gradients = any(parameter.grad is not None for parameter in model.parameters())
         return {
             "truth": _true_stream(case),  # here, where nobody else draws from torch's generator meanwhile
-            "pairs": pairs,
-            "again": len(again),
-            "hooks": hooks,
-            "training": model.training,
-            "gradients": gradients,
+            "pairs": array(answer(model, tokens)),
         }
 
     def gist(self, output):
@@ -117,22 +110,40 @@ class Writes(_Stream):
         return fault
 
 
-class Dropout(_Stream):
+class _Afterwards(_Stream):
+    """Whoever trains on with the model finds it as it was: that step of theirs is compared."""
+
+    def cases(self, rng):
+        for case in super().cases(rng):
+            yield case | {"next": rng.integers(0, 300, (2, 12)), "next_seed": int(rng.integers(2**31))}
+
+    def probe(self, answer, case):
+        model, tokens = _deep(case)
+        pairs = array(answer(model, tokens))
+        found = go_on(answer, model, case["next"], case["next_seed"])
+        right = go_on(None, _deep(case)[0], case["next"], case["next_seed"])
+        return {"truth": _true_stream(case), "pairs": pairs, "found": found, "right": right}
+
+
+class Dropout(_Afterwards):
     name = "audit-stream/dropout"
     dropout, training = 0.5, True
 
     def _judge(self, case, output, pairs, truth):
-        if not output["training"]:
+        if not close(output["found"]["output"], output["right"]["output"]):
             return wrong("mode-not-restored")
         # against itself: whether it measures the right thing is the business of the checks before
         right = close(pairs[:, 0], truth[:, 0], rtol=2e-3) or close(pairs[:, 0], truth[:, 4], rtol=2e-3)
         return None if right or close(pairs[:, 0], truth[:, 5], rtol=2e-3) else wrong("with-dropout")
 
 
-class Clean(_Stream):
+class Clean(_Afterwards):
     name = "audit-stream/clean"
 
     def _judge(self, case, output, pairs, truth):
-        if output["hooks"] or output["again"] != case["n_layer"]:
-            return wrong("hooks-left", 0, output["hooks"])
-        return wrong("gradients-left") if output["gradients"] else None
+        found, right = output["found"], output["right"]
+        if found["calls"] != right["calls"]:
+            return wrong("hooks-left", 0, len(found["calls"]) - len(right["calls"]))
+        if all(close(found["gradient"].get(name), part) for name, part in right["gradient"].items()):
+            return None
+        return wrong("gradients-left")

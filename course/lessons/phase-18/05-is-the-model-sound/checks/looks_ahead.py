@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from course.check import Check, number, wrong
+from course.afterwards import go_on
+from course.check import Check, close, number, wrong
 
 VOCABULARY = 11
 
@@ -58,18 +59,13 @@ class _LooksAhead(Check):
         yield self._case(rng, **flags)
         yield self._case(rng, [(t, s, 1.0) for t in range(8) for s in range(t + 1, 8)], **flags)
 
-    def probe(self, answer, case):
+    def _model(self, case):
         torch.manual_seed(case["seed"])
-        model = Mixer(case["first"], case["second"], case["dropout"]).train(case["training"])
-        before = [parameter.detach().clone() for parameter in model.parameters()]
-        said = number(answer(model, torch.tensor(case["tokens"])))
-        after = list(model.parameters())
-        return {
-            "said": said,
-            "training": model.training,
-            "gradients": any(parameter.grad is not None for parameter in after),
-            "moved": any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)),
-        }
+        return Mixer(case["first"], case["second"], case["dropout"])
+
+    def probe(self, answer, case):
+        model = self._model(case).train(case["training"])
+        return {"said": number(answer(model, torch.tensor(case["tokens"])))}
 
     def judge(self, case, output):
         if output["said"] not in (0.0, 1.0):
@@ -123,18 +119,37 @@ class Weak(_LooksAhead):
 
 
 class Tidy(_LooksAhead):
+    """Whoever trains on with the model finds it as it was: that step of theirs is compared."""
+
     name = "looks-ahead/tidy"
 
     def cases(self, rng):
-        yield self._case(rng, dropout=0.5, training=True)
+        more = {"next": rng.integers(0, VOCABULARY, (2, 8)), "next_seed": int(rng.integers(2**31))}
+        yield self._case(rng, dropout=0.5, training=True) | more
+
+    def contrasts(self, rng, cases):
+        for case in super().contrasts(rng, cases):
+            yield cases[0] | case
+
+    def probe(self, answer, case):
+        model = self._model(case).train()
+        said = number(answer(model, torch.tensor(case["tokens"])))
+        found = go_on(answer, model, case["next"], case["next_seed"])
+        asleep = go_on(None, self._model(case).eval(), case["next"], case["next_seed"])
+        right = go_on(None, self._model(case).train(), case["next"], case["next_seed"])
+        return {"said": said, "found": found, "right": right, "asleep": asleep}
+
+    def gist(self, output):
+        return output["said"]
 
     def judge(self, case, output):
-        if output["moved"]:
-            return wrong("weights-moved")
-        if output["gradients"]:
-            return wrong("gradients-left")
-        if not output["training"]:
+        found, right, asleep = (output[name] for name in ("found", "right", "asleep"))
+        if close(found["output"], asleep["output"]):
             return wrong("mode-not-restored")
+        if not close(found["output"], right["output"]):
+            return wrong("weights-moved")
+        if not all(close(found["gradient"].get(name), part) for name, part in right["gradient"].items()):
+            return wrong("gradients-left")
         if output["said"] != 0.0:
             return wrong("dropout-accused", False, True)
         return None

@@ -1,40 +1,70 @@
 """Checks of `accumulate`: micro-batches that equal the big batch."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import nn
 
 from course.check import Check, array, close, number, wrong
+from course.kept import Kept
 from minigpt.data.batches import Batch
 from minigpt.training.loss import cross_entropy
 
 
-class Watched(nn.Module):
-    """A bigram model: a table of logits for the next token. It counts the rows held for backward."""
+class Rows(Kept):
+    """The table of a bigram model, and how many rows of a batch wait for their gradient."""
+
+    served = ("logits", "gradient")
 
     def __init__(self, table):
-        super().__init__()
-        self.table = nn.Parameter(torch.tensor(table))
-        self.held = self.most = 0
+        self.table, self.waiting, self.held, self.most, self.calls = np.array(table), {}, 0, 0, 0
 
-    def forward(self, inputs):
-        logits = self.table[inputs]  # (B, T, V)
-        if logits.requires_grad:
+    def logits(self, inputs, wait):
+        """The number of this call, and the logits for these tokens (B, T), kept in mind if `wait`."""
+        self.calls += 1
+        if wait:
+            self.waiting[self.calls] = inputs
             self.held += len(inputs)
             self.most = max(self.most, self.held)
-            logits.register_hook(partial(self._let_go, len(inputs)))
-        return logits
+        return [self.calls, self.table[inputs]]
 
-    def _let_go(self, rows, gradient):
-        self.held -= rows
+    def gradient(self, call, gradient):
+        """The table's gradient from that of the logits of a call, whose rows are then let go."""
+        inputs = self.waiting.pop(call)
+        self.held -= len(inputs)
+        found = np.zeros_like(self.table)
+        np.add.at(found, inputs, gradient)
+        return found
 
-    def report(self):
-        return [int(self.held), int(self.most)]
 
-    def accept(self, report):
-        self.held, self.most = (int(count) for count in report)
+class Lookup(torch.autograd.Function):
+    """Logits from rows that are elsewhere."""
+
+    @staticmethod
+    def forward(ctx, table, inputs, rows, wait):
+        ctx.rows = rows
+        ctx.call, logits = rows.logits(inputs.numpy(), wait)
+        return torch.from_numpy(logits)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        found = ctx.rows.gradient(ctx.call, gradient.contiguous().numpy())
+        return torch.from_numpy(found), None, None, None
+
+
+class Watched(nn.Module):
+    """A bigram model: a table of logits for the next token. The table and what it counts are in `rows`.
+
+    Its parameter only collects the gradient: nobody can have logits of this model without asking for them.
+    """
+
+    def __init__(self, rows):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(rows.table.shape, dtype=torch.float64))
+        self.rows = rows
+
+    def forward(self, inputs):
+        wait = torch.is_grad_enabled() and self.table.requires_grad
+        return Lookup.apply(self.table, inputs, self.rows, wait)  # (B, T, V)
 
 
 def _micro_batches(rng, lengths, columns=6, vocabulary=5):
@@ -68,16 +98,16 @@ class _Accumulate(Check):
     answer = "accumulate"
 
     def probe(self, answer, case):
-        model = Watched(case["table"])
+        model = Watched(rows := Rows(case["table"]))
         names = ("inputs", "targets", "mask")
         batches = [Batch(*(torch.tensor(case[name][i]) for name in names)) for i in range(case["k"])]
         value = answer(model, cross_entropy, batches)
         gradient = model.table.grad
-        return self._found(value, model, None if gradient is None else array(gradient, case["table"].shape))
+        return self._found(value, rows, None if gradient is None else array(gradient, case["table"].shape))
 
     allow_nonfinite = True
 
-    def _found(self, value, model, gradient):
+    def _found(self, value, rows, gradient):
         return {"gradient": gradient}
 
     def judge(self, case, output):
@@ -137,7 +167,7 @@ class Loss(_Accumulate):
         yield _micro_batches(rng, [0, 0])
         yield _micro_batches(rng, [*rng.permutation([1, 2, 4, 6]).tolist()])
 
-    def _found(self, value, model, gradient):
+    def _found(self, value, rows, gradient):
         return {"value": number(value)}
 
     def judge(self, case, output):
@@ -166,8 +196,8 @@ class Memory(_Accumulate):
     def cases(self, rng):
         yield _micro_batches(rng, [6, 3, 6, 5])
 
-    def _found(self, value, model, gradient):
-        return {"most": int(model.most), "held": int(model.held)}
+    def _found(self, value, rows, gradient):
+        return {"most": rows.most, "held": rows.held}
 
     def judge(self, case, output):
         rows = case["inputs"].shape[1]

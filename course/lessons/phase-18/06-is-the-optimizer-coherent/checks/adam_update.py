@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, number, wrong
 
 
@@ -35,15 +36,17 @@ class _Adam(Check):
         return {"t": t, "lr": lr, "beta1": self.betas[0], "beta2": self.betas[1], "eps": self.eps, **arrays}
 
     def probe(self, answer, case):
-        tensors = [torch.tensor(case[name]) for name in ("gradient", "m", "v")]
-        returned = answer(*tensors, *(case[name] for name in ("t", "lr", "beta1", "beta2", "eps")))
+        return self._called(answer, case, torch.tensor(case["gradient"]), case["m"], case["v"])
+
+    def _called(self, answer, case, gradient, m, v):
+        settings = (case[name] for name in ("t", "lr", "beta1", "beta2", "eps"))
+        returned = answer(gradient, torch.tensor(m), torch.tensor(v), *settings)
         if returned is None:
             number(returned)
         if not isinstance(returned, (tuple, list)) or len(returned) != 3:
             return {"three": False}
-        shape = case["gradient"].shape
-        update, m, v = (array(part, shape) for part in returned)
-        return {"three": True, "update": update, "m": m, "v": v, "gradient": array(tensors[0], shape)}
+        update, m, v = (array(part, case["gradient"].shape) for part in returned)
+        return {"three": True, "update": update, "m": m, "v": v}
 
     def judge(self, case, output):
         if not output["three"]:
@@ -87,16 +90,33 @@ def _slips(case):
 
 
 class Moments(_Adam):
+    """Called a second time on the same gradient, with other moments: there it must count as before."""
+
     name = "adam-update/moments"
 
     def cases(self, rng):
         for t in (int(rng.integers(3, 9)), int(rng.integers(20, 60))):
-            yield self._case(rng, t, **_moments(rng))
+            other = {f"other_{name}": part for name, part in _moments(rng).items()}
+            yield self._case(rng, t, **other, **_moments(rng))
+
+    def probe(self, answer, case):
+        gradient, answer = torch.tensor(case["gradient"]), in_one_place(answer)
+        first = self._called(answer, case, gradient, case["m"], case["v"])
+        if not first["three"]:
+            return first
+        second = self._called(answer, case, gradient, case["other_m"], case["other_v"])
+        return first | {"second": second.get("m", np.zeros_like(case["m"]))}
 
     def _judge(self, case, output):
+        return self._first_call(case, output) or self._second_call(case, output)
+
+    def _second_call(self, case, output):
+        g, b1 = case["gradient"], case["beta1"]
+        seen = (output["second"] - b1 * case["other_m"]) / (1 - b1)  # the gradient that its m came from
+        return None if close(seen, g) else wrong("gradient-changed", g[0], seen[0])
+
+    def _first_call(self, case, output):
         g, b1, b2 = case["gradient"], case["beta1"], case["beta2"]
-        if not close(output["gradient"], g):
-            return wrong("gradient-changed", g[0], output["gradient"][0])
         m, v = _new_moments(case)
         slips = {
             "corrected-kept": (m / (1 - b1 ** case["t"]), v / (1 - b2 ** case["t"])),

@@ -30,41 +30,50 @@ def _answers(letter):
 
     yield Valid(exercise, "other-order", _chart(letter, leaves=leaves[::-1], parts=parts[::-1]))
     yield Valid(exercise, "rounded", _chart(letter, evidence=[question, figure * 1.01]))
-    yield Mutant(exercise, "empty", f"patient_{letter} = {{}}", all_three("not-a-chart"))
-    told = "other-leaf" if leaves else "healthy-called-sick"
+    yield Mutant(exercise, "empty", f"patient_{letter} = {{}}", all_three("charts.not-a-chart"))
+    told = "charts.other-leaf" if leaves else "charts.healthy-called-sick"
     yield Mutant(exercise, "init-scale", _chart(letter, leaves=["init-scale"]), all_three(told))
-    yield Mutant(exercise, "misspelt", _chart(letter, leaves=["no-zero-grad"]), all_three("no-such-leaf"))
     yield Mutant(
-        exercise, "another-figure", _chart(letter, evidence=[question, 77.7]), {evidence: "other-figure"}
+        exercise, "misspelt", _chart(letter, leaves=["no-zero-grad"]), all_three("charts.no-such-leaf")
     )
-    yield Mutant(exercise, "no-figure", _chart(letter, evidence=[question]), {evidence: "no-figure"})
-    yield Mutant(exercise, "no-evidence", _chart(letter, evidence=[]), {evidence: "no-such-question"})
+    yield Mutant(
+        exercise,
+        "another-figure",
+        _chart(letter, evidence=[question, 77.7]),
+        {evidence: "charts.other-figure"},
+    )
+    yield Mutant(exercise, "no-figure", _chart(letter, evidence=[question]), {evidence: "charts.no-figure"})
+    yield Mutant(exercise, "no-evidence", _chart(letter, evidence=[]), {evidence: "charts.no-such-question"})
     yield Mutant(
         exercise,
         "takes-out-more",
         _chart(letter, parts=[*parts, "seed_step"]),
-        {repair: "healthy-part-exchanged"},
+        {repair: "charts.healthy-part-exchanged"},
     )
-    yield Mutant(exercise, "unknown-part", _chart(letter, parts=["optimiser"]), {repair: "no-such-part"})
     yield Mutant(
-        exercise, "unknown-setting", _chart(letter, settings={"steps": 1}), {repair: "no-such-setting"}
+        exercise, "unknown-part", _chart(letter, parts=["optimiser"]), {repair: "charts.no-such-part"}
+    )
+    yield Mutant(
+        exercise, "unknown-setting", _chart(letter, settings={"steps": 1}), {repair: "charts.no-such-setting"}
     )
     if leaves:
-        yield Mutant(exercise, "untreated", _chart(letter, parts=[], settings={}), {repair: "still-sick"})
+        yield Mutant(
+            exercise, "untreated", _chart(letter, parts=[], settings={}), {repair: "charts.still-sick"}
+        )
         yield Mutant(
             exercise,
             "another-question",
             _chart(letter, evidence=["1.2", figure]),
-            {evidence: "other-question"},
+            {evidence: "charts.other-question"},
         )
         extra = _chart(letter, leaves=[*leaves, "weight-mean"])
-        yield Mutant(exercise, "one-too-many", extra, all_three("one-too-many"))
+        yield Mutant(exercise, "one-too-many", extra, all_three("charts.one-too-many"))
     if not settings:
         yield Mutant(
             exercise,
             "another-rate",
             _chart(letter, settings={"lr_max": 0.001}),
-            {repair: "healthy-setting-changed"},
+            {repair: "charts.healthy-setting-changed"},
         )
 
 
@@ -75,14 +84,31 @@ ANSWERS = [
         "one-of-two",
         _chart("b", leaves=["target-shift"], parts=["loss"]),
         dict.fromkeys(
-            (f"patient-b/{aspect}" for aspect in ("leaf", "evidence", "repair")), "one-more-behind"
+            (f"patient-b/{aspect}" for aspect in ("leaf", "evidence", "repair")), "charts.one-more-behind"
         ),
     ),
-    Mutant("patient-b", "half-treated", _chart("b", parts=["loss"]), {"patient-b/repair": "still-sick"}),
+    Valid("patient-e", "as-printed", _chart("e", evidence=["3.1", "100 %"])),
+    Valid("patient-e", "percent", _chart("e", evidence={"3.1": 100})),
+    Valid("patient-f", "bare-text", _chart("f", leaves="lr-group-scale", parts="build_optimizer")),
+    Mutant(
+        "patient-a",
+        "same-for-all",
+        _chart("a", evidence=["1.1", 512]),
+        {"patient-a/evidence": "charts.says-nothing"},
+    ),
+    Mutant(
+        "patient-e",
+        "without-value",
+        _chart("e", settings=["clip_norm"]),
+        {"patient-e/repair": "charts.setting-without-value"},
+    ),
+    Mutant(
+        "patient-b", "half-treated", _chart("b", parts=["loss"]), {"patient-b/repair": "charts.still-sick"}
+    ),
     Mutant(
         "patient-e",
         "refused",
         _chart("e", settings={"clip_norm": 0}),
-        {"patient-e/repair": "setting-refused"},
+        {"patient-e/repair": "charts.setting-refused"},
     ),
 ]

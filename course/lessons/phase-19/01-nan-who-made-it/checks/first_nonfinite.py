@@ -1,9 +1,11 @@
 """Checks of `first-nonfinite`: the first module with finite inputs and an output that is not."""
 
+import numpy as np
 import torch
 from torch import nn
 
-from course.check import Check, given, wrong
+from course.afterwards import go_on
+from course.check import Check, close, given, wrong
 
 VOCABULARY, WIDTH = 9, 6
 NAMES = ("east", "west", "north", "south", "upper", "lower", "left", "right")
@@ -46,12 +48,13 @@ class Chain(nn.Module):
     def __init__(self, names, faults, pair):
         super().__init__()
         self.wte = nn.Embedding(VOCABULARY, WIDTH)
+        self.drop = nn.Dropout(0.5)
         stages = {name: Stage(fault, pair) for name, fault in zip(names, faults, strict=True)}
         self.stages = nn.ModuleDict(stages)
         self.head = nn.Linear(WIDTH, VOCABULARY)
 
     def forward(self, tokens):
-        x = self.wte(tokens)
+        x = self.drop(self.wte(tokens))
         for stage in self.stages.values():
             x = stage(x, None)
         return self.head(x[0] if isinstance(x, tuple) else x)
@@ -83,15 +86,14 @@ class _First(Check):
             yield self._case(rng, kind)
             yield self._case(rng, kind)
 
+    def _model(self, case):
+        return Chain(case["names"], case["faults"], case["pair"]).train(case["training"])
+
     def probe(self, answer, case):
-        model = Chain(case["names"], case["faults"], case["pair"]).train(case["training"])
-        name = answer(model, torch.tensor(case["tokens"]))
-        modules = list(model.modules())
-        return {
-            "name": name if name is None else str(given(name)),
-            "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules),
-            "training": model.training,
-        }
+        return self._named(answer(self._model(case), torch.tensor(case["tokens"])))
+
+    def _named(self, name):
+        return {"name": name if name is None else str(given(name))}
 
     def judge(self, case, output):
         expected, actual = case["expected"], output["name"]
@@ -145,15 +147,32 @@ class Healthy(_First):
 
 
 class Tidy(_First):
+    """Whoever trains on with the model finds it as it was: their next step is compared."""
+
     name = "first-nonfinite/tidy"
+    allow_nonfinite = True
 
     def cases(self, rng):
-        yield self._case(rng, "child", training=True)
-        yield self._case(rng, "child", training=True)
+        for _ in range(2):
+            case = self._case(rng, "child", training=True)
+            yield case | {"next": rng.integers(0, VOCABULARY, (2, 5)), "next_seed": int(rng.integers(2**31))}
+
+    def probe(self, answer, case):
+        model, fresh = self._model(case), self._model(case)
+        found = self._named(answer(model, torch.tensor(case["tokens"])))
+        for name, who, which in (("found", answer, model), ("right", None, fresh)):
+            whole = go_on(who, which, case["next"], case["next_seed"])
+            dropped = go_on(who, which, np.ones((4, 50), np.float32), case["next_seed"], part="drop")
+            found[name] = {"calls": whole["calls"], "dropped": dropped["output"]}
+        return found
+
+    def gist(self, output):
+        return output["name"]
 
     def judge(self, case, output):
-        if output["hooks"]:
-            return wrong("hooks-left", 0, output["hooks"])
-        if not output["training"]:
+        found, right = output["found"], output["right"]
+        if found["calls"] != right["calls"]:
+            return wrong("hooks-left", 0, len(found["calls"]) - len(right["calls"]))
+        if not close(found["dropped"], right["dropped"]):
             return wrong("mode-changed", True, False)
         return super().judge(case, output)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, wrong
 
 ROWS, INPUTS, OUTPUTS = 5, 6, 4
@@ -77,12 +78,12 @@ class _Guarded(Check):
         model = torch.nn.Linear(INPUTS, OUTPUTS, bias=False)
         model.weight.data = torch.tensor(case["weight"], dtype=torch.float32)
         optimizer = Recorder(model.parameters(), lr=0.0)
-        calls = []
+        calls, call = [], in_one_place(answer)  # what one call has left is there for the next
         for window in case["windows"]:
             before = len(optimizer.seen)
             inputs = torch.tensor(window["inputs"], dtype=torch.float32)
             batches = list(zip(inputs, torch.tensor(window["extra"], dtype=torch.float32), strict=True))
-            said = answer(model, optimizer, mean_length, batches, case["max_norm"])
+            said = call(model, optimizer, mean_length, batches, case["max_norm"])
             steps = [gradients[0] for gradients in optimizer.seen[before:]]
             calls.append({"said": self._plain(said), "steps": steps})
         return {"calls": calls}

@@ -45,6 +45,37 @@ class Scaler:
 ANSWERS = [
     Valid(
         "scaler",
+        "from-the-prose",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+
+    def scale_loss(self, loss):
+        return loss * self.scale
+
+    def unscale(self, gradients):
+        found = False
+        for gradient in gradients:
+            gradient.mul_(1 / self.scale)
+            found = found or not bool(gradient.isfinite().all())
+        return found
+
+    def update(self, found):
+        if found:
+            self.scale *= self.backoff
+            self.good = 0
+        else:
+            self.good += 1
+            if self.good == self.interval:
+                self.scale *= self.growth
+                self.good = 0
+        return self.scale
+""",
+    ),
+    Valid(
+        "scaler",
         "counts-down",
         """
 class Scaler:

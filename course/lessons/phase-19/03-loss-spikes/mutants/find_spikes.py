@@ -64,7 +64,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "times-the-mean",
         _find(far="loss >= z * np.mean(recent)"),
-        {ONE: "spikes-missed", BURST: "spikes-missed", LOWER: "mean-and-deviation", EDGES: "spikes-missed"},
+        dict.fromkeys((ONE, BURST, LOWER, EDGES), "spikes-missed"),
     ),
     Mutant(
         "find-spikes",
@@ -86,9 +86,9 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
     ),
     Mutant(
         "find-spikes",
-        "at-once",
-        _find(known="len(ordinary) >= 2"),
-        {BURST: "false-spikes", EDGES: "too-early"},
+        "too-soon",
+        _find(known="len(ordinary) >= enough - 5"),
+        {EDGES: "too-early"},
     ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
     Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),

@@ -26,6 +26,17 @@ def _wrong(name, fails, **changed):
 
 
 ANSWERS = [
+    Valid(
+        "attention-entropy",
+        "from-the-prose",
+        """
+def attention_entropy(weights):
+    T = weights.shape[-1]
+    entropy = torch.special.entr(weights).sum(-1)[:, :, 1:]
+    visible = torch.arange(2, T + 1).log()
+    return (entropy / visible).mean(dim=(0, 2))
+""",
+    ),
     Valid("attention-entropy", "entr", _answer(entropy="torch.special.entr(weights).sum(dim=-1)")),
     _wrong(
         "zero-log-zero",

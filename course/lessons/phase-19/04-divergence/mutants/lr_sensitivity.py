@@ -23,6 +23,15 @@ def _wrong(name, fails, **changed):
 ANSWERS = [
     Valid(
         "lr-sensitivity",
+        "from-the-prose",
+        """
+def lr_sensitivity(losses, start):
+    capped = [min(loss, start) if math.isfinite(loss) else start for loss in losses]
+    return sum(capped) / len(capped) - min(capped)
+""",
+    ),
+    Valid(
+        "lr-sensitivity",
         "comparison",
         """
 def lr_sensitivity(losses, start):

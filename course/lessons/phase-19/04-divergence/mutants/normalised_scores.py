@@ -22,6 +22,16 @@ def _wrong(name, fails, **changed):
 ANSWERS = [
     Valid(
         "normalised-scores",
+        "from-the-prose",
+        """
+def normalised_scores(q, k):
+    def unit(x):
+        return x / (x.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt()
+    return unit(q) @ unit(k).transpose(-2, -1) / math.sqrt(q.shape[-1])
+""",
+    ),
+    Valid(
+        "normalised-scores",
         "rms-norm",
         """
 def normalised_scores(q, k):

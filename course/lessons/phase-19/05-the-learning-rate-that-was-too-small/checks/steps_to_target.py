@@ -100,10 +100,20 @@ class WarmUp(_Target):
     def cases(self, rng):
         steps = int(rng.integers(120, 200))
         ramp = np.minimum(np.arange(1, steps + 1) / int(rng.integers(50, 80)), 1.0)
+        yield self._told_apart(rng, 0.003 * ramp)
         yield self._case(rng, 0.003 * ramp, int(rng.integers(15, 30)), int(rng.integers(85, 110)))
-        yield self._case(rng, 0.003 * ramp, int(rng.integers(15, 30)), int(rng.integers(35, 48)))
         cosine = 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
         yield self._case(rng, 0.003 * cosine, int(rng.integers(15, 30)), int(rng.integers(60, 100)))
+
+    def _told_apart(self, rng, rates):
+        """A case in which each slip about the rates has an answer of its own; most draws are one."""
+        while True:
+            case = self._case(rng, rates, int(rng.integers(15, 30)), int(rng.integers(35, 48)))
+            slips = _slips(case)
+            answers = [slips[key] for key in ("by-iterations", "by-last-rate", "paid-too-early")]
+            answers.append(_by_sum(case["losses"], case["rates"], case["target"]))
+            if len(set(answers)) == len(answers):
+                return case
 
 
 class Noise(_Target):

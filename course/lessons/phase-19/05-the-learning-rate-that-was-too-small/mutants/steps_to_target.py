@@ -25,6 +25,19 @@ def steps_to_target(losses, rates, target):
 ANSWERS = [
     Valid(
         "steps-to-target",
+        "from-the-prose",
+        """
+def steps_to_target(losses, rates, target):
+    paid = np.concatenate([[0.0], np.cumsum(rates)[:-1]])
+    slope, height = np.polyfit(paid[: len(losses)], losses, 1)
+    for step, sum_paid in enumerate(paid):
+        if height + slope * sum_paid <= target:
+            return step
+    return None
+""",
+    ),
+    Valid(
+        "steps-to-target",
         "by-hand",
         """
 def steps_to_target(losses, rates, target):

@@ -23,6 +23,18 @@ def warmup_share(iteration, batches_per_epoch, epochs, accumulation, share, told
 ANSWERS = [
     Valid(
         "warmup-share",
+        "from-the-prose",
+        """
+def warmup_share(iteration, batches_per_epoch, epochs, accumulation, share, told_in):
+    calls = iteration // accumulation
+    length = share * batches_per_epoch * epochs
+    if told_in == "steps":
+        length = length / accumulation
+    return min(1.0, calls / length)
+""",
+    ),
+    Valid(
+        "warmup-share",
         "whole-run-first",
         """
 def warmup_share(iteration, batches_per_epoch, epochs, accumulation, share, told_in):

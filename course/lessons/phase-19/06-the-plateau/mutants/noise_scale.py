@@ -25,6 +25,17 @@ def _wrong(name, fails, **changed):
 ANSWERS = [
     Valid(
         "noise-scale",
+        "from-the-prose",
+        """
+def noise_scale(gradients, tokens):
+    k = len(gradients)
+    s = float(gradients.var(dim=0).sum())
+    signal = float(gradients.mean(0).square().sum()) - s / k
+    return s * tokens / signal if signal > 0 else math.inf
+""",
+    ),
+    Valid(
+        "noise-scale",
         "two-batch-sizes",
         """
 def noise_scale(gradients, tokens):

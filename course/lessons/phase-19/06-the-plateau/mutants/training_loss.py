@@ -15,6 +15,16 @@ def _wrong(name, body, fails):
 
 ANSWERS = [
     Valid(
+        "training-loss",
+        "from-the-prose",
+        """
+def training_loss(model, tokens, pad):
+    labels = tokens.clone()
+    labels[labels == pad] = -100
+    return model(tokens, labels)
+""",
+    ),
+    Valid(
         "training-loss", "where", _answer("return model(tokens, torch.where(tokens == pad, -100, tokens))")
     ),
     _wrong(

@@ -20,6 +20,18 @@ def verdict(ill, tried, right, margin):
 ANSWERS = [
     Valid(
         "verdict",
+        "from-the-prose",
+        """
+def verdict(ill, tried, right, margin):
+    if abs(tried[0] - right[0]) < margin and abs(tried[1] - right[1]) < margin:
+        return "cures"
+    if tried[1] < ill[1] - margin:
+        return "helps"
+    return "nothing"
+""",
+    ),
+    Valid(
+        "verdict",
         "helps-first",
         """
 def verdict(ill, tried, right, margin):

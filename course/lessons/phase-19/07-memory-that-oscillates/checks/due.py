@@ -1,19 +1,10 @@
 """Checks of `due`: the steps that write follow from (seed, step), and from nothing else."""
 
-import random
+from course.afterwards import drawn, draws, in_one_place
+from course.check import Check, close, given, wrong
 
-import numpy as np
-import torch
-
-from course.check import Check, given, wrong
-
-STEPS = 32  # each call has a process of its own when a submission is graded
+STEPS = 32
 MANY = 64  # steps whose share is told from another
-
-
-def _states():
-    kind, keys, place, *_ = np.random.get_state()
-    return random.getstate(), kind, keys.tolist(), place, torch.get_rng_state().tolist()
 
 
 class _Due(Check):
@@ -25,16 +16,18 @@ class _Due(Check):
         yield {"seed": int(rng.integers(1, 1000)), "chance": 0.4}
 
     def probe(self, answer, case):
-        def asked(seed, steps):
-            return [bool(given(answer(seed, step, case["chance"]))) for step in steps]
+        call = in_one_place(answer)
 
-        before = _states()
-        output = {"first": asked(case["seed"], range(self.steps)), "touched": _states() != before}
+        def asked(seed, steps):
+            return [bool(given(call(seed, step, case["chance"]))) for step in steps]
+
+        right = drawn()
+        output = {"first": asked(case["seed"], range(self.steps))}
         if "again" in self.asks:
             output["again"] = asked(case["seed"], reversed(range(self.steps)))[::-1]
         if "next" in self.asks:
             output["next"] = asked(case["seed"] + 1, range(self.steps))
-        return output
+        return output | {"right": right, "found": draws(answer)}
 
     def judge(self, case, output):
         if len(set(output["first"])) == 1:
@@ -51,10 +44,12 @@ class Repeats(_Due):
 
 
 class Generators(_Due):
+    """Whoever draws from the common generators afterwards gets the numbers that were due."""
+
     name = "due/generators"
 
     def judge_steps(self, case, output):
-        return wrong("generator-moved") if output["touched"] else None
+        return None if close(output["found"], output["right"]) else wrong("generator-moved")
 
 
 class Chance(_Due):

@@ -14,6 +14,14 @@ def _answer(body):
 ANSWERS = [
     Valid(
         "due",
+        "from-the-prose",
+        """
+def due(seed, step, chance):
+    return bool(np.random.default_rng([seed, step]).random() < chance)
+""",
+    ),
+    Valid(
+        "due",
         "own-generator",
         _answer("import random; return random.Random(f'{seed} {step}').random() < chance"),
     ),

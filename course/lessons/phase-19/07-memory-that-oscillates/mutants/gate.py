@@ -25,6 +25,16 @@ def _wrong(name, fails, **changed):
 
 
 ANSWERS = [
+    Valid(
+        "gate",
+        "from-the-prose",
+        """
+def balanced_gate(logits, temperature):
+    weights = (logits / temperature).softmax(dim=-1)
+    nats = torch.special.entr(weights).sum(dim=-1)
+    return weights, nats.mean() / math.log(logits.shape[-1])
+""",
+    ),
     Valid("gate", "clamped", _answer(nats="-(weights * weights.clamp(min=1e-30).log()).sum(-1)")),
     _wrong(
         "as-published",

@@ -28,6 +28,18 @@ def _wrong(name, fails, **changed):
 ANSWERS = [
     Valid(
         "move",
+        "from-the-prose",
+        """
+def move(scale, mean, steps, activity, target, tau):
+    mean = mean + (activity - mean) / tau
+    steps = steps + 1
+    corrected = mean / (1 - (1 - 1 / tau) ** steps)
+    scale = (scale * (target / corrected) ** (1 / tau)).clamp(0.1, 10)
+    return scale, mean, steps
+""",
+    ),
+    Valid(
+        "move",
         "weighted",
         _answer(
             mean="(1 - 1 / tau) * mean + activity / tau",

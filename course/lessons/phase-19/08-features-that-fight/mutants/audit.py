@@ -29,6 +29,23 @@ def audit(model, steps, declared):
 ANSWERS = [
     Valid(
         "audit",
+        "from-the-prose",
+        """
+def audit(model, steps, declared):
+    def sums():
+        return {n: zlib.crc32(w.detach().numpy().tobytes()) for n, w in model.named_parameters()}
+    found = []
+    for update, between in steps:
+        update(model)
+        noted = sums()
+        between(model)
+        now = sums()
+        found.append([n for n in now if n not in declared and now[n] != noted[n]])
+    return found
+""",
+    ),
+    Valid(
+        "audit",
         "copies",
         _answer(note="weight.detach().clone()", same="torch.equal(noted[name], weight)"),
     ),

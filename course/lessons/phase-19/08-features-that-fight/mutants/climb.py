@@ -26,6 +26,21 @@ def climb(rungs, train, healthy):
 ANSWERS = [
     Valid(
         "climb",
+        "from-the-prose",
+        """
+def climb(rungs, train, healthy):
+    settings, climbed = {}, []
+    for name, added in rungs:
+        settings = {**settings, **added}
+        ok = healthy(train(settings))
+        climbed.append((name, ok))
+        if not ok:
+            break
+    return climbed
+""",
+    ),
+    Valid(
+        "climb",
         "in-place",
         """
 def climb(rungs, train, healthy):

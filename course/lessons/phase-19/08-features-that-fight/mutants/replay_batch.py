@@ -25,6 +25,18 @@ def _wrong(name, fails, **changed):
 ANSWERS = [
     Valid(
         "replay-batch",
+        "from-the-prose",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    rng = np.random.default_rng((seed, step))
+    old = round(share * size)
+    a = rng.integers(0, len(first), old)
+    b = rng.integers(0, len(second), size - old)
+    return torch.cat([first[torch.from_numpy(a)], second[torch.from_numpy(b)]])
+""",
+    ),
+    Valid(
+        "replay-batch",
         "torch-generator",
         """
 def replay_batch(first, second, share, size, seed, step):

@@ -1,0 +1,49 @@
+"""What a learner can do wrong without meaning to: one sentence each, and nothing is lost."""
+
+import pytest
+
+from course.kernel_errors import sentence
+from course.predictions import compare, predict
+from minigpt import Config, Recipe, train
+from minigpt.messages import message
+from minigpt.runs.jsonl import RunError
+from minigpt.runs.run import Run
+from minigpt.runs.writer import RunWriter
+
+TINY = Config(n_layer=1, n_head=1, n_embd=8, context=8, batch_size=2, steps=2, warmup_steps=1, eval_every=0)
+
+
+@pytest.fixture
+def two_kernels(tmp_path):
+    """A run in a folder, and another kernel that begins to write there."""
+    train(Recipe(TINY), tmp_path / "run")
+    other = RunWriter(tmp_path / "run", resume=True)
+    yield tmp_path / "run"
+    other.close()
+
+
+def test_a_lesson_opened_twice_does_not_delete_the_run_that_the_other_is_writing(two_kernels):
+    with pytest.raises(RunError) as caught:
+        train(Recipe(TINY), two_kernels, overwrite=True)
+    told = sentence(caught.value, {}, None)
+    assert told == message("run.in-use", path=two_kernels) and "\n" not in told
+    assert len(Run(two_kernels).metrics) == TINY.steps
+
+
+def test_once_the_other_has_finished_the_run_is_made_again(tmp_path):
+    train(Recipe(TINY), tmp_path / "run")
+    assert len(train(Recipe(TINY), tmp_path / "run", overwrite=True).metrics) == TINY.steps
+
+
+@pytest.mark.parametrize("guess", [[1.0], float("nan"), "", {}, object()])
+def test_a_guess_that_is_none_is_told_in_one_line_and_compared_as_missing(guess, capsys):
+    predict("bad", loss=guess)
+    assert capsys.readouterr().out.count("\n") == 1
+    compare("bad", loss=6.2)
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["loss", "–", "6.2"]
+
+
+def test_a_number_typed_as_a_text_is_a_number(capsys):
+    predict("text", loss="6,200")
+    compare("text", loss=6200)
+    assert capsys.readouterr().out.rstrip().endswith("✓")

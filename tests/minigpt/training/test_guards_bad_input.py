@@ -1,0 +1,142 @@
+"""What goes wrong around the guards is said in one sentence, in both languages, and nothing is lost."""
+
+import dataclasses
+import errno
+import os
+
+import pytest
+import torch
+from small_runs import MINIMAL, flags
+from test_guards import GUARDED, PLAIN, Kill, assert_same_tensors, decide_at, guarded, metrics, run_of
+
+from minigpt.messages import LANGUAGES, use_language
+from minigpt.runs import checkpoint
+from minigpt.runs.run import Run
+from minigpt.training import precision
+from minigpt.training.guards import Decision, GuardError
+from minigpt.training.recipe import Recipe
+from minigpt.training.trainer import train
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request):
+    """The language in force."""
+    use_language(request.param)
+    yield request.param
+    use_language(None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that went back at step 30 to step 20, and that nobody disturbed."""
+    return run_of(GUARDED, tmp_path_factory.mktemp("bad-input") / "whole")
+
+
+def in_order(one, other):
+    """Whether two runs have the same steps, decisions and final tensors."""
+    assert metrics(one) == metrics(other) and one.events == other.events
+    assert_same_tensors(one, other)
+
+
+def test_a_guard_that_rolls_back_for_ever(tmp_path, language):
+    class Never:
+        name, moments = "never", ("record",)
+
+        def decide(self, record, state):
+            return Decision(roll_back_to=5) if state.step == 6 else None
+
+    with pytest.raises(GuardError) as refused:
+        run_of(guarded(Never()), tmp_path / "run")
+    assert "100" in str(refused.value) and "events.jsonl" in str(refused.value)
+    assert len(Run(tmp_path / "run").events) > 100  # all that it did can be read
+
+
+def test_no_snapshot_yet(tmp_path, language):
+    """A run that was begun without guards is resumed with one, between two snapshots."""
+    plain = Recipe(PLAIN)
+    with pytest.raises(Kill.Killed):
+        run_of(plain, tmp_path / "run", Kill(12, "on_step"))
+    late = dataclasses.replace(plain, guards=(decide_at(8, Decision(roll_back_to=6)),))
+    with pytest.raises(GuardError) as refused:
+        run_of(late, tmp_path / "run", resume=True)
+    assert "snapshot_every = 10" in str(refused.value)
+    resumed = run_of(plain, tmp_path / "run", resume=True)
+    in_order(resumed, run_of(plain, tmp_path / "undisturbed"))
+
+
+@pytest.mark.parametrize("records", [33, 41])  # before the first checkpoint after the rollback, and after it
+def test_a_checkpoint_that_fails_its_hash_in_the_middle_of_a_recovery(whole, tmp_path, language, records):
+    with pytest.raises(Kill.Killed):
+        run_of(GUARDED, tmp_path / "run", Kill(records, "on_step"))
+    folder = tmp_path / "run" / "checkpoints"
+    newest = checkpoint.find(folder)[-1] / "training.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    told = str(checkpoint.latest(folder)[1][0])
+    assert newest.parent.name in told and ("damaged" in told or "dañado" in told)
+    in_order(run_of(GUARDED, tmp_path / "run", resume=True), whole)
+
+
+def test_a_disk_that_fills_up_during_a_snapshot(whole, tmp_path, language, monkeypatch):
+    """Snapshots lie in memory, and reach the disk with a checkpoint: here with the one after the rollback."""
+    real = checkpoint._sync
+
+    def full(path):
+        if "step-000028" in str(path) and tried:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        tried.extend([path] * ("step-000028" in str(path) and path.is_dir()))
+        real(path)
+
+    tried = []
+    monkeypatch.setattr(checkpoint, "_sync", full)
+    with pytest.raises(checkpoint.CheckpointError) as refused:
+        run_of(GUARDED, tmp_path / "run")
+    monkeypatch.undo()
+    assert "No space left" in str(refused.value) and "step-000028" in str(refused.value)
+    in_order(run_of(GUARDED, tmp_path / "run", resume=True), whole)
+
+
+@pytest.mark.parametrize("broken", ["raises", "ignores"])
+def test_fp16_on_a_processor_that_cannot(tmp_path, command, monkeypatch, language, broken):
+    class Cannot:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            if broken == "raises":
+                raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'\nand more lines")
+
+        def __exit__(self, *_):
+            return False
+
+    monkeypatch.setattr(precision.torch, "autocast", Cannot)
+    asked = ("--precision", "fp16", "--run-dir", tmp_path / "run", "--lang", language)
+    sentence = command("train", *flags(MINIMAL), *asked).sentence
+    assert "fp16" in sentence and "bf16" in sentence and ("Half" in sentence or "float32" in sentence)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_window_longer_than_the_run(command, tmp_path, language):
+    asked = ("--guard-spikes", "true", "--steps", 20, "--run-dir", tmp_path / "run", "--lang", language)
+    sentence = command("train", *asked).sentence
+    assert "32" in sentence and "20" in sentence and "spike_window" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_spike_in_the_first_20_steps(command, tmp_path, language):
+    """It is told, and undoes nothing: too little is known to judge it."""
+    config = MINIMAL.replace(steps=60, eval_every=0, guard_spikes=True, lr_max=0.1, lr_min=0.1)
+    recipe = Recipe(config.replace(schedule="constant", warmup_steps=0))
+
+    def burst(step, config):
+        return 30.0 if step == 12 else 1e-3
+
+    run = train(dataclasses.replace(recipe, lr_at=burst), tmp_path / "run")
+    assert run.events and run.events[0]["step"] < 20
+    first = [event for event in run.events if event["step"] < 20]
+    assert all(event["done"] == "continue" for event in first)
+    assert [record["step"] for record in run.metrics][:20] == list(range(20))
+    told = (run.path / "post-mortem.md").read_text(encoding="utf-8")
+    assert {"en": "only noted", "es": "solo"}[language] in told
+    assert torch.isfinite(torch.tensor(run.column("loss")[1])).all()
