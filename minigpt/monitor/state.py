@@ -26,7 +26,7 @@ from minigpt.monitor.optimizers import parameters_of
 from minigpt.monitor.writes import own_count
 from minigpt.training.instruments.statefulness import statefulness
 
-FIRST, EVERY = 4, 25  # steps after which weights are sampled: the first few, then one in so many
+FIRST, EVERY = 4, 50  # steps after which weights are sampled: the first few, then one in so many
 SAMPLE = 65_536  # numbers of a tensor, at most twice as many
 ROUNDINGS = 16  # spacings of the number format that a change, ÷ the tensor, may come to
 USUAL = 0.01  # a small number in a weight

@@ -116,7 +116,7 @@ def test_a_module_that_remembers_the_last_batch_is_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault", ["memory-gate-collapse", "memory-saturation", "short-term-memory-kept", "random-consolidation"]
+    "fault", ["memory-gate-collapse", "memory-written-in-evaluation", "random-consolidation"]
 )
 def test_faults_of_our_memory_are_named_in_anybody_s_loop(fault, tmp_path):
     found = train(tmp_path / "run", model_of(MEMORY, fault), MEMORY).check()
