@@ -80,6 +80,16 @@ def likelihood_without_a_logarithm(watch, broken):
     train(watch, model, loss_of=lambda x, y: F.nll_loss(squash(model(x), -1).flatten(0, 1), y.flatten()))
 
 
+@kind("double-softmax")
+def sigmoid_in_the_model(watch, broken):
+    class Model(Little):
+        def forward(self, ids):
+            logits = super().forward(ids)
+            return logits.sigmoid() if broken else logits
+
+    train(watch, Model())
+
+
 @kind("missing-log-softmax")
 def likelihood_of_raw_logits(watch, broken):
     model = Little()
@@ -135,6 +145,24 @@ def the_end_is_hidden_where_layers_are_as_wide_as_the_vocabulary(watch, broken):
     model = Wide()
     model.config = SimpleNamespace(pad_token_id=310, eos_token_id=310)
     train(watch, model, batches=batches)
+
+
+@kind("targets-kind")
+def labels_are_padded_with_a_token_of_the_vocabulary(watch, broken):
+    def batches(step):
+        inputs, targets = padded(step, pad=310)
+        return inputs, targets.masked_fill(targets == 310, 7 if broken else -100)
+
+    train(watch, Little(), batches=batches)
+
+
+@kind("target-shift")
+def targets_are_the_tokens_before(watch, broken):
+    def batches(step):
+        inputs, targets, _ = batch_at(tokens(), step)
+        return (targets, inputs) if broken else (inputs, targets)
+
+    train(watch, Little(), batches=batches)
 
 
 @kind("targets-kind")
@@ -570,6 +598,20 @@ def test_weights_that_are_bounded_in_every_step_are_only_warned_of(watch):
     train(watch, model, after=after)
     findings = {finding.question: finding for finding in check(watch.run_dir, whole=True).findings}
     assert findings["11.1"].verdict == "warn"
+
+
+def test_a_checkpoint_of_which_nothing_was_loaded_is_no_health(watch):
+    trained = Little()
+    train(watch, trained, optimizer=adamw(trained, lr=1e-2), steps=60)
+    verdicts = []
+    for prefix in ("module.", ""):
+        model = Little()
+        state = {prefix + name: value for name, value in trained.state_dict().items()}
+        model.load_state_dict(state, strict=False)
+        train(watch, model, starts_from="a checkpoint")
+        findings = {finding.question: finding for finding in check(watch.run_dir, whole=True).findings}
+        verdicts.append(findings["1.1b"].verdict)
+    assert verdicts == ["unknown", "pass"]
 
 
 class Forgetful(Little):
