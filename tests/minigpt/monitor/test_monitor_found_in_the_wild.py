@@ -4,14 +4,17 @@ import copy
 from itertools import count
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from loops import T, V, batch_at, tokens
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, LambdaLR
 from wild_loops import Little, adamw, cross_entropy, groups
 
 from minigpt.diagnosis import check
+from minigpt.diagnosis.trees.configuration.undeclared import UNDECLARED_QUESTIONS, wrong_by_itself
 from minigpt.monitor import Monitor
 
 pytestmark = pytest.mark.filterwarnings("error:The monitor has stopped")
@@ -661,3 +664,30 @@ def test_each_kind_is_named_when_broken_and_silent_when_fixed(name, watch):
     loop(watch, False)
     found = check(watch.run_dir, whole=True)
     assert found.leaves == []
+
+
+def rates_of(schedule, steps=200):
+    """Return the rates of a schedule of torch, (steps,), stepped after each update."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    made, rates = schedule(optimizer), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        made.step()
+    return np.arange(steps), np.array(rates)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "leaf"),
+    [
+        (lambda o: CosineAnnealingLR(o, 10), "schedule-step-unit"),
+        (lambda o: CosineAnnealingLR(o, 200), None),
+        (lambda o: CosineAnnealingWarmRestarts(o, 25), None),
+        (lambda o: CyclicLR(o, 1e-4, 1e-3, step_size_up=20), None),
+        (lambda o: LambdaLR(o, lambda n: float(min(1, n // 60))), "lr-discontinuous"),
+        (lambda o: LambdaLR(o, lambda n: min(1.0, n / 60)), None),
+    ],
+)
+def test_a_schedule_past_its_end_or_with_a_leap_from_zero_is_told_from_cycles_and_ramps(schedule, leaf):
+    (question,) = UNDECLARED_QUESTIONS
+    assert wrong_by_itself(*rates_of(schedule), question.thresholds)[0] == leaf
