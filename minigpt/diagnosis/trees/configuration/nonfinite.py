@@ -41,7 +41,8 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
             return question.failed("nan-gradient", **values)
         return question.unknown(**values)
     rest = _tail(broken)  # from some step on no norm is a number: no step is taken, or nothing is left
-    if rest is not None and rest and len(norms) - rest >= limits["skips"]:
+    own = isinstance(evidence.config, Config)  # of our trainer the dynamics tree knows more
+    if rest is not None and rest and len(norms) - rest >= limits["skips"] and not own:
         since, before = losses[steps >= norm_steps[rest]], losses[steps < norm_steps[rest]]
         values = _seen("grad_norm", norm_steps, norms, rest)
         if not len(since):
