@@ -31,6 +31,14 @@ def scales_of(model: nn.Module) -> dict[str, Any] | None:
             gains[name] = size * math.sqrt(weight.shape[1])
             means[name] = abs(float(weight.float().mean())) / size
     found: dict[str, Any] = {"gains": gains, "means": means} if gains else {}
+    norms = [m.weight for m in model.modules() if "norm" in type(m).__name__.lower() and _is_vector(m)]
+    if len(norms) > 1:  # training moves them all
+        found["norms_untouched"] = all(bool((weight == 1).all()) for weight in norms)
     if len(tables) > 1 and len(widths) == 1:
         found["tables"] = tables
     return found or None
+
+
+def _is_vector(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.ndim == 1 and weight.device.type != "meta"

@@ -61,10 +61,7 @@ class TargetKinds:
         padding = self._padding()
         found: dict[str, Any] = {"scored": scored, "padding": padding, "padding_share": 0.0}
         if padding is not None:
-            both = sum(
-                int(((ids == padding) & mask & (targets == padding)).sum())
-                for ids, mask, targets in self._batches
-            )
+            both = sum(_scored_padding(padding, *batch) for batch in self._batches)
             found["padding_share"] = both / scored
             found["end_hidden"] = self._hidden_end(padding) if self._predicts() else ""
             # only a config can tell that what fills rows up is also meant to end a text
@@ -135,3 +132,10 @@ class TargetKinds:
         if count < LONG_RUN or count < 0.95 * holes or wanted[token]:
             return None, holes
         return token, count
+
+
+def _scored_padding(padding: int, ids: Tensor, mask: Tensor, targets: Tensor) -> int:
+    """Return how many positions count where padding follows padding, whatever token they ask for."""
+    follows = targets == padding
+    follows[:, :-1] |= ids[:, 1:] == padding
+    return int(((ids == padding) & mask & follows).sum())

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minigpt.monitor.disorder import of_other_rows, of_tokens_before, unbalanced
 from minigpt.runs.schema import OFFSETS
 
 NEAR = math.log(1.25)  # two weights count as the same up to this; label smoothing takes about a tenth
@@ -30,8 +31,8 @@ ROUNDING = 1e-6  # nats below which a probability is 1
 CERTAIN = 0.9  # share of targets that fit an offset when it is the one
 BALANCED = 1e-3  # a cross-entropy takes from one token what it gives another: their sum, in their sizes
 UNBALANCED = 0.02
-LOOKED_AT = 4  # rows whose targets are sought in others
 EVEN = 0.01  # spread of what pulls at the targets, in its mean, where nothing else does
+FEW_CLASSES = 8  # of which logits may all lie between 0 and 1 by chance
 EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
 RAW = "raw"  # logits, given to a loss that takes log-probabilities
 SCRAMBLED = "scrambled"  # the logits in another order than the model wrote them
@@ -58,6 +59,7 @@ class Scored:
     given: str = LOGITS  # what the loss took for logits
     time_first: bool = False  # rows are positions: (T, B)
     other_rows: bool = False  # targets are the next tokens of other rows
+    before: bool = False  # targets are the tokens just before
 
 
 @torch.no_grad()
@@ -78,7 +80,7 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
     at = counted.nonzero()[:, 0]  # (n,)
     at = at[:: max(len(at) // SAMPLED, 1)][:SAMPLED]
     sample, pull = targets[at], -lowest[at].float() / scale
-    if len(at) and _unbalanced(gradient[at]) > UNBALANCED:
+    if len(at) and unbalanced(gradient[at]) > UNBALANCED:
         if _is_scrambled(logits.view(shape), gradient.view(shape) / scale):
             return Scored(int(counted.sum()), None, None, V, sample, given=SCRAMBLED)
     log_p = logits[at].float().log_softmax(-1)  # (n, V)
@@ -110,6 +112,8 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         if given == LOGITS and squashed is not None and len(weights) and _near(n * squashed.mean().item(), 1):
             if not _near(n * weights.mean().item(), 1):
                 given, weights = SQUASHED, squashed
+        if given == LOGITS and V > FEW_CLASSES and logits[at].min() > 0 and logits[at].max() < 1:
+            given = PROBABILITIES  # as a sigmoid makes them: logits lie on both sides of 0
         p = (-nats[unsure]).exp().clamp(min=1e-12)
         if given == LOGITS and len(weights) and _near(n * (weights / p).mean().item(), 1):
             if not _near(n * weights.mean().item(), 1):  # each target weighs as much as it is likely: no log
@@ -142,24 +146,9 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         targets=seen,
         aligned=aligned,
         time_first=time_first,
-        other_rows=_best(aligned) < CERTAIN and _of_other_rows(ids, mask, targets),
+        other_rows=_best(aligned) < CERTAIN and of_other_rows(ids, mask, targets),
+        before=_best(aligned) < CERTAIN and of_tokens_before(ids, mask, targets),
     )
-
-
-def _of_other_rows(ids: Tensor, mask: Tensor, targets: Tensor) -> bool:
-    """Return whether the targets of each row, (B, T), are the next tokens of another one."""
-    found = []
-    for row in range(min(len(ids), LOOKED_AT)):
-        here = mask[row, :-1]
-        same = ((targets[row, :-1] == ids[:, 1:]) & here).sum(-1) / here.sum().clamp(min=1)  # (B,)
-        found.append(bool(here.sum() >= LOOKED_AT and same.max() >= CERTAIN))
-    return len(ids) > 1 and all(found)
-
-
-def _unbalanced(gradient: Tensor) -> float:
-    """Return the mean sum of gradients, (n, V), in their sizes."""
-    gradient = gradient.float()
-    return float((gradient.sum(-1).abs() / gradient.abs().sum(-1).clamp(min=1e-30)).mean())
 
 
 def _is_scrambled(logits: Tensor, gradient: Tensor) -> bool:
@@ -179,7 +168,7 @@ def _is_scrambled(logits: Tensor, gradient: Tensor) -> bool:
         rows, pulls = rows[counted], pulls[counted]
         if not len(rows):
             return False
-        if _unbalanced(pulls) < BALANCED and _is_cross_entropy(rows.log_softmax(-1), pulls, pulls.argmin(-1)):
+        if unbalanced(pulls) < BALANCED and _is_cross_entropy(rows.log_softmax(-1), pulls, pulls.argmin(-1)):
             return True
     return False
 
@@ -290,6 +279,8 @@ def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     counted = sum(micro.counted for micro in micros)
     if all(micro.other_rows for micro in micros):
         evidence["targets_of_other_rows"] = True
+    if all(micro.before for micro in micros):
+        evidence["targets_before"] = True
     return evidence | {
         "unmasked_share": counted / sum(micro.rows * micro.length for micro in micros),
         "distinct_targets": len(frozenset().union(*(micro.targets for micro in micros))),

@@ -140,6 +140,7 @@ class Start(Probe):
     distinct_targets: int | None = None
     target_offset_share: Mapping[str, float] | None = None  # by offset d, targets equal to the input at t + d
     targets_of_other_rows: bool | None = None  # whether each row is asked for the next tokens of another
+    targets_before: bool | None = None  # whether the targets are the tokens just before
     future_gradient: float | None = None  # largest gradient of a logit with respect to later inputs
     head_bias_max: float | None = None  # largest absolute bias of the layer that makes the logits
     head_bias_loss: float | None = None  # the loss if the logits were the bias alone

@@ -4,14 +4,17 @@ import copy
 from itertools import count
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from loops import T, V, batch_at, tokens
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, LambdaLR
 from wild_loops import Little, adamw, cross_entropy, groups
 
 from minigpt.diagnosis import check
+from minigpt.diagnosis.trees.configuration.undeclared import UNDECLARED_QUESTIONS, wrong_by_itself
 from minigpt.monitor import Monitor
 
 pytestmark = pytest.mark.filterwarnings("error:The monitor has stopped")
@@ -80,6 +83,16 @@ def likelihood_without_a_logarithm(watch, broken):
     train(watch, model, loss_of=lambda x, y: F.nll_loss(squash(model(x), -1).flatten(0, 1), y.flatten()))
 
 
+@kind("double-softmax")
+def sigmoid_in_the_model(watch, broken):
+    class Model(Little):
+        def forward(self, ids):
+            logits = super().forward(ids)
+            return logits.sigmoid() if broken else logits
+
+    train(watch, Model())
+
+
 @kind("missing-log-softmax")
 def likelihood_of_raw_logits(watch, broken):
     model = Little()
@@ -135,6 +148,24 @@ def the_end_is_hidden_where_layers_are_as_wide_as_the_vocabulary(watch, broken):
     model = Wide()
     model.config = SimpleNamespace(pad_token_id=310, eos_token_id=310)
     train(watch, model, batches=batches)
+
+
+@kind("targets-kind")
+def labels_are_padded_with_a_token_of_the_vocabulary(watch, broken):
+    def batches(step):
+        inputs, targets = padded(step, pad=310)
+        return inputs, targets.masked_fill(targets == 310, 7 if broken else -100)
+
+    train(watch, Little(), batches=batches)
+
+
+@kind("target-shift")
+def targets_are_the_tokens_before(watch, broken):
+    def batches(step):
+        inputs, targets, _ = batch_at(tokens(), step)
+        return (targets, inputs) if broken else (inputs, targets)
+
+    train(watch, Little(), batches=batches)
 
 
 @kind("targets-kind")
@@ -559,6 +590,20 @@ def weights_that_go_back_without_their_moments(watch, broken):
     train(watch, model, optimizer=optimizer, steps=30, after=after)
 
 
+def test_a_checkpoint_of_which_nothing_was_loaded_is_no_health(watch):
+    trained = Little()
+    train(watch, trained, optimizer=adamw(trained, lr=1e-2), steps=60)
+    verdicts = []
+    for prefix in ("module.", ""):
+        model = Little()
+        state = {prefix + name: value for name, value in trained.state_dict().items()}
+        model.load_state_dict(state, strict=False)
+        train(watch, model, starts_from="a checkpoint")
+        findings = {finding.question: finding for finding in check(watch.run_dir, whole=True).findings}
+        verdicts.append(findings["1.1b"].verdict)
+    assert verdicts == ["unknown", "pass"]
+
+
 class Forgetful(Little):
     """A little model whose dropout is a function call, in evaluation mode too, or not."""
 
@@ -606,3 +651,30 @@ def test_each_kind_is_named_when_broken_and_silent_when_fixed(name, watch):
     loop(watch, False)
     found = check(watch.run_dir, whole=True)
     assert found.leaves == []
+
+
+def rates_of(schedule, steps=200):
+    """Return the rates of a schedule of torch, (steps,), stepped after each update."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    made, rates = schedule(optimizer), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        made.step()
+    return np.arange(steps), np.array(rates)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "leaf"),
+    [
+        (lambda o: CosineAnnealingLR(o, 10), "schedule-step-unit"),
+        (lambda o: CosineAnnealingLR(o, 200), None),
+        (lambda o: CosineAnnealingWarmRestarts(o, 25), None),
+        (lambda o: CyclicLR(o, 1e-4, 1e-3, step_size_up=20), None),
+        (lambda o: LambdaLR(o, lambda n: float(min(1, n // 60))), "lr-discontinuous"),
+        (lambda o: LambdaLR(o, lambda n: min(1.0, n / 60)), None),
+    ],
+)
+def test_a_schedule_past_its_end_or_with_a_leap_from_zero_is_told_from_cycles_and_ramps(schedule, leaf):
+    (question,) = UNDECLARED_QUESTIONS
+    assert wrong_by_itself(*rates_of(schedule), question.thresholds)[0] == leaf

@@ -41,11 +41,14 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
             return question.failed("nan-gradient", **values)
         return question.unknown(**values)
     rest = _tail(broken)  # from some step on no norm is a number: no step is taken, or nothing is left
-    if rest is not None and rest and len(norms) - rest >= limits["skips"]:
+    own = isinstance(evidence.config, Config)  # of our trainer the dynamics tree knows more
+    if rest is not None and rest and len(norms) - rest >= limits["skips"] and not own:
         since, before = losses[steps >= norm_steps[rest]], losses[steps < norm_steps[rest]]
         values = _seen("grad_norm", norm_steps, norms, rest)
         if not len(since):
-            return question.failed("nan-loss", **values)  # a trainer leaves a loss out that is none
+            last = {"last": int(steps[-1]), "good": float(losses[-1])} if len(losses) else {}
+            # a trainer leaves a loss out that is none
+            return question.failed("nan-loss", **values | {"name": "loss"} | last)
         if len(before) >= FEW and _stands_still(losses[-2 * len(since) :], limits["fall"]):
             return question.failed("nan-gradient", **values)
         return question.unknown(**values)

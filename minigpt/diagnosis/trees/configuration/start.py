@@ -70,7 +70,9 @@ def _starts_well_below_chance(question: Question, evidence: Evidence) -> Finding
     if not shares:
         return question.unknown(**values)
     if shares["1"] >= ALIGNED["share"]:
-        return question.warned(**values)
+        # gains that are all 1 were never trained: no weight came from that checkpoint
+        fresh = (observed(evidence, "scales") or {}).get("norms_untouched")
+        return question.unknown(**values) if fresh else question.warned(**values)
     shifted = max(shares.values()) >= ALIGNED["share"]
     return question.failed("target-shift", **values) if shifted else question.unknown(**values)
 
@@ -121,6 +123,8 @@ def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
         return question.passed(**values)
     if share >= limit:
         return question.failed("target-shift", **values)
+    if evidence.start.targets_before:
+        return question.failed("target-shift", **values | {"offset": -1, "share": 1.0})
     if evidence.start.targets_of_other_rows:
         return question.failed("shuffled-targets", **values)
     # a model that reads a sequence as a whole, or answers at its end, may be asked for anything

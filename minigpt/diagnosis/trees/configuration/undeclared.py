@@ -26,6 +26,7 @@ POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more 
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
+LATE = "late"  # a leap from 0: one group may be frozen at first, not all of them
 
 
 def wrong_by_itself(
@@ -55,6 +56,13 @@ def wrong_by_itself(
     share = 1 - end / len(rates)
     if share >= limits["share"] and len(rates) - end >= FEWEST:
         return "schedule-step-unit", seen | {"step": int(steps[end]), "share": share, "kind": "zero-after"}
+    if (first := _back_from_zero(rates, top)) is not None:
+        left = 1 - first / len(rates)
+        return "schedule-step-unit", seen | {"step": int(steps[first]), "share": left, "kind": "past-its-end"}
+    begin = int(moving[0])
+    if begin >= FEWEST and rates[begin] > 0.5 * top:
+        figures = {"step": int(steps[begin]), "rate": float(rates[begin]), "kind": LATE}
+        return "lr-discontinuous", seen | figures
     if found := _grows_at_the_end(rates, limits["rise"]):
         begin, from_the_start = found
         finished = total is not None and steps[-1] >= 0.95 * total
@@ -85,6 +93,17 @@ def _grows_at_the_end(rates: Rates, rise: float) -> tuple[int, bool] | None:
     line = np.linspace(marks[begin], marks[-1], len(marks) - begin)
     straight = np.abs(marks[begin:] - line).max() < 0.05 * marks[-1]
     return int(at[begin]), begin <= 1 and bool(straight or len(rates) < LONG)
+
+
+def _back_from_zero(rates: Rates, top: float) -> int | None:
+    """Return where a curve first comes down to 0 that then climbs again as gently, twice or more.
+
+    A cosine that is stepped past its end does so; a restart leaps, and cycles that are meant keep off 0.
+    """
+    inner = np.arange(1, len(rates) - 1)
+    low = inner[(rates[1:-1] <= NOTHING * top) & (rates[:-2] > 0) & (rates[2:] > 0)]
+    gentle = low[(rates[low + 1] < 0.5 * top) & (rates[low - 1] < 0.5 * top)]
+    return int(gentle[0]) if len(gentle) > 1 and len(gentle) == len(low) else None
 
 
 def _jumps_up(rates: Rates, jump: float) -> int | None:
@@ -120,6 +139,9 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
         return question.not_measured()
+    late = [group for group, (_, seen) in found.items() if seen["kind"] == LATE]
+    if len(late) < len(found):
+        found |= {group: (None, found[group][1]) for group in late}
     declared = config is None or evidence.source is Source.LOG or config.frozen()
     still = [group for group, (leaf, _) in found.items() if leaf == "base-lr-zero"]
     if 0 < len(still) < len(found) and not declared and ended and total is not None:
