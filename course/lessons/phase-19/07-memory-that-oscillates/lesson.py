@@ -226,7 +226,7 @@ def draw(figure, divisor):
     axes.legend()
 
 
-playground(draw, divisor=Slider("1 ÷ exponent", 1, 20, 1))
+playground(draw, divisor=Slider(t("divisor"), 1, 20, 1))
 
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
