@@ -1086,10 +1086,10 @@ finally:
 #     return order[place * batch : (place + 1) * batch]
 # ```
 #
-# It shuffles anew for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
+# It shuffles again for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="aea91fcd27d7"
+# %% [markdown] id="sources" lang="es" of="f93b3d31c89d"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2021, `Trainer` de Hugging Face [aprendió a guardar su estado
