@@ -6,22 +6,24 @@
 # rollback. In the code that was published with it the gate is still a softmax, consolidation is still random,
 # a rollback leaves the memory as it was, and validation writes into it.
 #
-# **This lesson does not reproduce that swing.** We tried, and our models do not show it. They show something
-# else, which the loss hides. Afterwards you can
+# **The models of this lesson do not swing.** A deeper one does: four layers without a last norm swing 5 to 9
+# times, with the published cures too (`benchmarks/dynamics.py oscillation`). It takes too long for a lesson. Here you
+# see its cause at work in a small model, where the loss hides it. Afterwards you can
 #
 # * measure whether a gate still chooses;
 # * write to a memory at steps that a resumed run repeats;
 # * tell a thermostat from a windup, and find state that survives where none should.
 
-# %% [markdown] id="why" lang="es" of="a512c142233e"
+# %% [markdown] id="why" lang="es" of="a9c8d8d31821"
 # Alguien le dio una memoria a un GPT: los últimos tokens, y lugares que duran de un paso a otro. Su loss
 # oscilaba entre 7 y 30 a 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en
 # pasos fijos, un rollback. En el código que se publicó con él, el gate sigue siendo un softmax, la
 # consolidación sigue dependiendo de la suerte, un rollback deja la memoria como estaba y la validación escribe
 # en ella.
 #
-# **Esta lección no reproduce esa oscilación.** Lo intentamos, y nuestros modelos no la muestran. Muestran otra
-# cosa, que el loss esconde. Al terminar sabrás
+# **Los modelos de esta lección no oscilan.** Uno más profundo sí: con cuatro capas y sin la última norm, el loss
+# oscila de 5 a 9 veces, también con las curas publicadas (`benchmarks/dynamics.py oscillation`). Tarda demasiado para
+# una lección. Aquí ves actuar su causa en un modelo pequeño, donde el loss la esconde. Al terminar sabrás
 #
 # * medir si un gate todavía elige;
 # * escribir en una memoria en pasos que un run reanudado repite;
@@ -511,17 +513,21 @@ for fault in (None, "memory-dead-gate"):
 # Four tensors that look trainable and never were: leaf `dead-gate`, question 11.2. A hard choice (argmax, a comparison)
 # cuts off the gradient in the same way, and so does a gate that starts saturated.
 #
-# **What stays unknown.** Why the published run swung between 7 and 30 to 40. We found four faults in the
-# published code; none makes our models swing like that. A symptom that nobody can reproduce has no proven
-# cause, and so no proven cure, ours included.
+# **What stays unknown.** Of the four faults in the published code, one is enough for a swing: scales that wind up.
+# Four layers multiply them, and no norm stands behind the last. Over five seeds the loss then swings 5 to 9 times;
+# with the published cures alone 5 to 8; with exponent 1/τ and a corrected mean, your repair, 1.3. But we saw it
+# only without that norm and with a mean that forgets within 50 steps. Whether the published run swung for the same
+# reason, nobody has shown.
 
-# %% [markdown] id="unknown-said" lang="es" of="7c7b84ae6c8a"
+# %% [markdown] id="unknown-said" lang="es" of="915e48a16c39"
 # Cuatro tensores que parecen entrenables y nunca lo fueron: hoja `dead-gate`, pregunta 11.2. Una elección dura (argmax,
 # una comparación) corta el gradiente de la misma manera, y también un gate que arranca saturado.
 #
-# **Lo que no se sabe.** Por qué el run publicado oscilaba entre 7 y 30 a 40. Encontramos cuatro fallos en el
-# código publicado; ninguno hace oscilar así a nuestros modelos. Un síntoma que nadie puede reproducir no tiene
-# causa demostrada, y por eso tampoco cura demostrada, tampoco la nuestra.
+# **Lo que sigue sin saberse.** De los cuatro fallos del código publicado, uno basta para que el loss oscile: escalas
+# con windup. Cuatro capas las multiplican, y no hay norm detrás de la última. Con cinco semillas, el loss oscila
+# entonces de 5 a 9 veces; solo con las curas publicadas, de 5 a 8; con el exponente 1/τ y la media corregida, tu
+# reparación, 1.3. Pero solo lo vimos sin esa norm y con una media que olvida en 50 pasos. Si el run publicado
+# osciló por la misma razón, nadie lo ha demostrado.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
