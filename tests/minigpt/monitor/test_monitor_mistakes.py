@@ -168,7 +168,7 @@ def test_a_tied_head_that_repeats_its_input_has_learnt_nothing_before(watch):
 @pytest.mark.parametrize(
     ("spoil", "verdict"),
     [
-        (lambda targets: targets.roll(1, dims=0), Verdict.UNKNOWN),  # the rows of another batch
+        (lambda targets: targets.roll(1, dims=0), Verdict.FAIL),  # each row is asked for another's tokens
         (lambda targets: targets.T, Verdict.UNKNOWN),  # flattened in another order than the logits
         (lambda targets: (targets * 7 + 3) % V, Verdict.UNKNOWN),  # ids of another tokenizer
         (answer_at_the_end, Verdict.PASS),
@@ -179,7 +179,7 @@ def test_targets_that_do_not_follow_from_what_a_causal_model_reads_are_not_calle
 ):
     train(watch, Little(), lambda model, inputs, targets: plain(model, inputs, spoil(targets)))
     walk = watch.monitor.check(whole=True)
-    assert walk.leaf is None
+    assert walk.leaf == ("shuffled-targets" if verdict is Verdict.FAIL else None)
     assert walk.verdict is verdict
 
 
