@@ -31,6 +31,7 @@ class _Spikes(Check):
     def _case(self, rng, bumps, steps=90, z=6.0, window=30, enough=20, noise=0.1, slope=0.0):
         """Noise around a level, and bumps: {place: robust deviations above (or below) what is usual}."""
         losses = 5.0 - slope * np.arange(steps) + noise * rng.uniform(-1, 1, steps)
+        losses[:3] = 5.0, 5.0, 5.0 + noise / 2  # whoever asks after two values sees a spike here
         for place, height in sorted(bumps.items()):
             losses[place] = losses[place] + height if np.isfinite(height) else height
         return {"losses": losses, "z": z, "window": window, "enough": enough}
@@ -82,14 +83,14 @@ class Several(_Spikes):
 
 
 class Lower(_Spikes):
-    """A loss that falls far is no spike."""
+    """A loss that falls far is no spike, and does not hide the one that follows."""
 
     name = "find-spikes/lower"
 
     def cases(self, rng):
-        low, high = (int(place) for place in rng.choice(np.arange(35, 80), 2, replace=False))
-        yield self._case(rng, {low: -3.0, high: 3.0})
-        yield self._case(rng, {place: -1.0 for place in range(60, 62)} | {75: 3.0})
+        low = int(rng.integers(35, 60))
+        yield self._case(rng, {low: -3.0, low + int(rng.integers(2, 20)): 3.0})
+        yield self._case(rng, {place: -1.0 for place in range(60, 62)} | {75: 1.2})
 
 
 class Edges(_Spikes):

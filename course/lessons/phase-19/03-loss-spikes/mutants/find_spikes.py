@@ -88,7 +88,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "at-once",
         _find(known="len(ordinary) >= 2"),
-        {BURST: "false-spikes", EDGES: "too-early"},
+        {ONE: "false-spikes", LOWER: "false-spikes", BURST: "false-spikes", EDGES: "too-early"},
     ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
     Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),
