@@ -126,7 +126,9 @@ def test_a_patient_is_diagnosed_on_five_credits_by_keyboard(page, address, check
     if not guess.evaluate(HAS_FOCUS):
         page.keyboard.press("Tab")
     expect(guess).to_be_focused()
-    page.keyboard.press("i")  # one letter: a slow machine takes a word for several searches
+    for _ in range(guess.locator("option").count()):  # letters are JupyterLab's own shortcuts
+        if guess.input_value() != "init-scale":
+            page.keyboard.press("ArrowDown")
     expect(guess).to_have_value("init-scale")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
