@@ -105,11 +105,11 @@ class Patient:
 
     def walk(self, parts: Iterable[str] = (), settings: Mapping[str, float] | None = None) -> Walk:
         """Return the whole walk of the trees; trains in a temporary folder, if that is still to be done."""
-        key = self._key(parts := [*parts], settings)
-        while (found := _WALKS.get(key)) is None:
-            with tempfile.TemporaryDirectory() as folder:
-                self.train(Path(folder) / "run", parts, settings)
-        return found
+        parts = [*parts]
+        if (found := _WALKS.get(self._key(parts, settings))) is not None:
+            return found
+        with tempfile.TemporaryDirectory() as folder:
+            return diagnosis.check(self.train(Path(folder) / "run", parts, settings).path, whole=True)
 
     def _key(self, parts: Iterable[str], settings: Mapping[str, float] | None) -> tuple:
         return self, tuple(sorted({*parts})), tuple(sorted((settings or {}).items()))
