@@ -5,13 +5,11 @@ alone, zero where the position does not count, and w = −gradient[target] / (1 
 the position has in the loss. A mean over n targets gives each 1/n, a sum 1, and k micro-batches that are not
 divided weigh k in all. So one backward pass tells targets, mask, reduction and accumulation of any loop.
 
-Beside the target the gradient follows p. Where it does not, the loss is another one (soft targets, a reward,
-logits that are scaled before they are scored), and nothing is concluded.
+`loss_kinds` tells what kind of loss it is; of another one than a cross-entropy nothing is concluded.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,25 +17,26 @@ import torch
 from torch import Tensor
 
 from minigpt.monitor.disorder import of_other_rows, of_tokens_before, unbalanced
+from minigpt.monitor.loss_kinds import (
+    FOLLOWS,
+    LOGITS,
+    PROBABILITIES,
+    RAW,
+    SCRAMBLED,
+    SQUASHED,
+    follows,
+    follows_cross_entropy,
+    kind_of_loss,
+    near,
+)
 from minigpt.runs.schema import OFFSETS
 
-NEAR = math.log(1.25)  # two weights count as the same up to this; label smoothing takes about a tenth
-SURE = 0.999  # a target that is all but certain leaves no gradient to measure its weight by
 EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less cannot be told apart
 SAMPLED = 1024  # positions that are looked at whole: all of them would take as much memory as the logits
-FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and scaled logits lie below
-LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
 ROUNDING = 1e-6  # nats below which a probability is 1
 CERTAIN = 0.9  # share of targets that fit an offset when it is the one
 BALANCED = 1e-3  # a cross-entropy takes from one token what it gives another: their sum, in their sizes
 UNBALANCED = 0.02
-EVEN = 0.01  # spread of what pulls at the targets, in its mean, where nothing else does
-FEW_CLASSES = 8  # of which logits may all lie between 0 and 1 by chance
-EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
-RAW = "raw"  # logits, given to a loss that takes log-probabilities
-SCRAMBLED = "scrambled"  # the logits in another order than the model wrote them
-SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
-SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 IMPOSSIBLE = -1e4  # a logit below belongs to no token: rows that fill a vocabulary up may be masked so
 
 
@@ -79,53 +78,21 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
     counted = lowest * scale < 0  # (N,)
     at = counted.nonzero()[:, 0]  # (n,)
     at = at[:: max(len(at) // SAMPLED, 1)][:SAMPLED]
-    sample, pull = targets[at], -lowest[at].float() / scale
+    sample = targets[at]
     if len(at) and unbalanced(gradient[at]) > UNBALANCED:
         if _is_scrambled(logits.view(shape), gradient.view(shape) / scale):
             return Scored(int(counted.sum()), None, None, V, sample, given=SCRAMBLED)
-    log_p = logits[at].float().log_softmax(-1)  # (n, V)
-    nats = -log_p.gather(-1, sample[:, None])[:, 0]  # (n,)
-    unsure = (-nats).exp() < SURE
-    given, alone = _given(logits[at].float()), _alone(gradient[at], sample)
-    if given == LOG_PROBABILITIES and alone:  # the negative log-likelihood of what is one already
-        weights = pull
-    elif given == PROBABILITIES and alone:  # and of what is none yet, unless the log was taken outside
-        p = logits[at].float().gather(-1, sample[:, None])[:, 0].clamp(min=1e-12)
-        steady = (
-            (pull.std() / pull.mean() < (pull * p).std() / (pull * p).mean()).item()
-            if len(pull) > 1
-            else False
-        )
-        given, weights, nats = (PROBABILITIES, pull, nats) if steady else (LOGITS, pull * p, -p.log())
-    elif alone and len(pull) > 1 and (pull.std() < EVEN * pull.mean()).item():
-        given, weights = RAW, pull  # targets are pulled up, and nothing is held down
-    elif unsure.any() and not _is_cross_entropy(log_p[unsure], gradient[at][unsure] / scale, sample[unsure]):
-        squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
-        if squashed is None:
-            return None
-        given, weights = SQUASHED, squashed
-    else:
-        weights = (pull / (1 - (-nats).exp()))[unsure]
-        squashed = _squashed_weight(log_p, gradient[at].float() / scale, sample)
-        n = int(counted.sum())
-        # a mean that is too small by the size of the vocabulary: the softmax of a softmax is all but flat
-        if given == LOGITS and squashed is not None and len(weights) and _near(n * squashed.mean().item(), 1):
-            if not _near(n * weights.mean().item(), 1):
-                given, weights = SQUASHED, squashed
-        if given == LOGITS and V > FEW_CLASSES and logits[at].min() > 0 and logits[at].max() < 1:
-            given = PROBABILITIES  # as a sigmoid makes them: logits lie on both sides of 0
-        p = (-nats[unsure]).exp().clamp(min=1e-12)
-        if given == LOGITS and len(weights) and _near(n * (weights / p).mean().item(), 1):
-            if not _near(n * weights.mean().item(), 1):  # each target weighs as much as it is likely: no log
-                given, weights = PROBABILITIES, weights / p
+    kind = kind_of_loss(logits[at].float(), gradient[at].float() / scale, sample, int(counted.sum()))
+    if kind is None:
+        return None
     scored = {
         "counted": int(counted.sum()),
-        "weight": weights.mean().item() if len(weights) else None,
-        "nats": nats.mean().item() if len(nats) else None,
+        "weight": kind.weights.mean().item() if len(kind.weights) else None,
+        "nats": kind.nats.mean().item() if len(kind.nats) else None,
         "classes": int((logits[0] > IMPOSSIBLE).sum()),
         "sample": sample,
-        "given": given,
-        "certain": _certain(logits[~counted]) if given == LOGITS else 0,
+        "given": kind.given,
+        "certain": _certain(logits[~counted]) if kind.given == LOGITS else 0,
     }
     if ids is None or ids.ndim != 2 or not ids.numel():
         return Scored(**scored)
@@ -168,7 +135,9 @@ def _is_scrambled(logits: Tensor, gradient: Tensor) -> bool:
         rows, pulls = rows[counted], pulls[counted]
         if not len(rows):
             return False
-        if unbalanced(pulls) < BALANCED and _is_cross_entropy(rows.log_softmax(-1), pulls, pulls.argmin(-1)):
+        if unbalanced(pulls) < BALANCED and follows_cross_entropy(
+            rows.log_softmax(-1), pulls, pulls.argmin(-1)
+        ):
             return True
     return False
 
@@ -201,48 +170,6 @@ def _best(aligned: dict[str, tuple[int, int]]) -> float:
     return max(same / max(compared, 1) for same, compared in aligned.values())
 
 
-def _given(rows: Tensor) -> str:
-    """Return what the rows that a loss took, (n, V), are."""
-    if not len(rows):
-        return LOGITS
-    if rows.min() >= 0 and ((rows.sum(-1) - 1).abs() < SUMS_TO_ONE).all():
-        return PROBABILITIES
-    return LOG_PROBABILITIES if (rows.logsumexp(-1).abs() < SUMS_TO_ONE).all() else LOGITS
-
-
-def _alone(gradient: Tensor, targets: Tensor) -> bool:
-    """Return whether only the targets have a gradient, (n, V)."""
-    beside = torch.ones_like(gradient).scatter_(-1, targets[:, None], 0.0)
-    return bool(len(targets)) and not (gradient * beside).any()
-
-
-def _squashed_weight(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor | None:
-    """Return the weight of each position, (n,), if a softmax too many stood before the loss, else None."""
-    if not len(targets):
-        return None
-    p = log_p.exp()
-    pull = p.log_softmax(-1).exp()
-    pull.scatter_add_(-1, targets[:, None], -torch.ones_like(targets[:, None], dtype=pull.dtype))
-    right = p * (pull - (p * pull).sum(-1, keepdim=True))  # (n, V)
-    # beside the targets, for at them every loss of this kind pulls alike
-    beside = torch.ones_like(right).scatter_(-1, targets[:, None], 0.0)
-    alike = torch.cosine_similarity(right * beside, gradient * beside, dim=-1, eps=1e-30)
-    if alike.median().item() < EXACT:
-        return None
-    return (right * gradient).sum(-1) / right.square().sum(-1).clamp(min=1e-30)
-
-
-def _is_cross_entropy(log_p: Tensor, gradient: Tensor, targets: Tensor) -> bool:
-    """Return whether gradients, (n, V), follow p beside their targets."""
-    return _follows(log_p, gradient, targets).median().item() > FOLLOWS
-
-
-def _follows(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor:
-    """Return the cosine of each gradient, (n, V), and p beside its target."""
-    beside = torch.ones_like(log_p).scatter_(-1, targets[:, None], 0.0)
-    return torch.cosine_similarity(log_p.exp() * beside, gradient.float() * beside, dim=-1, eps=1e-30)
-
-
 @torch.no_grad()
 def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
     """Return whether the loss is a cross-entropy with the wrong sign, which an update makes larger.
@@ -259,8 +186,8 @@ def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
     log_p, gradient = logits[at].float().log_softmax(-1), gradient[at].float()  # (n, V) each
     lowest, targets = gradient.min(-1)
     weights = -lowest / (1 - log_p.gather(-1, targets[:, None])[:, 0].exp())
-    alike = weights.min() > 0 and _near(weights.max().item(), weights.min().item())
-    return alike and _follows(log_p, gradient, targets).min().item() > FOLLOWS
+    alike = weights.min() > 0 and near(weights.max().item(), weights.min().item())
+    return alike and follows(log_p, gradient, targets).min().item() > FOLLOWS
 
 
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
@@ -327,15 +254,11 @@ def _reduction(micros: list[Scored]) -> str | None:
     if len(weights) < len(micros):
         return None
     total, k = sum(weights), len(micros)
-    if _near(total, 1):
+    if near(total, 1):
         return "mean"
-    if k > 1 and _near(total, k):
+    if k > 1 and near(total, k):
         return "undivided"
     # a sum over every target, over the rows only, or over the positions only, divided by k or not
     first = micros[0]
     sums = [size / part for size in (first.counted, first.rows, first.length) for part in (1, k)]
-    return "sum" if any(size > 1 and _near(weights[0], size) for size in sums) else None
-
-
-def _near(one: float, other: float) -> bool:
-    return abs(math.log(one / other)) < NEAR
+    return "sum" if any(size > 1 and near(weights[0], size) for size in sums) else None
