@@ -1,4 +1,4 @@
-"""The house: one set of versions behind three doors, no import undeclared, two READMEs that agree."""
+"""The house: one set of versions behind three doors, no undeclared import, few rooms, READMEs that agree."""
 
 from __future__ import annotations
 
@@ -113,6 +113,11 @@ def test_the_tool_needs_nothing_of_the_course_to_be_imported():
             continue
         for module in imported_at_once(file) - {*sys.stdlib_module_names, "minigpt"}:
             assert packages_of(module) & core, f"{file.relative_to(ROOT)} imports {module}"
+
+
+def test_a_newcomer_finds_few_entries_under_minigpt():
+    entries = {entry.name for entry in (ROOT / "minigpt").iterdir()} - {"__pycache__"}
+    assert len(entries) <= 14, sorted(entries)
 
 
 def test_minigpt_knows_nothing_of_lessons():

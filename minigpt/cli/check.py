@@ -20,7 +20,8 @@ from minigpt.cli.parser import Arguments, Parser
 from minigpt.diagnosis import Evidence, Verdict, Walk, evidence_of, walk
 from minigpt.diagnosis.comparison import compare, comparison_as_data, show_comparison
 from minigpt.diagnosis.report import as_data, show
-from minigpt.importers import (
+from minigpt.messages import message
+from minigpt.runs.importers import (
     ForeignLogError,
     foreign_evidence,
     is_foreign,
@@ -28,7 +29,6 @@ from minigpt.importers import (
     parse_mapping,
     sentences,
 )
-from minigpt.messages import message
 from minigpt.runs.schema import LogNotes, Source
 
 FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs

@@ -3,7 +3,7 @@
 sources = [from_run("experiments/first"), from_run("experiments/second")]
 write(Path("dashboard.html"), page(sources))
 
-source.py wandb_run.py   where the figures come from
+source.py                where the figures come from
 panels.py series.py      the panels as data, thinned to what a screen can show
 dynamics.py              the panels that only some runs have
 attempts.py              what a guard rolled back, as curves that can be switched on

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigpt.config import Config, ConfigError
 from minigpt.diagnosis import Walk, evidence_of, walk
-from minigpt.importers.wandb_run import read_wandb
+from minigpt.runs.importers.wandb_run import read_wandb
 from minigpt.runs.jsonl import Columns, RunError, last_attempts
 from minigpt.runs.run import Run
 

@@ -55,8 +55,7 @@ def test_the_messages_keep_to_the_glossary(package):
     "page",
     [
         "README.es.md",
-        "minigpt/README.es.md",
-        *(f"docs/{name}.es.md" for name in ("card", "instructor", "monitor", "seeds")),
+        *(f"docs/{name}.es.md" for name in ("card", "instructor", "minigpt", "monitor", "seeds")),
     ],
 )
 def test_the_pages_keep_to_the_glossary(page):

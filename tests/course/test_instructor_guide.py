@@ -18,7 +18,7 @@ from minigpt.cli.parser import Parser
 from minigpt.messages import LANGUAGES
 
 GUIDES = {"en": ROOT / "docs" / "instructor.md", "es": ROOT / "docs" / "instructor.es.md"}
-PAGES = ("README.md", "README.es.md", "minigpt/README.md", "minigpt/README.es.md")
+PAGES = ("README.md", "README.es.md", "minigpt/README.md", "docs/minigpt.es.md")
 LEARNER = """
 import os
 from course.landing import write_pages

@@ -30,8 +30,8 @@ PAGES = {
         *("docs/instructor.md", "docs/monitor.md", "docs/seeds.md", "CHANGELOG.md"),
     ),
     "es": (
-        *("README.es.md", "minigpt/README.es.md"),
-        *("docs/instructor.es.md", "docs/monitor.es.md", "docs/seeds.es.md"),
+        "README.es.md",
+        *("docs/instructor.es.md", "docs/minigpt.es.md", "docs/monitor.es.md", "docs/seeds.es.md"),
     ),
 }
 AMERICAN = {"gray", "color", "colors", "center", "centers", "centered", "behavior"}

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from minigpt.config import Config
-from minigpt.importers.wandb_run import WandbError, read_wandb
 from minigpt.messages import LANGUAGES, use_language
+from minigpt.runs.importers.wandb_run import WandbError, read_wandb
 from minigpt.training.callbacks import loggers
 from minigpt.training.callbacks.loggers import LoggerError, logger, scalars
 from minigpt.training.recipe import Recipe

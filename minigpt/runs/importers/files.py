@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, AnyStr
 
-from minigpt.importers.names import ForeignLogError
+from minigpt.runs.importers.names import ForeignLogError
 
 LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
 GZIP = b"\x1f\x8b"

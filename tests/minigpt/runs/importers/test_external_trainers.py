@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from minigpt.importers import foreign_evidence
+from minigpt.runs.importers import foreign_evidence
 
 V = 64
 LN_V = math.log(V)

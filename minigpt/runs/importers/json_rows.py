@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from minigpt.importers.files import numbered_lines, open_bytes
-from minigpt.importers.names import ForeignLogError
-from minigpt.importers.notes import Notes
+from minigpt.runs.importers.files import numbered_lines, open_bytes
+from minigpt.runs.importers.names import ForeignLogError
+from minigpt.runs.importers.notes import Notes
 
 DOCUMENT = 1 << 28  # bytes of a file that is one JSON value, read at once
 BARE = re.compile(

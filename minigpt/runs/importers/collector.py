@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.importers.names import (
+from minigpt.messages import nearest
+from minigpt.runs.importers.names import (
     BAR,
     EPOCH,
     GROUP_RATE,
@@ -34,9 +35,8 @@ from minigpt.importers.names import (
     plain,
     same,
 )
-from minigpt.importers.notes import Notes
-from minigpt.importers.order import in_order, in_turn
-from minigpt.messages import nearest
+from minigpt.runs.importers.notes import Notes
+from minigpt.runs.importers.order import in_order, in_turn
 from minigpt.runs.jsonl import Columns
 
 MISSING = {"", "na", "n/a", "none", "null", "-", "--", "no log", "n.a.", "nil"}

@@ -11,7 +11,7 @@ from array import array
 
 import numpy as np
 
-from minigpt.importers.notes import Notes
+from minigpt.runs.importers.notes import Notes
 from minigpt.runs.jsonl import Columns
 
 STRETCH = 10  # rows that show that a log goes on,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from minigpt.importers.names import OTHER_COUNTS, counts_steps, matters, plain
+from minigpt.runs.importers.names import OTHER_COUNTS, counts_steps, matters, plain
 
 NUMERIC = re.compile(r"[-+]?(\d[\d.,]*([eE][-+]?\d+)?|nan|inf|infinity|no log|n/?a|-+|none)?$", re.IGNORECASE)
 RULE = re.compile(r"[\s|:+=\u2500-\u257f-]*$")

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minigpt.importers import ForeignLogError, foreign_evidence, sentences
+from minigpt.runs.importers import ForeignLogError, foreign_evidence, sentences
 from minigpt.runs.schema import LogNotes
 
 

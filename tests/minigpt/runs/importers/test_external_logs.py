@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigpt.cli import main
-from minigpt.importers import ForeignLogError, foreign_evidence
-from minigpt.importers.wandb_run import WandbRun
+from minigpt.runs.importers import ForeignLogError, foreign_evidence
+from minigpt.runs.importers.wandb_run import WandbRun
 from minigpt.runs.jsonl import Columns
 
 V = 64
@@ -77,7 +77,7 @@ def test_a_log_that_ends_in_doubt_is_unknown(tmp_path, command):
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, command, monkeypatch):
-    monkeypatch.setattr("minigpt.importers.files.LONGEST", 1000)
+    monkeypatch.setattr("minigpt.runs.importers.files.LONGEST", 1000)
     for name, start in (("log.jsonl", "[1, "), ("log.csv", "step,loss\n0,1")):
         (tmp_path / name).write_text(start + "1" * 2000)
         assert "cannot be read" in command("check", tmp_path / name).sentence
@@ -222,7 +222,7 @@ def test_wandb_s_count_of_calls_is_no_count_of_steps(arguments, tmp_path, comman
             )
         }
     )
-    monkeypatch.setattr("minigpt.importers.wandb_run.read_wandb", lambda path: WandbRun(columns=found))
+    monkeypatch.setattr("minigpt.runs.importers.wandb_run.read_wandb", lambda path: WandbRun(columns=found))
     (tmp_path / "run-1.wandb").write_bytes(b"read by the stand-in")
     answer = command("check", tmp_path, "--vocab-size", V, "--json", "--all", *arguments)
     assert answer.code == 0  # nobody saw the first steps, and the loss falls

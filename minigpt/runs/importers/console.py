@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from minigpt.importers.names import BAR, EPOCH, NAMES, OF, SAME, counts_steps, matters, plain
-from minigpt.importers.notes import Notes
-from minigpt.importers.printed_tables import PrintedTable
+from minigpt.runs.importers.names import BAR, EPOCH, NAMES, OF, SAME, counts_steps, matters, plain
+from minigpt.runs.importers.notes import Notes
+from minigpt.runs.importers.printed_tables import PrintedTable
 
 LLM_C = {"s": "step", "trl": "loss", "tel": "val_loss", "norm": "grad_norm"}  # short names of its main.log
 MEGATRON = {"validation loss at iteration": "step", "lm loss value": "val_loss"}

@@ -9,8 +9,8 @@ went back (a restart from a checkpoint) continues from there, and of several run
 name no step are counted; what is no number is skipped, and counted too: `sentences` says so.
 """
 
-from minigpt.importers.evidence import foreign_evidence, is_foreign, logs_in, parse_mapping
-from minigpt.importers.names import ForeignLogError
-from minigpt.importers.notes import sentences
+from minigpt.runs.importers.evidence import foreign_evidence, is_foreign, logs_in, parse_mapping
+from minigpt.runs.importers.names import ForeignLogError
+from minigpt.runs.importers.notes import sentences
 
 __all__ = ["ForeignLogError", "foreign_evidence", "is_foreign", "logs_in", "parse_mapping", "sentences"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from minigpt.importers.collector import Collector
-from minigpt.importers.formats import kind_of, rows_of
-from minigpt.importers.names import NAMES, ForeignLogError, refuse_units
-from minigpt.importers.notes import Notes
 from minigpt.messages import nearest
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.importers.collector import Collector
+from minigpt.runs.importers.formats import kind_of, rows_of
+from minigpt.runs.importers.names import NAMES, ForeignLogError, refuse_units
+from minigpt.runs.importers.notes import Notes
 from minigpt.runs.schema import LogNotes
 
 LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state.json")

@@ -13,9 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from minigpt.importers.files import LONGEST, numbered_lines, open_text
-from minigpt.importers.names import ForeignLogError, counts_steps, matters, plain
-from minigpt.importers.notes import Notes
+from minigpt.runs.importers.files import LONGEST, numbered_lines, open_text
+from minigpt.runs.importers.names import ForeignLogError, counts_steps, matters, plain
+from minigpt.runs.importers.notes import Notes
 
 METRIC = ("metric", "metric_name", "metricname", "key", "tag", "name")
 VALUE = ("value", "metric_value", "metricvalue")

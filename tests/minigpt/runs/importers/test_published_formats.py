@@ -7,7 +7,7 @@ import pytest
 from published_formats import EVERY, FORMATS, rows, text
 
 from minigpt.diagnosis import walk
-from minigpt.importers import foreign_evidence
+from minigpt.runs.importers import foreign_evidence
 
 ROWS = rows()
 COUNTED = {"Hugging Face 5", "LLaMA-Factory"}  # no step, no epoch of known length, no bar: rows are counted

@@ -14,12 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from minigpt.importers.console import console_rows
-from minigpt.importers.files import LONGEST, numbered_lines, open_bytes, open_text
-from minigpt.importers.json_rows import json_rows
-from minigpt.importers.names import ForeignLogError, counts_steps, matters
-from minigpt.importers.notes import Notes
-from minigpt.importers.tables import csv_rows, is_mlflow, mlflow_rows, spread
+from minigpt.runs.importers.console import console_rows
+from minigpt.runs.importers.files import LONGEST, numbered_lines, open_bytes, open_text
+from minigpt.runs.importers.json_rows import json_rows
+from minigpt.runs.importers.names import ForeignLogError, counts_steps, matters
+from minigpt.runs.importers.notes import Notes
+from minigpt.runs.importers.tables import csv_rows, is_mlflow, mlflow_rows, spread
 
 HEAD = 50_000  # lines in which a printed log shows that it is one
 PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PAR1", b"SQLite format 3", b"\x89HDF")
@@ -124,7 +124,7 @@ def _tensorboard(
 
 
 def _wandb(path: Path, asked: Mapping[str, str], _notes: Notes) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    from minigpt.importers.wandb_run import read_wandb
+    from minigpt.runs.importers.wandb_run import read_wandb
 
     columns = read_wandb(path).columns
     names = [name for name in columns.names() if name != "step"]
