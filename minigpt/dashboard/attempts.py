@@ -34,7 +34,7 @@ def _undone(run: int, source: Source, column: str, log: bool) -> list[dict[str, 
             curves.setdefault(int(record.get("attempt", 0)), []).append((record["step"], float(value)))
     series = []
     for attempt in sorted(curves)[:MOST_ATTEMPTS]:
-        steps, values = (np.array(side) for side in zip(*curves[attempt], strict=True))
+        steps, values = (np.array(side) for side in zip(*sorted(curves[attempt]), strict=True))
         points = as_lists(*thin(steps, values.astype(float), POINTS), positive=log)
         series.append({"run": run, "label": {"t": "undone", "n": attempt + 1}, **points, "style": "undone"})
     return series

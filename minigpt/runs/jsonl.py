@@ -51,10 +51,11 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records without those that were undone, in the order written.
+    """Return the records without those that were undone, in the order of their steps.
 
-    A record carries the number of its attempt, 0 where it has none. Where attempt k began at a step, what
-    earlier attempts logged of that step and later ones no longer counts, whatever the order of the lines.
+    Those of one step stay in the order written, and those without a step come last. A record carries the
+    number of its attempt, 0 where it has none. Where attempt k began at a step, what earlier attempts logged
+    of that step and later ones no longer counts, whatever the order of the lines.
     """
     if not any("attempt" in record for record in records):
         return records
@@ -66,8 +67,12 @@ def last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for attempt in sorted(begins, reverse=True):
         undone_from[attempt] = earliest
         earliest = min(earliest, begins[attempt])
-    kept = zip(records, places, strict=True)
-    return [record for record, (step, attempt) in kept if step < undone_from[attempt] or step == math.inf]
+    kept = [
+        (step, record)
+        for record, (step, attempt) in zip(records, places, strict=True)
+        if step < undone_from[attempt] or step == math.inf
+    ]
+    return [record for _, record in sorted(kept, key=itemgetter(0))]
 
 
 def _place(record: dict[str, Any]) -> tuple[float, int]:

@@ -96,6 +96,27 @@ def interrupted(run_dir: Path) -> None:
     Trainer(BASE, run_dir, resume=True).run()
 
 
+class Died(Exception):
+    """Stands for SIGKILL: nothing of the run goes on."""
+
+
+def killed(run_dir: Path) -> None:
+    """Train the guarded recipe; every process dies two steps after the rollback, and the run is resumed."""
+    recipe, seen = RECIPES["guarded"], []
+
+    def deadly(tokens, config, step, micro=0, *place):
+        seen.append((step, micro))
+        if seen.count((8, 0)) == 2:  # batch 8 comes in step 8, and after the rollback in step 6
+            raise Died
+        return recipe.get_batch(tokens, config, step, micro, *place)
+
+    try:
+        Trainer(dataclasses.replace(recipe, get_batch=deadly), run_dir).run()
+        raise AssertionError("the run was to die")
+    except Died:
+        Trainer(recipe, run_dir, resume=True).run()
+
+
 def failing(run_dir: Path) -> None:
     """Let the first process alone find its disk full, and write down how each process ended."""
     real = checkpoint._sync
@@ -121,7 +142,7 @@ def main(folder: Path, scenarios: list[str]) -> None:
             if memory := memory_of(trainer.model):
                 save_file(memory, run_dir / f"memory-{os.environ.get('RANK', '0')}.safetensors")
         else:
-            {"interrupted": interrupted, "failing": failing}[scenario](run_dir)
+            {"interrupted": interrupted, "killed": killed, "failing": failing}[scenario](run_dir)
 
 
 if __name__ == "__main__":

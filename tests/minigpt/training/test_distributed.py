@@ -14,12 +14,13 @@ from small_runs import HANGS, MINIMAL, flags, spawn
 from minigpt.messages import MiniGPTError
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
+from minigpt.training.callbacks.telemetry import BY_THE_CLOCK
 from minigpt.training.distributed import World, join_world
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer, resume
 
-SCENARIOS = [*ddp_worker.RECIPES, "interrupted", "failing"]
-EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing", "guarded")]
+SCENARIOS = [*ddp_worker.RECIPES, "interrupted", "killed", "failing"]
+EXACT = [scenario for scenario in SCENARIOS if scenario not in ("fp16", "failing", "guarded", "killed")]
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
 
 
@@ -45,6 +46,15 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def assert_same_weights(run: Run, other: Run) -> None:
+    """Hold the last checkpoints of two runs to the same weights, bit for bit."""
+    one, two = (
+        load_file(checkpoint.find(each.path / "checkpoints")[-1] / "weights.safetensors")
+        for each in (run, other)
+    )
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
 @pytest.mark.parametrize("scenario", EXACT)
 def test_two_processes_have_the_losses_and_gradients_of_one(folder, scenario):
     one, two = (Run(folder / f"{scenario}-{size}") for size in (1, 2))
@@ -66,13 +76,23 @@ def test_a_rollback_is_the_run_that_was_never_given_those_batches(folder, size):
     guarded, reference = (Run(folder / f"{scenario}-{size}") for scenario in ("guarded", "never-given"))
     for name in ("loss", "grad_norm", "val_loss"):
         assert guarded.column(name)[1].tolist() == reference.column(name)[1].tolist()
-    one, other = (
-        load_file(checkpoint.find(run.path / "checkpoints")[-1] / "weights.safetensors")
-        for run in (guarded, reference)
-    )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_weights(guarded, reference)
     assert [record["step"] for record in guarded.metrics] == [*range(9), *range(4, 12)]
     assert [event["done"] for event in guarded.events] == ["roll back and skip"]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_run_that_dies_after_the_rollback_and_is_resumed_is_the_same(folder, size):
+    killed, guarded = (Run(folder / f"{scenario}-{size}") for scenario in ("killed", "guarded"))
+    one, other = (
+        [
+            {name: value for name, value in record.items() if name not in BY_THE_CLOCK}
+            for record in run.metrics
+        ]
+        for run in (killed, guarded)
+    )
+    assert one == other and killed.events == guarded.events
+    assert_same_weights(killed, guarded)
 
 
 def test_two_processes_remember_the_same(folder):

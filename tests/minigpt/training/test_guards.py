@@ -368,9 +368,9 @@ def test_readers_take_the_last_attempt_whatever_the_order_of_the_lines():
     wanted = [(0, 0), (1, 0), (2, 2), (3, 2)]
     for order in (lines, lines[::-1]):
         kept = last_attempts(order)
-        assert sorted((record["step"], record.get("attempt", 0)) for record in kept) == wanted
+        assert [(record["step"], record.get("attempt", 0)) for record in kept] == wanted
     odd = [{"note": 1}, {"step": None, "attempt": "x"}, {"step": 0}, {"step": 0, "attempt": 1}]
-    assert last_attempts(odd) == [odd[0], odd[1], odd[3]]
+    assert last_attempts(odd) == [odd[3], odd[0], odd[1]]
 
 
 def test_an_events_file_torn_at_its_end_is_read(whole, tmp_path):

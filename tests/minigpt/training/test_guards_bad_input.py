@@ -2,15 +2,22 @@
 
 import dataclasses
 import errno
+import json
 import os
+import shutil
 
 import pytest
 import torch
 from small_runs import MINIMAL, flags
 from test_guards import GUARDED, PLAIN, Kill, assert_same_tensors, decide_at, guarded, metrics, run_of
 
+from minigpt.dashboard import from_run
+from minigpt.dashboard.attempts import with_attempts
+from minigpt.dashboard.panels import panels
+from minigpt.diagnosis import check
 from minigpt.messages import LANGUAGES, use_language
 from minigpt.runs import checkpoint
+from minigpt.runs.jsonl import RunError
 from minigpt.runs.run import Run
 from minigpt.training import precision
 from minigpt.training.guards import Decision, GuardError
@@ -36,6 +43,42 @@ def in_order(one, other):
     """Whether two runs have the same steps, decisions and final tensors."""
     assert metrics(one) == metrics(other) and one.events == other.events
     assert_same_tensors(one, other)
+
+
+def test_a_log_whose_attempts_are_out_of_order_is_judged_and_drawn_like_any_other(whole, tmp_path):
+    run = shutil.copytree(whole.path, tmp_path / "run")
+    for name in ("metrics.jsonl", "probes.jsonl"):
+        lines = (run / name).read_text(encoding="utf-8").splitlines()
+        later = [line for line in lines if json.loads(line).get("attempt")]
+        earlier = [line for line in lines if line not in later]
+        (run / name).write_text("\n".join([*later, *earlier]) + "\n", encoding="utf-8")
+    assert Run(run).metrics != whole.metrics
+    for name in ("loss", "grad_norm", "lr.decay"):
+        assert Run(run).column(name)[1].tolist() == whole.column(name)[1].tolist()
+    assert check(run, whole=True) == check(whole.path, whole=True)
+    shuffled, drawn = (
+        with_attempts(panels([from_run(path)]), [from_run(path)]) for path in (run, whole.path)
+    )
+    assert shuffled == drawn
+
+
+@pytest.mark.parametrize("tail", ['{"step": 31, "gu', '{"step": 31', "{", '"'])
+def test_an_events_file_torn_at_its_end_is_judged_without_it(whole, tmp_path, tail):
+    run = shutil.copytree(whole.path, tmp_path / "run")
+    with (run / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(tail)
+    assert check(run, whole=True) == check(whole.path, whole=True)
+    assert from_run(run).events == whole.events
+
+
+def test_an_events_file_that_is_damaged_elsewhere_is_named(whole, tmp_path, language):
+    run = shutil.copytree(whole.path, tmp_path / "run")
+    events = run / "events.jsonl"
+    events.write_text('{"step": 31, "gu\n' + events.read_text(encoding="utf-8"), encoding="utf-8")
+    for read in (check, from_run):
+        with pytest.raises(RunError) as refused:
+            read(run)
+        assert "events.jsonl" in str(refused.value) and "1" in str(refused.value)
 
 
 def test_a_guard_that_rolls_back_for_ever(tmp_path, language):
