@@ -161,6 +161,9 @@ class Monitor:
             self._observers.ownership,
             register_optimizer_step_pre_hook(Hook(self._before_step, self._give_up)),
             register_optimizer_step_post_hook(Hook(self._after_step, self._give_up)),
+            self._optimizers.main.register_load_state_dict_post_hook(
+                Hook(self._optimizers.note_loaded, self._give_up)
+            ),
         ]
         asked = {
             "vocab_size": self.vocab_size,
