@@ -91,6 +91,7 @@ class LoopWatch:
             self._observers.ownership,
             register_optimizer_step_pre_hook(Hook(self._before_step, on_error)),
             register_optimizer_step_post_hook(Hook(self._after_step, on_error)),
+            optimizers.main.register_load_state_dict_post_hook(Hook(optimizers.note_loaded, on_error)),
         ]
 
     def remove(self) -> None:
