@@ -58,6 +58,7 @@ build: install  ## make the notebooks from the lesson sources / genera los cuade
 bench: install  ## run every measurement in benchmarks/, for hours / ejecuta las mediciones, durante horas
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement benchmarks/requirements.txt
 	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+	@$(BIN)/python -m benchmarks.clean_loops
 
 # After a change of a version in pyproject.toml: a fresh environment decides the rest.
 lock:  ## write the locks again / vuelve a escribir los dos .lock

@@ -2,6 +2,8 @@
 
     write_site(lessons, Path("build/site"))      # index.html, style.css, en/…, es/…
 
+Given some of the lessons it writes their pages anew; index, maps and arrows lead to every page that is there.
+
 A page shows a lesson as its release does, with the plots and the printed figures of the solved run, but no
 line of a solution. The English run is the one in solutions/; the Spanish one is made here and kept in
 `build/executed/` until the lesson changes. Pages ask for nothing from the network and need no script.
@@ -18,7 +20,7 @@ from nbformat import NotebookNode
 
 from course.build import source_notebook, to_text, write
 from course.execute import execute
-from course.lesson import ROOT, Lesson
+from course.lesson import ROOT, Lesson, all_lessons
 from course.messages import CourseError, message
 from course.site.inspection import faults
 from course.site.page import index_page, lesson_page, page_name, start_page, style
@@ -41,14 +43,23 @@ def write_site(
     run = run or executed
     _write(out / "style.css", style())  # before any lesson runs: a folder that cannot be is told at once
     pages = {"index.html": start_page()}
+    shown = _shown(lessons, out)
     for code in LANGUAGES:
-        pages[f"{code}/index.html"] = index_page(lessons, code)
-        for place, lesson in enumerate(lessons):
-            near = (lessons[place - 1] if place else None, *lessons[place + 1 : place + 2])
-            pages[f"{code}/{page_name(lesson)}"] = lesson_page(lesson, run(lesson, code), code, near)
+        pages[f"{code}/index.html"] = index_page(shown, code)
+        for lesson in lessons:
+            pages[f"{code}/{page_name(lesson)}"] = lesson_page(lesson, run(lesson, code), code, shown)
     for name, text in pages.items():
         _write(out / name, text)
     return [out / name for name in ("style.css", *pages)]
+
+
+def _shown(lessons: list[Lesson], out: Path) -> list[Lesson]:
+    """Return, in their order, these lessons and the others that have their pages in `out` already."""
+    shown = {lesson.id: lesson for lesson in lessons}
+    for lesson in all_lessons():
+        if all((out / code / page_name(lesson)).is_file() for code in LANGUAGES):
+            shown.setdefault(lesson.id, lesson)
+    return sorted(shown.values(), key=lambda lesson: lesson.id)
 
 
 def executed(lesson: Lesson, code: str) -> NotebookNode:

@@ -28,7 +28,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from course.build import release_notebook, source_notebook
-from course.lesson import Lesson, all_lessons, by_phase
+from course.lesson import Lesson, by_phase
 from course.messages import CourseError, message, one_line
 from course.source import Cell, read_source
 from course.tree_map import tree_map
@@ -55,8 +55,8 @@ def page_name(lesson: Lesson) -> str:
     return f"{lesson.assignment}.html"
 
 
-def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, near: Sequence[Lesson | None] = ()) -> str:
-    """Return the page of a lesson; `near` holds the previous and the next lesson, if there are any."""
+def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, shown: Sequence[Lesson]) -> str:
+    """Return the page of a lesson; `shown` are the lessons that have a page, in their order."""
     cells = {cell.grade_id: cell for cell in read_source(lesson.folder / "lesson.py")}
     release = release_notebook(source_notebook(lesson, list(cells.values()), code))
     outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells}
@@ -66,14 +66,15 @@ def lesson_page(lesson: Lesson, executed: NotebookNode, code: str, near: Sequenc
         if cell.id == HEADER:
             continue
         if cell.id == MAP:
-            blocks.append(Block("prose", prose.html(tree_map(lesson, all_lessons(), code, page_name))))
+            blocks.append(Block("prose", prose.html(tree_map(lesson, shown, code, page_name))))
             continue
         block = _block(lesson, cell, cells.get(cell.id), outputs[cell.id], code, prose)
         if block.kind == "checks" and blocks and blocks[-1].kind == "checks":
             blocks[-1].rows += block.rows
         else:
             blocks.append(block)
-    before, after = (*near, None, None)[:2]
+    place = [one.id for one in shown].index(lesson.id)
+    before, after = shown[place - 1] if place else None, next(iter(shown[place + 1 :]), None)
     return _render(
         "lesson.html",
         code,

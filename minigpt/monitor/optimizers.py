@@ -202,6 +202,14 @@ class Optimizers:
                 if seen > at:
                     self._counted[key] = (count - first) / (seen - at)
 
+    def note_loaded(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note that a state was loaded, as after a rollback: its count goes on from what was loaded.
+
+        Of a state that holds nothing the count starts over, and that is a finding.
+        """
+        if _remembers(optimizer):
+            self._first_count.pop(_key(optimizer), None)
+
     @property
     def counter_stands(self) -> bool:
         """Whether the main optimizer keeps its moments, and its count of steps does not grow."""

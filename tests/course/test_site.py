@@ -126,6 +126,17 @@ def test_every_lesson_makes_pages_whose_links_lead_somewhere(tmp_path):
     assert faults(tmp_path, lessons) == []
 
 
+def test_a_page_made_anew_leaves_the_others_in_the_index(tmp_path):
+    first, second = find_lesson("18-02"), find_lesson("18-06")
+    write_site([second], tmp_path, not_run)
+    write_site([first], tmp_path, not_run)
+    for code in LANGUAGES:
+        index = (tmp_path / code / "index.html").read_text(encoding="utf-8")
+        assert index.index(f"{first.assignment}.html") < index.index(f"{second.assignment}.html")
+        page = (tmp_path / code / f"{first.assignment}.html").read_text(encoding="utf-8")
+        assert f'href="{second.assignment}.html"' in page
+
+
 def test_a_real_lesson_speaks_spanish_in_every_output(tmp_path):
     lesson = find_lesson(FIRST)
     write_site(

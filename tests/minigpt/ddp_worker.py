@@ -6,6 +6,7 @@ A scenario trains into FOLDER/<scenario>-<number of processes>: one process alon
 """
 
 import dataclasses
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from small_runs import MINIMAL
 from minigpt.data.batches import get_batch
 from minigpt.messages import MiniGPTError
 from minigpt.model.state import memory_of
+from minigpt.monitor.recovery import Recovery
 from minigpt.runs import checkpoint
 from minigpt.training.distributed import end_process
 from minigpt.training.guards import Decision
@@ -111,6 +113,40 @@ def failing(run_dir: Path) -> None:
     checkpoint._sync = real
 
 
+def anybodys_loop(run_dir: Path) -> None:
+    """A plain loop under DistributedDataParallel with `Recovery`; one process alone meets the bad batches."""
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if started := not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    parallel = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+    def batch_at(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = torch.randn(32, 8, generator=torch.Generator().manual_seed(size * number + rank))
+        targets = (inputs[:, 0] > 0).long()
+        spoilt = rank == 1 and number in (45, 46)
+        return (inputs * 8, 1 - targets) if spoilt else (inputs, targets)
+
+    recovery = Recovery(model, optimizer, batch_at)
+    for updates, (inputs, targets) in enumerate(recovery.batches(steps=70)):
+        loss = torch.nn.functional.cross_entropy(parallel(inputs), targets)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if recovery.step(loss, norm) == "continue":
+            optimizer.step()
+        optimizer.zero_grad()
+        if updates == 55:  # the weights of both are damaged, and come back from a copy
+            with torch.no_grad():
+                model[2].weight.mul_(-1e3)
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / f"decisions-{rank}.json").write_text(json.dumps(recovery.decisions))
+    save_file(model.state_dict(), run_dir / f"weights-{rank}.safetensors")
+    if started:
+        torch.distributed.destroy_process_group()
+
+
 def main(folder: Path, scenarios: list[str]) -> None:
     """Run the scenarios, one after the other, in one group of processes."""
     for scenario in scenarios:
@@ -121,7 +157,8 @@ def main(folder: Path, scenarios: list[str]) -> None:
             if memory := memory_of(trainer.model):
                 save_file(memory, run_dir / f"memory-{os.environ.get('RANK', '0')}.safetensors")
         else:
-            {"interrupted": interrupted, "failing": failing}[scenario](run_dir)
+            others = {"interrupted": interrupted, "failing": failing, "anybodys-loop": anybodys_loop}
+            others[scenario](run_dir)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from minigpt import Monitor
+from minigpt.diagnosis import Verdict
 from minigpt.messages import LANGUAGES, use_language
 from minigpt.monitor.recovery import Numbered, Recovery
 from minigpt.training.guards import GuardError
@@ -148,3 +150,32 @@ def test_a_scaler_is_told_of_a_step_that_was_left_out():
         scales.append(scaler.get_scale())
     assert [found["batch"] for found in recovery.decisions] == [3]
     assert scales == [1024.0] * 3 + [512.0] * 4
+
+
+def test_a_monitor_does_not_take_what_was_put_back_for_a_state_that_was_lost(tmp_path):
+    torch.manual_seed(0)
+    after = torch.randperm(32)  # which token follows which
+    model = nn.Sequential(nn.Embedding(32, 16), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 32, bias=False))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+    def batch_of(number):
+        tokens = torch.randint(0, 32, (8, 16), generator=torch.Generator().manual_seed(number))
+        return tokens, after[tokens]
+
+    recovery, damaged = Recovery(model, optimizer, batch_of), False
+    with Monitor(model, optimizer, vocab_size=32, run_dir=tmp_path / "run") as watch:
+        for tokens, targets in recovery.batches(steps=120):
+            loss = nn.functional.cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            if recovery.step(loss, norm) == "continue":
+                optimizer.step()
+                watch.step(loss)
+            optimizer.zero_grad()
+            if recovery.state.step == 75 and not damaged:
+                damaged = True
+                with torch.no_grad():
+                    model[3].weight.mul_(-1e3)
+    assert recovery.state.rollbacks == 1
+    finding = next(found for found in watch.check(whole=True).findings if found.question == "6.2")
+    assert finding.verdict is Verdict.PASS
