@@ -37,6 +37,7 @@ from attacks_kinds import kinds_for
 from stock import outcome as stock_outcome
 
 from course.grade.classroom import grade_assignment, read_notebook
+from course.grade.system import children
 from course.lesson import ROOT, Lesson, all_lessons, find_lesson
 from course.source import read_source
 
@@ -104,7 +105,7 @@ def run(
     before = _snapshot(root)
     with _scratch() as scratch:
         report = grade_assignment(lesson, root, workers=workers, seconds=seconds)
-        stayed = running(MARK, scratch)
+        stayed = running(MARK, scratch) + sandboxes()
     outcomes = []
     for attack in attacks:
         result = report.results.get(attack.name)
@@ -165,6 +166,11 @@ def running(*marks: str) -> list[str]:
             if any(mark in text for mark in marks):
                 found.append(f"{folder.name} {text[:60]}")
     return found
+
+
+def sandboxes() -> list[str]:
+    """The sandboxes of this process: children of what its own children are (`course.grade.cradle`)."""
+    return [f"{pid} a sandbox" for child in children(os.getpid()) for pid in children(child)]
 
 
 def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,14 @@ that looks at nothing, they pass for none of these either.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from attacks import Attack  # benchmarks/attacks.py
 
 from course.check import Check
+from course.grade.judge import seed_of
 from course.judging import run_check, visible_seed
 from course.lesson import Lesson
 from course.tables import DRAWS, shape_of
@@ -155,10 +157,14 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
     for name, value in CONSTANTS.items():
         code = f"def _constant(*args, **kwargs):\n    return {value}\n"
         made.append(submission(f"constant-{name}", "constant", code, "_constant"))
-    made += [
-        _table(lesson, trial, name, key) for name, key in (("shapes", shape_of), ("visible-cases", _exact))
+    guessed = f"guessed-seed-{lesson.id}"  # whoever hands it in, and all that is public of the seed
+    public = seed_of(b"", lesson.assignment, guessed, lesson.revision)
+    return [
+        *made,
+        _table(lesson, trial, f"shapes-{lesson.id}", shape_of, range(DRAWS)),
+        _table(lesson, trial, f"visible-cases-{lesson.id}", _exact, None),
+        _table(lesson, trial, guessed, _exact, [public]),
     ]
-    return made
 
 
 def _answer(name: str, source: str, call: str) -> str:
@@ -176,15 +182,16 @@ def _exact(value: object) -> str:
     return repr(value)
 
 
-def _table(lesson: Lesson, trial: Trial, name: str, key) -> Attack:
-    """What the reference solution answers, looked up by shape, or by the inputs of the visible cases."""
+def _table(lesson: Lesson, trial: Trial, name: str, key, seeds: Iterable[int] | None) -> Attack:
+    """What the reference solution answers, looked up by shape or by input: the visible ones without seeds."""
     cells = {}
     for exercise, cell in trial.exercises.items():
         checks = [check for check in lesson.checks.values() if check.exercise == exercise]
         namespace = trial._namespace(exercise, cell.text)
         table: dict[str, list[str]] = {}
         for check in checks:
-            _fill(check, namespace.get(check.answer), table, key)
+            drawn = [visible_seed(check)] if seeds is None else seeds
+            _fill(check, namespace.get(check.answer), table, key, drawn)
         most = {place: max(set(found), key=found.count) for place, found in table.items()}
         answer = checks[0].answer
         source = _SHAPE_SOURCE if key is shape_of else "shape_of = repr\n"
@@ -196,10 +203,10 @@ def _table(lesson: Lesson, trial: Trial, name: str, key) -> Attack:
             "    return eval(found) if found is not None else None\n"
         )
     # a check whose every input is the same for everybody may be answered by whoever has seen it
-    return Attack(f"{name}-{lesson.id}", "table", cells, set(lesson.checks))
+    return Attack(name, "table", cells, set(lesson.checks))
 
 
-def _fill(check: Check, answer: object, table: dict, key) -> None:
+def _fill(check: Check, answer: object, table: dict, key, seeds: Iterable[int]) -> None:
     if not callable(answer) or isinstance(answer, type):
         return
 
@@ -214,7 +221,6 @@ def _fill(check: Check, answer: object, table: dict, key) -> None:
             pass
         return value
 
-    seeds = range(DRAWS) if key is shape_of else [visible_seed(check)]
     for seed in seeds:
         random.seed(seed)
         run_check(check, record, seed)

@@ -20,7 +20,7 @@ import nbformat
 
 from course.cells import needed
 from course.check import Check
-from course.grade.judge import _verdict, cases_of
+from course.grade.judge import cases_of, verdict_of
 from course.grade.workshop import Workshop
 from course.lesson import Lesson, all_lessons, find_lesson
 from course.mutants import Mutant, load_answers
@@ -110,7 +110,7 @@ def forge(lesson: Lesson, workshop: Workshop, quick: bool = False, seed: int = 7
 def passes(check: Check, code: dict[str, str], workshop: Workshop, seed: int) -> bool:
     """Whether a submission with these cells, by exercise, passes the check."""
     outcomes = workshop.ask(needed(code, check.exercise, workshop.given), cases_of(check, seed, workshop))
-    return _verdict(check, outcomes, seed, workshop.lesson, "en")["passed"]
+    return verdict_of(check, outcomes, seed, workshop.lesson, "en")["passed"]
 
 
 def main() -> int:

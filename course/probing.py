@@ -129,27 +129,27 @@ def _probe(check: object, answer: object, case: dict) -> dict:
     except NotPlain as error:
         return _failure("check.not-plain", name=check.answer, what=str(error))
     except BaseException as error:  # SystemExit too: an answer that calls exit() is only wrong
-        return _raised(check, answer, error)
+        return raised(check.answer, answer, error, above=2)  # this file, and the check's probe
 
 
-def _raised(check: object, answer: object, error: BaseException) -> dict:
+def raised(name: str, answer: object, error: BaseException, above: int) -> dict:
+    """Describe what `answer`, called `name`, raised; so many frames `above` it are none of the learner's."""
     if hasattr(error, "failure"):  # it was raised in another process, and reported there
         return dict(error.failure)
     kinds = {"raised": [kind.__name__ for kind in type(error).__mro__]}
-    failure = _where_raised(check, answer, error)
+    failure = _where_raised(name, answer, traceback.extract_tb(error.__traceback__)[above:], error)
     return {"failure": failure["failure"] | kinds}
 
 
-def _where_raised(check: object, answer: object, error: BaseException) -> dict:
+def _where_raised(name: str, answer: object, called: list, error: BaseException) -> dict:
     what = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-    called = traceback.extract_tb(error.__traceback__)[2:]  # below this file and the check's probe
     frames = [frame for frame in called if file and frame.filename == file]
     if not frames:
-        return _failure("check.raised", name=check.answer, what=what)
+        return _failure("check.raised", name=name, what=what)
     line = frames[-1].lineno
     code = linecache.getline(file, line).strip()
-    return _failure("check.raised-at", name=check.answer, what=what, line=line, source=code)
+    return _failure("check.raised-at", name=name, what=what, line=line, source=code)
 
 
 def _text(error: BaseException) -> str:

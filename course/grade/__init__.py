@@ -11,7 +11,8 @@ probe_side   a lesson's checks without their judges, cases and constants
 wire         plain data over pipes
 clock        a question's time, which stands still while the machine keeps it waiting
 sandbox      what the machine allows: namespaces, Landlock, limits (`system`), refused system calls (`calls`)
-zygote       imports everything once, then forks a process for every question
+cradle       imports everything once, then forks a zygote for every sandbox
+zygote       runs a lesson's setup once, then forks a process for every question
 question     nursery, prober and learners: who knows what, and who drives whom
 apart        in the prober, stands for the answer; `parcel` takes arguments there, `flat` brings results back
 desk         in a learner's process: does what it is asked; `watch` interrupts it from outside

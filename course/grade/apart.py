@@ -93,6 +93,11 @@ class Session:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise Unusable("check.unreadable", what=type(error).__name__) from None
 
+    @staticmethod
+    def raised(reply: dict) -> Exception:
+        """What the learner's code raised there, as an exception here."""
+        return _failure(reply)
+
     def passes(self, model: object, settings: dict) -> dict:
         """What a module that was given does when somebody goes on with it."""
         places = [place for place, leaf in enumerate(self.there) if leaf is model]

@@ -26,7 +26,7 @@ from course.afterwards import drawn, passes
 from course.grade import wire
 from course.grade.flat import array_of, flatten, state_of, tensors_of
 from course.grade.parcel import as_numbers, random_states, set_random_states, unpacked
-from course.probing import NotWritten, run_probe
+from course.probing import NotWritten, raised, run_probe
 
 MANNERS_SEED = 0x5EED
 
@@ -73,13 +73,16 @@ class Desk:
         call = target if asked["method"] is None else getattr(target, asked["method"])
         self.given = given
         self.there += [*args, *kwargs.values(), *given]
-        value = flatten(call(*args, **kwargs), given, self.outputs, self.objects)
+        value = flatten(call(*args, **kwargs), given, self.outputs, self.objects, self._blame)
         states = [state_of(leaf) for leaf in given]
         self.left = random_states()
         return {"value": value, "given": states, "random": as_numbers(self.left)}
 
     def _value(self, asked: dict) -> dict:
-        return {"value": flatten(self.answer, [], [], self.objects)}
+        return {"value": flatten(self.answer, [], [], self.objects, self._blame)}
+
+    def _blame(self, error: BaseException) -> dict:
+        return raised(self.name, self.answer, error, above=1)["failure"]
 
     def _gradient(self, asked: dict) -> dict:
         output = self.outputs[asked["output"]]

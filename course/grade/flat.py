@@ -6,11 +6,14 @@ learner's code.
 
 An argument of a lesson's own class is described by itself, if it has `report() -> plain data` and
 `accept(plain data)`.
+
+An iterator that can be read once, such as a generator, is read where it is, and arrives as one of the same
+name: what it raises on the way, it raises when a probe gets there, as it does beside the learner's code.
 """
 
 from __future__ import annotations
 
-import types
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ import torch
 from course.probing import Unusable
 
 MAX_TEXT = 1_000
-MAX_LAZY = 5_000  # items that a returned generator is asked for
+MAX_LAZY = 2_000  # items that a returned iterator is asked for; three of a frame each, and more
 MAX_LEVELS = 5
 
 
@@ -92,11 +95,16 @@ def write_back(given: list, states: list) -> None:
             raise Unusable("check.unreadable", what=type(error).__name__) from None
 
 
-def flatten(value: object, given: list, outputs: list, objects: list, depth: int = 0) -> object:
-    """Describe a returned value; tensors with a graph go to `outputs`, what only has methods to `objects`."""
+def flatten(
+    value: object, given: list, outputs: list, objects: list, blame: Callable, depth: int = 0
+) -> object:
+    """Describe a returned value; tensors with a graph go to `outputs`, what only has methods to `objects`.
+
+    `blame` describes what an iterator raised.
+    """
 
     def below(item: object) -> object:
-        return flatten(item, given, outputs, objects, depth + 1)
+        return flatten(item, given, outputs, objects, blame, depth + 1)
 
     for index, leaf in enumerate(given):
         if value is leaf:
@@ -120,13 +128,14 @@ def flatten(value: object, given: list, outputs: list, objects: list, depth: int
     if type(value) in (bytes, bytearray, memoryview):
         return {"kind": "bytes", "data": np.frombuffer(bytes(value), dtype=np.uint8)}
     if depth < MAX_LEVELS:
-        if isinstance(value, (list, tuple, set, frozenset, range, types.GeneratorType)):
-            if isinstance(value, types.GeneratorType):
-                value, kind = [item for item, _ in zip(value, range(MAX_LAZY), strict=False)], "generator"
-            else:
-                kinds = {list: "list", tuple: "tuple", range: "list"}
-                kind = next((kind for base, kind in kinds.items() if isinstance(value, base)), "set")
+        if isinstance(value, (list, tuple, set, frozenset, range)):
+            kinds = {list: "list", tuple: "tuple", range: "list"}
+            kind = next((kind for base, kind in kinds.items() if isinstance(value, base)), "set")
             return {"kind": kind, "items": [below(item) for item in value]}
+        if isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
+            items, failure = _read(value, blame)
+            read = {"kind": "iterator", "type": type(value).__name__, "items": [below(i) for i in items]}
+            return read if failure is None else read | {"failure": failure}
         if isinstance(value, dict):
             return {"kind": "dict", "items": [[below(key), below(item)] for key, item in value.items()]}
     objects.append(value)
@@ -160,9 +169,39 @@ def rebuild(flat: dict, given: list, session: object) -> object:
     if kind == "object":
         return _object(str(flat["type"]), str(flat["text"]), flat["object"], session)
     items = [rebuild(item, given, session) for item in flat["items"]]
-    if kind == "generator":
-        return (item for item in items)
+    if kind == "iterator":
+        return _iterator(str(flat["type"]), items, session.raised(flat) if "failure" in flat else None)
     return {"list": list, "tuple": tuple, "set": frozenset}[kind](items)
+
+
+def _read(iterator: Iterator, blame: Callable) -> tuple[list, dict | None]:
+    """What it gives, and the description of what it raised then."""
+    items: list = []
+    try:
+        while len(items) < MAX_LAZY:
+            items.append(next(iterator))
+    except StopIteration:
+        return items, None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return items, blame(error)
+    return items, None
+
+
+def _iterator(name: str, items: list, error: Exception | None) -> Iterator:
+    """Give the items, then raise the error; a generator is one, and the others are called as they were."""
+
+    def generator():
+        yield from items
+        if error is not None:
+            raise error
+
+    found = generator()
+    if name == "generator":
+        return found
+    members = {"__iter__": lambda self: self, "__next__": lambda self: next(found)}
+    return type(name, (), members)()
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:

@@ -17,8 +17,10 @@ import json
 import warnings
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
+from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback
@@ -31,7 +33,7 @@ from course.build import nbgrader_config, to_text, write
 from course.grade.delivery import Student
 from course.grade.mishaps import everybodys, turn
 from course.grade.normalise import answers
-from course.grade.pages import Pages
+from course.grade.pages import Pages, exporter_of
 from course.lesson import Lesson
 from course.messages import CourseError, message
 from course.plain import whole
@@ -50,19 +52,14 @@ class Ledger:
         self.url = book_url(root / "gradebook.db")
 
     def __enter__(self) -> Ledger:
-        config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
         warnings.filterwarnings("ignore", module="nbgrader", category=SAWarning)
-        directory = CourseDirectory(config=config, root=str(self.root))
-        self.pages = Pages(
-            self.lesson, self.releases, GenerateFeedback(coursedir=directory, config=config).config
-        )
+        self.pages = Pages(self.lesson, self.releases, _exporter(str(self.root)))
         with turn(self.root):
             self.book = Gradebook(self.url, COURSE_ID)
             self._register()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pages.close()
         self.book.close()
 
     def roster(self) -> list[Student]:
@@ -222,6 +219,14 @@ class Ledger:
             comment.auto_comment = message("grade.no-response", result["language"]) if empty else None
         self.book.db.commit()
         return changed
+
+
+@cache
+def _exporter(root: str) -> HTMLExporter:
+    """What makes the feedback pages of a course directory, of all its lessons."""
+    config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
+    directory = CourseDirectory(config=config, root=root)
+    return exporter_of(GenerateFeedback(coursedir=directory, config=config).config)
 
 
 def _tried(found: Found, page: str, make: Callable):

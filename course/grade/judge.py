@@ -66,7 +66,7 @@ def grade(
                 result["notes"].append(("grade.busy", {"exercise": exercise}))
                 result["retry"] = True
         for check in checks:
-            result["checks"][check.name] = _verdict(check, outcome[check.name], seed, lesson, code)
+            result["checks"][check.name] = verdict_of(check, outcome[check.name], seed, lesson, code)
     _hold_together(result, lesson, code)
     points = {cell.id: cell.metadata.nbgrader.points for cell in release.cells if _is_check(cell)}
     for name, verdict in result["checks"].items():
@@ -101,7 +101,7 @@ def require_reference(exercise: str, solutions: dict[str, str], workshop: Worksh
         checks, cases, workshop.ask(needed(solutions, exercise, workshop.given), cases, PATIENCE)
     )
     for check in checks:
-        verdict = _verdict(check, outcomes[check.name], 1, lesson, "en")
+        verdict = verdict_of(check, outcomes[check.name], 1, lesson, "en")
         if not verdict["passed"]:
             raise CourseError("grade.reference-fails", check=check.name, why=verdict["text"])
 
@@ -124,7 +124,7 @@ def _by_check(checks: list[Check], cases: list[dict], outcomes: list[dict]) -> d
     return by_check
 
 
-def _verdict(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:
+def verdict_of(check: Check, outcomes: list[dict], seed: int, lesson: Lesson, code: str) -> dict:
     """Judge a check's record; without an outcome for every case there are no points."""
     cases = draw_cases(check, seed)
     contrasts = draw_contrasts(check, seed, cases)

@@ -1,6 +1,6 @@
 """The two pages of a result: the autograded notebook, which formgrader opens, and the learner's feedback.
 
-pages = Pages(lesson, releases, config)
+pages = Pages(lesson, releases, exporter_of(config))
 notebook = pages.notebook(result)           # the release with answers and verdicts, none of which acts
 html = pages.feedback(notebook, result, facts)
 html = pages.bare(result)                   # the verdicts alone, where the page cannot be made
@@ -19,7 +19,7 @@ from traitlets.config import Config
 
 from course.grade.inert import as_text, sentences
 from course.grade.normalise import in_words, rebuild
-from course.grade.scribe import Scribe
+from course.grade.scribe import shared
 from course.lesson import Lesson
 from course.messages import message
 
@@ -36,14 +36,8 @@ _HEADINGS = re.compile(
 class Pages:
     """Makes pages; nothing on them acts, and no learner's text takes long."""
 
-    def __init__(self, lesson: Lesson, releases: dict[str, NotebookNode], config: Config):
-        self.lesson, self.releases, self.scribe = lesson, releases, Scribe()
-        self.exporter = HTMLExporter(config=config, sanitize_html=True)
-        self.exporter.register_preprocessor(GetGrades, enabled=True)
-
-    def close(self) -> None:
-        """End the process that reads learners' texts."""
-        self.scribe.__exit__()
+    def __init__(self, lesson: Lesson, releases: dict[str, NotebookNode], exporter: HTMLExporter):
+        self.lesson, self.releases, self.exporter, self.scribe = lesson, releases, exporter, shared()
 
     def notebook(self, result: dict) -> NotebookNode:
         """The release in the learner's language with their answers, and the verdicts as outputs."""
@@ -105,6 +99,13 @@ class Pages:
         if len(code) > LONG or max(map(len, code.splitlines())) > LONG_LINE:
             return False
         return self.scribe.colours(code)
+
+
+def exporter_of(config: Config) -> HTMLExporter:
+    """What fills nbgrader's template for a feedback page; reading that takes it a second."""
+    exporter = HTMLExporter(config=config, sanitize_html=True)
+    exporter.register_preprocessor(GetGrades, enabled=True)
+    return exporter
 
 
 def _outputs(verdict: dict) -> list[NotebookNode]:

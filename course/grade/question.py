@@ -196,8 +196,12 @@ def serve(room: Room, namespace: dict, checks: dict, memory: int, read: int, wri
         room.tell_scratch()
         order = wire.receive(read)
         question = Question(room, nursery, checks, order)
+        failed: dict[str, dict] = {}  # that check is lost: its other cases are not asked, and end as that one
         for case in order["cases"]:
-            found = question.outcome(case["check"], case["case"], case["seed"])
+            name = case["check"]
+            found = failed.get(name) or question.outcome(name, case["case"], case["seed"])
+            if "failure" in found:
+                failed[name] = found
             left = question.clock.left()
             wire.send(write, {"outcome": found, "given": question.clock.given, "busy": question.clock.busy})
             if left <= 0:

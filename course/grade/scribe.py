@@ -4,17 +4,22 @@
         scribe.written("**why**", {})     # one line of HTML; as text where obeying it would take too long
         scribe.colours("x = 1")           # whether showing code in colours ends soon
 
-The process starts with the first text and is replaced when one was too much for it.
+The process starts with the first text and is replaced when one was too much for it. `shared()` is one for
+all pages of this process, whatever the lesson.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import resource
 import select
 import subprocess
 import sys
+import threading
 import time
+from functools import cache
 
 from course.grade.inert import Tangled, as_text, inert
 from course.lesson import ROOT
@@ -26,10 +31,11 @@ LEXER = "ipython3"  # what the course's notebooks name in their metadata
 
 
 class Scribe:
-    """The process and the way to it; one caller at a time."""
+    """The process and the way to it; callers take turns."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Scribe:
         return self
@@ -39,12 +45,14 @@ class Scribe:
 
     def written(self, markdown: str, pictures: dict | None = None) -> str:
         """Return what was written as HTML that does nothing."""
-        made = self._ask({"markdown": markdown, "pictures": pictures or {}})
+        with self._turn:
+            made = self._ask({"markdown": markdown, "pictures": pictures or {}})
         return made if isinstance(made, str) else as_text(markdown)
 
     def colours(self, code: str) -> bool:
         """Whether nbgrader's pages can colour this code within the limit."""
-        return self._ask({"code": code}) is True
+        with self._turn:
+            return self._ask({"code": code}) is True
 
     def _ask(self, order: dict) -> object:
         """The answer; None where there was none in time."""
@@ -94,6 +102,18 @@ class Scribe:
             self._process.stdin.close()
             self._process.stdout.close()
             self._process = None
+
+
+def shared() -> Scribe:
+    """The scribe of this process."""
+    return _of(os.getpid())
+
+
+@cache
+def _of(process: int) -> Scribe:
+    scribe = Scribe()
+    atexit.register(scribe.__exit__)
+    return scribe
 
 
 def answer(order: dict) -> object:

@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from course.cells import names_of
 from course.grade import wire
 from course.grade.clock import Clock
-from course.grade.kernels import as_here
+from course.grade.cradle import born
 from course.grade.probe_side import probe_sides
 from course.grade.sandbox import strongest
 from course.grade.scratch import claim, release
@@ -39,8 +39,6 @@ GRACE = 2.0
 MAX_STARTS = 20  # of a zygote in one run
 MAX_ASKED = 3  # times, where the kernel kills the question for memory or somebody else does
 
-# A fork copies a table entry for each page: with every object in huge pages it costs a third.
-_FEW_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 _SETUP = r'^# %% id="([a-z0-9-]+)".*\bsetup=true'
 
 
@@ -86,20 +84,12 @@ class Workshop:
 
     def _start(self) -> None:
         mine, theirs = socket.socketpair()
-        environment = {"PATH": os.defpath, "MPLBACKEND": "agg", "LANG": "C.UTF-8"}
-        environment |= as_here() | _FEW_PAGES
-        environment |= {"MPLCONFIGDIR": self.scratch, "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.scratch}
-        command = [sys.executable, "-m", "course.grade.zygote", self.scratch]  # tells in a list whose it is
-        self.process = subprocess.Popen(
-            command,
-            stdin=theirs,
-            stdout=self._log,
-            stderr=self._log,
-            cwd=ROOT,
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
+        try:
+            self.process = born(theirs, self._log, self.scratch)
+        except OSError:
+            raise self._unborn("ended") from None
+        finally:
+            theirs.close()
         self.socket = mine
         self.starts += 1
         room = os.path.join(self.scratch, f"room-{self.starts}")
@@ -110,8 +100,11 @@ class Workshop:
             wire.send(mine.fileno(), order)
             wire.receive(mine.fileno(), Clock(START_SECONDS))
         except wire.Broken as broken:
-            text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
-            raise CourseError("grade.no-zygote", reason=broken.reason, log=text) from None
+            raise self._unborn(broken.reason) from None
+
+    def _unborn(self, reason: str) -> CourseError:
+        text = Path(self.scratch, "log").read_text(errors="replace")[-300:]
+        return CourseError("grade.no-zygote", reason=reason, log=text)
 
     def _restart(self, socket_of_the_dead: socket.socket) -> None:
         """Start another zygote for the one that was killed, unless another thread has done it.

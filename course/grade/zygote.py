@@ -1,7 +1,7 @@
 """The process that questions are forked from: torch and minigpt imported once, the lesson's setup run once.
 
-Started by `course.grade.workshop` as a fresh program, so that nothing of the judge is in its memory. It reads
-one frame with the lesson's probe side, enters the sandbox, then forks a question for each request that
+Forked by `course.grade.cradle`, a fresh program, so that nothing of the judge is in its memory. It reads one
+frame with the lesson's probe side, enters the sandbox, then forks a question for each request that
 arrives with two pipe ends (`course.grade.question`).
 """
 
@@ -108,7 +108,3 @@ def _namespace(setup: list[str]) -> dict:
     for source in setup:
         exec(compile(source, "<setup>", "exec"), namespace)
     return namespace
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
+import nbgrader.api
 import pytest
 from nbgrader.api import Gradebook
 
@@ -20,6 +22,8 @@ from course.mutants import Mutant, Valid, load_answers
 from course.source import read_source
 from minigpt.messages import LANGUAGES, use_language
 
+# A new gradebook asks a program of nbgrader's for its own version, which takes that two seconds each time.
+nbgrader.api.get_alembic_version = cache(nbgrader.api.get_alembic_version)
 FIXTURES = Path(__file__).parent / "fixtures" / "lessons"
 
 

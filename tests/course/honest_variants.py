@@ -1,13 +1,16 @@
 """Honest work as it really comes in: solved notebooks of lesson 18-01 to which a class has happened.
 
 Each variant is a function that takes the solved notebook (a dict) and returns the files to hand in by name;
-`VARIANTS` has it with the points that it deserves out of 19 (plus 3 that a person gives).
+`VARIANTS` has it with the points that it deserves out of 19 (plus 3 that a person gives). What they get by
+other rules: benchmarks/honest.py.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+
+from course.lesson import find_lesson
 
 SLUG = "did-it-start.ipynb"
 FULL = 19
@@ -39,6 +42,20 @@ def code(source: str) -> dict:
 
 def prose(source: str) -> dict:
     return {"cell_type": "markdown", "id": f"md{abs(hash(source)) % 10**6}", "metadata": {}, "source": source}
+
+
+def notebooks() -> tuple[dict, dict]:
+    """The solved notebook as a learner has it, and the blank release."""
+    lesson = find_lesson("18-01")
+    solved = json.loads(lesson.built("solutions").read_text(encoding="utf-8"))
+    blank = json.loads(lesson.built("en").read_text(encoding="utf-8"))
+    answers = {cell["id"]: "".join(cell["source"]) for cell in solved["cells"]}
+    answers["explain-to-a-colleague"] = "Logits that are too large make wrong tokens certain."
+    mine = copy.deepcopy(blank)
+    for cell in mine["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            cell["source"] = answers[cell["id"]]
+    return mine, blank
 
 
 def at(notebook: dict, name: str) -> int:

@@ -8,28 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from honest_variants import SLUG, VARIANTS
+from honest_variants import SLUG, VARIANTS, notebooks
 from nbgrader.api import Gradebook
 
 from course.grade.sandbox import strongest
-from course.lesson import ROOT, find_lesson
+from course.lesson import ROOT
 
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
 ASSIGNMENT = "18-01-did-it-start"
-
-
-def notebooks() -> tuple[dict, dict]:
-    """The solved notebook as a learner has it, and the blank release."""
-    lesson = find_lesson("18-01")
-    solved = json.loads(lesson.built("solutions").read_text(encoding="utf-8"))
-    blank = json.loads(lesson.built("en").read_text(encoding="utf-8"))
-    answers = {cell["id"]: "".join(cell["source"]) for cell in solved["cells"]}
-    answers["explain-to-a-colleague"] = "Logits that are too large make wrong tokens certain."
-    mine = copy.deepcopy(blank)
-    for cell in mine["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("solution"):
-            cell["source"] = answers[cell["id"]]
-    return mine, blank
+LATER = "hands-in-again"
 
 
 def hand_in(root: Path, student: str, files: dict[str, bytes]) -> None:
@@ -66,6 +53,7 @@ def graded(tmp_path_factory):
     mine, blank = notebooks()
     for name, (make, _) in VARIANTS.items():
         hand_in(root, name, make(copy.deepcopy(mine), copy.deepcopy(blank)))
+    hand_in(root, LATER, {SLUG: json.dumps(mine).encode()})
     return root, course(root, "grade", "18-01")
 
 
@@ -104,20 +92,9 @@ def test_what_a_person_should_compare_is_told(graded):
         assert sentence in told
 
 
-def test_later_work_that_cannot_be_read_does_not_replace_good_work(graded, tmp_path):
-    mine, _ = notebooks()
-    hand_in(tmp_path, "ana", {SLUG: json.dumps(mine).encode()})
-    course(tmp_path, "grade", "18-01")
-    assert marks(tmp_path) == {"ana": 19}
-    hand_in(tmp_path, "ana", {SLUG: b'{"cells": ['})
-    told = course(tmp_path, "grade", "18-01")
-    assert marks(tmp_path) == {"ana": 19} and "The one before it was graded" in told
-
-
-if (
-    __name__ == "__main__"
-):  # the marks of each variant, with the course in PYTHONPATH: python test_grade_honest.py DIR
-    class_folder = Path(sys.argv[1])
-    solved_one, blank_one = notebooks()
-    for variant_name, (change, _) in VARIANTS.items():
-        hand_in(class_folder, variant_name, change(copy.deepcopy(solved_one), copy.deepcopy(blank_one)))
+def test_later_work_that_cannot_be_read_does_not_replace_good_work(graded):
+    root, _ = graded
+    assert marks(root)[LATER] == 19
+    hand_in(root, LATER, {SLUG: b'{"cells": ['})
+    told = course(root, "grade", "18-01", "--students", LATER)
+    assert marks(root)[LATER] == 19 and "The one before it was graded" in told

@@ -1,12 +1,14 @@
 """Every lesson can be graded as a user grades it: the command, in a clean environment, whatever the threads.
 
 The solution passes every check (the command would grade nobody otherwise), the untouched release none, and a
-wrong answer beside right ones loses the checks that it should, and no other but of answers that call it.
+wrong answer beside right ones loses the checks that it should, and no other but of answers that call it. A
+lesson that cannot be graded ends no other.
 """
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -61,26 +63,55 @@ def callers(lesson, exercise):
     return found
 
 
+def grade(root, lessons, **settings):
+    """Run the command as a user does, and return what became of it."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-m", "course.cli", "grade", *(lesson.id for lesson in lessons)]
+    return subprocess.run(
+        command,
+        cwd=root,
+        env=environment | {"PYTHONPATH": str(ROOT)} | settings,
+        capture_output=True,
+        text=True,
+    )
+
+
+def require_fair(root, lesson):
+    """See that everybody got what the answers deserve."""
+    folder = root / "autograded" / ".results" / lesson.assignment
+    found = {}
+    for student in students(lesson):
+        checks = json.loads((folder / f"{student}.json").read_text(encoding="utf-8"))["checks"]
+        found[student] = {name: v["key"] for name, v in checks.items() if not v["passed"]}
+    assert found.get(RIGHT, {}) == {}, lesson.id
+    assert set(found["untouched"]) == set(lesson.checks)
+    answer = wrong_answer(lesson)
+    own = {name for name in found[WRONG] if name.startswith(f"{answer.exercise}/")}
+    assert own == answer.fails.keys(), lesson.id
+    if RIGHT not in found:
+        assert {name.split("/")[0] for name in found[WRONG]} <= callers(lesson, answer.exercise)
+
+
 @pytest.mark.parametrize("threads", [None, "1", "2"], ids=["clean", "one-thread", "two-threads"])
 def test_the_command_grades_every_lesson_whatever_the_environment(threads, tmp_path):
     lessons = all_lessons() if threads is None else [find_lesson(name) for name in COMPUTING]
     for lesson in lessons:
         hand_in(tmp_path, lesson)
-    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    environment |= {"PYTHONPATH": str(ROOT)} | ({"OMP_NUM_THREADS": threads} if threads else {})
-    command = [sys.executable, "-m", "course.cli", "grade", *(lesson.id for lesson in lessons)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = grade(tmp_path, lessons, **({"OMP_NUM_THREADS": threads} if threads else {}))
     assert done.returncode == 0, done.stderr[-2000:]
     for lesson in lessons:
-        folder = tmp_path / "autograded" / ".results" / lesson.assignment
-        found = {}
-        for student in students(lesson):
-            checks = json.loads((folder / f"{student}.json").read_text(encoding="utf-8"))["checks"]
-            found[student] = {name: v["key"] for name, v in checks.items() if not v["passed"]}
-        assert found.get(RIGHT, {}) == {}, lesson.id
-        assert set(found["untouched"]) == set(lesson.checks)
-        answer = wrong_answer(lesson)
-        own = {name for name in found[WRONG] if name.startswith(f"{answer.exercise}/")}
-        assert own == answer.fails.keys(), lesson.id
-        if RIGHT not in found:
-            assert {name.split("/")[0] for name in found[WRONG]} <= callers(lesson, answer.exercise)
+        require_fair(tmp_path, lesson)
+
+
+def test_a_lesson_that_cannot_be_graded_ends_no_other(tmp_path):
+    broken, healthy = find_lesson("18-02"), find_lesson("18-09")
+    for lesson in (broken, healthy):
+        hand_in(tmp_path, lesson)
+    lessons = shutil.copytree(broken.folder.parent.parent, tmp_path / "lessons")
+    with open(lessons / broken.folder.relative_to(broken.folder.parent.parent) / "lesson.py", "a") as file:
+        file.write("# changed since the notebooks were built\n")
+    done = grade(tmp_path, [broken, healthy], COURSE_LESSONS=str(lessons))
+    assert done.returncode == 1
+    assert f"{broken.assignment}: not graded. " in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "autograded" / ".results" / broken.assignment).exists()
+    require_fair(tmp_path, healthy)

@@ -33,6 +33,7 @@ def expected_loss(vocab_size):
         "memfd": attempt(lambda: os.memfd_create("x") + 1),
         "abstract socket": attempt(lambda: socket.socket(socket.AF_UNIX).bind("\\0x") or True),
         "limits of others": any(attempt(lambda: resource.prlimit(p, 9, (1, 1))) for p in others),
+        "priority of others": any(attempt(lambda: os.setpriority(0, p, 19) is None) for p in others),
         "a signal": any(attempt(lambda: os.kill(p, 0) is None) for p in others),
         "own limits unread": not attempt(lambda: resource.getrlimit(resource.RLIMIT_AS)),
     }

@@ -46,7 +46,10 @@ def work():
     wrong = copy.deepcopy(mine)
     cell = next(cell for cell in wrong["cells"] if cell["id"] == "masked-mean")
     cell["source"] = "def masked_mean(losses, mask):\n    return losses.mean()"
-    made = {"right": mine, "wrong": wrong, "blank": blank}
+    changed = copy.deepcopy(mine)
+    cell = next(cell for cell in changed["cells"] if cell["id"] == "explain-to-a-colleague")
+    cell["source"] = "I changed my mind."
+    made = {"right": mine, "wrong": wrong, "blank": blank, "changed": changed}
     return {name: json.dumps(notebook).encode() for name, notebook in made.items()} | {
         "damaged": b'{"cells": ['
     }
@@ -75,11 +78,12 @@ def test_the_guide_from_the_class_list_to_the_marks(tmp_path, work):
     page = (tmp_path / "feedback" / "u1" / ASSIGNMENT / SLUG).with_suffix(".html")
     assert "(Score: 22.0 / 22.0)" in page.read_text(encoding="utf-8")
 
-    late = tmp_path / "late"
-    (late / "u6").mkdir(parents=True)
-    (late / "u6" / SLUG).write_bytes(work["right"])
+    for student, kind in {"u6": "right", "u1": "changed"}.items():
+        (tmp_path / "late" / student).mkdir(parents=True)
+        (tmp_path / "late" / student / SLUG).write_bytes(work[kind])
     told = course(tmp_path, "grade", "18-01", "--from", "late")
-    assert "graded now: 1" in told and "is now in" in told
+    assert "graded now: 2" in told and "is now in" in told
+    assert "“explain-to-a-colleague” changed after it was graded by hand" in told
     rows = list(csv.DictReader(io.StringIO(course(tmp_path, "export", "18-01"))))
     assert [(row["student"], row["last_name"], row["lms_user_id"], row["score"]) for row in rows] == [
         ("u1", "García", "101", "22.0"),
@@ -89,7 +93,7 @@ def test_the_guide_from_the_class_list_to_the_marks(tmp_path, work):
         ("u5", "Paz", "105", "0.0"),
         ("u6", "Ünal", "106", "19.0"),
     ]
-    assert [row["needs_manual_grade"] for row in rows] == ["0", "1", "1", "1", "0", "1"]
+    assert [row["needs_manual_grade"] for row in rows] == ["1", "1", "1", "1", "0", "1"]
 
 
 def points(root):
