@@ -78,7 +78,7 @@ class Catalogue:
         return set(self._texts(code))
 
     def has(self, key: str) -> bool:
-        """Whether the key exists (in English, which every key has)."""
+        """Return whether the key exists (in English, which every key has)."""
         return key in self._texts("en")
 
     def template(self, key: str, code: str) -> str:

@@ -72,12 +72,12 @@ def _generate(model, idx, max_new_tokens, temperature, top_k, stop, generator, t
 
 
 def reads_step_by_step(model: nn.Module) -> bool:
-    """Whether tokens can be read one after the other: a GPT in which none sees what comes after it."""
+    """Return whether tokens can be read one after the other: a GPT in which none sees what comes after it."""
     return isinstance(model, GPT) and all(block.attn.causal for block in model.h)
 
 
 def has_no_end(model: nn.Module) -> bool:
-    """Whether a GPT can read on past its context: no part of it keeps one entry a token, or counts them."""
+    """Return whether a GPT can read past its context: no part keeps one entry a token, or counts them."""
     unending = all(getattr(block.attn, "has_no_end", False) for block in model.h)
     return unending and model.config.positions != "learned"
 

@@ -53,7 +53,7 @@ ONEDNN = Kernels("onednn", "onednn", "onednn")
 
 
 def has_onednn() -> bool:
-    """Whether oneDNN can be asked for a product of float32 here: PyTorch offers that on x86 with AVX2."""
+    """Return whether oneDNN can make a product of float32 here: PyTorch offers that on x86 with AVX2."""
     return (
         torch.backends.mkldnn.is_available()
         and torch.backends.cpu.get_cpu_capability().startswith("AVX")
@@ -123,7 +123,7 @@ class ChosenLinear(nn.Linear):
 
 
 def takes_choice(x: Tensor, weight: Tensor) -> bool:
-    """Whether a product is one of float32 on a CPU, outside autocast: elsewhere there is no choice."""
+    """Return whether a product is one of float32 on a CPU, outside autocast: elsewhere there is no choice."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"

@@ -139,7 +139,7 @@ def load_memory(model: nn.Module, memory: Mapping[str, Tensor]) -> None:
 
 
 def has_memory(model: nn.Module) -> bool:
-    """Whether anything in the model remembers from step to step."""
+    """Return whether anything in the model remembers from step to step."""
     return next(_with_memory(model), None) is not None
 
 

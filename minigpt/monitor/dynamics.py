@@ -40,7 +40,7 @@ class DynamicsWatch:
         self._squares: list[tuple[Tensor, Tensor, int, int]] = []  # first, whole, micro-batches, tokens
 
     def wants_logits(self, step: int) -> bool:
-        """Whether ln Z is measured in this step."""
+        """Return whether ln Z is measured in this step."""
         return step % SOMETIMES == 0
 
     def note_logits(self, logits: Tensor) -> None:

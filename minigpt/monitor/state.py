@@ -158,7 +158,7 @@ def _sample(parameter: nn.Parameter) -> Tensor:
 
 
 def _moved(old: Tensor, new: Tensor) -> bool:
-    """Whether numbers differ by more than the rounding of who added something and took it away again."""
+    """Return whether numbers differ by more than the rounding of adding something and taking it away."""
     size = old.float().norm() + USUAL * old.numel() ** 0.5
     return bool((new - old).float().norm() > ROUNDINGS * torch.finfo(old.dtype).eps * size)
 

@@ -34,7 +34,7 @@ def task_at(step: int, config: Config) -> int:
 
 
 def is_last_of_task(steps_done: int, config: Config) -> bool:
-    """Whether a task ends after this many steps."""
+    """Return whether a task ends after this many steps."""
     if steps_done == 0:
         return False
     return steps_done == config.steps or task_at(steps_done, config) != task_at(steps_done - 1, config)

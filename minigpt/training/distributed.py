@@ -71,7 +71,7 @@ class World:
         return torch.stack(everywhere, 1).flatten(0, 1)
 
     def any(self, here: bool) -> bool:
-        """Whether something holds on at least one process; every process gets the same answer."""
+        """Return whether something holds on at least one process; every process gets the same answer."""
         return self.sum(float(here))[0] > 0
 
     def on_main(self, action: Callable[[], T]) -> T | None:

@@ -55,7 +55,7 @@ def freeze(model: nn.Module, config: Config) -> None:
 
 
 def _belongs(name: str, prefix: str) -> bool:
-    """Whether a parameter lies under a dotted prefix: h.1 holds h.1.ln_1.weight, and not h.10.ln_1.weight."""
+    """Return whether a name is under a dotted prefix: h.1 holds h.1.ln_1.weight, not h.10.ln_1.weight."""
     return f"{name}.".startswith(f"{prefix}.")
 
 

@@ -87,7 +87,7 @@ class Snapshots:
         return [snapshot.step for snapshot in self._ring]
 
     def reach(self, step: int) -> bool:
-        """Whether there is a snapshot at or before `step`."""
+        """Return whether there is a snapshot at or before `step`."""
         return any(kept <= step for kept in self.steps())
 
     def back_to(self, step: int) -> Snapshot:

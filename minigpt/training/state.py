@@ -42,7 +42,7 @@ def copied(plain: Any) -> Any:
 
 
 def is_stateful(part: object) -> bool:
-    """Whether a part offers what `Stateful` asks for."""
+    """Return whether a part offers what `Stateful` asks for."""
     return hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
 
 

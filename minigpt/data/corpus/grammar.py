@@ -111,7 +111,7 @@ def _pair(
 
 
 def _clash(verb: Verb, ask: Ask | None, complement: Complement | None, time: Time) -> bool:
-    """Whether the time expression cannot stand in this sentence: "early now", or "she will be tomorrow"."""
+    """Return whether the time cannot stand in this sentence: "early now", or "she will be tomorrow"."""
     if complement is None:
         return ask is None and not verb.bare
     return complement.adverb and not time.beside_adverb

@@ -88,7 +88,7 @@ def verb_group(verb: Verb, surface: str, person: str) -> str:
 
 
 def ambiguous(verb: Verb, surface: str, person: str) -> bool:
-    """Whether a past form is also a present one (nosotros trabajamos): only a time tells them apart."""
+    """Return whether a past form is also a present one (nosotros trabajamos), told apart by a time only."""
     return surface == "past" and finite(verb, "present", person) == finite(verb, "past", person)
 
 

@@ -96,7 +96,7 @@ def scaled_by_guards(evidence: Evidence, steps: NDArray[np.int64]) -> NDArray[np
 
 
 def _asked_for(evidence: Evidence, step: int, rate: float, earlier: NDArray[np.float64]) -> bool:
-    """Whether the schedule leaps there too; of one that nobody declared, whether it is no new top."""
+    """Return whether the schedule leaps there too; of one that nobody declared, whether it is no new top."""
     config = evidence.config
     if config is None or config.schedule is None:
         return bool(rate <= 1.05 * earlier.max())

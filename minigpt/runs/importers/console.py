@@ -136,7 +136,7 @@ class _Reader:
         yield number, row
 
     def _measures(self, part: str) -> bool:
-        """Whether a line holds more than the step and the epoch."""
+        """Return whether a line holds more than the step and the epoch."""
         return any(self._looked_at(n) and not counts_steps(n, self._asked) for n in self._named(part))
 
     def rest(self) -> Iterator[tuple[int, dict[str, str]]]:
@@ -185,7 +185,7 @@ class _Reader:
             row[BAR] = self._bar[0]
 
     def _repeats(self, part: str, row: dict[str, str]) -> bool:
-        """Whether a second logger prints, behind a prefix of its own, the record that has just been read."""
+        """Return whether a second logger prints, behind its own prefix, the record just read."""
         brace = part.find("{")
         if brace < 0:
             return False

@@ -17,7 +17,7 @@ LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state
 
 
 def is_external(path: str | Path) -> bool:
-    """Whether `path` is a log for this module to read, or to refuse, and not a run directory."""
+    """Return whether `path` is a log for this module to read, or to refuse, and not a run directory."""
     path = Path(path)
     if path.is_dir():
         return not (path / "manifest.json").is_file() and bool(kind_of(path))

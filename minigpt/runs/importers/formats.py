@@ -81,7 +81,7 @@ def _mlflow(path: Path, asked: Mapping[str, str], _notes: Notes) -> Iterator[tup
 
 
 def _is_printed(path: Path, asked: Mapping[str, str]) -> bool:
-    """Whether lines name their numbers, and no header does."""
+    """Return whether lines name their numbers, and no header does."""
     with open_text(path, "\n") as file:
         head = file.readline(LONGEST)
     names = [name.strip(' \r\n"') for name in re.split("[,;\t]", head)]

@@ -129,7 +129,7 @@ def _settled(
 
 
 def _counted_from_one(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> bool:
-    """Whether every step is logged, the first of them as step 1."""
+    """Return whether every step is logged, the first of them as step 1."""
     steps = series["loss"][0] if "loss" in series else np.empty(0)
     return len(steps) > 1 and steps[0] == 1 and steps[1] == 2
 

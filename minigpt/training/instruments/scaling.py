@@ -64,7 +64,7 @@ def _gradient(
 
 
 def _scales(recipe: Recipe, model: nn.Module, rows: Batch, device: str) -> bool:
-    """Whether the loss is scaled at all: a part of one's own need not, and nothing can be unscaled then."""
+    """Return whether the loss is scaled at all: a part of one's own need not, and none is unscaled then."""
     precision = _scaled(device)
     _gradient(recipe, model, [rows], precision)
     try:

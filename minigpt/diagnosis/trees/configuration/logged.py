@@ -64,12 +64,12 @@ def lowest(losses: Floats) -> float:
 
 
 def is_log(evidence: Evidence) -> bool:
-    """Whether there is nothing but a log, and nobody said what was asked for."""
+    """Return whether there is nothing but a log, and nobody said what was asked for."""
     return evidence.source is Source.LOG and evidence.config is None
 
 
 def is_long(evidence: Evidence) -> bool:
-    """Whether a log is long enough to show a trend."""
+    """Return whether a log is long enough to show a trend."""
     steps = curve_of(evidence)[0]
     if evidence.audit(LogNotes).counted == "rows":
         return len(steps) >= LONG // 10
@@ -141,7 +141,7 @@ def highest_rate(evidence: Evidence) -> float | None:
 
 
 def lost_on_the_ramp(evidence: Evidence, best: int) -> bool:
-    """Whether the loss left its best, at step `best`, while the learning rate was still on its way up."""
+    """Return whether the loss left its best, at step `best`, while the learning rate was still rising."""
     for name in evidence.metrics.names():
         if name.startswith("lr."):
             steps, rates = evidence.metrics.column(name)
@@ -156,7 +156,7 @@ def lost_on_the_ramp(evidence: Evidence, best: int) -> bool:
 
 
 def validation_keeps_falling(evidence: Evidence) -> bool:
-    """Whether validation is at its best at the end, so that a rising training loss says something else."""
+    """Return whether validation is best at the end, so that a rising training loss says something else."""
     losses = evidence.metrics.column("val_loss")[1]
     losses = losses[np.isfinite(losses)]
     if len(losses) < 3:

@@ -72,7 +72,7 @@ def _tail(bad: NDArray[np.bool_]) -> int | None:
 
 
 def _none_from(steps: NDArray[np.int64], norms: NDArray[np.float64], step: int) -> bool:
-    """Whether no gradient norm from a step on is a number, or all of them are 0."""
+    """Return whether no gradient norm from a step on is a number, or all of them are 0."""
     rest = norms[steps >= step]
     return len(rest) > 0 and not np.isfinite(rest).any()
 

@@ -203,7 +203,7 @@ def _stretched(steps: NDArray[np.int64], config: Config | Asked) -> Iterator[tup
 
 
 def _off_by_one(curve: GroupCurve) -> bool:
-    """Whether the warm-up is t / W or (t + 1) / (W + 1) in place of (t + 1) / W, and the rest as asked."""
+    """Return whether the warm-up is t / W or (t + 1) / (W + 1), not (t + 1) / W, and the rest as asked."""
     steps, values, config = curve.steps, curve.values, curve.config
     late = _asked(np.maximum(steps - 1, 0), config) * _declared_multiplier(curve.group, config)
     late[steps == 0] = 0.0

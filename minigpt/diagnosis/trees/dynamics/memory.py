@@ -52,7 +52,7 @@ def _gates_open(question: Question, evidence: Evidence) -> Finding:
 
 
 def _grows_by_a_factor(values: NDArray[np.float64], writes: int, factor: float) -> bool:
-    """Whether a size grew by a factor over the last so many writes, and no slower at their end."""
+    """Return whether a size grew by a factor over the last so many writes, and no slower at their end."""
     finite = values[np.isfinite(values) & (values > 0)]
     changed = finite[np.concatenate([[True], np.diff(finite) != 0])] if len(finite) else finite
     if len(changed) <= writes:

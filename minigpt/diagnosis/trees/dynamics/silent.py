@@ -113,7 +113,7 @@ def _signal_above_noise(question: Question, evidence: Evidence) -> Finding:
 
 
 def _too_little_learnt(evidence: Evidence, losses: np.ndarray) -> bool:
-    """Whether the run stands still above what a table of n-grams knows: late in a good run noise is right."""
+    """Return whether the run stands still above the loss of n-grams: late in a good run noise is right."""
     still, _, mean = _stands_still(losses)
     known = evidence.baselines.ngram_loss
     return still and known is not None and mean > known

@@ -62,7 +62,7 @@ def chance(seed: int, step: int) -> float:
 
 
 def due(config: Config, step: int) -> bool:
-    """Whether the long-term memory is written after `step` (by `interval` or `random`)."""
+    """Return whether the long-term memory is written after `step` (by `interval` or `random`)."""
     if config.consolidation == "random":
         return chance(config.seed, step) < config.consolidation_chance
     return (step + 1) % config.consolidation_every == 0

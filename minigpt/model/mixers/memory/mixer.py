@@ -97,7 +97,7 @@ class Memory(nn.Module):
         self.seen, self.short_term_tokens = seen, self._short_term_tokens(keys.shape[1])
 
     def due(self, step: int) -> bool:
-        """Whether the long-term memory is written after `step`, other than by sleep."""
+        """Return whether the long-term memory is written after `step`, other than by sleep."""
         return consolidation.due(self.config, step)
 
     def _read_short_term(

@@ -36,10 +36,10 @@ class Day:
 
 
 def asleep(step: int, interval: int, sleep_steps: int) -> bool:
-    """Whether `step` is one of the last `sleep_steps` of its interval."""
+    """Return whether `step` is one of the last `sleep_steps` of its interval."""
     return step % interval >= interval - sleep_steps
 
 
 def wakes(step: int, interval: int) -> bool:
-    """Whether the night ends with `step`."""
+    """Return whether the night ends with `step`."""
     return (step + 1) % interval == 0
