@@ -137,7 +137,7 @@ def test_the_bare_environment_lacks_whatever_only_the_course_and_the_tests_need(
     assert json.loads(shell.run("-c", ABSENT, *sorted(modules), "minigpt", "torch")) == ["minigpt", "torch"]
 
 
-def test_a_foreign_loop_is_watched_and_checked_outside_the_repository(shell, tmp_path):
+def test_an_external_loop_is_watched_and_checked_outside_the_repository(shell, tmp_path):
     (tmp_path / "loop.py").write_text(LOOP, encoding="utf-8")
     verdict = shell.run("loop.py").split()[-1]
     code = {"pass": 0, "unknown": 3}.get(verdict, 1)

@@ -22,16 +22,16 @@ from minigpt.diagnosis.comparison import compare, comparison_as_data, show_compa
 from minigpt.diagnosis.report import as_data, show
 from minigpt.messages import message
 from minigpt.runs.importers import (
-    ForeignLogError,
-    foreign_evidence,
-    is_foreign,
+    ExternalLogError,
+    external_evidence,
+    is_external,
     logs_in,
     parse_mapping,
     sentences,
 )
 from minigpt.runs.schema import LogNotes, Source
 
-FOREIGN = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs
+EXTERNAL = ("columns", "vocab_size", "from_checkpoint")  # options for logs of other programs
 OURS = ("manifest.json", "metrics.jsonl", "probes.jsonl")  # files of a run directory
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
 
@@ -68,25 +68,27 @@ def run(arguments: Arguments) -> int:
                 console.print(f"[dim]{escape(note)}[/]")
             display(console=console)
             if evidence.source is Source.LOG and found.verdict is Verdict.PASS:
-                console.print(message("foreign.not-judged"))
+                console.print(message("external.not-judged"))
         print(shown.get(), end="")
     return EXIT_CODES[found.verdict]
 
 
 def _walk(path: str, arguments: Arguments) -> tuple[Evidence, Walk]:
-    given = [option for option in FOREIGN if arguments[option]]
+    given = [option for option in EXTERNAL if arguments[option]]
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
         path = folder or "."  # the whole run says more
-    if is_foreign(path):
+    if is_external(path):
         mapping = parse_mapping(arguments.columns)
-        evidence = foreign_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
+        evidence = external_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
         return evidence, walk(evidence, whole=True)
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, OURS[0])):
         if inside := logs_in(path):
-            raise ForeignLogError("foreign.folder", path=path, files=", ".join(inside))
-        raise ForeignLogError("foreign.unknown-kind", path=path)
+            raise ExternalLogError("external.folder", path=path, files=", ".join(inside))
+        raise ExternalLogError("external.unknown-kind", path=path)
     if given and os.path.exists(path):
-        raise ForeignLogError("foreign.only-for-foreign", option=f"--{given[0].replace('_', '-')}", path=path)
+        raise ExternalLogError(
+            "external.only-for-external", option=f"--{given[0].replace('_', '-')}", path=path
+        )
     evidence = evidence_of(path)
     return evidence, walk(evidence, whole=True)

@@ -103,7 +103,7 @@ def recipe_given(arguments: Arguments) -> Recipe:
 
 
 def run(arguments: Arguments) -> int:
-    """Train, and say where the run lies and how to go on."""
+    """Train, and say where the run is and what to do next."""
     if arguments.print_config:
         print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
         return 0

@@ -25,7 +25,7 @@ from minigpt.runs.run import strict
 class Change(StrEnum):
     """What became of one question."""
 
-    MENDED = "mended"  # fixed
+    FIXED = "fixed"
     STILL = "still"
     NEW = "new"  # a fault that was not there before
     LOST = "lost"  # there was a fault, and now nothing was measured
@@ -48,7 +48,7 @@ class Compared:
             return Change.STILL if was and self.before.leaf == self.after.leaf else Change.NEW
         if not was:
             return Change.SAME
-        return Change.LOST if self.after.verdict is Verdict.NOT_MEASURED else Change.MENDED
+        return Change.LOST if self.after.verdict is Verdict.NOT_MEASURED else Change.FIXED
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Comparison:
             finding = compared.after if change is Change.NEW else compared.before
             if compared.change is change and finding.leaf:
                 found.append(finding.leaf)
-        if change in (Change.MENDED, Change.LOST):  # a leaf that another question still finds is not fixed
+        if change in (Change.FIXED, Change.LOST):  # a leaf that another question still finds is not fixed
             found = [leaf for leaf in found if leaf not in self.after.leaves]
         return list(dict.fromkeys(found))
 
@@ -96,7 +96,7 @@ def compare(before: Walk, after: Walk) -> Comparison:
 def comparison_as_data(comparison: Comparison, language: str | None = None) -> dict[str, Any]:
     """Return the comparison as plain data for JSON.
 
-    Keys: `before` and `after` (walks, see `as_data`), `mended`, `still` and `new` (leaves), and `changes`
+    Keys: `before` and `after` (walks, see `as_data`), `fixed`, `still` and `new` (leaves), and `changes`
     (question, before, after, change), one for every question whose answer changed.
     """
     changes = [
@@ -113,7 +113,7 @@ def comparison_as_data(comparison: Comparison, language: str | None = None) -> d
         "before": as_data(comparison.before, language),
         "after": as_data(comparison.after, language),
     }
-    for change in (Change.MENDED, Change.STILL, Change.NEW):
+    for change in (Change.FIXED, Change.STILL, Change.NEW):
         data[change.value] = comparison.leaves(change)
     return strict(data | {"changes": changes})
 
@@ -128,7 +128,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     for compared in comparison.questions:
         table.add_row(compared.question, *_told(compared))
     console.print(table)
-    for change in (Change.MENDED, Change.LOST, Change.STILL, Change.NEW):
+    for change in (Change.FIXED, Change.LOST, Change.STILL, Change.NEW):
         leaves = comparison.leaves(change)
         if leaves:
             console.print(message(f"stability.change-{change.value}", leaves=", ".join(leaves)))

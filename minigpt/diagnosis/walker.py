@@ -101,8 +101,8 @@ def walk(
     Args:
         questions: trees; or questions, whose walk needs no more for "healthy" than one answer. Default: all
             trees, configuration first.
-        whole: go on after the first cause, to show every answer of the tree that it stands in. The next tree
-            is asked only where no tree before it found a cause.
+        whole: continue after the first cause, to show every answer of its tree. The next tree is asked
+            only where no tree before it found a cause.
 
     Raises:
         JudgeError: the code of a question is wrong.

@@ -7,8 +7,8 @@
         walk = monitor.check()
         print(walk.leaf or walk.verdict)
 
-Everything is seen through hooks: neither the model nor what it computes changes. The run directory is like
-that of a run of ours, so `minigpt check` and `minigpt dashboard` work on it.
+Everything is seen through hooks: neither the model nor what it computes changes. The run directory has the
+form of minigpt's own runs, so `minigpt check` and `minigpt dashboard` work on it.
 """
 
 from minigpt.monitor.monitor import Monitor

@@ -30,7 +30,7 @@ class FirstStep:
         self.predicts = False  # whether the targets are tokens to come
         self.micros: list[Scored | None] = []  # None where more than one gradient came, or no cross-entropy's
         self.negated: bool | None = None  # whether all that came was of cross-entropies that are made to grow
-        self._arrived: list[tuple[nn.Module, Scored | None]] = []  # in the backward pass that goes on
+        self._arrived: list[tuple[nn.Module, Scored | None]] = []  # in the current backward pass
         self._read: list[tuple[nn.Module, Scored | None]] = []  # in those before it
 
     def read(

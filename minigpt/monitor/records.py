@@ -38,7 +38,7 @@ class Records:
         return sorted(self._clip_norms)[len(self._clip_norms) // 2] if self._clip_norms else None
 
     def note_loss(self, loss: Tensor | float) -> None:
-        """Note a loss of the step that waits, or else of the one that goes on."""
+        """Note a loss of the step that waits, else of the step in progress."""
         if isinstance(loss, Tensor) and loss.device.type != "cpu":  # which is waited for later
             loss = loss.detach().clone()
         elif isinstance(loss, Tensor):

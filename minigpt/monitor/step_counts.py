@@ -17,7 +17,7 @@ class StepCounts:
     micros: int = 0  # micro-batches whose gradients are waiting
     tokens: int = 0  # of those micro-batches
     positions: int = 0
-    new_tokens: int = 0  # of the backward pass that goes on
+    new_tokens: int = 0  # of the current backward pass
     new_positions: int = 0
     logits_seen: bool = False  # whether that backward pass came to some logits
     turn: int = 0  # number of the forward pass whose tokens were counted last

@@ -1,4 +1,4 @@
-"""What lies beside a step that goes on: a gradient scaler or a schedule that the loop holds in a variable.
+"""What lies beside a step in progress: a gradient scaler or a schedule that the loop holds in a variable.
 
 Nothing is asked for that the loop does not have at hand: the frames of the call are looked through once or
 twice, and nothing in them is changed.

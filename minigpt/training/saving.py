@@ -1,4 +1,4 @@
-"""What a run writes so that it can go on later, and how it goes on: its folder, checkpoints, and `resume`."""
+"""What a run writes so that it can be resumed, and how it resumes: its folder, its checkpoints, `resume`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_folder(trainer: Trainer, records: Mapping[str, int] | None) -> RunWrite
     """Return the writer of a folder that says what run it holds, with no record of a step yet to come.
 
     Args:
-        records: lines of each log at the checkpoint from which the run goes on.
+        records: lines of each log at the checkpoint from which the run resumes.
     """
     writer = RunWriter(trainer.run_dir, trainer.resumed)
     description = describe_run(

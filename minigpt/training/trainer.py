@@ -339,7 +339,7 @@ def resume(
     """
     run = Run(run_dir)
     if run.config is None:
-        raise MiniGPTError("monitor.not-ours", path=run_dir)
+        raise MiniGPTError("monitor.external-run", path=run_dir)
     refuse_changes(run.config, run.config.replace(**asked or {}))
     if parts := run.manifest.get("own_parts"):
         raise MiniGPTError("train.own-parts", path=run_dir, parts=", ".join(parts))

@@ -9,7 +9,7 @@ A ladder is a YAML file:
       - {name: STDP, add: {activation: spiking, plasticity: pair}, promised: {loss: [8, 10], minutes: 30}}
       - {name: broken, fault: init-scale}     # a fault of `minigpt faults`, from here on
 
-What a rung adds stays for the rungs after it; `promised` are published figures, to stand beside ours. The
+What a rung adds stays for the rungs after it; `promised` are published figures, to compare with. The
 shipped ones stand in this folder.
 """
 

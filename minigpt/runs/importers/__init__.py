@@ -1,6 +1,6 @@
 """Read external logs as evidence for the stability check.
 
-    evidence = foreign_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
+    evidence = external_evidence("train.csv", {"step": "iter", "loss": "train/loss"}, vocab_size=50257)
 
 A JSONL or CSV file, packed by gzip or not, the trainer_state.json of Hugging Face, what a trainer printed, a
 folder of TensorBoard or MLflow, or a W&B run recorded offline. Only the columns that are needed are kept, so
@@ -9,8 +9,8 @@ went back (a restart from a checkpoint) continues from there, and of several run
 name no step are counted; what is no number is skipped, and counted too: `sentences` says so.
 """
 
-from minigpt.runs.importers.evidence import foreign_evidence, is_foreign, logs_in, parse_mapping
-from minigpt.runs.importers.names import ForeignLogError
+from minigpt.runs.importers.evidence import external_evidence, is_external, logs_in, parse_mapping
+from minigpt.runs.importers.names import ExternalLogError
 from minigpt.runs.importers.notes import sentences
 
-__all__ = ["ForeignLogError", "foreign_evidence", "is_foreign", "logs_in", "parse_mapping", "sentences"]
+__all__ = ["ExternalLogError", "external_evidence", "is_external", "logs_in", "parse_mapping", "sentences"]

@@ -29,7 +29,7 @@ from minigpt.runs.importers.names import (
     OTHER_COUNTS,
     RUNS,
     SAME,
-    ForeignLogError,
+    ExternalLogError,
     exported,
     matters,
     plain,
@@ -170,7 +170,7 @@ class Collector:
     def _one_run(self, column: str, value: Any) -> None:
         if value not in (None, "", self._run):
             if self._run is not None:
-                raise ForeignLogError("foreign.runs-mixed", path=self._path, column=column)
+                raise ExternalLogError("external.runs-mixed", path=self._path, column=column)
             self._run = value
 
     def _over_epochs(self, column: str, step: int, epoch: float | None, of: Any) -> int:
@@ -202,20 +202,20 @@ class Collector:
         for name, given in self._asked.items():
             if name not in {resolved[0] for resolved in self._ours.values() if resolved}:
                 hint = nearest(given, self._ours)
-                raise ForeignLogError("foreign.no-column", path=self._path, column=given, hint=hint)
+                raise ExternalLogError("external.no-column", path=self._path, column=given, hint=hint)
         if not self._ours:
-            raise ForeignLogError("foreign.no-rows", path=self._path)
+            raise ExternalLogError("external.no-rows", path=self._path)
         names = ", ".join(name[:40] for name in list(self._ours)[:12] if name not in ADDED)
         if not self._steps:
             if self._wrong is not None:
                 place, column, value = self._wrong
-                raise ForeignLogError(
-                    "foreign.bad-step", path=self._path, place=place, column=column, value=value
+                raise ExternalLogError(
+                    "external.bad-step", path=self._path, place=place, column=column, value=value
                 )
-            raise ForeignLogError("foreign.no-steps", path=self._path, names=names)
+            raise ExternalLogError("external.no-steps", path=self._path, names=names)
         self._drop_means()
         if not self._values:
-            raise ForeignLogError("foreign.no-metrics", path=self._path, names=names)
+            raise ExternalLogError("external.no-metrics", path=self._path, names=names)
         best = self._best()
         for column in self._values:
             if column not in best.values() and matters(column, self._asked):
@@ -228,8 +228,8 @@ class Collector:
             rows, values = (np.asarray(side) for side in series["loss"])
             if (found := in_turn(steps[rows], values)) is not None:
                 step, first, second = found
-                raise ForeignLogError(
-                    "foreign.interleaved", path=self._path, step=step, first=first, second=second
+                raise ExternalLogError(
+                    "external.interleaved", path=self._path, step=step, first=first, second=second
                 )
         return in_order(steps, series, self._notes)
 

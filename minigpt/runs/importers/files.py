@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, AnyStr
 
-from minigpt.runs.importers.names import ForeignLogError
+from minigpt.runs.importers.names import ExternalLogError
 
 LONGEST = 1 << 24  # characters in a line: what is longer is no log of one record a line
 GZIP = b"\x1f\x8b"
@@ -38,9 +38,9 @@ def numbered_lines(file: IO[AnyStr], path: Path) -> Iterator[tuple[int, AnyStr]]
     """Yield every line with its number, and refuse one that would fill the memory.
 
     Raises:
-        ForeignLogError: a line is longer than any record.
+        ExternalLogError: a line is longer than any record.
     """
     for number, line in enumerate(iter(lambda: file.readline(LONGEST), file.read(0)), start=1):
         if len(line) == LONGEST:
-            raise ForeignLogError("foreign.bad-line", path=path, line=number)
+            raise ExternalLogError("external.bad-line", path=path, line=number)
         yield number, line

@@ -17,7 +17,7 @@ from typing import Any
 from minigpt.runs.importers.console import console_rows
 from minigpt.runs.importers.files import LONGEST, numbered_lines, open_bytes, open_text
 from minigpt.runs.importers.json_rows import json_rows
-from minigpt.runs.importers.names import ForeignLogError, counts_steps, matters
+from minigpt.runs.importers.names import ExternalLogError, counts_steps, matters
 from minigpt.runs.importers.notes import Notes
 from minigpt.runs.importers.tables import csv_rows, is_mlflow, mlflow_rows, spread
 
@@ -46,26 +46,26 @@ def rows_of(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tupl
         notes: takes down what is skipped, and what the log says of its run.
 
     Raises:
-        ForeignLogError: the log cannot be read, or is of no kind that can.
+        ExternalLogError: the log cannot be read, or is of no kind that can.
     """
     try:
         if path.exists() and not path.is_dir() and not path.is_file():
-            raise ForeignLogError("foreign.no-file", path=path)  # to open a pipe may wait for ever
+            raise ExternalLogError("external.no-file", path=path)  # to open a pipe may wait for ever
         kind = kind_of(path)
         if kind is None or not path.exists():
-            raise ForeignLogError("foreign.unknown-kind", path=path)
+            raise ExternalLogError("external.unknown-kind", path=path)
         readers = {"text": _text, "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
         yield from readers[kind](path, asked, notes)
     except (OSError, EOFError, zlib.error) as error:
         detail = getattr(error, "strerror", None) or error
-        raise ForeignLogError("foreign.cannot-read", path=path, detail=detail) from error
+        raise ExternalLogError("external.cannot-read", path=path, detail=detail) from error
 
 
 def _text(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with open_bytes(path) as file:
         start = file.read(4096)
     if start.startswith(PACKED):
-        raise ForeignLogError("foreign.packed", path=path)
+        raise ExternalLogError("external.packed", path=path)
     start = start.removeprefix(BOM_UTF8).lstrip()
     if re.match(rb"\{\s*[\"}]|\[\s*[{\]]", start):
         return spread(json_rows(path, notes), path, asked)
@@ -101,14 +101,14 @@ def _tensorboard(
     path: Path, _asked: Mapping[str, str], _notes: Notes
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if find_spec("tensorboard") is None:
-        raise ForeignLogError("loggers.not-installed", name="tensorboard")
+        raise ExternalLogError("loggers.not-installed", name="tensorboard")
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.util import tensor_util
 
     files = [path] if path.is_file() else sorted(path.glob("*tfevents*")) or sorted(path.rglob("*tfevents*"))
     if len({file.parent for file in files}) > 1:
         folders = ", ".join(sorted({str(file.parent) for file in files})[:4])
-        raise ForeignLogError("foreign.several-runs", path=path, folders=folders)
+        raise ExternalLogError("external.several-runs", path=path, folders=folders)
     for file in files:
         try:
             for event in EventFileLoader(str(file)).Load():
@@ -116,11 +116,11 @@ def _tensorboard(
                     number = tensor_util.make_ndarray(value.tensor) if value.HasField("tensor") else None
                     if number is not None and number.size == 1 and number.dtype.kind in "fiu":
                         yield value.tag, {"step": event.step, value.tag: number.item()}
-        except ForeignLogError:
+        except ExternalLogError:
             raise
         except Exception as error:  # the reader raises what it likes at a damaged file
             detail = type(error).__name__
-            raise ForeignLogError("foreign.cannot-read", path=file, detail=detail) from error
+            raise ExternalLogError("external.cannot-read", path=file, detail=detail) from error
 
 
 def _wandb(path: Path, asked: Mapping[str, str], _notes: Notes) -> Iterable[tuple[int, Mapping[str, Any]]]:

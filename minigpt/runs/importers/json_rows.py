@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from minigpt.runs.importers.files import numbered_lines, open_bytes
-from minigpt.runs.importers.names import ForeignLogError
+from minigpt.runs.importers.names import ExternalLogError
 from minigpt.runs.importers.notes import Notes
 
 DOCUMENT = 1 << 28  # bytes of a file that is one JSON value, read at once
@@ -29,7 +29,7 @@ def json_rows(path: Path, notes: Notes) -> Iterator[tuple[int, Mapping[str, Any]
     """Yield the rows, each with its line, or its number in the list.
 
     Raises:
-        ForeignLogError: half of the lines or more are no objects.
+        ExternalLogError: half of the lines or more are no objects.
     """
     good, bad, first_bad = 0, 0, 0
     with open_bytes(path) as file:
@@ -54,7 +54,7 @@ def json_rows(path: Path, notes: Notes) -> Iterator[tuple[int, Mapping[str, Any]
             good += 1
             yield number, _flat(row)
     if bad > DAMAGED * (good + bad):
-        raise ForeignLogError("foreign.bad-line", path=path, line=first_bad)
+        raise ExternalLogError("external.bad-line", path=path, line=first_bad)
 
 
 def _document(path: Path, notes: Notes) -> list[dict[str, Any]] | None:

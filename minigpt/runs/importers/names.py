@@ -95,7 +95,7 @@ TIMES = {"time", "seconds", "timestamp", "hours"}
 OTHER_LOSSES = {"ppl", "perplexity", "bpb", "bpc", "bits"}
 
 
-class ForeignLogError(MiniGPTError):
+class ExternalLogError(MiniGPTError):
     """A log that cannot be read, or has not what it needs."""
 
     def __str__(self) -> str:
@@ -145,10 +145,10 @@ def refuse_units(path: Path, asked: Mapping[str, str]) -> None:
     """Refuse a mapping to columns that are by their name no steps, or no loss in nats per token.
 
     Raises:
-        ForeignLogError: one of them is.
+        ExternalLogError: one of them is.
     """
     if counts_something_else(asked.get("step", "")):
-        raise ForeignLogError("foreign.not-steps", path=path, column=asked["step"])
+        raise ExternalLogError("external.not-steps", path=path, column=asked["step"])
     for name in ("loss", "val_loss"):
         if set(plain(asked.get(name, "")).split("_")) & OTHER_LOSSES:
-            raise ForeignLogError("foreign.not-nats", path=path, column=asked[name])
+            raise ExternalLogError("external.not-nats", path=path, column=asked[name])

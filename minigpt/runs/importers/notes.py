@@ -52,13 +52,13 @@ def sentences(notes: LogNotes) -> list[str]:
     said = []
     if notes.counted:
         spaced = "spaced" if notes.counted == "rows" and notes.spacing else notes.counted
-        said.append(message(f"foreign.note-{spaced}", spacing=notes.spacing))
+        said.append(message(f"external.note-{spaced}", spacing=notes.spacing))
     if notes.runs > 1:
-        said.append(message("foreign.note-runs", runs=notes.runs))
+        said.append(message("external.note-runs", runs=notes.runs))
     if notes.skipped:
-        said.append(message("foreign.note-skipped", skipped=notes.skipped, place=notes.first_skipped))
+        said.append(message("external.note-skipped", skipped=notes.skipped, place=notes.first_skipped))
     if notes.unused:
-        said.append(message("foreign.note-unused", names=_printable(", ".join(notes.unused))))
+        said.append(message("external.note-unused", names=_printable(", ".join(notes.unused))))
     return said
 
 

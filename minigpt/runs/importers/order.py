@@ -1,4 +1,4 @@
-"""Putting the columns of a foreign log in order: by step, each step once, without what a restart took back.
+"""Putting the columns of an external log in order: by step, each step once, without what a restart took back.
 
     columns = in_order(steps_of_rows, {"loss": (rows, values)})
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minigpt.runs.importers.files import LONGEST, numbered_lines, open_text
-from minigpt.runs.importers.names import ForeignLogError, counts_steps, matters, plain
+from minigpt.runs.importers.names import ExternalLogError, counts_steps, matters, plain
 from minigpt.runs.importers.notes import Notes
 
 METRIC = ("metric", "metric_name", "metricname", "key", "tag", "name")
@@ -37,7 +37,7 @@ def spread(rows: Rows, path: Path, asked: Mapping[str, str]) -> Rows:
     """Return rows with a column for each metric, where the first row shows that there is one for their names.
 
     Raises:
-        ForeignLogError: what holds the values of all metrics was named as one of them.
+        ExternalLogError: what holds the values of all metrics was named as one of them.
     """
     first = next(rows, None)
     if first is None:
@@ -51,8 +51,8 @@ def spread(rows: Rows, path: Path, asked: Mapping[str, str]) -> Rows:
         return rows
     for name, given in asked.items():
         if name != "step" and given == value:
-            raise ForeignLogError(
-                "foreign.one-metric", path=path, column=given, name=name, metric=first[1][metric]
+            raise ExternalLogError(
+                "external.one-metric", path=path, column=given, name=name, metric=first[1][metric]
             )
     return _spread(rows, metric, value, context)
 
@@ -91,7 +91,7 @@ def mlflow_rows(folder: Path, _asked: Mapping[str, str]) -> Iterator[tuple[str, 
                 if not line.endswith("\n"):
                     break  # torn by a kill
                 if len(fields) != 3:
-                    raise ForeignLogError("foreign.bad-line", path=file, line=number)
+                    raise ExternalLogError("external.bad-line", path=file, line=number)
                 yield f"{name}:{number}", {"step": fields[2], name: fields[1]}
 
 
@@ -99,7 +99,7 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
     """Yield the rows below a header; remarks above it, lines that begin with “#”, are left out.
 
     Raises:
-        ForeignLogError: most rows do not fit the header, or a quote does not close.
+        ExternalLogError: most rows do not fit the header, or a quote does not close.
     """
     with open_text(path, newline="") as file:
         head = file.readline(LONGEST)
@@ -117,7 +117,7 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
             done = reader.line_num
             for name in header:
                 if header.count(name) > 1 and matters(name, asked):
-                    raise ForeignLogError("foreign.twice", path=path, column=name)
+                    raise ExternalLogError("external.twice", path=path, column=name)
             counters = [place for place, name in enumerate(header) if counts_steps(name, asked)]
             for fields in reader:
                 done = reader.line_num
@@ -134,15 +134,15 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
         except csv.Error as error:
             if reader.line_num == done + 1 and next(lines, None) is None:
                 return  # the last line, torn by a kill
-            raise ForeignLogError("foreign.bad-line", path=path, line=done + 1) from error
+            raise ExternalLogError("external.bad-line", path=path, line=done + 1) from error
     if bad > DAMAGED * (good + bad):
         if not any(matters(name, asked) for name in header):
-            raise ForeignLogError("foreign.no-rows", path=path)  # no table, but lines without our numbers
-        raise ForeignLogError("foreign.bad-line", path=path, line=first)
+            raise ExternalLogError("external.no-rows", path=path)  # no table, but lines without our numbers
+        raise ExternalLogError("external.bad-line", path=path, line=first)
 
 
 def _refuse_grouped(path: Path, line: int, header: list[str], fields: list[str], counters: list[int]) -> None:
     for place in counters:
         if place < len(fields) and GROUPED.fullmatch(fields[place].strip()):
             values = {"column": header[place], "value": fields[place].strip()}
-            raise ForeignLogError("foreign.bad-step", path=path, place=line, **values)
+            raise ExternalLogError("external.bad-step", path=path, place=line, **values)

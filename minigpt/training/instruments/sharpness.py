@@ -4,7 +4,7 @@
 
 The power method on Hessian · vector, each by a central difference of two gradients, so that no layer needs
 a second derivative. Gradient descent trains at the edge 2 / rate (Cohen et al., 2021); for Adam the figure
-tells how the surface changes, not the rate that it bears.
+tells how the surface changes, not the rate that it can stand.
 """
 
 from __future__ import annotations

@@ -301,11 +301,11 @@ def test_ctrl_c_ends_following_with_a_page_that_stays(run_dir, monkeypatch, caps
 
 
 @pytest.fixture
-def foreign_run(tmp_path):
+def external_run(tmp_path):
     """A run that somebody else's loop logged to W&B, offline, under names of its own."""
     wandb = pytest.importorskip("wandb")
     settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
-    run = wandb.init(mode="offline", dir=tmp_path, name="foreign", config={"lr": 0.1}, settings=settings)
+    run = wandb.init(mode="offline", dir=tmp_path, name="external", config={"lr": 0.1}, settings=settings)
     for step in range(10):
         run.log({"train/loss": 5 - step / 10, "train/lr": 0.1, "accuracy": step / 10, "note": "x"}, step=step)
     run.finish()
@@ -313,11 +313,11 @@ def foreign_run(tmp_path):
     return next((tmp_path / "wandb").glob("offline-run-*"))
 
 
-def test_a_foreign_wandb_run_is_drawn_as_far_as_it_goes(foreign_run, run_dir, tmp_path):
+def test_an_external_wandb_run_is_drawn_as_far_as_it_goes(external_run, run_dir, tmp_path):
     out = tmp_path / "page.html"
-    assert main(["dashboard", str(run_dir), "--wandb", str(foreign_run), "--out", str(out)]) == 0
+    assert main(["dashboard", str(run_dir), "--wandb", str(external_run), "--out", str(out)]) == 0
     data = data_of(out.read_text())
-    assert [run["name"] for run in data["runs"]] == ["first", "foreign"]
+    assert [run["name"] for run in data["runs"]] == ["first", "external"]
     assert data["runs"][1]["walk"] is None and ["config.lr", "0.1"] in data["runs"][1]["manifest"]
     by_id = {panel["id"]: panel for panel in data["panels"]}
     assert [series["run"] for series in by_id["loss"]["series"]] == [0, 1]
@@ -328,9 +328,9 @@ def test_a_foreign_wandb_run_is_drawn_as_far_as_it_goes(foreign_run, run_dir, tm
     )
 
 
-def test_a_wandb_run_alone_gets_its_page_beside_it(foreign_run):
-    assert main(["dashboard", "--wandb", str(foreign_run)]) == 0
-    assert (foreign_run / "dashboard.html").is_file()
+def test_a_wandb_run_alone_gets_its_page_beside_it(external_run):
+    assert main(["dashboard", "--wandb", str(external_run)]) == 0
+    assert (external_run / "dashboard.html").is_file()
 
 
 def test_a_memory_and_tasks_have_their_panels_and_a_run_without_has_none(tmp_path):

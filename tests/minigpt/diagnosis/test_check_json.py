@@ -71,5 +71,5 @@ def test_a_file_of_a_run_stands_for_the_run(name, runs, command):
 
 def test_a_comparison_fits_it(runs, command):
     answer = command("check", runs / "healthy", "--before", runs / "broken", "--json")
-    assert valid(json.loads(answer.out))["mended"] == ["head-bias"]
+    assert valid(json.loads(answer.out))["fixed"] == ["head-bias"]
     assert answer.code == 0

@@ -33,14 +33,14 @@ def runs(tmp_path_factory):
     return {name: run_with(folder, *faults) for name, faults in kinds.items()}
 
 
-def test_a_comparison_tells_what_is_mended_what_is_left_and_what_is_new(runs):
+def test_a_comparison_tells_what_is_fixed_what_is_left_and_what_is_new(runs):
     walks = {name: check(path, whole=True) for name, path in runs.items()}
     fixed = compare(walks["both"], walks["one"])
-    assert fixed.leaves(Change.MENDED) == ["future-leak"]
+    assert fixed.leaves(Change.FIXED) == ["future-leak"]
     assert fixed.leaves(Change.STILL) == ["decay-groups"]
     assert fixed.leaves(Change.NEW) == []
     worse = compare(walks["one"], walks["other"])
-    assert worse.leaves(Change.MENDED) == ["decay-groups"]
+    assert worse.leaves(Change.FIXED) == ["decay-groups"]
     assert worse.leaves(Change.NEW) == ["missing-norm"]
 
 
@@ -52,12 +52,12 @@ def test_the_command_compares_in_two_languages_and_as_data(runs, command):
     assert "Arreglado: future-leak." in command(*asked, "--lang", "es").out
     assert "Two groups:" in english.out  # what is to be changed next
     data = json.loads(command(*asked, "--json").out)
-    assert (data["mended"], data["still"], data["new"]) == (["future-leak"], ["decay-groups"], [])
+    assert (data["fixed"], data["still"], data["new"]) == (["future-leak"], ["decay-groups"], [])
     assert data["before"]["leaf"] == "future-leak" and data["after"]["leaf"] == "decay-groups"
-    assert {"question": "1.5", "before": "fail", "after": "pass", "change": "mended"} in data["changes"]
+    assert {"question": "1.5", "before": "fail", "after": "pass", "change": "fixed"} in data["changes"]
 
 
-def test_what_is_no_longer_measured_is_not_called_mended(runs, command, tmp_path):
+def test_what_is_no_longer_measured_is_not_called_fixed(runs, command, tmp_path):
     short = tmp_path / "short.csv"
     short.write_text("step,loss\n0,6.2\n1,6.1\n")
     told = command("check", short, "--before", runs["one"])

@@ -1,4 +1,4 @@
-"""Section 6: updates that are rounded away, differ over processes, or are larger than a model bears."""
+"""Section 6: updates that are rounded away, differ over processes, or are too large for the model."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigpt.cli import main
-from minigpt.runs.importers import ForeignLogError, foreign_evidence
+from minigpt.runs.importers import ExternalLogError, external_evidence
 from minigpt.runs.importers.wandb_run import WandbRun
 from minigpt.runs.jsonl import Columns
 
@@ -114,14 +114,14 @@ def test_without_a_vocabulary_a_short_log_proves_nothing(tmp_path, command):
 def test_order_duplicates_and_gaps(tmp_path):
     rows = [(0, 4.0), (2, 3.0), (1, 3.5), (3, 2.9), (3, 2.8), (7, 2.0)]
     log = write_csv(tmp_path / "log.csv", [v for _, v in rows], steps=[s for s, _ in rows])
-    steps, values = foreign_evidence(log).metrics.column("loss")
+    steps, values = external_evidence(log).metrics.column("loss")
     assert dict(zip(steps.tolist(), values.tolist(), strict=True)) == {0: 4, 1: 3.5, 2: 3, 3: 2.8, 7: 2}
 
 
 def test_a_restart_takes_back_what_came_after_its_checkpoint(tmp_path):
     steps = [0, 1, 2, 3, 4, 5, 2, 3]
     log = write_csv(tmp_path / "log.csv", [float(i) for i in range(8)], steps=steps)
-    found = foreign_evidence(log).metrics
+    found = external_evidence(log).metrics
     assert found.column("loss")[0].tolist() == [0, 1, 2, 3]
     assert found.column("loss")[1].tolist() == [0, 1, 6, 7]
     assert found.column("grad_norm")[0].tolist() == [0, 1, 2, 3]
@@ -129,19 +129,19 @@ def test_a_restart_takes_back_what_came_after_its_checkpoint(tmp_path):
 
 def test_records_of_their_own_for_validation_and_a_count_from_one(tmp_path):
     records = [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}, {"step": 2, "eval_loss": 3.1}]
-    found = foreign_evidence(write_jsonl(tmp_path / "l.jsonl", [*records, {"train_runtime": 3}])).metrics
+    found = external_evidence(write_jsonl(tmp_path / "l.jsonl", [*records, {"train_runtime": 3}])).metrics
     assert found.column("loss")[0].tolist() == [0, 1]
     assert found.column("val_loss")[0].tolist() == [1]
 
 
 def test_decimal_commas_where_semicolons_part_the_columns(tmp_path):
     (tmp_path / "log.csv").write_text("step;loss\n0;4,25\n1;3,5\n")
-    assert foreign_evidence(tmp_path / "log.csv").metrics.column("loss")[1].tolist() == [4.25, 3.5]
+    assert external_evidence(tmp_path / "log.csv").metrics.column("loss")[1].tolist() == [4.25, 3.5]
 
 
 def test_a_torn_last_line_is_dropped(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 4}\n{"step": 1, "lo')
-    assert foreign_evidence(tmp_path / "log.jsonl").metrics.column("loss")[1].tolist() == [4]
+    assert external_evidence(tmp_path / "log.jsonl").metrics.column("loss")[1].tolist() == [4]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path, command):
     assert command("check", tmp_path / "nothing.csv").sentence
 
 
-def test_options_for_foreign_logs_do_not_touch_a_run(tiny_run, command):
+def test_options_for_external_logs_do_not_touch_a_run(tiny_run, command):
     assert "--vocab-size" in command("check", tiny_run.path, "--vocab-size", 512).sentence
 
 
@@ -314,8 +314,8 @@ def test_too_little_is_not_said_to_be_a_fault(language, said, tmp_path, command)
 def test_any_bytes_are_read_or_refused(content, tmp_path):
     (tmp_path / "log").write_bytes(content)
     try:
-        foreign_evidence(tmp_path / "log", vocab_size=V)
-    except ForeignLogError as error:
+        external_evidence(tmp_path / "log", vocab_size=V)
+    except ExternalLogError as error:
         assert str(error)
     assert main(["check", str(tmp_path / "log"), "--json"]) in (1, 2, 3)
 
@@ -331,10 +331,10 @@ def test_a_log_takes_less_memory_than_its_file(form, tmp_path):
         log.write_text("\n".join(",".join(map(str, row)) for row in [names, *rows]))
     else:
         write_jsonl(log, [dict(zip(names, row, strict=True)) for row in rows])
-    foreign_evidence(log)  # what is only made once is not counted
+    external_evidence(log)  # what is only made once is not counted
     tracemalloc.start()
     try:
-        foreign_evidence(log)
+        external_evidence(log)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -346,7 +346,7 @@ def test_what_each_column_lacks_keeps_its_place(tmp_path):
     records[2] = {"step": 2, "grad_norm": 2.5}
     records[4]["val_loss"] = 4.5
     records += [{"step": 9, "val_loss": 9.5}, {"step": 10}, {"step": 10, "lr": 1e-3}]
-    found = foreign_evidence(write_jsonl(tmp_path / "log.jsonl", records)).metrics
+    found = external_evidence(write_jsonl(tmp_path / "log.jsonl", records)).metrics
     columns = {name: [side.tolist() for side in found.column(name)] for name in found.names()}
     assert columns == {
         "step": [[0, 1, 2, 3, 4, 5, 9, 10]] * 2,

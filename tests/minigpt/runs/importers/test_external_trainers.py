@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from minigpt.runs.importers import foreign_evidence
+from minigpt.runs.importers import external_evidence
 
 V = 64
 LN_V = math.log(V)
@@ -86,7 +86,7 @@ def test_the_names_of_known_trainers_need_no_mapping(trainer, tmp_path):
     rows = [dict(zip(NAMED_BY[trainer], (step, 4.0, 1.0, 1e-3, 4.1), strict=True)) for step in range(3)]
     rows = [row | {"epoch": 1, "update": 0.5 + row[NAMED_BY[trainer][0]]} for row in rows]  # as fairseq does
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    metrics = foreign_evidence(tmp_path / "log.jsonl").metrics
+    metrics = external_evidence(tmp_path / "log.jsonl").metrics
     assert metrics.column("step")[0].tolist() == [0, 1, 2]
     rates = [name for name in metrics.names() if name.startswith("lr.")]
     expected = {"loss": 4.0, "grad_norm": 1.0, **{rates[0]: 1e-3}}
@@ -97,7 +97,7 @@ def test_the_names_of_known_trainers_need_no_mapping(trainer, tmp_path):
 def test_what_megatron_repeats_by_samples_is_no_second_rate(tmp_path):
     rows = [(step, 4.0, 1e-3, 1e-3) for step in range(3)]
     log = table(tmp_path / "log.csv", rows, "iteration,lm loss,learning-rate,learning-rate vs samples")
-    assert foreign_evidence(log).metrics.names() == ["step", "loss", "lr.all"]
+    assert external_evidence(log).metrics.names() == ["step", "loss", "lr.all"]
 
 
 PRINTED = {
@@ -143,13 +143,13 @@ def test_what_a_trainer_prints_is_read(trainer, encoding, tmp_path, command):
 def test_a_printed_validation_loss_is_no_training_loss(look, tmp_path):
     lines = [f"step {step} loss 3.0\n" + look.format(step=step, loss=9.0) for step in range(9)]
     (tmp_path / "out.log").write_text("\n".join(lines) + "\n")
-    metrics = foreign_evidence(tmp_path / "out.log").metrics
+    metrics = external_evidence(tmp_path / "out.log").metrics
     assert [set(metrics.column(name)[1].tolist()) for name in ("loss", "val_loss")] == [{3.0}, {9.0}]
 
 
 def test_a_printed_test_loss_is_neither(tmp_path):
     (tmp_path / "out.log").write_text("step 1 loss 3\nstep 1 test loss 9\n[test] step 1 loss 9\n")
-    metrics = foreign_evidence(tmp_path / "out.log").metrics
+    metrics = external_evidence(tmp_path / "out.log").metrics
     assert metrics.names() == ["step", "loss"] and metrics.column("loss")[1].tolist() == [3.0]
 
 
@@ -157,7 +157,7 @@ def test_the_table_that_a_notebook_shows_has_no_log_yet(tmp_path):
     log = table(
         tmp_path / "log.csv", [(10, 4.0, "No log"), (20, 3.0, 3.1)], "Step,Training Loss,Validation Loss"
     )
-    assert foreign_evidence(log).metrics.column("val_loss")[1].tolist() == [3.1]
+    assert external_evidence(log).metrics.column("val_loss")[1].tolist() == [3.1]
 
 
 @pytest.mark.parametrize("nan", ["nan", "inf", "NaN,"])
@@ -171,7 +171,7 @@ def test_a_printed_loss_that_is_no_number_is_named(nan, tmp_path, command):
 
 def test_a_printed_log_may_be_mapped(tmp_path):
     (tmp_path / "out.log").write_text("t: 0 | entropy of tokens: 4.0\nt: 1 | entropy of tokens: 3.9\n")
-    found = foreign_evidence(tmp_path / "out.log", {"step": "t", "loss": "entropy of tokens"})
+    found = external_evidence(tmp_path / "out.log", {"step": "t", "loss": "entropy of tokens"})
     assert found.metrics.column("loss")[1].tolist() == [4.0, 3.9]
 
 
@@ -191,7 +191,7 @@ def test_a_table_by_metric_keeps_training_and_validation_apart(tmp_path):
     for validation in ("loss", "val_loss"):
         rows = [(0, "loss", "{'subset': 'train'}", 4.0), (0, validation, "{'subset': 'val'}", 4.5)]
         log = table(tmp_path / "log.csv", rows, "step,metric.name,metric.context,value")
-        metrics = foreign_evidence(log).metrics
+        metrics = external_evidence(log).metrics
         assert [metrics.column(name)[1].tolist() for name in ("loss", "val_loss")] == [[4.0], [4.5]]
 
 
@@ -263,7 +263,7 @@ def test_what_would_be_misread_is_refused_in_one_sentence(header, rows, argument
 def test_a_restart_in_an_earlier_epoch_is_no_count_within_epochs(tmp_path):
     rows = [(0.0, 0, 4.0), (0.5, 5, 3.0), (1.0, 10, 2.5), (0.6, 6, 2.9), (1.0, 10, 2.4)]
     log = table(tmp_path / "log.csv", rows, "epoch,step,loss")
-    assert foreign_evidence(log).metrics.column("loss")[1].tolist()[-1] == 2.4
+    assert external_evidence(log).metrics.column("loss")[1].tolist()[-1] == 2.4
 
 
 @pytest.mark.parametrize("filling", ["word ", "a", "loss ", " ", "1", "a:", "a" + " " * 70, "loss=", '"'])
@@ -275,7 +275,7 @@ def test_long_lines_of_anything_are_answered(filling, tmp_path, command):
 def test_printed_thousands_are_read(tmp_path):
     lines = [f"step {step:,} loss {loss}" for step, loss in enumerate(falling())]
     (tmp_path / "out.log").write_text("\n".join(lines) + "\n")
-    assert foreign_evidence(tmp_path / "out.log").metrics.column("loss")[0][-1] == 1199
+    assert external_evidence(tmp_path / "out.log").metrics.column("loss")[0][-1] == 1199
 
 
 def test_what_is_no_file_is_refused_by_what_it_is(tmp_path, command):

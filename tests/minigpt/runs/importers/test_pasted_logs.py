@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minigpt.runs.importers import ForeignLogError, foreign_evidence, sentences
+from minigpt.runs.importers import ExternalLogError, external_evidence, sentences
 from minigpt.runs.schema import LogNotes
 
 
@@ -23,7 +23,7 @@ def lines(values=None, start=0, every=10):
 def read(tmp_path, text, **options):
     """Return the loss of a log by step, and what was noted."""
     (tmp_path / "run.log").write_bytes(text if isinstance(text, bytes) else text.encode())
-    evidence = foreign_evidence(tmp_path / "run.log", **options)
+    evidence = external_evidence(tmp_path / "run.log", **options)
     steps, losses = evidence.metrics.column("loss")
     return dict(zip(steps.tolist(), losses.tolist(), strict=True)), evidence.audit(LogNotes)
 
@@ -56,7 +56,7 @@ def test_what_pasting_does_to_a_log_is_undone(change, tmp_path, command):
     log = tmp_path / "run.log"
     changed = change("\n".join(lines()) + "\n")
     log.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
-    assert len(foreign_evidence(log).metrics.column("loss")[0]) >= 299
+    assert len(external_evidence(log).metrics.column("loss")[0]) >= 299
     assert leaf(command, log) == (0, None)
 
 
@@ -83,7 +83,7 @@ def test_a_validation_between_rows_belongs_to_the_row_before(tmp_path):
         console(falling(4)) + "{'eval_loss': 5.5, 'epoch': 0.04}\n{'train_runtime': 9.1, 'train_loss': 7.7}\n"
     )
     read(tmp_path, text)
-    metrics = foreign_evidence(tmp_path / "run.log").metrics
+    metrics = external_evidence(tmp_path / "run.log").metrics
     assert [side.tolist() for side in metrics.column("val_loss")] == [[4], [5.5]]
     assert len(metrics.column("loss")[0]) == 4  # and the mean of the whole run is none of them
 
@@ -99,13 +99,13 @@ def test_of_several_runs_one_after_another_the_last_is_read(tmp_path):
 
 def test_two_runs_that_write_in_turn_are_refused(tmp_path):
     mixed = [line for pair in zip(lines(), lines(falling(end=2.0), start=500), strict=True) for line in pair]
-    with pytest.raises(ForeignLogError, match="in turn"):
+    with pytest.raises(ExternalLogError, match="in turn"):
         read(tmp_path, "\n".join(mixed) + "\n")
 
 
 def test_two_runs_that_keep_step_are_refused_and_ranks_are_not(tmp_path):
     pairs = zip(lines(), lines(falling(end=2.0)), strict=True)
-    with pytest.raises(ForeignLogError, match="in turn"):
+    with pytest.raises(ExternalLogError, match="in turn"):
         read(tmp_path, "\n".join(line for pair in pairs for line in pair) + "\n")
     spread = [1.1 if n % 3 else 0.9 for n in range(300)]  # of other data, so now higher and now lower
     other = lines([x * y for x, y in zip(falling(), spread, strict=True)])
@@ -140,7 +140,7 @@ def test_epochs_alone_are_rows(tmp_path, command):
     (tmp_path / "run.csv").write_text(
         "epoch,loss,val_loss\n" + "".join(f"{e},{2 * 0.9**e},1\n" for e in range(30))
     )
-    assert len(foreign_evidence(tmp_path / "run.csv").metrics.column("loss")[0]) == 30
+    assert len(external_evidence(tmp_path / "run.csv").metrics.column("loss")[0]) == 30
 
 
 def test_a_column_that_is_not_used_is_named(tmp_path, command):
@@ -217,10 +217,10 @@ def test_a_long_printed_log_is_read_as_a_stream(tmp_path):
                 f"INFO trainer - step {step} | loss {3 + 6 * 0.999**step:.6f} | note {'some text, ' * 20}\n"
             )
     assert log.stat().st_size > 1 << 20
-    foreign_evidence(log)  # what is only made once is not counted
+    external_evidence(log)  # what is only made once is not counted
     tracemalloc.start()
     try:
-        losses = foreign_evidence(log).metrics.column("loss")[1]
+        losses = external_evidence(log).metrics.column("loss")[1]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -255,7 +255,7 @@ def test_a_loop_may_print_in_spanish(tmp_path, command):
         for n, x in enumerate(falling())
     )
     losses, notes = read(tmp_path, text)
-    metrics = foreign_evidence(tmp_path / "run.log").metrics
+    metrics = external_evidence(tmp_path / "run.log").metrics
     assert len(losses) == 300 and not notes.unused
     assert len(metrics.column("val_loss")[0]) == 6 and len(metrics.column("grad_norm")[0]) == 300
     assert leaf(command, tmp_path / "run.log") == (0, None)
@@ -270,19 +270,19 @@ def table(tmp_path, name, header, rows):
 def test_a_chart_that_weights_and_biases_exports_is_read(tmp_path, command):
     metric = '"Step","calm-sea-7 - train/loss","calm-sea-7 - train/loss__MIN","calm-sea-7 - train/loss__MAX"'
     log = table(tmp_path, "export.csv", metric, [f'"{s}","{x}","{x}","{x}"' for s, x in enumerate(falling())])
-    assert len(foreign_evidence(log).metrics.column("loss")[0]) == 300
+    assert len(external_evidence(log).metrics.column("loss")[0]) == 300
     assert leaf(command, log) == (0, None)
     two = '"Step","calm-sea-7 - train/loss","wild-sun-8 - train/loss"'
     log = table(tmp_path, "two.csv", two, [f"{s},{x},{x + 1}" for s, x in enumerate(falling())])
-    with pytest.raises(ForeignLogError, match="more than one run"):
-        foreign_evidence(log)
+    with pytest.raises(ExternalLogError, match="more than one run"):
+        external_evidence(log)
 
 
 def test_a_curve_that_tensorboard_downloads_is_named_by_its_file(tmp_path):
     rows = [f"{1.7e9 + s},{s},{x}" for s, x in enumerate(falling())]
     for file, column in (("run-a-tag-train_loss.csv", "loss"), ("run-a-tag-eval_loss.csv", "val_loss")):
         log = table(tmp_path, file, "Wall time,Step,Value", rows)
-        assert len(foreign_evidence(log).metrics.column(column)[0]) == 300
+        assert len(external_evidence(log).metrics.column(column)[0]) == 300
 
 
 def test_norms_that_stop_being_numbers_are_named_though_most_of_them_are(tmp_path, command):

@@ -7,7 +7,7 @@ import pytest
 from published_formats import EVERY, FORMATS, rows, text
 
 from minigpt.diagnosis import walk
-from minigpt.runs.importers import foreign_evidence
+from minigpt.runs.importers import external_evidence
 
 ROWS = rows()
 COUNTED = {"Hugging Face 5", "LLaMA-Factory"}  # no step, no epoch of known length, no bar: rows are counted
@@ -17,7 +17,7 @@ COUNTED = {"Hugging Face 5", "LLaMA-Factory"}  # no step, no epoch of known leng
 def test_a_clean_run_is_read_whole_and_healthy(name, tmp_path, command):
     log = tmp_path / "out.log"
     log.write_text(text(name, ROWS), encoding="utf-8")
-    metrics = foreign_evidence(log).metrics
+    metrics = external_evidence(log).metrics
     steps, losses = metrics.column("loss")
     assert len(losses) == len(ROWS) and np.allclose(losses, [row.loss for row in ROWS], atol=6e-3)
     assert set(np.diff(steps)) == {1 if name in COUNTED else EVERY}
@@ -42,7 +42,7 @@ def test_no_clean_run_of_another_kind_has_a_fault(tmp_path):
     for index, name in enumerate(FORMATS):
         kind = list(KINDS)[index % len(KINDS)]
         (tmp_path / "out.log").write_text(text(name, rows(index, **KINDS[kind])), encoding="utf-8")
-        found = walk(foreign_evidence(tmp_path / "out.log"))
+        found = walk(external_evidence(tmp_path / "out.log"))
         assert found.verdict == "pass", (name, kind, found.end)
 
 
@@ -68,5 +68,5 @@ def test_what_ends_badly_is_named_in_every_format(tmp_path):
         looks = "{val" in "".join(FORMATS[name].values())
         ends = "overfitting" if looks and index % 3 else list(fates)[index % 2]
         (tmp_path / "out.log").write_text(text(name, logs[ends]), encoding="utf-8")
-        found = walk(foreign_evidence(tmp_path / "out.log"))
+        found = walk(external_evidence(tmp_path / "out.log"))
         assert found.leaf == fates[ends], (name, found.end)
