@@ -22,7 +22,9 @@ Rates = NDArray[np.float64]
 
 FEWEST = 10  # rates that show a schedule
 NOTHING = 1e-7  # of the largest rate: as good as 0
+LITTLE = 1.5e-3  # of the largest rate, a thousandth and a little: updates are too small to learn from
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
+RAMP = 5  # steps of a climb
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
@@ -56,6 +58,10 @@ def wrong_by_itself(
     share = 1 - end / len(rates)
     if share >= limits["share"] and len(rates) - end >= FEWEST:
         return "schedule-step-unit", seen | {"step": int(steps[end]), "share": share, "kind": "zero-after"}
+    low = int(np.flatnonzero(rates > LITTLE * top)[-1]) + 1
+    share = 1 - low / len(rates)
+    if share >= limits["share"] and min(low, len(rates) - low) >= FEWEST:
+        return "schedule-step-unit", seen | {"step": int(steps[low]), "share": share, "kind": "little-after"}
     if (first := _back_from_zero(rates, top)) is not None:
         left = 1 - first / len(rates)
         return "schedule-step-unit", seen | {"step": int(steps[first]), "share": left, "kind": "past-its-end"}
@@ -70,6 +76,9 @@ def wrong_by_itself(
         if not from_the_start or finished:
             return "schedule-backwards", figures | {"share": 1 - begin / len(rates)}
         return None, figures | {"kind": ODD}
+    at = _begins_anew(rates, top)
+    if at is not None:
+        return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "anew"}
     at = _jumps_up(rates, limits["jump"])
     if at is not None:
         return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "jump"}
@@ -104,6 +113,20 @@ def _back_from_zero(rates: Rates, top: float) -> int | None:
     low = inner[(rates[1:-1] <= NOTHING * top) & (rates[:-2] > 0) & (rates[2:] > 0)]
     gentle = low[(rates[low + 1] < 0.5 * top) & (rates[low - 1] < 0.5 * top)]
     return int(gentle[0]) if len(gentle) > 1 and len(gentle) == len(low) else None
+
+
+def _begins_anew(rates: Rates, top: float) -> int | None:
+    """Return where a warm-up begins again: the rate falls from its top to the foot, and climbs as before.
+
+    Cycles come down as gently as they go up, and restarts leap up; only a ramp that is counted from the start
+    of each epoch falls at once from where it stood still. Once may be a second stage of training.
+    """
+    high, low = 0.9 * top, 0.1 * top
+    falls = np.flatnonzero((rates[:-1] >= high) & (rates[1:] <= low)) + 1
+    climbs = [
+        at for at in falls.tolist() if len(rates) > at + RAMP and (np.diff(rates[at:])[:RAMP] > 0).all()
+    ]
+    return climbs[0] if len(climbs) > 1 else None
 
 
 def _jumps_up(rates: Rates, jump: float) -> int | None:
