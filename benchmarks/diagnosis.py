@@ -44,6 +44,7 @@ BUILD = Path(__file__).parent.parent / "build"
 FROZEN = (  # what a result is of,
     *("diagnosis/**/*.py", "runs/schema.py", "runs/evidence.py", "faults/*.py", "data/overlap.py"),
     *("training/probes.py", "training/rehearsal.py", "training/instruments/*.py", "runs/thresholds.py"),
+    *("runs/probe.py", "runs/instrument_probes.py"),
 )
 WORDS = ("report.py", "card.py", "comparison.py")  # but for these
 BARS = {"F1": 0.97, "top-1": 0.95, "false alarms": 0.02}
@@ -84,7 +85,7 @@ def digest() -> str:
     """Return a hash of the code that a result depends on, so that results of two states never mix."""
     root = Path(minigpt.__file__).parent
     files = [file for pattern in FROZEN for file in sorted(root.glob(pattern)) if file.name not in WORDS]
-    files.append(Path(cases.__file__))
+    files += sorted(Path(cases.__file__).parent.glob("diagnosis_*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 

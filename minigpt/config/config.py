@@ -21,6 +21,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, get_type_hints
 
+from minigpt.config.idle import refuse_idle
+from minigpt.config.rules import rules
 from minigpt.config.sections import (
     SECTIONS,
     DataConfig,
@@ -37,53 +39,6 @@ from minigpt.config.sections import (
 )
 from minigpt.config.values import ConfigError, typed
 from minigpt.messages import nearest
-
-AT_LEAST_ONE = (
-    *("vocab_size", "context", "n_layer", "n_head", "n_embd"),
-    *("state_space_expand", "state_space_size", "state_space_conv"),
-    *("batch_size", "accumulation", "steps", "eval_batches", "snapshot_every", "snapshots"),
-    *("spike_window", "ewc_rows", "loss_scale_interval"),
-    *("short_term_size", "long_term_size", "memory_reads", "consolidation_writes", "sleep_steps"),
-)
-ORDINARY_STEPS = 32  # that the spike guard must have seen, or a whole window of them, before it judges one
-NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
-    "qk_norm": ("mixer", "attention"),
-    "state_space_expand": ("mixer", ("state_space", "two_streams")),
-    "state_space_size": ("mixer", ("state_space", "two_streams")),
-    "state_space_conv": ("mixer", ("state_space", "two_streams")),
-    "integration": ("mixer", "two_streams"),
-    "spikes_read": ("mixer", "two_streams"),
-    "cross_attention_heads": ("mixer", "two_streams"),
-    "gate_heads": ("mixer", "two_streams"),
-    "plasticity_rate": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
-    "plasticity_tau": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
-    "meta_plasticity": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
-    **{entry.name: ("mixer", "memory") for entry in fields(MemoryConfig)},
-    "consolidation_chance": ("consolidation", "random"),
-    "sleep_steps": ("consolidation", "sleep"),
-    "complementary_rate": ("complementary", True),
-    "metaplasticity_tau": ("metaplasticity", True),
-    "homeostasis_target": ("homeostasis", True),
-    "homeostasis_tau": ("homeostasis", True),
-    "decay_share": ("schedule", "wsd"),
-    "drops": ("schedule", "step"),
-    "drop_factor": ("schedule", "step"),
-    "loss_scale": ("precision", "fp16"),
-    "loss_scale_growth": ("precision", "fp16"),
-    "loss_scale_backoff": ("precision", "fp16"),
-    "loss_scale_interval": ("precision", "fp16"),
-    "spike_z": ("guard_spikes", True),
-    "spike_window": ("guard_spikes", True),
-    "spike_on": ("guard_spikes", True),
-    "rollbacks": ("guard_spikes", True),
-    "rate_jump": ("guard_rate", True),
-}
-NOT_NEGATIVE = (
-    *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
-    *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
-    *("ewc", "plasticity_rate", "cross_attention_heads", "gate_heads"),
-    *("instruments_every", "noise_every"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,102 +66,9 @@ class Config(
             object.__setattr__(self, name, typed(name, kind, getattr(self, name)))
         if self.warmup_steps is None:
             object.__setattr__(self, "warmup_steps", min(50, self.steps // 10))
-        for name in AT_LEAST_ONE:
-            self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
-        for name in NOT_NEGATIVE:
-            self._require(getattr(self, name) >= 0, "not-negative", name=name, given=getattr(self, name))
-        for name in ("dropout", "beta1", "beta2", "drop_factor", "replay", "memory_dropout"):
-            self._require(0 <= getattr(self, name) < 1, "fraction", name=name, given=getattr(self, name))
-        for name in (
-            *("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump", "plasticity_tau"),
-            *("memory_temperature", "homeostasis_target"),
-        ):
-            self._require(getattr(self, name) > 0, "positive", name=name, given=getattr(self, name))
-        self._require(self.vocab_size >= 257, "vocabulary-below-bytes", given=self.vocab_size)
-        self._require(
-            self.n_embd % self.n_head == 0, "heads-divide-width", n_head=self.n_head, n_embd=self.n_embd
-        )
-        self._require(
-            self.positions != "rotary" or self.n_embd // self.n_head % 2 == 0,
-            "rotary-needs-pairs",
-            head_size=self.n_embd // self.n_head,
-        )
-        self._require(
-            self.lr_min <= self.lr_max or self.schedule == "constant",
-            "lr-order",
-            schedule=self.schedule,
-            lr_min=self.lr_min,
-            lr_max=self.lr_max,
-        )
-        self._require(
-            self.warmup_steps <= self.steps,
-            "warmup-longer-than-run",
-            warmup=self.warmup_steps,
-            steps=self.steps,
-        )
-
-        self._require(self.loss_scale_growth > 1, "growth", given=self.loss_scale_growth)
-        self._require(0 < self.loss_scale_backoff < 1, "backoff", given=self.loss_scale_backoff)
-        needed = min(ORDINARY_STEPS, self.spike_window)
-        self._require(
-            not self.guard_spikes or needed < self.steps,
-            "guard-never-judges",
-            needed=needed,
-            steps=self.steps,
-        )
-        for name in ("decay_share", "consolidation_chance", "complementary_rate"):
-            self._require(0 < getattr(self, name) <= 1, "share", name=name, given=getattr(self, name))
-        self._require(
-            not (self.patience and not self.eval_every), "patience-without-evaluation", patience=self.patience
-        )
-        self._require(
-            not (self.precision == "fp16" and self.device == "mps"), "no-fp16-scaler", device=self.device
-        )
-        self._check_tasks()
-        self._check_streams()
-        self._check_memory()
+        for holds, key, values in rules(self):
+            self._require(holds, key, **values)
         self.multipliers()
-
-    def _check_tasks(self) -> None:
-        names = self.task_names()
-        twice = [name for name in names if names.count(name) > 1]
-        self._require(not twice, "task-twice", name=(twice or [""])[0])
-        self._require(not (names and self.text), "text-and-tasks", text=self.text, tasks=self.tasks)
-        self._require(len(names) <= self.steps, "more-tasks-than-steps", tasks=len(names), steps=self.steps)
-        for name in ("replay", "ewc"):
-            given = getattr(self, name)
-            self._require(not given or len(names) > 1, "no-first-task", name=name, given=given)
-        rows = self.replayed_rows()
-        self._require(
-            not self.replay or 0 < rows < self.batch_size,
-            "replay-without-rows",
-            replay=self.replay,
-            rows=rows,
-            batch_size=self.batch_size,
-        )
-
-    def _check_streams(self) -> None:
-        for name in ("cross_attention_heads", "gate_heads"):
-            heads = getattr(self, name)
-            self._require(
-                not heads or self.n_embd % heads == 0,
-                "divides-width",
-                name=name,
-                given=heads,
-                n_embd=self.n_embd,
-            )
-        for name, usual in (("cross_attention_heads", 0), ("spikes_read", "temporal")):
-            given = getattr(self, name)
-            reads = given == usual or self.integration != "parallel"
-            self._require(reads, "parallel-reads-nothing", name=name, given=given)
-        plastic = self.plasticity != "none"
-        self._require(
-            not plastic or self.activation == "spiking" or self.mixer == "two_streams",
-            "plasticity-without-spikes",
-            plasticity=self.plasticity,
-            activation=self.activation,
-        )
-        self._require(not (plastic and self.compile), "plasticity-compiled", plasticity=self.plasticity)
 
     def task_names(self) -> list[str]:
         """Return the tasks in their order; empty for a run on one text."""
@@ -215,41 +77,6 @@ class Config(
     def replayed_rows(self) -> int:
         """Return the sequences of every micro-batch that come from earlier tasks."""
         return round(self.replay * self.batch_size)
-
-    def _check_memory(self) -> None:
-        for name in ("metaplasticity_tau", "homeostasis_tau"):
-            self._require(getattr(self, name) >= 1, "at-least-one", name=name, given=getattr(self, name))
-        self._require(
-            self.residual_weight >= 0, "not-negative", name="residual_weight", given=self.residual_weight
-        )
-        if self.mixer != "memory":
-            return
-        self._require(
-            self.short_term_size < self.context,
-            "memory-beyond-document",
-            size=self.short_term_size,
-            context=self.context,
-        )
-        self._require(
-            self.memory_reads <= self.long_term_size,
-            "more-reads-than-slots",
-            reads=self.memory_reads,
-            size=self.long_term_size,
-        )
-        interval = self.consolidation_every
-        self._require(interval >= 1, "at-least-one", name="consolidation_interval", given=interval)
-        self._require(
-            interval <= self.steps or self.consolidation == "random",
-            "consolidation-after-run",
-            interval=interval,
-            steps=self.steps,
-        )
-        self._require(
-            self.consolidation != "sleep" or self.sleep_steps < interval or interval == 1,
-            "always-asleep",
-            sleep=self.sleep_steps,
-            interval=interval,
-        )
 
     @property
     def consolidation_every(self) -> int:
@@ -286,20 +113,7 @@ class Config(
         Raises:
             ConfigError: names the setting, and the one that makes it idle.
         """
-        for name, (other, wanted) in NEEDS.items():
-            changed = getattr(self, name) != type(self).__dataclass_fields__[name].default
-            allowed = wanted if isinstance(wanted, tuple) else (wanted,)
-            if changed and getattr(self, other) not in allowed:
-                raise ConfigError(
-                    "config.idle",
-                    name=name,
-                    given=getattr(self, name),
-                    other=other,
-                    value=getattr(self, other),
-                    wanted=allowed[0],
-                )
-        if self.consolidation == "random" and self.consolidation_interval is not None:
-            raise ConfigError("config.idle-interval", given=self.consolidation_interval)
+        refuse_idle(self)
 
     def _require(self, holds: bool, key: str, **values: object) -> None:
         if not holds:

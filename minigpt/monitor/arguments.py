@@ -6,7 +6,8 @@ refuse_impossible(names, groups, vocab_size=50257, schedule=None, frozen=["head"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +15,28 @@ from minigpt.messages import MiniGPTError, nearest
 
 MOST_ASKED = 20_000  # steps of a schedule that are written down
 LATER = re.compile(r"\d+(\..+)?")  # a group that may be added, or one of an optimizer that is yet to step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of a `Monitor`, by their names there."""
+
+    vocab_size: int
+    schedule: Callable[[int], float] | None
+    warmup_steps: int
+    frozen: tuple[str, ...]
+    writes: tuple[str, ...]
+    starts_from: str | None
+    multipliers: Mapping[str, float]
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the run's manifest says was asked for."""
+        return {
+            "vocab_size": self.vocab_size,
+            "warmup_steps": self.warmup_steps if self.schedule else 0,
+            "freeze": list(self.frozen),
+            "multipliers": dict(self.multipliers),
+        }
 
 
 def refuse_impossible(

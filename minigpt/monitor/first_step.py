@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minigpt.monitor.hooks import ModelHooks, bias_loss
+from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.targets import (
     Scored,
     accumulation_ratio,
@@ -101,7 +102,7 @@ class FirstStep:
             evidence["head_bias_max"] = 0.0 if bias is None else bias.abs().max().item()
         if scored:
             evidence["vocab_size"] = scored[0].classes
-            if (loss := bias_loss(bias, scored[0].sample)) is not None:
+            if (loss := _bias_loss(bias, scored[0].sample)) is not None:
                 evidence["head_bias_loss"] = loss
         if not self.complete:
             return evidence
@@ -129,3 +130,10 @@ class FirstStep:
         if self.nats is None or len(self.micros) < 2 or not losses:
             return False
         return sum(losses) / len(losses) / self.nats < len(self.micros) ** -0.5
+
+
+def _bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
+    """Return the mean cross-entropy of `targets`, (n,), if logits were nothing but the bias, (V,)."""
+    if bias is None or not len(targets) or targets.max() >= len(bias):
+        return None
+    return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()

@@ -8,7 +8,6 @@ several layers can have that size: the first gradient reveals the head, and the 
 
 from __future__ import annotations
 
-import os.path
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,15 +15,12 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minigpt.monitor.conformance import mixing, tolerance
 from minigpt.monitor.future import Call, future_gradient
 from minigpt.monitor.hook import Hook
-
-PADDED = 1024  # rows that a vocabulary may have more than it has tokens, for the speed of it
-POSITIONS = ("pos", "wpe")  # in the name of a table of positions, which may have as many rows, too
+from minigpt.monitor.layers import find_layers, is_sharded
 
 
 class ModelHooks:
@@ -60,52 +56,30 @@ class ModelHooks:
             None  # given the logits, in steps that ask for them
         )
         self._on_gradient, self._on_error = on_gradient, on_error
-        modules = dict(model.named_modules())
-        self._sizes = range(vocab_size, vocab_size + PADDED)
-        tables = {
-            name: module
-            for name, module in modules.items()
-            if isinstance(module, nn.Embedding) and module.num_embeddings in self._sizes
-        }
-        tokens = {name: table for name, table in tables.items() if not any(p in name for p in POSITIONS)}
-        self._embeddings = tokens or tables
-        heads = {
-            name: module
-            for name, module in modules.items()
-            if not isinstance(module, nn.Embedding) and _rows(module) in self._sizes
-        }
-        tied = {id(module.weight) for module in self._embeddings.values()}
-        heads = {name: module for name, module in heads.items() if id(module.weight) in tied} or heads
-        ends = [*list(self._embeddings)[:1], *list(heads)[-1:]]
-        whole = os.path.commonprefix([name.split(".") for name in ends])
-        while whole and whole[-1] == "_orig_mod":  # what torch.compile wraps is not called itself
-            whole.pop()
-        self.language_model = modules[".".join(whole)] if len(ends) > 1 else model  # holds embedding and head
+        self._layers = layers = find_layers(model, vocab_size)
+        self.language_model = layers.language_model
         self._one_input = not getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-        self.knows_vocabulary = any(
-            parameter.ndim > 0 and parameter.shape[0] in self._sizes for parameter in model.parameters()
-        )
+        self.knows_vocabulary = layers.knows_vocabulary
         self._given = False  # whether the tokens stand in the call of the language model
         self._looking = True  # until the first step has shown where the logits are made,
         self._returned = True  # and whether they are taken from what the model returns
         self._called: tuple[tuple, dict[str, Any]] | None = None  # what the model was called with last,
         self._call: Call | None = None  # and when a gradient came
         self._offered: deque = deque(maxlen=8)  # logits of this forward pass, and the handles of their hooks
-        inside = compiled(modules)  # hooks would do nothing there, but make it be compiled once more
         self._heads = {
             module: module.register_forward_hook(self._hook(self._after_head))
-            for name, module in heads.items()
-            if name not in inside
+            for name, module in layers.heads.items()
+            if name not in layers.compiled
         }
         self._tables = [
             table.register_forward_hook(self._hook(self._after_embedding))
-            for name, table in self._embeddings.items()
-            if name not in inside
+            for name, table in layers.embeddings.items()
+            if name not in layers.compiled
         ]
         self._handles = [*self._tables]
         self._hears_tokens = bool(self._tables)
         self._around: list = []  # the hooks before and after a forward pass
-        if ".".join(whole) not in inside:
+        if layers.language_model_name not in layers.compiled:
             before, after = self._hook(self._before_forward), self._hook(self._after_forward)
             self._around = [
                 self.language_model.register_forward_pre_hook(before, with_kwargs=True),
@@ -172,12 +146,12 @@ class ModelHooks:
             masked: the positions that count, (B, T); None where it is no question whether it looks ahead.
             by_rows: whether the tokens are known to be (B, T), and not (T, B).
         """
-        if self._called is None or self.ids is None or self._sharded or not self._embeddings:
+        if self._called is None or self.ids is None or self._sharded or not self._layers.embeddings:
             return {}
         call, found = Call(*self._called, self.ids), {}
         self._asleep = True
         try:
-            tables, head = list(self._embeddings.values()), next(reversed(self._heads), None)
+            tables, head = list(self._layers.embeddings.values()), next(reversed(self._heads), None)
             if by_rows:
                 found |= mixing(self.language_model, call, tables, head, self.logits_in)
             if "mixing" in found:
@@ -199,7 +173,7 @@ class ModelHooks:
             None where embeddings or logits cannot be caught, or the model cannot be called once more.
         """
         call = self._call
-        if call is None or self._sharded or not self._embeddings or mask.shape != call.ids.shape:
+        if call is None or self._sharded or not self._layers.embeddings or mask.shape != call.ids.shape:
             return None
         self._asleep = True
         try:
@@ -207,7 +181,7 @@ class ModelHooks:
                 self.language_model,
                 call,
                 mask,
-                list(self._embeddings.values()),
+                list(self._layers.embeddings.values()),
                 next(reversed(self._heads), None),
                 self.logits_in,
             )
@@ -300,7 +274,7 @@ class ModelHooks:
             return named
         parts = output if isinstance(output, tuple | list) else (output,)
         tensors = [part for part in parts if isinstance(part, Tensor) and part.ndim > 1]
-        fits = [part for part in tensors if part.shape[-1] in self._sizes]
+        fits = [part for part in tensors if part.shape[-1] in self._layers.sizes]
         return next(iter(fits or (tensors if not self._heads else ())), None)
 
     def _offer(self, source: nn.Module, logits: Tensor) -> None:
@@ -331,37 +305,5 @@ class ModelHooks:
             self._on_error(error)
 
 
-def bias_loss(bias: Tensor | None, targets: Tensor) -> float | None:
-    """Return the mean cross-entropy of `targets`, (n,), if logits were nothing but the bias, (V,)."""
-    if bias is None or not len(targets) or targets.max() >= len(bias):
-        return None
-    return F.cross_entropy(bias.float().expand(len(targets), -1), targets).item()
-
-
-def compiled(modules: dict[str, nn.Module]) -> set[str]:
-    """Return the names of modules that are called from within what torch.compile made."""
-    found: set[str] = set()
-    for name, module in modules.items():  # parents come before their children
-        parent = name.rpartition(".")[0]
-        inside = name and (parent in found or _wraps_compiled(modules.get(parent)))
-        if inside or getattr(module, "_compiled_call_impl", None) is not None:
-            found.add(name)
-    return found
-
-
-def is_sharded(module: nn.Module) -> bool:
-    """Return whether a call of it waits for other processes, which a probe must not."""
-    return "FullyShardedDataParallel" in type(module).__name__ or type(module).__name__.startswith("FSDP")
-
-
-def _wraps_compiled(module: nn.Module | None) -> bool:
-    return type(module).__name__ == "OptimizedModule"  # to import it would take seconds
-
-
 def _like_ids(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 2 and not value.is_floating_point()
-
-
-def _rows(module: nn.Module) -> int | None:
-    weight = getattr(module, "weight", None)
-    return weight.shape[0] if isinstance(weight, Tensor) and weight.ndim == 2 else None

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from minigpt.monitor.hook import Hook
-from minigpt.monitor.hooks import compiled
+from minigpt.monitor.layers import compiled
 
 MOST = 200_000  # nodes of a graph that are visited
 

@@ -21,7 +21,8 @@ from minigpt.model.mixers.memory import memory_figures
 from minigpt.model.state import has_memory
 from minigpt.monitor.conformance import tolerance
 from minigpt.monitor.future import Call
-from minigpt.monitor.hooks import ModelHooks, compiled, is_sharded
+from minigpt.monitor.hooks import ModelHooks
+from minigpt.monitor.layers import compiled, is_sharded
 from minigpt.monitor.optimizers import parameters_of
 from minigpt.monitor.writes import own_count
 from minigpt.training.instruments.statefulness import statefulness

@@ -7,21 +7,31 @@ not measured is None. Who measured is said by `Evidence.source`, never by which 
     start.future_gradient                 # 0.0
     start.unmasked_share                  # None: not measured
 
-To add a figure, add a field here. To add a kind of probe, add a class and name it in `PROBES`. A field that
-this version does not know is ignored, so newer runs can be read; one of the wrong type is refused.
+To add a figure, add a field: here, in `instrument_probes` or in `step_record`. To add a kind of probe, add a
+class and name it in `PROBES`. A field that this version does not know is ignored, so newer runs can be read;
+one of the wrong type is refused.
 """
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
-from typing import Any, ClassVar, NotRequired, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
+from minigpt.runs.instrument_probes import (
+    Attention,
+    Logits,
+    NeverLearnt,
+    Noise,
+    NonFinite,
+    Owners,
+    Statefulness,
+    Units,
+    Updates,
+)
 from minigpt.runs.jsonl import RunError
+from minigpt.runs.probe import Probe
 
 REHEARSAL_STEPS = 5  # optimizer steps of the rehearsal, and of a monitored loop that are followed as closely
 OFFSETS = (0, 1, 2, 3)  # between inputs and targets; 1 is right: position t is asked for the token at t + 1
@@ -34,44 +44,6 @@ class Source(StrEnum):
     TRAINER = "trainer"  # minigpt's own: every probe, and a config that says what was asked for
     MONITOR = "monitor"  # hooks in somebody's loop: probes of what they can see
     LOG = "log"  # numbers by step, and nothing else
-
-
-class MemoryFigures(TypedDict):
-    """Memory at one step; lists have an entry for each layer (`minigpt.model.mixers.memory.figures`)."""
-
-    gate_entropy: list[float]  # ÷ ln (sources that have something to give); 1 is an even gate
-    gate_max_share: list[float]  # of the tokens at which one source has more than 0.95
-    norm: list[float]  # ‖values of the long-term memory‖
-    writes: list[int]  # of the long-term memory, so far
-    size: list[int]  # slots taken
-    capacity: int  # slots there are
-    duplicates: list[float]  # share of the taken slots that say the same as an earlier one
-    clamped: NotRequired[list[float]]  # share of the scales at their clamp, with homeostasis
-
-
-class StepRecord(TypedDict):
-    """One line of metrics.jsonl. Read it by column (`minigpt.runs.jsonl.Columns`); runs may add columns."""
-
-    step: int  # optimizer step, from 0
-    attempt: NotRequired[int]  # how often a guard had undone something before; absent: 0
-    data_step: NotRequired[int]  # number of the batch, where a guard has left out some
-    lr_scale: NotRequired[float]  # × the schedule, where a guard has scaled the rate
-    dropped: NotRequired[bool]  # a guard undid the step before its update
-    loss: NotRequired[float]  # nats per token
-    val_loss: NotRequired[float]  # nats per token; of several tasks, that of the current one
-    plasticity: NotRequired[dict[str, float]]  # declared writes: their size ÷ the weights', spikes a token
-    grad_norm: NotRequired[float]  # global, before clipping
-    clipped: NotRequired[bool]
-    lr: NotRequired[dict[str, float]]  # by parameter group; the column of a group is `lr.<group>`
-    other_lr: NotRequired[dict[str, float]]  # of optimizers beside the main one
-    tokens: NotRequired[int]  # scored in this step
-    scale: NotRequired[float]  # of an fp16 loss
-    skipped: NotRequired[bool]  # an fp16 gradient overflowed
-    memory: NotRequired[dict[str, list[float]]]  # by layer: gate_entropy, gate_max_share, norm, size, …
-    tasks: NotRequired[dict[str, float]]  # validation loss of each task of a sequence
-    seconds: NotRequired[float]
-    memory: NotRequired[MemoryFigures]  # now and then, of a model with memory
-    train: NotRequired[dict[str, float]]  # with it: stm_size and ltm_size, tokens in each memory
 
 
 class WeightStatistics(TypedDict):
@@ -96,32 +68,6 @@ class Decaying(TypedDict):
 
     vectors: list[str]  # below two dimensions, and decaying
     matrices_without: list[str]  # of two dimensions or more, and not decaying
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """What one probe saw: a line of probes.jsonl."""
-
-    kind: ClassVar[str]
-
-    step: int = 0
-    attempt: int = 0  # as in StepRecord
-
-    @classmethod
-    def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
-        """Return a record as this type.
-
-        Raises:
-            RunError: a field holds something of another type.
-        """
-        hints, given = _hints(cls), {}
-        for name, value in record.items():
-            if name not in hints or value is None:
-                continue
-            if not _is(value, hints[name]):
-                raise RunError("run.bad-probe", path=path, kind=cls.kind, field=name, value=str(value)[:60])
-            given[name] = value
-        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,100 +227,6 @@ class LogNotes(Probe):
     unused: list[str] = field(default_factory=list)  # columns that were not looked at
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attention(Probe):
-    """Attention of every layer on a few validation windows."""
-
-    kind = "attention"
-
-    max_logit: list[float] | None = None  # largest |q·k/√d| of a pair that may see each other
-    entropy: list[float] | None = None  # mean over heads and positions, ÷ ln(tokens that can be seen)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Logits(Probe):
-    """The logits on a few validation windows, and the weights that make them grow."""
-
-    kind = "logits"
-
-    log_z: float | None = None  # mean logsumexp, in nats
-    wte_rms: float | None = None  # root mean square of the token embedding
-    gain_rms: float | None = None  # of all gains of norms together
-
-
-@dataclass(frozen=True, kw_only=True)
-class Updates(Probe):
-    """How well Adam's second moment fits the gradient of this step: √mean(g²/v) by parameter."""
-
-    kind = "updates"
-
-    rms: float | None = None  # the largest
-    name: str | None = None  # whose it is
-    tensors: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noise(Probe):
-    """The gradient noise scale: how many tokens a step would need for noise and signal to be equal."""
-
-    kind = "noise"
-
-    scale: float | None = None  # tr Σ / ‖G‖², in tokens; None where the noise hides the signal
-    tokens: int | None = None  # in a step
-    trace: float | None = None  # tr Σ, of the gradient of one token
-    signal: float | None = None  # ‖G‖², may come out negative
-
-
-@dataclass(frozen=True, kw_only=True)
-class Units(Probe):
-    """Units of each feed-forward on a few validation windows."""
-
-    kind = "units"
-
-    inactive: list[float] | None = None  # share of units that are never active, by layer
-    rank: list[float] | None = None  # effective rank of what the block leaves ÷ its width
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statefulness(Probe):
-    """Whether the model remembers what it should not: deterministic, on a copy."""
-
-    kind = "statefulness"
-
-    same_batch: float | None = None  # largest difference of its logits, in their spread, another between
-    row_alone: float | None = None  # of a row alone, in the spread of its logits
-    evaluation_writes: bool | None = None  # evaluation changed the memory
-    rng_writes: bool | None = None  # two random seeds, and other writes; None: no memory
-
-
-@dataclass(frozen=True, kw_only=True)
-class Owners(Probe):
-    """Weights that changed between the end of one step and the update of the next."""
-
-    kind = "ownership"
-
-    changed: list[str] | None = None  # names of the tensors, since the probe before
-
-
-@dataclass(frozen=True, kw_only=True)
-class NeverLearnt(Probe):
-    """Trainable tensors that never had a gradient."""
-
-    kind = "never-learnt"
-
-    names: list[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NonFinite(Probe):
-    """The first module with finite input and a result that is not finite."""
-
-    kind = "non-finite"
-
-    module: str | None = None
-    phase: str | None = None  # "forward", "backward", or "weights": they are broken already
-
-
 PROBES: dict[str, type[Probe]] = {
     probe.kind: probe
     for probe in (
@@ -403,37 +255,4 @@ class Event(Probe):
 def unknown_fields(record: Mapping[str, Any]) -> list[str]:
     """Return the fields of a probe's record that no type here has; producers must have none."""
     kind = PROBES.get(record.get("kind", ""))
-    return ["kind"] if kind is None else [name for name in record if name not in {"kind", *_hints(kind)}]
-
-
-@cache
-def _hints(cls: type[Probe]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {entry.name: hints[entry.name] for entry in fields(cls)}
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether plain data is of a type: numbers, text, lists, objects, and unions of them."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return True
-    if origin in (types.UnionType, typing.Union):
-        return any(_is(value, one) for one in arguments)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if typing.is_typeddict(hint):
-        wanted = typing.get_type_hints(hint, include_extras=True)
-        return isinstance(value, Mapping) and all(
-            _is(value[name], one) if name in value else typing.get_origin(one) is NotRequired
-            for name, one in wanted.items()
-        )
-    if origin is NotRequired:
-        return _is(value, arguments[0])
-    if origin is list:
-        return isinstance(value, list | tuple) and all(_is(entry, arguments[0]) for entry in value)
-    if origin is Mapping or hasattr(origin, "keys"):
-        key, entry = arguments
-        return isinstance(value, Mapping) and all(_is(k, key) and _is(v, entry) for k, v in value.items())
-    return isinstance(value, hint)
+    return ["kind"] if kind is None else [name for name in record if name not in {"kind", *kind.types()}]

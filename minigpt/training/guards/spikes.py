@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from minigpt.config.config import ORDINARY_STEPS
+from minigpt.config.rules import ORDINARY_STEPS
 from minigpt.training.guards.detector import Usual
 from minigpt.training.guards.guard import Decision, GuardError
 from minigpt.training.state import TrainerState

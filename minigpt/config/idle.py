@@ -1,0 +1,67 @@
+"""Settings that another setting makes idle: whoever changes one expects an effect."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from minigpt.config.sections import MemoryConfig
+from minigpt.config.values import ConfigError
+
+if TYPE_CHECKING:
+    from minigpt.config.config import Config
+
+NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
+    "qk_norm": ("mixer", "attention"),
+    "state_space_expand": ("mixer", ("state_space", "two_streams")),
+    "state_space_size": ("mixer", ("state_space", "two_streams")),
+    "state_space_conv": ("mixer", ("state_space", "two_streams")),
+    "integration": ("mixer", "two_streams"),
+    "spikes_read": ("mixer", "two_streams"),
+    "cross_attention_heads": ("mixer", "two_streams"),
+    "gate_heads": ("mixer", "two_streams"),
+    "plasticity_rate": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    "plasticity_tau": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    "meta_plasticity": ("plasticity", ("pair", "triplet", "homeostatic", "bcm")),
+    **{entry.name: ("mixer", "memory") for entry in fields(MemoryConfig)},
+    "consolidation_chance": ("consolidation", "random"),
+    "sleep_steps": ("consolidation", "sleep"),
+    "complementary_rate": ("complementary", True),
+    "metaplasticity_tau": ("metaplasticity", True),
+    "homeostasis_target": ("homeostasis", True),
+    "homeostasis_tau": ("homeostasis", True),
+    "decay_share": ("schedule", "wsd"),
+    "drops": ("schedule", "step"),
+    "drop_factor": ("schedule", "step"),
+    "loss_scale": ("precision", "fp16"),
+    "loss_scale_growth": ("precision", "fp16"),
+    "loss_scale_backoff": ("precision", "fp16"),
+    "loss_scale_interval": ("precision", "fp16"),
+    "spike_z": ("guard_spikes", True),
+    "spike_window": ("guard_spikes", True),
+    "spike_on": ("guard_spikes", True),
+    "rollbacks": ("guard_spikes", True),
+    "rate_jump": ("guard_rate", True),
+}
+
+
+def refuse_idle(config: Config) -> None:
+    """Refuse a setting that was changed and has no effect.
+
+    Raises:
+        ConfigError: names the setting, and the one that makes it idle.
+    """
+    for name, (other, wanted) in NEEDS.items():
+        changed = getattr(config, name) != type(config).__dataclass_fields__[name].default
+        allowed = wanted if isinstance(wanted, tuple) else (wanted,)
+        if changed and getattr(config, other) not in allowed:
+            raise ConfigError(
+                "config.idle",
+                name=name,
+                given=getattr(config, name),
+                other=other,
+                value=getattr(config, other),
+                wanted=allowed[0],
+            )
+    if config.consolidation == "random" and config.consolidation_interval is not None:
+        raise ConfigError("config.idle-interval", given=config.consolidation_interval)
