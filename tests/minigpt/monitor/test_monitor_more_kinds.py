@@ -274,3 +274,23 @@ def rates_of(schedule, steps=200):
 def test_a_rate_that_is_next_to_nothing_too_soon_or_begins_anew(schedule, leaf):
     (question,) = UNDECLARED_QUESTIONS
     assert wrong_by_itself(*rates_of(schedule), question.thresholds)[0] == leaf
+
+
+def test_a_schedule_that_is_not_restored_begins_with_a_warm_up_again(watch):
+    def shape(step):
+        return min(1.0, (step + 1) / 10) * (1 - step / 100)
+
+    leaves = []
+    for begins_at in (0, 30):
+        model = Little()
+        optimizer = adamw(model, lr=1e-3)
+        schedule = LambdaLR(optimizer, lambda step, begins_at=begins_at: shape(step + begins_at))
+        train(
+            watch,
+            model,
+            optimizer=optimizer,
+            before=lambda step, _, schedule=schedule: step and schedule.step(),
+            schedule=lambda step: 1e-3 * shape(step + 30),
+        )
+        leaves.append(check(watch.run_dir).leaf)
+    assert leaves == ["lr-discontinuous", None]
