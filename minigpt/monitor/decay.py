@@ -10,19 +10,27 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from minigpt.monitor.optimizers import parameters_of
+
+MOST = 8  # matrices that are followed
 PLAIN = ("SGD",)  # optimizers that do not divide by the size of gradients
 
 
 class DecayWatch:
-    """Looks at some steps; `sampled` are the matrices whose size is followed."""
+    """Looks at some steps, and follows the size of some matrices.
 
-    def __init__(self, sampled: list[Tensor]):
-        self._sampled = sampled
+    Tables of tokens are left out: rows that never come shrink inside Adam whatever the decay.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+        tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+        whole = [p for p in parameters_of(optimizer) if type(p.detach()) is Tensor]  # not one shard of it
+        matrices = [p for p in whole if p.ndim >= 2 and id(p) not in tables and p.device.type != "meta"]
+        self._sampled = matrices[:: max(1, len(matrices) // MOST)][:MOST]
         self._sizes: list[float] | None = None  # before the first step
         self._pulls: list[float] = []
-        self._steps = 0
         self._taken = 0.0  # rate × decay, added up over the steps
         self._coupled = False
         self._shrunk: float | None = None
@@ -58,7 +66,8 @@ class DecayWatch:
 
 def _pull(group: dict[str, Any]) -> float:
     """Return the share of a weight that the decay of one step takes."""
-    pull = _number(group.get("lr")) * _number(group.get("weight_decay"))
+    found = _number(group.get("d")) or 1.0  # the rate that Prodigy and D-Adaptation found, × lr
+    pull = found * _number(group.get("lr")) * _number(group.get("weight_decay"))
     momentum = _number(group.get("momentum"))
     return pull / (1 - momentum) if 0 < momentum < 1 else pull
 
@@ -69,4 +78,4 @@ def _number(value: Any) -> float:
 
 @torch.no_grad()
 def _sizes(tensors: list[Tensor]) -> list[float]:
-    return [float(torch.linalg.vector_norm(t.detach().float())) for t in tensors if t.device.type != "meta"]
+    return [float(torch.linalg.vector_norm(t.detach().float())) for t in tensors]

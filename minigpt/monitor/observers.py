@@ -67,7 +67,7 @@ class Observers:
         self._updates: list[float] = []
         self._old: list[Tensor] = []
         self._sampled = [p for p in parameters_of(optimizers.main) if p.ndim >= 2][:64:8]
-        self.decay = DecayWatch(self._sampled)
+        self.decay = DecayWatch(model, optimizers.main)
         self._batch: int | None = None
         self.accumulated = 0
         self._ids: Tensor | None = None
