@@ -294,3 +294,24 @@ def test_a_schedule_that_is_not_restored_begins_with_a_warm_up_again(watch):
         )
         leaves.append(check(watch.run_dir).leaf)
     assert leaves == ["lr-discontinuous", None]
+
+
+class Scoring(Little):
+    """A little model that makes its attention itself, with a factor on the scores."""
+
+    factor = 1.0
+
+    def hidden(self, ids):
+        x = self.tokens(ids) + self.positions(torch.arange(T))
+        y = self.norm_1(x)
+        scores = (y @ y.transpose(1, 2)) * self.factor
+        scores = scores.masked_fill(torch.ones(T, T, dtype=torch.bool).triu(1), -torch.inf)
+        return self.norm(x + self.mlp(self.norm_2(x + scores.softmax(-1) @ y)))
+
+
+@pytest.mark.parametrize(("factor", "leaf"), [(0.25, None), (200.0, "attention-logit-growth")])
+def test_scores_that_saturate_attention_are_named_in_a_model_of_others(factor, leaf, watch):
+    model = Scoring()
+    model.factor = factor
+    train(watch, model)
+    assert check(watch.run_dir).leaf == leaf

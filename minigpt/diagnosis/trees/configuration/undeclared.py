@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
@@ -28,6 +29,7 @@ RAMP = 5  # steps of a climb
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
+SENSELESS = ("zero-after", "little-after", "grows")  # of a schedule that somebody asked for
 LATE = "late"  # a leap from 0: one group may be frozen at first, not all of them
 
 
@@ -149,8 +151,9 @@ def _jumps_up(rates: Rates, jump: float) -> int | None:
 def _plausible(question: Question, evidence: Evidence) -> Finding:
     config = evidence.config
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
-    if not groups or (config is not None and config.schedule is not None):
-        return question.not_measured()  # a schedule that is declared is question 2.1's
+    if not groups or isinstance(config, Config):
+        return question.not_measured()
+    declared = config is not None and config.schedule is not None  # a trainer declares what it was told
     total = evidence.audit(LogNotes).total
     ended, found = observed(evidence, "ended"), {}
     for group in groups:
@@ -162,12 +165,16 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
         return question.not_measured()
+    if declared:  # what else is odd about it is question 2.1's
+        found = {group: entry for group, entry in found.items() if entry[1]["kind"] in SENSELESS}
+        if not found:
+            return question.not_measured()
     late = [group for group, (_, seen) in found.items() if seen["kind"] == LATE]
     if len(late) < len(found):
         found |= {group: (None, found[group][1]) for group in late}
-    declared = config is None or evidence.source is Source.LOG or config.frozen()
+    frozen = config is None or evidence.source is Source.LOG or config.frozen()
     still = [group for group, (leaf, _) in found.items() if leaf == "base-lr-zero"]
-    if 0 < len(still) < len(found) and not declared and ended and total is not None:
+    if 0 < len(still) < len(found) and not frozen and ended and total is not None:
         return question.failed("base-lr-zero", group=still[0], **found[still[0]][1])
     if any(leaf != "base-lr-zero" for leaf, _ in found.values()):  # a group may be frozen, not all of them
         found = {group: entry for group, entry in found.items() if entry[0] != "base-lr-zero"}
