@@ -76,6 +76,7 @@ class TargetKinds:
         found["hidden_word"], found["hidden_count"] = self._hidden_word() if self._predicts() else (None, 0)
         found["turned"] = self._turned() if self._predicts() else 0.0
         found["unlearnt_share"] = self._unlearnt_share(scored)
+        found["covered"] = 0.0 if self._predicts() else self._covered()
         found |= self._commonest(scored)
         return found
 
@@ -92,6 +93,21 @@ class TargetKinds:
             asked += int(here.sum())
             same += int((here & (targets[:, -1] == ids[:, 0])).sum())
         return same / asked if asked >= TURNED_ROWS else 0.0
+
+    def _covered(self) -> float:
+        """Return how often the token to come is hidden from the model by one token, where it is asked for.
+
+        So does a collator that masks words, given to a model which sees only the past.
+        """
+        there: Counter = Counter()
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            there.update(ids[:, 1:][mask[:, :-1]].tolist())
+            wanted.update(targets[mask].tolist())
+        if not there or len(wanted) < LONG_RUN:
+            return 0.0
+        token, count = there.most_common(1)[0]
+        return 0.0 if wanted[token] else count / sum(there.values())
 
     def _unlearnt_share(self, scored: int) -> float:
         """Return the share of what is scored that is a word which the table of tokens never learns."""

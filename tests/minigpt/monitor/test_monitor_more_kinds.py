@@ -166,6 +166,19 @@ def logits_cut_off_at_zero(watch, broken):
     train(watch, Model())
 
 
+@kind("targets-kind")
+def words_are_masked_for_a_model_that_sees_the_past(watch, broken):
+    def batches(step):
+        inputs, targets, _ = batch_at(tokens(), step)
+        if broken:
+            hidden = torch.rand(targets.shape, generator=torch.Generator().manual_seed(step)) < 0.2
+            inputs[:, 1:] = inputs[:, 1:].masked_fill(hidden[:, :-1], V - 1)
+            targets = targets.masked_fill(~hidden, -100)
+        return inputs, targets
+
+    train(watch, Little(), batches=batches)
+
+
 @kind("repeated-batch")
 def each_of_two_workers_loads_everything(watch, broken):
     def batches(step):
