@@ -123,12 +123,14 @@ class TargetKinds:
 
     def _commonest(self, scored: int) -> dict[str, Any]:
         """Return the token that is asked for most, its share, and that of the positions that are scored."""
-        wanted: Counter = Counter()
-        for _, mask, targets in self._batches:
-            wanted.update(targets[mask].tolist())
-        token, count = wanted.most_common(1)[0]
+        asked = torch.cat([targets[mask] for _, mask, targets in self._batches])
+        tokens, counts = asked.unique(return_counts=True)
         positions = sum(mask.numel() for _, mask, _ in self._batches)
-        return {"commonest": token, "commonest_share": count / scored, "dense": scored / positions}
+        return {
+            "commonest": int(tokens[counts.argmax()]),
+            "commonest_share": int(counts.max()) / scored,
+            "dense": scored / positions,
+        }
 
     def _predicts(self) -> bool:
         """Return whether what is scored are the tokens to come."""
