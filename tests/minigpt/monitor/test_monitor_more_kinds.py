@@ -172,6 +172,7 @@ def words_are_masked_for_a_model_that_sees_the_past(watch, broken):
         inputs, targets, _ = batch_at(tokens(), step)
         if broken:
             hidden = torch.rand(targets.shape, generator=torch.Generator().manual_seed(step)) < 0.2
+            inputs, targets = inputs.clone(), targets.clone()
             inputs[:, 1:] = inputs[:, 1:].masked_fill(hidden[:, :-1], V - 1)
             targets = targets.masked_fill(~hidden, -100)
         return inputs, targets
@@ -313,6 +314,10 @@ class Scoring(Little):
     """A little model that makes its attention itself, with a factor on the scores."""
 
     factor = 1.0
+
+    def __init__(self):
+        super().__init__()
+        del self.attention
 
     def hidden(self, ids):
         x = self.tokens(ids) + self.positions(torch.arange(T))
