@@ -14,7 +14,7 @@ def _new_data(question: Question, evidence: Evidence) -> Finding:
     alike = (observed(evidence, "ranks") or {}).get("same_data")
     if alike is not None and alike > limits["alike"]:
         nothing = {"period": 0, "repeated": 0, "steps": 0, "twice": 0.0, "near": 0.0}
-        return question.failed("repeated-batch", **nothing, alike=alike)
+        return question.failed("repeated-batch", **nothing, alike=alike, kind="processes")
     if not batches:
         return question.not_measured()
     period, repeated = batches["period"], batches["repeated"]
@@ -25,7 +25,7 @@ def _new_data(question: Question, evidence: Evidence) -> Finding:
         return question.failed("repeated-batch", **values)
     predicts = evidence.start.cross_entropy is not None  # a policy is updated on one batch several times
     if values["near"] > limits["near"] and predicts:
-        return question.failed("repeated-batch", **values)
+        return question.failed("repeated-batch", **values, kind="workers")
     if not repeated or batches["stream"]:
         return question.passed(**values)
     long = repeated >= min(max(period, limits["run"]), limits["enough"])
