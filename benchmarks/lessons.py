@@ -3,6 +3,7 @@
     python benchmarks/lessons.py               # every lesson, twice: the slowest cells first
     python benchmarks/lessons.py 18-01 18-06   # some of them
     python benchmarks/lessons.py --once        # times alone
+    python benchmarks/lessons.py --once --clock cpu     # processor seconds of the kernel: on a busy machine
     python benchmarks/lessons.py --instruction-sets   # every lesson as on five machines: what differs
     python benchmarks/lessons.py --live-plot   # what LivePlot costs a run, in CPU seconds
 
@@ -25,10 +26,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import nbformat
+import psutil
+from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course.build import COMPARE_TAG, make
-from course.execute import execute
+from course.execute import by_the_wall, execute
 from course.lesson import Lesson, all_lessons, find_lesson
 
 CELL_BAR, LESSON_BAR = 20.0, 60.0  # seconds
@@ -82,14 +85,25 @@ def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def measure(lesson: Lesson, runs: int) -> tuple[dict[str, float], list[str], list[str], int]:
+def of_the_processor(client: NotebookClient) -> float:
+    """Return the processor seconds of a notebook's kernel and of the programs that it ran."""
+    spent = psutil.Process(client.km.provisioner.pid).cpu_times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+CLOCKS = {"wall": by_the_wall, "cpu": of_the_processor}
+
+
+def measure(
+    lesson: Lesson, runs: int, clock: str = "wall"
+) -> tuple[dict[str, float], list[str], list[str], int]:
     """Run a lesson; return seconds a cell (the slower of the runs), what differs between runs and from the
     committed solution, and how many cells are compared."""
     solution, _ = make(lesson)
     seconds: dict[str, float] = {}
     outputs = []
     for _ in range(runs):
-        executed, took = execute(solution, lesson.slug)
+        executed, took = execute(solution, lesson.slug, CLOCKS[clock])
         seconds = {name: max(took[name], seconds.get(name, 0.0)) for name in took}
         outputs.append(compared(executed))
     committed = compared(nbformat.read(lesson.built("solutions"), as_version=4))
@@ -153,6 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lessons", nargs="*", help="ids, such as 18-01; all of them if none is named")
     parser.add_argument("--once", action="store_true", help="run each lesson once and compare nothing")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what a second is")
     parser.add_argument("--instruction-sets", action="store_true", help="run each lesson as on five machines")
     parser.add_argument("--live-plot", action="store_true", help="what LivePlot costs a run")
     options = parser.parse_args()
@@ -165,7 +180,7 @@ def main() -> int:
     totals: list[tuple[float, str]] = []
     unequal = 0
     for lesson in lessons:
-        seconds, between, committed, count = measure(lesson, runs=1 if options.once else 2)
+        seconds, between, committed, count = measure(lesson, 1 if options.once else 2, options.clock)
         cells += [(took, lesson.id, name) for name, took in seconds.items()]
         totals.append((sum(seconds.values()), lesson.id))
         unequal += len(between)

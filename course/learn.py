@@ -49,6 +49,8 @@ def serve(port: int | None, browser: bool) -> int:
     if port is not None:
         _require_free(port)
     from course.landing import saved, write_pages  # takes seconds to import, in which Ctrl-C shall work
+    from course.landing.validating import watch_validate
+    from course.landing.words import add_words, buttons
 
     page = write_pages(ROOT)[language()]
     os.environ.update(_private_folders())
@@ -70,6 +72,9 @@ def serve(port: int | None, browser: bool) -> int:
     server.contents_manager.register_post_save_hook(saved)
     words = server.web_app.settings.setdefault("page_config_data", {})  # of the extension in labextensions/
     words["courseStillRunning"] = message("learn.still-running")
+    words["courseButtons"] = buttons(language())
+    add_words()
+    watch_validate(server)
     address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"
     server.io_loop.add_callback(_announce, address, server.port, port)  # runs once the server listens
     signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))  # asks nothing, ends the kernels

@@ -16,6 +16,7 @@ import re
 import time
 
 TICK = os.sysconf("SC_CLK_TCK")
+CROWD = 10  # processes: a question needs four, and who starts many waits for nobody else
 SMALLEST = 0.1  # seconds: waiting below that is no reason to go on
 
 
@@ -52,7 +53,7 @@ class Clock:
             + sum(map(self._waiting, self._watched.values()))
         )
         owed = waited - self.given
-        if owed < SMALLEST or self._spent() > self.seconds:  # whoever starts many waits for nobody else
+        if owed < SMALLEST or self._crowds():
             return left
         more = min(owed, self.patience - self.given)
         self.busy = more < SMALLEST
@@ -95,8 +96,8 @@ class Clock:
         except (OSError, IndexError, ValueError):  # it is gone, or the kernel does not count
             return 0.0
 
-    def _spent(self) -> float:
-        """CPU seconds of this process and all below it, ended ones included."""
+    def _crowds(self) -> bool:
+        """Whether this process and all below it, ended ones included, keep the machine busy themselves."""
         parents, spent = {}, {}
         for name in filter(str.isdigit, os.listdir(self.proc)):
             try:
@@ -104,12 +105,11 @@ class Clock:
             except OSError:
                 continue
             parents[name], spent[name] = facts[1], sum(map(int, facts[11:15])) / TICK
-        waiting, total = [os.readlink("self", dir_fd=self.proc)], 0.0
-        while waiting:
-            above = waiting.pop()
+        below, total = [os.readlink("self", dir_fd=self.proc)], 0.0
+        for above in below:  # grows on the way
             total += spent.get(above, 0.0)
-            waiting += [name for name, parent in parents.items() if parent == above]
-        return total
+            below += [name for name, parent in parents.items() if parent == above]
+        return total > self.seconds or len(below) > CROWD
 
     def _read(self, path: str) -> str:
         handle = os.open(path, os.O_RDONLY, dir_fd=self.proc)

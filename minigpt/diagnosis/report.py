@@ -44,8 +44,9 @@ def seen_key(finding: Finding) -> str:
     if not finding.values:
         return finding.key("not-measured")
     key = finding.key("seen")
-    own = f"{key}-{finding.leaf or finding.verdict}"  # says more
-    return own if CATALOGUE.has(own) else key
+    own = f"{key}-{finding.leaf or finding.verdict}"  # says more,
+    kind = f"{own}-{finding.values.get('kind')}"  # and of one kind of it more still
+    return next((one for one in (kind, own) if CATALOGUE.has(one)), key)
 
 
 @dataclass(frozen=True)

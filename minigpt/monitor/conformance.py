@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.model.state import load_memory, memory_of
+from minigpt.monitor.attention_seen import ScoresSeen
 from minigpt.monitor.future import Call, left_as_it_is, not_compiled, run_rows
 
 SINGLE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative change of logits that rounding does not make
@@ -40,6 +41,7 @@ def mixing(
     Returns:
         `mixing`, with its neighbour and place; or `restless`, by chance alone, where the model throws dice in
         evaluation mode. Nothing where rows cannot be told apart, or the model remembers what it was asked.
+        With it, what `ScoresSeen` saw of attention.
     """
     ids = call.ids
     rows, length = ids.shape
@@ -59,7 +61,9 @@ def mixing(
         model.eval()
         seed = torch.initial_seed()
         torch.manual_seed(seed)
-        first, swapped, twice = run(0, 1), run(1, 0), run(1, 1)
+        with ScoresSeen() as seen:
+            first = run(0, 1)
+        swapped, twice = run(1, 0), run(1, 1)
         again = run(0, 1)  # last, so that a model which remembers the calls between answers otherwise
         torch.manual_seed(seed)
         replayed = run(0, 1)
@@ -69,7 +73,7 @@ def mixing(
         return {}  # it writes to its memory in evaluation, which is another fault, and rows may meet there
     if any(one is None for one in (first, again, swapped, twice)) or not torch.isfinite(first).all():
         return {}
-    spread = first.std().item()
+    found, spread = seen.figures(), first.std().item()
     noise = (first - again).abs().max().item()
     changes = [
         (swapped[1] - first[0]).abs().max(),
@@ -79,11 +83,11 @@ def mixing(
     ]
     change = float(max(changes))
     if spread <= 0:
-        return {}
+        return found
     if noise > 0.01 * change and noise > 0:
         by_chance = noise > RESTLESS * spread and torch.equal(first, replayed)
-        return {"restless": noise / spread} if by_chance else {}
-    return {"mixing": change / spread}
+        return found | ({"restless": noise / spread} if by_chance else {})
+    return found | {"mixing": change / spread}
 
 
 def tolerance(model: nn.Module) -> float:

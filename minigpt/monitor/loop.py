@@ -99,6 +99,11 @@ class LoopWatch:
         for handle in self._handles:
             handle.remove()
 
+    @property
+    def sees_loss(self) -> bool:
+        """Whether the newest output of the model held its loss."""
+        return self._hooks.loss is not None
+
     def note_loss(self, loss: Tensor | float | None, more: dict[str, float]) -> None:
         """Note the loss of this turn of the loop, and other figures; None takes the model's own loss."""
         self._stepping = None  # also after a step or a backward pass that was broken off by an error

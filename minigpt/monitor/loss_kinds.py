@@ -17,6 +17,7 @@ from torch import Tensor
 LOGITS, LOG_PROBABILITIES, PROBABILITIES = "logits", "log-probabilities", "probabilities"
 RAW = "raw"  # logits, given to a loss that takes log-probabilities
 SCRAMBLED = "scrambled"  # the logits in another order than the model wrote them
+CLIPPED = "clipped"  # logits that an activation has cut at 0
 SQUASHED = "squashed"  # a softmax stands between the logits and a loss that makes one itself
 
 NEAR = math.log(1.25)  # two weights count as the same up to this; label smoothing takes about a tenth
@@ -24,6 +25,7 @@ SURE = 0.999  # a target that is all but certain leaves no gradient to measure i
 FOLLOWS = 0.95  # cosine of gradient and p beside the target; soft targets and scaled logits lie below
 EVEN = 0.01  # spread of what pulls at the targets, in its mean, where nothing else does
 EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would give
+CUT = 0.1  # share of logits that are exactly 0, and none below; a row of logits has no reason to be so
 FEW_CLASSES = 8  # of which logits may all lie between 0 and 1 by chance
 SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 
@@ -70,6 +72,8 @@ def kind_of_loss(logits: Tensor, gradient: Tensor, targets: Tensor, counted: int
             return Kind(PROBABILITIES, likely, nats)
     if logits.shape[-1] > FEW_CLASSES and logits.min() > 0 and logits.max() < 1:
         return Kind(PROBABILITIES, weights, nats)  # as a sigmoid makes them: logits lie on both sides of 0
+    if logits.shape[-1] > FEW_CLASSES and logits.min() == 0 and (logits == 0).float().mean() > CUT:
+        return Kind(CLIPPED if logits.any() else LOGITS, weights, nats)
     return Kind(LOGITS, weights, nats)
 
 

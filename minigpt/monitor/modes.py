@@ -1,6 +1,9 @@
 """Is dropout on while a model learns, and off while it is evaluated?
 
-Looks at the `training` flag of one part that acts differently in the two modes, at every forward pass.
+Looks at the `training` flag of one part that acts differently in the two modes, and at that of the whole
+model, at every forward pass. A part may be kept in evaluation mode on purpose; a whole model that has dropout
+and never uses it was put into evaluation mode by somebody else: by an evaluation before the first step, or by
+the call that loaded it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ class Modes:
             pair for pair in parts if any(p.requires_grad for p in _home(model, pair[0]).parameters())
         ]
         self.name, self._part = (learning or parts or [("", None)])[0]
+        self._model = model
+        self._whole_off = 0  # steps that were made while the whole model was in evaluation mode
+        rates = [(_rate(module), name) for name, module in learning or parts]
+        self._rate, self._highest = max(rates, default=(0.0, ""))
         self._learning: list[bool] = []  # by step, whether it was made in training mode
         self._now: bool | None = None
         self._looked: bool | None = None  # whether the newest pass without gradients was in training mode
@@ -40,6 +47,7 @@ class Modes:
         """Close a step."""
         if self._now is not None:
             self._learning.append(self._now)
+            self._whole_off += not (self._now or self._model.training)
             self._now = None
 
     def note_evaluation(self) -> None:
@@ -60,16 +68,24 @@ class Modes:
             "off": off / steps,
             "left_at": left,
             "began_on": self._learning[0],
+            "whole_off": self._whole_off / steps,
+            "rate": self._rate if off < steps else 0.0,  # the highest, of what was in use
+            "highest": self._highest,
             "evaluations": len(self._evaluations),
             "evaluated_on": self._evaluations.count(True),
         }
 
 
 def _acts_differently(module: nn.Module) -> bool:
+    return _rate(module) > 0
+
+
+def _rate(module: nn.Module) -> float:
+    """Return the share of its input that a module drops in training mode."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
-        return module.p > 0
+        return float(module.p)
     rate = getattr(module, "dropout", 0.0)
-    return isinstance(rate, float) and 0.0 < rate < 1.0
+    return rate if isinstance(rate, float) and 0.0 < rate < 1.0 else 0.0
 
 
 def _home(model: nn.Module, name: str) -> nn.Module:

@@ -100,6 +100,11 @@ class Monitor:
         """Optimizer steps seen."""
         return self._watch.steps if self._watch else 0
 
+    @property
+    def sees_loss(self) -> bool:
+        """Whether the newest output of the model held its loss."""
+        return self._watch is not None and self._watch.sees_loss
+
     def __enter__(self) -> Monitor:
         if self._off:
             self._guarded(self._watch_from_another_rank)

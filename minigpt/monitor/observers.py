@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor import conformance, ranks
+from minigpt.monitor.decay import DecayWatch
 from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.hooks import ModelHooks
@@ -19,6 +20,7 @@ from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
 from minigpt.monitor.scales import scales_of
+from minigpt.monitor.shared_layers import shared_layers
 from minigpt.monitor.state import StateWatch
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
@@ -49,7 +51,8 @@ class Observers:
                 value := getattr(config, {"pad": "pad", "end": "eos"}[kind] + "_token_id", None), int
             )
         }
-        self.kinds, self.tokens = TargetKinds(special), TokensSeen(vocab_size)
+        self.kinds = TargetKinds(special, _padding_index(model, vocab_size))
+        self.tokens = TokensSeen(vocab_size)
         self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
@@ -58,12 +61,13 @@ class Observers:
         self.writes = Writes(model, optimizers, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
-        self.scales = scales_of(model)
+        self.scales, self.shared = scales_of(model), shared_layers(model)
         self._scaler: dict[str, Any] | None = None
         self._later: dict[str, Any] = {}
         self._updates: list[float] = []
         self._old: list[Tensor] = []
         self._sampled = [p for p in parameters_of(optimizers.main) if p.ndim >= 2][:64:8]
+        self.decay = DecayWatch(model, optimizers.main)
         self._batch: int | None = None
         self.accumulated = 0
         self._ids: Tensor | None = None
@@ -105,6 +109,7 @@ class Observers:
             after, now = (None if norm is None else float(norm) for norm in norms)
             self._scaler = {"scale": float(found.get_scale()), "through": False, "after": after, "now": now}
         self._look = step % SOMETIMES == 10
+        self.decay.note(self._optimizers.main, self._look)
         if self._look:
             self._old = [p.detach().clone() for p in self._sampled]
 
@@ -154,13 +159,18 @@ class Observers:
             "token_entropy": self.tokens.entropy(),
             "modes": self.modes.evidence(),
             "rounding": self.rounding.evidence() if self.rounding.applies else None,
-            "ranks": ranks.compare(self._checksums, run_dir) if self._checksums else None,
+            "ranks": ranks.compare(self._checksums, run_dir, self.tokens.first(ranks.COMPARED))
+            if self._checksums
+            else None,
             "passes": self.passes.evidence(steps),
             "scheduler": self.scheduling.evidence(),
             "bypassed_scaler": self._scaler,
             "later": self._later or None,
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
+            "shared": self.shared,
+            "vocabulary": self.tokens.spread(),
+            "decay": self.decay.evidence(),
             "writes": self.writes.evidence(),
         }
         if steps:
@@ -169,6 +179,12 @@ class Observers:
         else:
             found["moved"] = _fingerprint(self._model) != self._start_sums
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _padding_index(model: nn.Module, vocab_size: int) -> int | None:
+    """Return the token whose row the table of tokens never learns, if there is one."""
+    tables = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings >= vocab_size]
+    return tables[0].padding_idx if tables else None
 
 
 def _every_optimizer(optimizers: Optimizers) -> list[torch.optim.Optimizer]:

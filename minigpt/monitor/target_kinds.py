@@ -17,14 +17,20 @@ BATCHES = 12  # that are looked at, the first ones and some later
 ROWS = 64  # of a batch
 MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
 LONG_RUN = 10  # times that a token follows itself before it can be padding
+TURNED_ROWS = 24  # whose last target is their own first token, before that is no accident
 
 
 class TargetKinds:
     """Collects tokens, and what was scored of them, from a few batches."""
 
-    def __init__(self, special: dict[str, int] | None = None):
-        """Prepare; `special` holds the ids of `pad` and `end` tokens, where a config or a tokenizer says."""
-        self._special = special or {}
+    def __init__(self, special: dict[str, int] | None = None, unlearnt: int | None = None):
+        """Prepare.
+
+        Args:
+            special: the ids of `pad` and `end` tokens, where a config or a tokenizer says.
+            unlearnt: the `padding_idx` of the table of tokens, whose row never has a gradient.
+        """
+        self._special, self._unlearnt = special or {}, unlearnt
         self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
         self._stream: bool | None = None
 
@@ -68,7 +74,64 @@ class TargetKinds:
             found["end_is_padding"] = self._special.get("end") == padding
         # only where a target follows from the tokens is it known what a hole would have asked for
         found["hidden_word"], found["hidden_count"] = self._hidden_word() if self._predicts() else (None, 0)
+        found["turned"] = self._turned() if self._predicts() else 0.0
+        found["unlearnt_share"] = self._unlearnt_share(scored)
+        found["covered"] = 0.0 if self._predicts() else self._covered()
+        found |= self._commonest(scored)
         return found
+
+    def _turned(self) -> float:
+        """Return the share of rows whose last target is their own first token, as a roll makes it.
+
+        Rows that begin as most of them do say nothing: texts may begin and end alike.
+        """
+        begins = Counter(token for ids, _, _ in self._batches for token in ids[:, 0].tolist())
+        usual = begins.most_common(1)[0][0] if begins else None
+        same = asked = 0
+        for ids, mask, targets in self._batches:
+            here = mask[:, -1] & (ids[:, 0] != usual)
+            asked += int(here.sum())
+            same += int((here & (targets[:, -1] == ids[:, 0])).sum())
+        return same / asked if asked >= TURNED_ROWS else 0.0
+
+    def _covered(self) -> float:
+        """Return how often the token to come is hidden from the model by one token, where it is asked for.
+
+        So does a collator that masks words, given to a model which sees only the past.
+        """
+        there: Counter = Counter()
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            there.update(ids[:, 1:][mask[:, :-1]].tolist())
+            wanted.update(targets[mask].tolist())
+        if not there or len(wanted) < LONG_RUN:
+            return 0.0
+        token, count = there.most_common(1)[0]
+        return 0.0 if wanted[token] else count / sum(there.values())
+
+    def _unlearnt_share(self, scored: int) -> float:
+        """Return the share of what is scored that is a word which the table of tokens never learns."""
+        word = self._unlearnt
+        # a config of a library names one whether the data know it or not
+        if word is None or word in self._special.values():
+            return 0.0
+        inner = wanted = 0
+        for ids, mask, targets in self._batches:
+            alone = (ids[:, 1:-1] == word) & (ids[:, 2:] != word) & (ids[:, :-2] != word)
+            inner += int(alone.sum())
+            wanted += int((mask & (targets == word)).sum())
+        return wanted / scored if inner >= LONG_RUN else 0.0
+
+    def _commonest(self, scored: int) -> dict[str, Any]:
+        """Return the token that is asked for most, its share, and that of the positions that are scored."""
+        asked = torch.cat([targets[mask] for _, mask, targets in self._batches])
+        tokens, counts = asked.unique(return_counts=True)
+        positions = sum(mask.numel() for _, mask, _ in self._batches)
+        return {
+            "commonest": int(tokens[counts.argmax()]),
+            "commonest_share": int(counts.max()) / scored,
+            "dense": scored / positions,
+        }
 
     def _predicts(self) -> bool:
         """Return whether what is scored are the tokens to come."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from minigpt.monitor.disorder import of_other_rows, of_tokens_before, unbalanced
 from minigpt.monitor.loss_kinds import (
+    CLIPPED,
     FOLLOWS,
     LOGITS,
     PROBABILITIES,
@@ -193,7 +194,7 @@ def is_negated(logits: Tensor, gradient: Tensor, scale: float = 1.0) -> bool:
 def start_evidence(micros: list[Scored]) -> dict[str, Any]:
     """Return what section 1 of the tree asks, of the micro-batches of the first step."""
     evidence: dict[str, Any] = {"loss_given": micros[0].given}
-    if micros[0].given in (PROBABILITIES, SQUASHED, RAW, SCRAMBLED):
+    if micros[0].given in (PROBABILITIES, SQUASHED, RAW, SCRAMBLED, CLIPPED):
         return evidence
     if (kind := _reduction(micros)) is not None:
         evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0

@@ -12,6 +12,7 @@ KEPT = 20_000  # steps whose batches are remembered
 COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens,
 ENOUGH = 400  # until so many were made; then
 SELDOM = 16  # one in so many
+WORKERS = 16  # that may load data, each all of it: then a batch comes once from each, soon one after another
 FEWEST = 8  # steps in a row that repeat earlier ones before that is no accident
 
 
@@ -80,6 +81,7 @@ class TokensSeen:
         for step, batch in enumerate(sums):
             gaps.append(step - last[batch] if batch in last else 0)
             last[batch] = step
+        found["near"] = sum(0 < gap <= WORKERS for gap in gaps) / len(gaps)
         usual = max(set(gaps) - {0}, key=gaps.count, default=0)
         if usual:
             run = longest = 0
@@ -88,6 +90,21 @@ class TokensSeen:
                 longest = max(longest, run)
             found |= {"period": usual, "repeated": longest}
         return found
+
+    def spread(self) -> dict[str, Any] | None:
+        """Return how many ids came, and the highest of them; None where too few tokens were seen to tell."""
+        if self._counts is None or not (seen := (self._counts > 0).nonzero()[:, 0]).numel():
+            return None
+        return {
+            "seen": len(seen),
+            "highest": int(seen[-1]),
+            "tokens": int(self._counts.sum()),
+            "vocab_size": self._vocab_size,
+        }
+
+    def first(self, steps: int) -> list[list[int]]:
+        """Return the checksums of the first steps, a list of micro-batches each."""
+        return [[int(micro) for micro in step] for step in self._steps[:steps]]
 
     def entropy(self) -> float | None:
         """Return the entropy of single tokens in nats, None where too few were seen to tell."""

@@ -156,6 +156,9 @@ class Observed(Probe):
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
     writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
+    vocabulary: Mapping[str, Any] | None = None  # how many ids came, and the highest of them
+    shared: Mapping[str, Any] | None = None  # a stack whose layers are one layer
+    decay: Mapping[str, Any] | None = None  # how hard weight decay pulls
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer
     moved: bool | None = None  # whether the weights moved without any step
     ended: bool | None = None  # whether the loop came to its own end: no error, no break by the monitor

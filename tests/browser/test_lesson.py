@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from course.landing import PAGES
+from course.landing.words import buttons, words
 from course.lesson import ROOT, Lesson, find_lesson
 from course.messages import message
 from course.mutants import Mutant, Valid, load_answers
@@ -22,6 +23,7 @@ from minigpt.messages import LANGUAGES
 
 WHOLE, *SHORTENED = ("18-01", "18-02", "18-06", "19-03", "19-07")  # the lessons that are taken
 
+SUCCESS = "Success! Your notebook passes all the tests."
 TRAINING = 600_000  # milliseconds until the first stub, on a busy machine
 KERNEL_IS_READY = """notebook => {
     const request = new XMLHttpRequest();
@@ -49,6 +51,9 @@ def lesson() -> Lesson:
 @in_each_language
 def test_landing_page_opens_the_lesson_in_the_other_language_too(page, address, screenshot, lesson, language):
     open_landing_page(page, address(language), language)
+    for english in ("Run", "Tabs"):
+        (own,) = words(language).get(f"menu\x04{english}", [english])
+        expect(page.locator(".lm-MenuBar-itemLabel", has_text=own)).to_be_visible()
     screenshot(f"landing-{language}")
     (other,) = set(LANGUAGES) - {language}
     notebook = open_lesson(page, lesson, other)
@@ -121,7 +126,7 @@ def test_a_lesson_is_taken_from_the_landing_page_to_a_green_validate(
         if exercise != right.exercise:
             desk.write(exercise, code)
     desk.explain("…")
-    expect(validate(page)).to_contain_text("Success!")
+    expect(validate(page)).to_contain_text(buttons(language).get(SUCCESS, SUCCESS))
     screenshot(f"validate-{identity}-{language}")
     close_dialog(page)
 

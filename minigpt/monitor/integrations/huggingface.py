@@ -14,16 +14,20 @@ or never is found. A schedule of one's own is given as `schedule`.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainerCallback, get_scheduler
 
 from minigpt.diagnosis import Walk
 from minigpt.monitor import Monitor
 from minigpt.monitor.integrations.held import Held, gradient_norm
 from minigpt.training.guards import GuardError
+
+FRAMES = 12  # between a callback and the trainer's loop, at most
 
 
 class StabilityCallback(TrainerCallback):
@@ -67,11 +71,14 @@ class StabilityCallback(TrainerCallback):
 
     def on_substep_end(self, args, state, control, **_more):
         """Note the loss of a micro-batch."""
-        self.monitor.step()
+        self._note_loss()
 
     def on_step_end(self, args, state, control, **_more):
         """Note the loss of the last micro-batch of a step."""
-        self.monitor.step()
+        self._note_loss()
+
+    def _note_loss(self) -> None:
+        self.monitor.step(None if self.monitor.sees_loss else _loss_of_the_trainer())
 
     def on_evaluate(self, args, state, control, metrics=None, **_more):
         """Note the validation loss."""
@@ -81,6 +88,21 @@ class StabilityCallback(TrainerCallback):
     def on_train_end(self, args, state, control, **_more):
         """Take the hooks away."""
         self.monitor.__exit__(None, None, None)
+
+
+def _loss_of_the_trainer() -> torch.Tensor | None:
+    """Return the loss that the trainer has just learnt from, where `compute_loss` is the user's own.
+
+    It tells no callback of it, so it is looked up where the trainer keeps it: in the loop that calls us.
+    """
+    frame = sys._getframe(1)
+    for _ in range(FRAMES):
+        if frame is None:
+            return None
+        if isinstance(found := frame.f_locals.get("tr_loss_step"), torch.Tensor):
+            return found
+        frame = frame.f_back
+    return None
 
 
 class RecoveryCallback(TrainerCallback):

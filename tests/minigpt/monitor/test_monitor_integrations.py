@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from minigpt.diagnosis import Verdict
 from minigpt.faults.uncorrected_adamw import UncorrectedAdamW
+from minigpt.runs.jsonl import Columns
 
 LEAVES = {
     "": None,
@@ -176,3 +177,31 @@ def test_lightning(fault, tmp_path):
     ).fit(Module(), batches)
     assert watch.check().leaf == LEAVES[fault]
     assert fault or watch.check().verdict is Verdict.PASS
+
+
+def test_a_loss_of_ones_own_in_hugging_faces_trainer_is_recorded(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="the extra “transformers” is not installed")
+    pytest.importorskip("accelerate", reason="the extra “transformers” is not installed")
+    from minigpt.monitor.integrations.huggingface import StabilityCallback
+
+    class Own(transformers.Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            labels = inputs.pop("labels")
+            logits = model(**inputs).logits[:, :-1]
+            return F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+
+    rows = [{"input_ids": row, "labels": row} for row in loops.tokens()[: 64 * loops.T].view(-1, loops.T)]
+    arguments = transformers.TrainingArguments(
+        output_dir=tmp_path / "out",
+        max_steps=3,
+        per_device_train_batch_size=4,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        save_strategy="no",
+    )
+    watch = StabilityCallback(tmp_path / "run")
+    Own(loops.make_model(), arguments, train_dataset=rows, callbacks=[watch]).train()
+    losses = Columns.read(tmp_path / "run" / "metrics.jsonl").column("loss")[1]
+    assert len(losses) == 3
+    assert (losses < 8).all()  # ln of the vocabulary is 5.8

@@ -1055,10 +1055,10 @@ for letter, sick_recipe in sick.items():
 # %% [markdown] id="sources" lang="en"
 # ## 9 · Where this comes from
 #
-# **A true story.** In 2014 the authors of VGG could not get their deep networks to start. They trained the shallowest
-# one first, and put its layers into the deeper ones as their beginning. After they had handed in the paper they found that
-# none of this is needed: with the random initialisation that Glorot and Bengio had published four years before, the deep ones
-# start by themselves. The sentence that says so is still in [section 3.1](https://arxiv.org/abs/1409.1556).
+# **A true story.** In 2014 the authors of VGG knew that a bad initialisation can stall a deep network. So they trained
+# the shallowest of theirs first, and began the deeper ones with some of its layers. After they had handed in the paper
+# they found that none of this is needed: the random initialisation that Glorot and Bengio had published four years before
+# is enough. The sentence that says so is still in [section 3.1](https://arxiv.org/abs/1409.1556).
 #
 # * That initialisation: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); for ReLU: He et al.,
 #   2015, [1502.01852](https://arxiv.org/abs/1502.01852).
@@ -1085,13 +1085,13 @@ for letter, sick_recipe in sick.items():
 # The first loss is the entropy of single tokens, about 5.1 here in place of ln 512 = 6.24. The tree cannot know that you meant it, so say it in the manifest, or expect question 1.1 to object.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="6172bb2b9675"
+# %% [markdown] id="sources" lang="es" of="96facfb04746"
 # ## 9 · De dónde viene esto
 #
-# **Una historia real.** En 2014, los autores de VGG no lograban que sus redes profundas arrancaran. Entrenaban primero la
-# menos profunda y usaban sus capas como comienzo de las demás. Después de enviar el artículo descubrieron que no hacía falta:
-# con la inicialización aleatoria que Glorot y Bengio habían publicado cuatro años antes, las profundas arrancan solas. La
-# oración que lo dice sigue en la [sección 3.1](https://arxiv.org/abs/1409.1556).
+# **Una historia real.** En 2014, los autores de VGG sabían que una mala inicialización puede dejar estancada una red
+# profunda. Por eso entrenaron primero la menos profunda de las suyas y empezaron las demás con algunas de sus capas.
+# Después de enviar el artículo descubrieron que no hacía falta: basta la inicialización aleatoria que Glorot y Bengio
+# habían publicado cuatro años antes. La oración que lo dice sigue en la [sección 3.1](https://arxiv.org/abs/1409.1556).
 #
 # * Esa inicialización: [Glorot y Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); para ReLU: He et al.,
 #   2015, [1502.01852](https://arxiv.org/abs/1502.01852).

@@ -404,7 +404,8 @@ playground(
 # 1. Hardly. The steps are so small that it does not matter how carefully the first ones are taken.
 # 2. A great deal, more than a nat. With a short warm-up the rate throws the model onto the dotted line at the
 #    start, and it spends the rest of the run getting away from it. A long warm-up lets the weights find
-#    a sensible region first, where the same rate does no harm.
+#    a sensible region first, where the same rate does no harm. The stability check knows such a start by name,
+#    `warmup-missing`, and needs both for it: no ramp, and first losses that rise above chance.
 # 3. Around 0.01. At 0.1 the run sits on the dotted line: it has learnt the frequencies and nothing else. A
 #    rate that is too high need not look like an explosion; here it looks like a plateau.
 # 4. It gets **better**, by about a nat: the stretched axis turns 15 steps of warm-up into 60. The fault hides
@@ -414,13 +415,15 @@ playground(
 # Neither a good loss nor a bad one tells you whether the schedule applies. Only the rates tell.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="7815782dba12"
+# %% [markdown] id="play-answers" lang="es" of="d1a94330c0cb"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Casi nada. Los pasos son tan pequeños que da igual con cuánto cuidado se den los primeros.
 # 2. Muchísimo: más de un nat. Con un warm-up corto, el learning rate lanza al modelo a la línea de puntos
 #    desde el principio, y el modelo se pasa el resto del run intentando salir de ahí. Un warm-up largo deja
-#    que los pesos encuentren antes una región razonable, donde ese mismo valor no hace daño.
+#    que los pesos encuentren antes una región razonable, donde ese mismo valor no hace daño. La revisión de
+#    estabilidad le da un nombre a ese comienzo, `warmup-missing`, y exige las dos cosas: que falte la rampa y
+#    que los primeros losses suban por encima del azar.
 # 3. Cerca de 0.01. Con 0.1, el run se queda en la línea de puntos: aprendió las frecuencias y nada más.
 #    Un learning rate demasiado alto no siempre parece una explosión; aquí parece una meseta.
 # 4. **Mejora**, alrededor de un nat: el eje estirado convierte 15 pasos de warm-up en 60. El fallo esconde un
@@ -547,6 +550,11 @@ for letter, walk in walks.items():
 # * **Edges.** W may be 0: then step 0 is the top. W may be N: then there is only warm-up. A run that
 #   continues after step N − 1 stays at lr_min; a cosine left alone would climb again.
 #
+# Respected code draws that line in other ways. nanoGPT takes (t + 1)/(W + 1), so the top comes one step later. The
+# assignment of Stanford's course CS336 takes t/W, so step 0 learns nothing. Each is right in its own code. Here it is
+# (t + 1)/W: no step is wasted, and the last step of the warm-up has exactly the rate that the manifest promises, so
+# that a check can ask for it.
+#
 # <details><summary>Hint 1: the warm-up</summary>
 #
 # Step t is the (t + 1)-th step. How much of the way up is it after t + 1 of W steps?
@@ -562,7 +570,7 @@ for letter, walk in walks.items():
 # climbing.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="bb878edc68b6"
+# %% [markdown] id="fix" lang="es" of="e273488f1865"
 # ## 5 · Arregla
 #
 # Dos ejercicios. Debajo de cada uno hay comprobaciones: preguntas pequeñas, de lo grueso a lo fino. La que
@@ -581,6 +589,11 @@ for letter, walk in walks.items():
 #   de 0 en el paso W − 1 a 1 en el paso N − 1, el valor es lr_min + ½ (lr_max − lr_min)(1 + cos πp).
 # * **Casos límite.** W puede ser 0: entonces el paso 0 es lo más alto. W puede ser N: entonces solo hay warm-up. Un
 #   run que sigue después del paso N − 1 se queda en lr_min; un coseno sin control volvería a subir.
+#
+# Hay código respetado que traza esa recta de otra manera. nanoGPT usa (t + 1)/(W + 1), y así llega a lo más alto un
+# paso más tarde. La tarea del curso CS336 de Stanford usa t/W, y así el paso 0 no aprende nada. Cada una es correcta en
+# su propio código. Aquí es (t + 1)/W: no se pierde ningún paso, y el último paso del warm-up tiene exactamente el
+# learning rate que promete el manifest, así que una comprobación puede pedirlo.
 #
 # <details><summary>Pista 1: el warm-up</summary>
 #

@@ -894,8 +894,7 @@ for name, texts in splits.items():
 # ## 9 · Where this comes from
 #
 # **A true story.** The authors of GPT-3 wanted to remove from its training text whatever stood in their tests. A bug in
-# the filter overlooked part of it, and they noticed only when the model was trained; to train it again would have cost too
-# much. So they did what you did here: they measured the overlap for each test and reported the score on the clean part
+# the filter left part of it in, and to train the model again would have cost too much. So they did what you did here: they measured the overlap for each test and reported the score on the clean part
 # beside the other. They say so in [section 4](https://arxiv.org/abs/2005.14165) of the paper.
 #
 # * How much of a training text repeats itself, such as one sentence of 61 words that occurs more than 60,000 times:
@@ -926,12 +925,11 @@ for name, texts in splits.items():
 # A line of n words makes n keys, so the time grows with the text and not with its square.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="574ac957c0df"
+# %% [markdown] id="sources" lang="es" of="f6a520d3232e"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** Los autores de GPT-3 querían quitar del texto de entrenamiento todo lo que estuviera en sus
-# pruebas. Un error en el filtro pasó por alto una parte, y lo notaron cuando el modelo ya estaba entrenado; entrenarlo de
-# nuevo habría costado demasiado. Entonces hicieron lo mismo que tú: midieron la superposición de cada prueba y publicaron el
+# pruebas. Por un error, el filtro dejó una parte, y entrenar el modelo de nuevo habría costado demasiado. Entonces hicieron lo mismo que tú: midieron la superposición de cada prueba y publicaron el
 # resultado de la parte limpia al lado del otro. Lo cuentan en la [sección 4](https://arxiv.org/abs/2005.14165) del artículo.
 #
 # * Cuánto se repite un texto de entrenamiento, como una oración de 61 palabras que aparece más de 60,000 veces:

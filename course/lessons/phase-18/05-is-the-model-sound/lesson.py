@@ -995,7 +995,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # * Where the normalisation stands, and what that does to gradients: Xiong et al., 2020,
 #   [2002.04745](https://arxiv.org/abs/2002.04745).
 # * 1/√(2L), in one line of code: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
-# * Causal convolutions that were not causal, among six bugs in ten programs: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+# * Causal convolutions that were not causal, among the bugs that six of ten programs had: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
 #
 # **A hard bonus task.** `looks_ahead` says that a model sees the future. Write `first_leak(net, tokens, t)`, which says **where**: the first module
 # whose output before position t changes when only the tokens from t on do.
@@ -1030,7 +1030,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="01c8ff824a3a"
+# %% [markdown] id="sources" lang="es" of="6b616d851479"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
@@ -1042,7 +1042,7 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # * Dónde va la normalización y qué les hace a los gradientes: Xiong et al., 2020,
 #   [2002.04745](https://arxiv.org/abs/2002.04745).
 # * 1/√(2L), en una línea de código: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
-# * Convoluciones causales que no lo eran, entre seis errores en diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
+# * Convoluciones causales que no lo eran, entre los errores que tenían seis de diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
 #
 # **Un reto difícil, de propina.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
 # cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en adelante.

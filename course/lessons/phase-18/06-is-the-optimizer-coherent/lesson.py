@@ -961,11 +961,12 @@ show(walk_section_6(repaired), Console(width=88))
 # %% [markdown] id="sources" lang="en"
 # ## 9 · Where this comes from
 #
-# **A true story.** Fine-tuning BERT on little data was known to fail now and then for no reason. In 2020
-# [two](https://arxiv.org/abs/2006.05987) [groups](https://arxiv.org/abs/2006.04884) found the same cause in it: the optimizer
-# that came with BERT leaves out Adam's bias correction, and everybody had copied it. With β₂ = 0.999 the first moves are
-# then several times too large, just where a pre-trained model can be spoilt. With the correction, and more steps, most of
-# the mystery was gone.
+# **A true story.** Fine-tuning BERT on little data was known to fail now and then, with nothing changed but the seed. In
+# 2020 two groups asked why. [One](https://arxiv.org/abs/2006.05987) found that the optimizer that came with BERT leaves
+# out Adam's bias correction, that this makes fine-tuning unstable, and that the usual recipes stop too early.
+# [The other](https://arxiv.org/abs/2006.04884) showed that the two common explanations, forgetting and too little data,
+# do not hold: the optimisation itself goes wrong. With β₂ = 0.999 an uncorrected first move is 0.1 ÷ √0.001, about three
+# times too large, just where a pre-trained model can be spoilt.
 #
 # * Adam: Kingma and Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980), section 3 for the correction.
 # * Weight decay that is no L2 penalty: Loshchilov and Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).
@@ -997,14 +998,16 @@ show(walk_section_6(repaired), Console(width=88))
 # `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="80675752cee0"
+# %% [markdown] id="sources" lang="es" of="d6207e26cc72"
 # ## 9 · De dónde viene esto
 #
-# **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando sin razón. En 2020,
-# [dos](https://arxiv.org/abs/2006.05987) [grupos](https://arxiv.org/abs/2006.04884) encontraron en ello la misma causa: el
-# optimizador que venía con BERT omite la corrección de bias de Adam, y todo el mundo lo había copiado. Con β₂ = 0.999, los
-# primeros movimientos son entonces varias veces demasiado grandes, justo donde se puede estropear un modelo preentrenado. Con
-# la corrección, y con más pasos, desapareció casi todo el misterio.
+# **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando, sin cambiar nada más
+# que la semilla. En 2020, dos grupos se preguntaron por qué. [Uno](https://arxiv.org/abs/2006.05987) encontró que el
+# optimizador que venía con BERT omite la corrección de bias de Adam, que eso vuelve inestable el fine-tuning y que las
+# recetas habituales paran demasiado pronto. [El otro](https://arxiv.org/abs/2006.04884) mostró que las dos explicaciones
+# comunes, el olvido y la falta de datos, no se sostienen: lo que falla es la propia optimización. Con β₂ = 0.999, un primer
+# movimiento sin corregir vale 0.1 ÷ √0.001, unas tres veces más de lo debido, justo donde se puede estropear un modelo
+# preentrenado.
 #
 # * Adam: Kingma y Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980); la corrección está en la sección 3.
 # * Un weight decay que no es una penalización L2: Loshchilov y Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).

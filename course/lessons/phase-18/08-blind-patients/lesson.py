@@ -743,10 +743,10 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # %% [markdown] id="sources" lang="en"
 # ## 9 · Where this comes from
 #
-# **A true story.** OpenAI's player was bad at one game, *Seaquest*, and nobody knew why; it was good at others. The cause
-# was in no curve. When the screen was turned into grey, one factor was wrong, and the green fish had vanished from the
-# picture. They found it by [looking at what the program sees](https://openai.com/index/openai-baselines-dqn/), wrote a tool that lets everybody do that, and put their
-# order of work into four words: *fix bugs, then hyperparameters*.
+# **A true story.** When OpenAI reproduced a known algorithm in 2017, its program played the game *Seaquest* poorly. The
+# cause was in no curve. The screen is turned into grey first, the factor for green was wrong, and the fish had
+# disappeared from the picture. They found it by [looking at what the program sees](https://openai.com/index/openai-baselines-dqn/), wrote a tool that lets
+# everybody do that, and put their order of work into four words: *fix bugs, then hyperparameters*.
 #
 # * A diary of such a search, month by month: Matthew Rahtz, 2018, [Lessons Learned Reproducing a Deep Reinforcement Learning
 #   Paper](http://amid.fish/reproducing-deep-rl).
@@ -779,12 +779,12 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # It prints the question, the number of groups, and the size of the largest one. After five questions most leaves are still together: what was chosen beforehand tells little, and so each answer should choose the next question.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="c4c683a89851"
+# %% [markdown] id="sources" lang="es" of="f46676389e50"
 # ## 9 · De dónde viene esto
 #
-# **Una historia real.** El jugador de OpenAI era malo en un juego, *Seaquest*, y nadie sabía por qué; en otros era bueno. La
-# causa no estaba en ninguna curva. Al pasar la pantalla a grises había un factor equivocado, y los peces verdes habían
-# desaparecido de la imagen. Lo encontraron [mirando lo que ve el programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que
+# **Una historia real.** Cuando OpenAI reprodujo en 2017 un algoritmo conocido, su programa jugaba mal a *Seaquest*. La
+# causa no estaba en ninguna curva. La pantalla se pasa primero a grises, el factor del verde era incorrecto y los peces
+# habían desaparecido de la imagen. Lo encontraron [mirando lo que ve el programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que
 # cualquiera pueda hacerlo y resumieron su orden de trabajo: *primero los errores, después los hiperparámetros*.
 #
 # * El diario de una búsqueda así, mes a mes: Matthew Rahtz, 2018, [lo que

@@ -1034,8 +1034,38 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # not a module. Write `first_nonfinite_backward(model, loss)` with full backward hooks: the first module, on the way
 # back, whose incoming gradient is finite and whose outgoing one is not. Plant a `careful_distances` inside a module
 # and find it. In which order do modules finish on the way back?
+#
+# <details><summary>Hint</summary>
+#
+# The hooks have to be there before the pass whose way back you want to see. So `loss` has to be a function.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def first_nonfinite_backward(model, loss):
+#     first = []
+#
+#     def finite(gradients):
+#         return all(each is None or bool(each.isfinite().all()) for each in gradients)
+#
+#     def note(name):
+#         def look(part, to_inputs, to_outputs):
+#             if not first and finite(to_outputs) and not finite(to_inputs):
+#                 first.append(name)
+#         return look
+#
+#     hooks = [part.register_full_backward_hook(note(name)) for name, part in model.named_modules() if name]
+#     loss(model).backward()
+#     for each in hooks:
+#         each.remove()
+#     return first[0] if first else None
+# ```
+#
+# On the way back the last module comes first, and a module that holds others comes after all of them: so the innermost one is named. What comes out at its inputs is `to_inputs`; the arguments have their names from the forward pass.
+# </details>
 
-# %% [markdown] id="more" lang="es" of="1caeac0a3f2d"
+# %% [markdown] id="more" lang="es" of="23912dee61db"
 # * JAX se topa con la misma raíz y llama al remedio `double where`:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
@@ -1046,3 +1076,33 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, cuyo gradiente de entrada es finito y
 # cuyo gradiente de salida no lo es. Esconde un `careful_distances` dentro de un módulo y encuéntralo. ¿En qué orden
 # terminan los módulos en la vuelta?
+#
+# <details><summary>Pista</summary>
+#
+# Los hooks tienen que estar antes de la pasada cuya vuelta quieres ver. Por eso `loss` tiene que ser una función.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def first_nonfinite_backward(model, loss):
+#     first = []
+#
+#     def finite(gradients):
+#         return all(each is None or bool(each.isfinite().all()) for each in gradients)
+#
+#     def note(name):
+#         def look(part, to_inputs, to_outputs):
+#             if not first and finite(to_outputs) and not finite(to_inputs):
+#                 first.append(name)
+#         return look
+#
+#     hooks = [part.register_full_backward_hook(note(name)) for name, part in model.named_modules() if name]
+#     loss(model).backward()
+#     for each in hooks:
+#         each.remove()
+#     return first[0] if first else None
+# ```
+#
+# En la vuelta, el último módulo va primero, y un módulo que contiene otros va después de todos ellos: por eso se nombra el más interno. Lo que sale por sus entradas es `to_inputs`; los argumentos se llaman como en la ida.
+# </details>

@@ -733,8 +733,34 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # **Hard bonus.** A window of four micro-batches, and the third one's loss is NaN. Somebody skips that one and
 # makes the step with the other three. Show on our model that the step is not the step of the three, and write
 # a window that is dropped whole. Beware: `scaler.update()` raises an error if nothing was unscaled before.
+#
+# <details><summary>Hint</summary>
+#
+# By how much was each of the three losses divided? And what does a scaler know if nothing was unscaled?
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def whole_window(model, losses, optimizer, scaler):
+#     for loss_of in losses:
+#         loss = loss_of(model) / len(losses)
+#         if not loss.isfinite():
+#             optimizer.zero_grad(set_to_none=True)
+#             return False
+#         scaler.scale(loss).backward()
+#     scaler.unscale_(optimizer)
+#     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+#     scaler.step(optimizer)
+#     scaler.update()
+#     optimizer.zero_grad(set_to_none=True)
+#     return True
+# ```
+#
+# Each loss was divided by four, so the three gradients that are left add up to three quarters of their mean. Clipping sees a norm that is too small, and Adam keeps moments that are. A window that is dropped has never asked the scaler for anything, so it must not ask for `update()` either.
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="6220b4000e92"
+# %% [markdown] id="sources" lang="es" of="33c2c2d32ca5"
 # ## 10 · De dónde viene esto
 #
 # * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
@@ -759,3 +785,29 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # **Un reto difícil.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se salta ese y
 # da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y escribe una
 # ventana que se descarta entera. Ojo: `scaler.update()` produce un error si antes no se hizo ningún `unscale_`.
+#
+# <details><summary>Pista</summary>
+#
+# ¿Entre cuánto se dividió cada uno de los tres losses? ¿Y qué sabe un scaler si no se hizo ningún `unscale_`?
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def whole_window(model, losses, optimizer, scaler):
+#     for loss_of in losses:
+#         loss = loss_of(model) / len(losses)
+#         if not loss.isfinite():
+#             optimizer.zero_grad(set_to_none=True)
+#             return False
+#         scaler.scale(loss).backward()
+#     scaler.unscale_(optimizer)
+#     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+#     scaler.step(optimizer)
+#     scaler.update()
+#     optimizer.zero_grad(set_to_none=True)
+#     return True
+# ```
+#
+# Cada loss se dividió entre cuatro, así que los tres gradientes que quedan suman tres cuartos de su media. El clipping ve una norma demasiado pequeña, y los momentos que guarda Adam también lo son. Una ventana que se descarta no le ha pedido nada al scaler, así que tampoco debe pedirle `update()`.
+# </details>

@@ -375,9 +375,14 @@ playground(
 # 3. The unit of progress at small rates is the sum of the rates, not the iteration. In a linear warm-up that
 #    sum grows with the *square* of the steps. The guide's “60+ days” continues a straight line from the
 #    slowest part of the ramp.
+#
+# So is a warm-up only a delay? At small rates, yes. At a high one the first steps throw the weights about, because
+# Adam's second moment knows hardly a gradient yet. You turned that knob in lesson 18-02. The leaf for it is
+# `warmup-missing`, question 8.3: there is no ramp, **and** it did harm: the loss rises half a nat above ln V within
+# 20 steps, or the gradient norm reaches 100. A missing ramp that harms nobody is no fault.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="42e86d7a8ede"
+# %% [markdown] id="play-answers" lang="es" of="4249dfce2c20"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. A la izquierda se mueve todo: con un warm-up largo, el loss apenas baja. A la derecha, la curva se
@@ -388,6 +393,11 @@ playground(
 # 3. Con valores pequeños, la unidad de avance es la suma de los learning rates, no el paso. En un warm-up
 #    lineal, esa suma crece con el *cuadrado* de los pasos. Los «más de 60 días» de la guía prolongan una
 #    recta desde la parte más lenta de la rampa.
+#
+# Entonces, ¿un warm-up solo retrasa? Con valores pequeños, sí. Con uno alto, los primeros pasos sacuden los pesos,
+# porque el segundo momento de Adam apenas ha visto un gradiente. Ya giraste esa perilla en la lección 18-02. La hoja es
+# `warmup-missing`, pregunta 8.3: falta la rampa **y** eso hizo daño: el loss sube medio nat por encima de ln V en los
+# primeros 20 pasos, o la norma del gradiente llega a 100. Una rampa que falta y no le hace daño a nadie no es un fallo.
 # </details>
 
 # %% [markdown] id="fix" lang="en"
@@ -838,8 +848,26 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # **Hard bonus.** `effective_lr` needs the moments. Write one that needs nothing but three successive copies of
 # a weight and the two gradients between them, for plain SGD with momentum. Which of rate and momentum can you
 # tell apart, and from how many steps?
+#
+# <details><summary>Hint</summary>
+#
+# Write down two moves in a row. The second holds the first, times the momentum.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def rate_and_momentum(copies, gradients):
+#     first, second = copies[1] - copies[0], copies[2] - copies[1]
+#     sides = torch.stack([first.flatten(), -gradients[1].flatten()], dim=1)
+#     momentum, rate = torch.linalg.lstsq(sides, second.flatten()[:, None]).solution.flatten().tolist()
+#     return rate, momentum
+# ```
+#
+# The second move is momentum · the first − rate · the second gradient: one equation for each weight, and two unknowns. So three copies tell both, if there are at least two weights and the first move does not happen to point along the second gradient. One weight alone cannot tell them apart.
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="d98babf366eb"
+# %% [markdown] id="sources" lang="es" of="ad8528d65eeb"
 # ## 10 · De dónde viene esto
 #
 # * La guía: [`LEARNING_RATE_FIX.md` de comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/LEARNING_RATE_FIX.md).
@@ -859,3 +887,21 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # **Extra difícil.** `effective_lr` necesita los momentos. Escribe una versión que solo necesite tres copias
 # sucesivas de un peso y los dos gradientes intermedios, para SGD con momentum. ¿Puedes distinguir el learning
 # rate del momentum, y con cuántos pasos?
+#
+# <details><summary>Pista</summary>
+#
+# Escribe dos movimientos seguidos. El segundo contiene el primero, multiplicado por el momentum.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def rate_and_momentum(copies, gradients):
+#     first, second = copies[1] - copies[0], copies[2] - copies[1]
+#     sides = torch.stack([first.flatten(), -gradients[1].flatten()], dim=1)
+#     momentum, rate = torch.linalg.lstsq(sides, second.flatten()[:, None]).solution.flatten().tolist()
+#     return rate, momentum
+# ```
+#
+# El segundo movimiento es momentum · el primero − learning rate · el segundo gradiente: una ecuación por cada peso y dos incógnitas. Así que tres copias revelan los dos, si hay al menos dos pesos y el primer movimiento no apunta, por casualidad, en la dirección del segundo gradiente. Un solo peso no los distingue.
+# </details>

@@ -656,8 +656,26 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #
 # **Hard bonus.** Estimate B_simple from the numbers that any loop with accumulation has: the mean squared norm
 # of the micro-batch gradients, and the squared norm of their sum. No gradient may be kept.
+#
+# <details><summary>Hint</summary>
+#
+# Both numbers are ‖G‖² plus a share of tr Σ. What share does one micro-batch have, and what share have k of them together?
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# def b_simple(mean_square, square_of_sum, k, tokens):
+#     square_of_mean = square_of_sum / k**2
+#     signal = (k * square_of_mean - mean_square) / (k - 1)
+#     trace = (mean_square - square_of_mean) / (1 / tokens - 1 / (k * tokens))
+#     return trace / signal
+# ```
+#
+# `tokens` are those of one micro-batch. Average `signal` and `trace` over many steps before you divide: from one step, `signal` may come out negative.
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="71a6d87f0549"
+# %% [markdown] id="sources" lang="es" of="786da12dc5af"
 # ## 10 · De dónde viene esto
 #
 # * El informe y su reparación, `docs/loss_plateau_analysis.md` e `IMPLEMENTATION_SUMMARY.md` de
@@ -676,3 +694,21 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # **Extra difícil.** Calcula B_simple con los números que tiene cualquier bucle que acumula: la media de los
 # cuadrados de las normas de los micro-batches y el cuadrado de la norma de su suma. No se puede guardar ningún
 # gradiente.
+#
+# <details><summary>Pista</summary>
+#
+# Los dos números son ‖G‖² más una parte de tr Σ. ¿Qué parte le toca a un micro-batch, y cuál a k juntos?
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# def b_simple(mean_square, square_of_sum, k, tokens):
+#     square_of_mean = square_of_sum / k**2
+#     signal = (k * square_of_mean - mean_square) / (k - 1)
+#     trace = (mean_square - square_of_mean) / (1 / tokens - 1 / (k * tokens))
+#     return trace / signal
+# ```
+#
+# `tokens` son los de un micro-batch. Promedia `signal` y `trace` sobre muchos pasos antes de dividir: con un solo paso, `signal` puede salir negativo.
+# </details>

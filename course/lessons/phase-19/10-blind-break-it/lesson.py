@@ -877,14 +877,12 @@ for times in (100, 1):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** The team of SmolLM3 stopped a run on 384 GPUs after a trillion tokens and started again. Nothing had
-# blown up: the loss fell as it should. But in its evaluations the model of 3 billion parameters lagged behind the
-# team's earlier and smaller model at the same point of training. They listed what differed between the
-# two runs and had not been tried out alone, and tensor parallelism was left. So they trained a small model twice, with
-# it and without it, and the one with it was worse. The cause was a seed: every part of a matrix that was split over
-# several GPUs was initialised from the same random numbers. They wrote it down so that others can read it, in
-# [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025. Note what it
-# has in common with your post-mortem: the symptom in figures, the control that decides, one cause, and what it cost.
+# **A true story.** The team of SmolLM3, a model of 3 billion parameters, stopped a run on 384 GPUs after a trillion tokens
+# and started again. Nothing had blown up. The cause was a bug in tensor parallelism, where each matrix is split over
+# several GPUs; it had spoilt the run for days before anybody noticed. They wrote it down so that others can read it, in
+# [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025, under “Launch,
+# take two”. Read it as a post-mortem: find the symptom in figures, the control that decides, the one cause, and what it
+# cost.
 #
 # * The practice of a post-mortem that blames nobody: [Site Reliability Engineering, chapter 15](https://sre.google/sre-book/postmortem-culture/).
 # * A diary of a run that broke often, day by day: [the chronicles of OPT-175B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles).
@@ -895,18 +893,15 @@ for times in (100, 1):
 #
 # This is the end of the phase. What is left is a run of your own.
 
-# %% [markdown] id="sources" lang="es" of="c91a78a08c58"
+# %% [markdown] id="sources" lang="es" of="e4ccd447dcca"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** El equipo de SmolLM3 detuvo un run en 384 GPU después de un billón de tokens (10¹²) y empezó de
-# nuevo. Nada había explotado: el loss bajaba como debía. Pero en sus evaluaciones el modelo, de 3 mil millones de
-# parámetros, iba por detrás del modelo anterior del mismo equipo, que era más pequeño, en el mismo punto
-# del entrenamiento. Anotaron qué diferencias entre los dos runs no se habían probado por separado, y quedó el
-# paralelismo de tensores. Así que entrenaron un modelo pequeño dos veces, con él y sin él, y salió peor el que lo usaba.
-# La causa era una semilla: todas las partes de una matriz dividida entre varias GPU se inicializaban con los mismos
-# números aleatorios. Lo escribieron para que otros puedan leerlo, en
-# [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025. Fíjate en lo que
-# tiene en común con tu informe: el síntoma en números, el control que decide, una sola causa y lo que costó.
+# **Una historia real.** El equipo de SmolLM3, un modelo de 3 mil millones de parámetros, detuvo un run en 384 GPU después
+# de un billón de tokens (10¹²) y empezó de nuevo. Nada había explotado. La causa era un error en el paralelismo de
+# tensores, donde cada matriz se divide entre varias GPU; llevaba días arruinando el run cuando alguien lo notó. Lo escribieron
+# para que otros lo lean, en [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook),
+# 2025, en el apartado del segundo lanzamiento. Léelo como un informe post mortem: busca el síntoma en cifras, el control
+# que decide, la única causa y lo que costó.
 #
 # * La costumbre de un informe post mortem que no culpa a nadie: [`Site Reliability Engineering`, capítulo 15](https://sre.google/sre-book/postmortem-culture/).
 # * El diario de un run que se rompió muchas veces, día por día: [las crónicas de OPT-175B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles).

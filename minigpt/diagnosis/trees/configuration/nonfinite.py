@@ -56,6 +56,8 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
         wrong = np.flatnonzero(~np.isfinite(logged))
         if len(wrong):
             values = _seen(name, at, logged, int(wrong[0]))
+            if name == "loss" and _nothing_to_learn(at[wrong], norm_steps, norms):
+                return question.failed("loss-mask-empty", **values)
             # a scaler that looks for its scale skips a few steps at the start
             looks = name == "grad_norm" and len(wrong) <= limits["skips"] and at[wrong[-1]] < limits["start"]
             known = name == "grad_norm" and isinstance(evidence.config, Config)
@@ -75,6 +77,12 @@ def _none_from(steps: NDArray[np.int64], norms: NDArray[np.float64], step: int) 
     """Return whether no gradient norm from a step on is a number, or all of them are 0."""
     rest = norms[steps >= step]
     return len(rest) > 0 and not np.isfinite(rest).any()
+
+
+def _nothing_to_learn(at: NDArray[np.int64], steps: NDArray[np.int64], norms: NDArray[np.float64]) -> bool:
+    """Whether every gradient of these steps is exactly 0: the mean over no target is no number."""
+    there = norms[np.isin(steps, at)]
+    return len(there) > 0 and not there.any()
 
 
 def _rise(losses: NDArray[np.float64]) -> float:
@@ -110,7 +118,7 @@ NON_FINITE_QUESTIONS = (
         "1.0",
         # nats, before the first that is none; share of the norms; of the loss; norms in a row, by this step
         {"rise": 1.0, "share": 0.5, "fall": 0.02, "skips": 5, "start": 100},
-        ("fp16-overflow", "nan-loss", "diverging", "nan-gradient"),
+        ("fp16-overflow", "nan-loss", "diverging", "nan-gradient", "loss-mask-empty"),
         _all_finite,
         symptom=True,
     ),

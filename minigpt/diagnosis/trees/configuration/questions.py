@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from minigpt.diagnosis.tree import Need, Question, Tree
 from minigpt.diagnosis.trees.configuration.counting import COUNTING_QUESTIONS
+from minigpt.diagnosis.trees.configuration.decay import DECAY_QUESTIONS
 from minigpt.diagnosis.trees.configuration.gradients import GRADIENT_QUESTIONS
+from minigpt.diagnosis.trees.configuration.layers import LAYER_QUESTIONS
 from minigpt.diagnosis.trees.configuration.losses import LOSS_QUESTIONS, STEP_QUESTIONS
 from minigpt.diagnosis.trees.configuration.modes import MODE_QUESTIONS
 from minigpt.diagnosis.trees.configuration.nonfinite import NON_FINITE_QUESTIONS
@@ -36,7 +38,9 @@ QUESTIONS: tuple[Question, ...] = (
     *SOUNDNESS_QUESTIONS,
     *MODE_QUESTIONS,
     *SCALE_QUESTIONS,
+    *LAYER_QUESTIONS,
     *OPTIMIZER_QUESTIONS,
+    *DECAY_QUESTIONS,
     *UPDATE_QUESTIONS,
 )
 FEW = 20  # steps after which a run should have noted a loss

@@ -22,6 +22,7 @@ LOOKED_AT = 1000  # steps of a long run that are compared, evenly spread, beside
 FIRST = 200
 LEAST = 10  # steps without a learning rate that are no slow beginning
 SAME = 1e-3  # rates that differ by less, relatively, are the same
+CLIMB = 5  # first steps in which the rate only grows
 UNITS = range(2, 17)  # micro-batches that a schedule may have been counted in
 ORDER = (  # which group's fault is named when groups differ: the one that explains most
     "base-lr-zero",
@@ -179,6 +180,8 @@ class GroupCurve:
                     return "schedule-step-unit", {"unit": unit, "stretched": there, "scale": scale}
         if _proportional(values, asked, self.tolerance):
             return "lr-group-scale", {"scale": float(values[worst] / asked[worst])}
+        if _climbs_unasked(values, asked):
+            return "lr-discontinuous", {}
         neighbours = np.diff(self.steps) == 1
         jumps = np.abs(np.diff(values)) > 0.05 * self.config.lr_max + 3 * np.abs(np.diff(asked))
         return "lr-discontinuous" if jumps[neighbours].any() else None, {}
@@ -218,6 +221,13 @@ def _off_by_one(curve: GroupCurve) -> bool:
 
 def _stands_still(values: Rates, asked: Rates) -> bool:
     return len(values) > 1 and np.ptp(values) == 0 and np.ptp(asked) > 0
+
+
+def _climbs_unasked(values: Rates, asked: Rates) -> bool:
+    """Whether a run begins with a warm-up and none is asked for, as where a resumed schedule starts again."""
+    begins, there = values[: CLIMB + 1], asked[: CLIMB + 1]
+    climbs = len(begins) > CLIMB and (np.diff(begins) > 0).all() and (np.diff(there) <= 0).all()
+    return bool(climbs and begins[0] <= 0.2 * there[0] and values.max() >= 0.5 * asked.max())
 
 
 def _equal(values: Rates, asked: Rates, tolerance: float) -> bool:

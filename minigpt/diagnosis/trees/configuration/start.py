@@ -153,7 +153,11 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
     values = {"unmasked": unmasked, "distinct": distinct}
     if unmasked == 0:
         return question.failed("loss-mask-empty", **values)
-    if distinct == 1:
+    kinds = observed(evidence, "kinds") or {}
+    values["most"] = kinds.get("commonest_share", 0.0)
+    unpadded = kinds.get("padding_share", 0.0) < question.thresholds["padding"]  # which 1.8 speaks of
+    dense = kinds.get("dense", 0.0) >= ALIGNED["dense"]
+    if distinct == 1 or (values["most"] > question.thresholds["most"] and dense and unpadded):
         return question.failed("degenerate-data", **values)
     if unmasked < question.thresholds["unmasked"]:
         return question.warned(**values)
@@ -185,5 +189,11 @@ START_QUESTIONS = (
     Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
     Question("1.4", ALIGNED, ("target-shift", "shuffled-targets"), _targets_shifted_by_one),
     Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
-    Question("1.6", {"unmasked": 0.1}, ("loss-mask-empty", "degenerate-data"), _varied_targets),
+    Question(
+        "1.6",
+        # of all positions; of the scored targets that are one token; that are padding
+        {"unmasked": 0.1, "most": 0.9, "padding": 0.1},
+        ("loss-mask-empty", "degenerate-data"),
+        _varied_targets,
+    ),
 )

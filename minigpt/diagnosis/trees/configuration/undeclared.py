@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
@@ -22,10 +23,13 @@ Rates = NDArray[np.float64]
 
 FEWEST = 10  # rates that show a schedule
 NOTHING = 1e-7  # of the largest rate: as good as 0
+LITTLE = 1.5e-3  # of the largest rate, a thousandth and a little: updates are too small to learn from
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
+RAMP = 5  # steps of a climb
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
+SENSELESS = ("zero-after", "little-after", "grows")  # of a schedule that somebody asked for
 LATE = "late"  # a leap from 0: one group may be frozen at first, not all of them
 
 
@@ -56,6 +60,10 @@ def wrong_by_itself(
     share = 1 - end / len(rates)
     if share >= limits["share"] and len(rates) - end >= FEWEST:
         return "schedule-step-unit", seen | {"step": int(steps[end]), "share": share, "kind": "zero-after"}
+    low = int(np.flatnonzero(rates > LITTLE * top)[-1]) + 1
+    share = 1 - low / len(rates)
+    if share >= limits["share"] and min(low, len(rates) - low) >= FEWEST:
+        return "schedule-step-unit", seen | {"step": int(steps[low]), "share": share, "kind": "little-after"}
     if (first := _back_from_zero(rates, top)) is not None:
         left = 1 - first / len(rates)
         return "schedule-step-unit", seen | {"step": int(steps[first]), "share": left, "kind": "past-its-end"}
@@ -70,6 +78,9 @@ def wrong_by_itself(
         if not from_the_start or finished:
             return "schedule-backwards", figures | {"share": 1 - begin / len(rates)}
         return None, figures | {"kind": ODD}
+    at = _begins_anew(rates, top)
+    if at is not None:
+        return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "anew"}
     at = _jumps_up(rates, limits["jump"])
     if at is not None:
         return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "jump"}
@@ -106,6 +117,20 @@ def _back_from_zero(rates: Rates, top: float) -> int | None:
     return int(gentle[0]) if len(gentle) > 1 and len(gentle) == len(low) else None
 
 
+def _begins_anew(rates: Rates, top: float) -> int | None:
+    """Return where a warm-up begins again: the rate falls from its top to the foot, and climbs as before.
+
+    Cycles come down as gently as they go up, and restarts leap up; only a ramp that is counted from the start
+    of each epoch falls at once from where it stood still. Once may be a second stage of training.
+    """
+    high, low = 0.9 * top, 0.1 * top
+    falls = np.flatnonzero((rates[:-1] >= high) & (rates[1:] <= low)) + 1
+    climbs = [
+        at for at in falls.tolist() if len(rates) > at + RAMP and (np.diff(rates[at:])[:RAMP] > 0).all()
+    ]
+    return climbs[0] if len(climbs) > 1 else None
+
+
 def _jumps_up(rates: Rates, jump: float) -> int | None:
     """Return where the rate leaps up in the midst of a curve, and not from the foot of a cycle."""
     top, moves = rates.max(), np.diff(rates)
@@ -126,8 +151,9 @@ def _jumps_up(rates: Rates, jump: float) -> int | None:
 def _plausible(question: Question, evidence: Evidence) -> Finding:
     config = evidence.config
     groups = [name for name in evidence.metrics.names() if name.startswith("lr.")]
-    if not groups or (config is not None and config.schedule is not None):
-        return question.not_measured()  # a schedule that is declared is question 2.1's
+    if not groups or isinstance(config, Config):
+        return question.not_measured()
+    declared = config is not None and config.schedule is not None  # a trainer declares what it was told
     total = evidence.audit(LogNotes).total
     ended, found = observed(evidence, "ended"), {}
     for group in groups:
@@ -139,12 +165,16 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
         return question.not_measured()
+    if declared:  # what else is odd about it is question 2.1's
+        found = {group: entry for group, entry in found.items() if entry[1]["kind"] in SENSELESS}
+        if not found:
+            return question.not_measured()
     late = [group for group, (_, seen) in found.items() if seen["kind"] == LATE]
     if len(late) < len(found):
         found |= {group: (None, found[group][1]) for group in late}
-    declared = config is None or evidence.source is Source.LOG or config.frozen()
+    frozen = config is None or evidence.source is Source.LOG or config.frozen()
     still = [group for group, (leaf, _) in found.items() if leaf == "base-lr-zero"]
-    if 0 < len(still) < len(found) and not declared and ended and total is not None:
+    if 0 < len(still) < len(found) and not frozen and ended and total is not None:
         return question.failed("base-lr-zero", group=still[0], **found[still[0]][1])
     if any(leaf != "base-lr-zero" for leaf, _ in found.values()):  # a group may be frozen, not all of them
         found = {group: entry for group, entry in found.items() if entry[0] != "base-lr-zero"}

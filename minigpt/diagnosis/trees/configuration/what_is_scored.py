@@ -9,6 +9,8 @@ from minigpt.runs.evidence import Evidence
 SOFTENED = ("probabilities", "squashed")  # as the monitor writes it
 UNSOFTENED = "raw"
 IN_DISORDER = "scrambled"
+CUT = "clipped"
+FULL = (128, 256, 32_768, 65_536)  # numbers that integers of one and two bytes hold, with a sign and without
 
 
 def _takes_logits(question: Question, evidence: Evidence) -> Finding:
@@ -21,6 +23,8 @@ def _takes_logits(question: Question, evidence: Evidence) -> Finding:
         return question.failed("shuffled-targets", given=given)
     if given == UNSOFTENED:
         return question.failed("missing-log-softmax", given=given)
+    if given == CUT:
+        return question.failed("activation-on-logits", given=given)
     return question.passed(given=given)
 
 
@@ -33,11 +37,20 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         "share": kinds["padding_share"],
         "hidden": kinds.get("hidden_word"),
         "count": kinds.get("hidden_count", 0),
+        "turned": kinds.get("turned", 0.0),
+        "unlearnt": kinds.get("unlearnt_share", 0.0),
+        "covered": kinds.get("covered", 0.0),
     }
     if values["share"] > limits["padding"]:
         return question.failed("targets-kind", **values, kind="padding")
     if values["hidden"] is not None:
         return question.failed("targets-kind", **values, kind="hidden")
+    if values["turned"] > limits["turned"]:
+        return question.failed("targets-kind", **values, kind="turned")
+    if values["covered"] > limits["covered"] and evidence.start.future_gradient == 0:
+        return question.failed("targets-kind", **values, kind="covered")
+    if values["unlearnt"] > limits["unlearnt"]:
+        return question.failed("targets-kind", **values, kind="unlearnt")
     if end := kinds.get("end_hidden"):
         sure = end == "own" or kinds.get("end_is_padding")
         values["kind"] = "end"
@@ -45,6 +58,22 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
     if values["share"] > limits["odd"]:
         return question.warned(**values, kind="padding")
     return question.passed(**values, kind="–")
+
+
+def _ids_whole(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether ids stop where an integer of one or two bytes does, and the vocabulary goes on.
+
+    Text in bytes uses fewer than nine in ten of them, and ids that wrapped round use nearly all.
+    """
+    spread, limits = observed(evidence, "vocabulary"), question.thresholds
+    if not spread:
+        return question.not_measured()
+    values = {name: spread[name] for name in ("seen", "highest", "vocab_size")}
+    for numbers in FULL:
+        inside = limits["came"] * numbers <= spread["seen"] and spread["highest"] < numbers
+        if inside and spread["vocab_size"] >= limits["beyond"] * numbers:
+            return question.failed("ids-wrapped", **values)
+    return question.passed(**values)
 
 
 def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
@@ -58,9 +87,23 @@ def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
 
 
 SCORED_QUESTIONS = (
-    Question("1.7", {}, ("double-softmax", "missing-log-softmax", "shuffled-targets"), _takes_logits),
-    # shares of the scored targets that are padding after padding
-    Question("1.8", {"padding": 0.1, "odd": 0.02}, ("targets-kind",), _targets_of_the_right_kind),
+    Question(
+        "1.7",
+        {},
+        ("double-softmax", "missing-log-softmax", "shuffled-targets", "activation-on-logits"),
+        _takes_logits,
+    ),
+    # shares of the scored targets that are padding after padding, twice; of the rows whose last target is
+    # their own first token; of the targets that are a word which the table of tokens takes for padding; of
+    # those that the past alone must tell, with a mask in their place
+    Question(
+        "1.8",
+        {"padding": 0.1, "odd": 0.02, "turned": 0.9, "unlearnt": 0.02, "covered": 0.7},
+        ("targets-kind",),
+        _targets_of_the_right_kind,
+    ),
+    # of the numbers that fit into one or two bytes, those that came; of the vocabulary
+    Question("1.8b", {"came": 0.9, "beyond": 2.0}, ("ids-wrapped",), _ids_whole),
     # of a row's logits, in their standard deviation, when its neighbour or its place changes
     Question("1.9", {"change": 1e-3}, ("batch-mixing",), _rows_by_themselves),
 )

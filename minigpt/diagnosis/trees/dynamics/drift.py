@@ -7,7 +7,7 @@ import numpy as np
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.series import noise_of
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import Attention, Logits, Units
+from minigpt.runs.schema import Attention, Logits, Observed, Units
 from minigpt.runs.thresholds import (
     ATTENTION_ENTROPY,
     ATTENTION_LOGIT,
@@ -28,7 +28,7 @@ def _attention_logits(question: Question, evidence: Evidence) -> Finding:
     limits = question.thresholds
     found = [probe for probe in evidence.audits.get(Attention.kind, ()) if probe.max_logit and probe.entropy]
     if not found:
-        return question.not_measured()
+        return _scores_of_others(question, evidence)
     worst = max(found, key=lambda probe: max(probe.max_logit))
     layer = int(np.argmax(worst.max_logit))
     entropy = min(min(probe.entropy) for probe in found)
@@ -39,6 +39,22 @@ def _attention_logits(question: Question, evidence: Evidence) -> Finding:
         for logit, spread in zip(probe.max_logit, probe.entropy, strict=False)
     )
     if broken:
+        return question.failed("attention-logit-growth", **values)
+    if values["logit"] > limits["high"]:
+        return question.warned(leaf="attention-logit-growth", **values)
+    return question.passed(**values)
+
+
+def _scores_of_others(question: Question, evidence: Evidence) -> Finding:
+    """The same of a model that is not ours, as a monitor saw it at some steps."""
+    observed, limits = evidence.audits.get(Observed.kind, ()), question.thresholds
+    later = (observed[-1].later if observed else None) or {}
+    if "attention_logit" not in later:
+        return question.not_measured()
+    stuck = later.get("attention_saturated", 0.0)
+    values = {"logit": later["attention_logit"], "layer": None, "step": later["attention_logit_step"]}
+    values["entropy"] = limits["entropy"] if stuck else None
+    if stuck > limits["broken"]:
         return question.failed("attention-logit-growth", **values)
     if values["logit"] > limits["high"]:
         return question.warned(leaf="attention-logit-growth", **values)

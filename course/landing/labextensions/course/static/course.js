@@ -14,6 +14,9 @@
 // What JupyterLab and its widgets leave out is added: a name for the knob of a slider and for its number, a text
 // for a picture, a word where a typed number was moved, colours that can be read, and Escape, which leads from a
 // control back to its cell.
+//
+// nbgrader's button and its dialogs speak English alone; they get the words of course/landing/buttons.*.yaml. The
+// button says which cell runs (course/landing/validating.py).
 const PAGES = ["START.md", "EMPIEZA.md"]; // as in course/landing/__init__.py
 const STYLE = `
   .jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none; }
@@ -26,6 +29,9 @@ const STYLE = `
 const SETTLED = 300; // milliseconds after which a slider shows what became of a typed number
 const told = new Set(); // notebooks that were looked at since the page was loaded
 const SAME = 0.005; // a share: what the rounding of a shown number changes
+const VALIDATING = "Validating...";
+const A_SECOND = 1000; // milliseconds between two looks at how far Validate is
+let buttons = {}; // nbgrader's words by their English
 
 function readAgain(widget) {
   const context = widget?.context;
@@ -40,8 +46,7 @@ async function tellOfRunning(app, widget) {
   if (!session || told.has(widget.context.path)) return;
   told.add(widget.context.path);
   await session.ready;
-  const config = document.getElementById("jupyter-config-data")?.textContent;
-  const message = JSON.parse(config ?? "{}").courseStillRunning;
+  const message = wordsOfThePage("courseStillRunning");
   if (message && session.session?.kernel?.status === "busy") {
     app.commands.execute("apputils:notify", { message, type: "warning", options: { autoClose: false } });
   }
@@ -82,7 +87,37 @@ function describeLive() {
   }
 }
 
+/** The words that the server put into the page, by their English. */
+function wordsOfThePage(name) {
+  return JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "{}")[name];
+}
+
+function translateButtons(words) {
+  for (const root of document.querySelectorAll(".validate-button, .jp-Dialog")) {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const own = words[texts.currentNode.data.trim()];
+      if (own) texts.currentNode.data = own;
+    }
+    for (const part of [root, ...root.querySelectorAll("[title]")]) {
+      if (words[part.title]) part.title = words[part.title];
+    }
+  }
+}
+
+/** While a notebook is validated, its button says which cell runs. */
+async function tellCell(panel) {
+  const label = panel?.node.querySelector(".validate-button .jp-ToolbarButtonComponent-label");
+  const busy = (buttons[VALIDATING] ?? VALIDATING).replace(/[.…]+$/, "");
+  if (!label?.textContent.startsWith(busy)) return;
+  const path = encodeURIComponent(panel.context.path);
+  const answer = await fetch(`${wordsOfThePage("baseUrl") ?? "/"}course/validating?path=${path}`);
+  const { cell, of } = answer.ok ? await answer.json() : {};
+  if (cell && label.textContent.startsWith(busy)) label.textContent = `${busy} ${cell}/${of}`;
+}
+
 function complete(app) {
+  translateButtons(buttons);
   describeLive();
   nameControls();
   describePictures(app.shell.currentWidget);
@@ -121,6 +156,8 @@ const plugin = {
     app.restored.then(() => tellOfRunning(app, app.shell.currentWidget));
     window.addEventListener("focus", () => readAgain(app.shell.currentWidget));
     document.head.appendChild(document.createElement("style")).textContent = STYLE;
+    buttons = wordsOfThePage("courseButtons") ?? {};
+    setInterval(() => tellCell(app.shell.currentWidget), A_SECOND);
     let due = false;
     new MutationObserver(() => {
       if (due) return;
