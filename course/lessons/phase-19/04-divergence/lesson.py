@@ -35,6 +35,7 @@ from course.predictions import compare, predict
 from course.widgets import Slider, playground
 from minigpt import Config, Recipe, train
 from minigpt.training.instruments.attention import attention
+from minigpt.training.instruments.units import units
 
 lesson("19-04")
 runs = Path("experiments") / "19-04"
@@ -208,22 +209,48 @@ for name in (
 for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
     print(f"{name:16}{t('learns') if last_loss(done[name]) < single - 0.2 else t('stuck')}")
 
-# %% [markdown] id="play-text" lang="en"
+# %% [markdown] id="units-text" lang="en"
 # Two counter-examples. QK-norm bounds the attention logits, but a burst moves *all* the weights, and they have
 # to come back. z-loss holds the *output* logits, and at 0.3 nothing diverges there: it cures nothing. Both are
 # one seed and 100 steps of a very small model. What z-loss does at a healthy rate is another question: try
 # `at_rate(0.01, z_loss=1e-4)` with three seeds.
+#
+# ### What such a rate leaves behind
+#
+# The feed-forwards suffer too. A hidden unit is *inactive* if on none of these rows it gives more than a
+# thousandth of what the largest of its layer gives. Here is their share in each of the two layers.
+
+# %% [markdown] id="units-text" lang="es" of="4998d20a0570"
+# Dos contraejemplos. QK-norm limita los logits de atención, pero un salto mueve *todos* los pesos, y tienen
+# que volver. El z-loss sujeta los logits *de salida*, y con 0.3 nada diverge ahí: no cura nada. Los dos son una
+# sola semilla y 100 pasos de un modelo muy pequeño. Qué hace el z-loss con un learning rate sano es otra
+# pregunta: prueba `at_rate(0.01, z_loss=1e-4)` con tres semillas.
+#
+# ### Lo que deja un learning rate así
+#
+# Las capas feed-forward también sufren. Una unidad oculta está *inactiva* si en ninguna de estas filas da más de una
+# milésima de lo que da la mayor de su capa. Esta es su proporción en cada una de las dos capas.
+
+# %% id="inactive-units"
+for name in ("calm-plain", "plain-0.1", "plain-0.3"):
+    print(f"{name:16}", *(f"{share:6.0%}" for share in units(models[name], inputs)["inactive"]))
+
+# %% [markdown] id="play-text" lang="en"
+# An inactive unit adds nothing, and the weights on both sides of it get hardly any gradient. GELU has a slope almost
+# everywhere, if a tiny one, so a unit can come back; a ReLU that gives 0 on every row gets no gradient at all.
+# Question 9.5 warns when half of a layer is silent, leaf `dead-units`. It is a trace, not a cause: look for what came
+# before it, here the rate.
 #
 # ### Turn the knob: the size of the logits
 #
 # One query and eight tokens. The logits are multiplied by 2 to the power of s. From which s on does the
 # query see one token alone? How much gradient still passes the softmax?
 
-# %% [markdown] id="play-text" lang="es" of="92664c700e12"
-# Dos contraejemplos. QK-norm limita los logits de atención, pero un salto mueve *todos* los pesos, y tienen
-# que volver. El z-loss sujeta los logits *de salida*, y con 0.3 nada diverge ahí: no cura nada. Los dos son una
-# sola semilla y 100 pasos de un modelo muy pequeño. Qué hace el z-loss con un learning rate sano es otra
-# pregunta: prueba `at_rate(0.01, z_loss=1e-4)` con tres semillas.
+# %% [markdown] id="play-text" lang="es" of="db05d7dbf4e4"
+# Una unidad inactiva no aporta nada, y a los pesos que tiene a ambos lados casi no les llega gradiente. GELU tiene
+# pendiente casi en todas partes, aunque sea minúscula, así que una unidad puede volver; una ReLU que da 0 en todas las
+# filas no recibe ningún gradiente. La pregunta 9.5 advierte cuando la mitad de una capa está callada: hoja `dead-units`.
+# Es una huella, no una causa: busca qué vino antes; aquí, el learning rate.
 #
 # ### Gira la perilla: el tamaño de los logits
 #

@@ -509,9 +509,37 @@ for fault in (None, "memory-dead-gate"):
         silent = {each: w for each, w in silent.items() if w.grad is None or not w.grad.any()}
     print(f"{fault or t('healthy')}:", *(silent or ["–"]))
 
-# %% [markdown] id="unknown-said" lang="en"
+# %% [markdown] id="full-said" lang="en"
 # Four tensors that look trainable and never were: leaf `dead-gate`, question 11.2. A hard choice (argmax, a comparison)
 # cuts off the gradient in the same way, and so does a gate that starts saturated.
+#
+# ### A memory that is full of one thing
+#
+# A memory has as many slots as it has. Ours gives a token that is near a stored one that slot again. The fault
+# `memory-saturation` leaves that out and gives each write a new one, though it says the same. How many slots are taken
+# after 40 steps, and how many of them say what another says?
+
+# %% [markdown] id="full-said" lang="es" of="832aa0212554"
+# Cuatro tensores que parecen entrenables y nunca lo fueron: hoja `dead-gate`, pregunta 11.2. Una elección dura (argmax,
+# una comparación) corta el gradiente de la misma manera, y también un gate que arranca saturado.
+#
+# ### Una memoria llena de una sola cosa
+#
+# Una memoria tiene los lugares que tiene. En la nuestra, un token parecido a uno guardado vuelve a ocupar el lugar de
+# este. El fallo `memory-saturation` omite eso y le da a cada escritura un lugar nuevo, aunque diga lo mismo. ¿Cuántos
+# lugares están ocupados después de 40 pasos, y cuántos dicen lo mismo que otro?
+
+# %% id="full-of-one"
+for fault in (None, "memory-saturation"):
+    filled = train(short.with_fault(fault) if fault else short, runs / (fault or "fresh"), overwrite=True)
+    held = filled.metrics[-1]["memory"]
+    print(
+        f"{fault or t('healthy')}: {t('slots')} {max(held['size'])}, {t('same')} {max(held['duplicates']):.0%}"
+    )
+
+# %% [markdown] id="unknown-said" lang="en"
+# Question 10.5 asks for that share, and the leaf has the name of the fault. A size alone says nothing: a memory may be
+# full and useful. And the loss says nothing either, since the model learns to live without what the memory repeats.
 #
 # **What stays unknown.** Of the four faults in the published code, one is enough for a swing: scales that wind up.
 # Four layers multiply them, and no norm stands behind the last. Over five seeds the loss then swings 5 to 9 times;
@@ -519,9 +547,9 @@ for fault in (None, "memory-dead-gate"):
 # only without that norm and with a mean that forgets within 50 steps. Whether the published run swung for the same
 # reason, nobody has shown.
 
-# %% [markdown] id="unknown-said" lang="es" of="915e48a16c39"
-# Cuatro tensores que parecen entrenables y nunca lo fueron: hoja `dead-gate`, pregunta 11.2. Una elección dura (argmax,
-# una comparación) corta el gradiente de la misma manera, y también un gate que arranca saturado.
+# %% [markdown] id="unknown-said" lang="es" of="f3b2dd9f523c"
+# La pregunta 10.5 pide esa proporción, y la hoja se llama como el fallo. El tamaño solo no dice nada: una memoria puede
+# estar llena y servir. Y el loss tampoco lo dice, porque el modelo aprende a vivir sin lo que la memoria repite.
 #
 # **Lo que sigue sin saberse.** De los cuatro fallos del código publicado, uno basta para que el loss oscile: escalas
 # con windup. Cuatro capas las multiplican, y no hay norm detrás de la última. Con cinco semillas, el loss oscila
@@ -644,22 +672,48 @@ for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
 # * Case 000 in `docs/seeds.md`: what was asked, what its code did, what we measured.
 # * Åström & Hägglund, their book of 1995 on PID control: windup.
 # * The paper of Adam, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980), 2015: the correction of a mean that starts at 0.
-# * McClelland et al., 1995: why there are complementary learning systems in the brain.
+# * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): why there are complementary learning systems
+#   in the brain.
+# * A GPT with a long-term memory that gets no gradient either: Wu et al., 2022,
+#   [Memorizing Transformers](https://arxiv.org/abs/2203.08913).
 #
 # **A true story.** The proof that came with the case says that the softmax gate oscillates because its Jacobian,
 # `diag(g) − ggᵀ`, has complex eigenvalues. It is symmetric, and a real symmetric matrix has real eigenvalues only.
 #
 # **Extra hard.** Show it for k = 3 with `torch.linalg.eigvals`, and say which matrix of the whole update would
 # have to be looked at instead.
+#
+# <details><summary>Hint</summary>
+#
+# What the gate weights goes back into what the gate is given at the next step, through other matrices.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# torch.manual_seed(2)
+# g = torch.randn(3, dtype=torch.float64).softmax(0)
+# gate = g.diag() - torch.outer(g, g)
+# print(torch.linalg.eigvals(gate))
+#
+# into, out = torch.randn(3, 5, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+# print(torch.linalg.eigvals(out @ gate @ into))
+# ```
+#
+# The first has real eigenvalues for every `g`. What may turn round is the whole way from one state to the next: what reads out of the sources, times the gate, times what leads into it. That product is not symmetric, and the second line shows a complex pair. So a proof would have to be about that matrix.
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="932a23086abe"
+# %% [markdown] id="sources" lang="es" of="976271bfd207"
 # ## 10 · De dónde viene esto
 #
 # * El caso 000 en `docs/seeds.es.md`: qué se pidió, qué hacía su código, qué medimos.
 # * Åström y Hägglund, su libro de 1995 sobre el control PID: el windup.
 # * El artículo de Adam, 2015, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980): la corrección de una media que
 #   empieza en 0.
-# * McClelland et al., 1995: por qué hay sistemas de aprendizaje complementarios.
+# * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): por qué hay sistemas de aprendizaje
+#   complementarios en el cerebro.
+# * Un GPT cuya memoria de largo plazo tampoco recibe gradiente: Wu et al., 2022,
+#   [Memorizing Transformers](https://arxiv.org/abs/2203.08913).
 #
 # **Una historia real.** La demostración que venía con el caso dice que el gate con softmax oscila porque su
 # jacobiano, `diag(g) − ggᵀ`, tiene valores propios complejos. Es simétrico, y una matriz real simétrica solo tiene
@@ -667,3 +721,23 @@ for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
 #
 # **Extra difícil.** Muéstralo para k = 3 con `torch.linalg.eigvals`, y di qué matriz de la actualización completa
 # habría que mirar en su lugar.
+#
+# <details><summary>Pista</summary>
+#
+# Lo que el gate pondera vuelve, a través de otras matrices, a lo que recibe el gate en el paso siguiente.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# torch.manual_seed(2)
+# g = torch.randn(3, dtype=torch.float64).softmax(0)
+# gate = g.diag() - torch.outer(g, g)
+# print(torch.linalg.eigvals(gate))
+#
+# into, out = torch.randn(3, 5, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+# print(torch.linalg.eigvals(out @ gate @ into))
+# ```
+#
+# La primera tiene valores propios reales para cualquier `g`. Lo que puede girar es todo el camino de un estado al siguiente: lo que sale de las fuentes, por el gate, por lo que lleva hasta él. Ese producto no es simétrico, y la segunda línea muestra un par complejo. Una demostración tendría que tratar de esa matriz.
+# </details>
