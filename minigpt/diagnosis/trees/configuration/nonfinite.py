@@ -27,7 +27,10 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
         return question.failed("fp16-overflow", **_seen("loss", steps, losses, zero))
     if zero is not None and len(losses) - zero >= ZEROS and not (norms > 0).any():
         return question.unknown(**_seen("loss", steps, losses, zero))  # nobody learns all there is
-    gone = _tail(~np.isfinite(losses))
+    wrong = ~np.isfinite(losses)
+    if wrong.any() and _nothing_to_learn(steps[wrong], norm_steps, norms):
+        return question.failed("loss-mask-empty", **_seen("loss", steps, losses, int(wrong.argmax())))
+    gone = _tail(wrong)
     if gone is not None:
         values = _seen("loss", steps, losses, gone)
         rise = _rise(losses[:gone])
@@ -56,8 +59,6 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
         wrong = np.flatnonzero(~np.isfinite(logged))
         if len(wrong):
             values = _seen(name, at, logged, int(wrong[0]))
-            if name == "loss" and _nothing_to_learn(at[wrong], norm_steps, norms):
-                return question.failed("loss-mask-empty", **values)
             # a scaler that looks for its scale skips a few steps at the start
             looks = name == "grad_norm" and len(wrong) <= limits["skips"] and at[wrong[-1]] < limits["start"]
             known = name == "grad_norm" and isinstance(evidence.config, Config)
