@@ -2,7 +2,7 @@
 
     write_site(lessons, Path("build/site"))      # index.html, style.css, en/…, es/…
 
-Given some of the lessons it writes their pages anew; index, maps and arrows lead to every page that is there.
+Given some of the lessons it writes only their pages; index, maps and arrows lead to every page that is there.
 
 A page shows a lesson as its release does, with the plots and the printed figures of the solved run, but no
 line of a solution. The English run is the one in solutions/; the Spanish one is made here and kept in

@@ -78,9 +78,9 @@ def wrong_by_itself(
         if not from_the_start or finished:
             return "schedule-backwards", figures | {"share": 1 - begin / len(rates)}
         return None, figures | {"kind": ODD}
-    at = _begins_anew(rates, top)
+    at = _warms_up_again(rates, top)
     if at is not None:
-        return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "anew"}
+        return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "again"}
     at = _jumps_up(rates, limits["jump"])
     if at is not None:
         return "lr-discontinuous", seen | {"step": int(steps[at]), "rate": float(rates[at]), "kind": "jump"}
@@ -117,7 +117,7 @@ def _back_from_zero(rates: Rates, top: float) -> int | None:
     return int(gentle[0]) if len(gentle) > 1 and len(gentle) == len(low) else None
 
 
-def _begins_anew(rates: Rates, top: float) -> int | None:
+def _warms_up_again(rates: Rates, top: float) -> int | None:
     """Return where a warm-up begins again: the rate falls from its top to the foot, and climbs as before.
 
     Cycles come down as gently as they go up, and restarts leap up; only a ramp that is counted from the start

@@ -46,7 +46,7 @@ def _attention_logits(question: Question, evidence: Evidence) -> Finding:
 
 
 def _scores_of_others(question: Question, evidence: Evidence) -> Finding:
-    """The same of a model that is not ours, as a monitor saw it at some steps."""
+    """The same of another model, as a monitor saw it at some steps."""
     observed, limits = evidence.audits.get(Observed.kind, ()), question.thresholds
     later = (observed[-1].later if observed else None) or {}
     if "attention_logit" not in later:
