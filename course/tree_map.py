@@ -22,10 +22,11 @@ from minigpt.diagnosis import Question, Tree
 from minigpt.messages import message as stability_message
 
 FULL, EMPTY = "●", "○"
+MAY_BREAK = "\u200b"  # nothing to see: where the window is narrow, the dots take two lines
 HERE = "▶"
 LIT = "border: 2px solid #0072b2; background: rgba(0, 114, 178, 0.16); font-weight: bold"
 UNLIT = "border: 1px solid rgba(128, 128, 128, 0.55)"
-_BOX = "text-align: center; vertical-align: top; padding: 4px 2px; white-space: normal; line-height: 1.3"
+_BOX = "text-align: center; vertical-align: top; padding: 4px 0; white-space: normal; line-height: 1.3"
 
 
 def tree_map(
@@ -42,7 +43,7 @@ def tree_map(
         ]
         rows.append(f"<tr>{''.join(boxes)}</tr>")
     return (
-        '<table class="course-map" style="width: 100%; table-layout: fixed; font-size: 85%">\n'
+        '<table class="course-map" style="width: 100%; table-layout: fixed; font-size: 80%">\n'
         + "\n".join(rows)
         + f"\n</table>\n\n*{_sentence(lit, code)}*"
     )
@@ -98,7 +99,7 @@ def _box(
     address = link(other) if other and other.id != lesson.id else None
     if address:
         title = f'<a href="{escape(address)}">{title}</a>'
-    dots = "".join(FULL if _is_about(question, lesson.id) else EMPTY for question in questions)
+    dots = MAY_BREAK.join(FULL if _is_about(question, lesson.id) else EMPTY for question in questions)
     style = f"{_BOX}; {LIT if here else UNLIT}"
     return f'<td style="{style}">{f"{HERE} " if here else ""}{title}<br>{dots}</td>'
 

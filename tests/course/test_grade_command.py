@@ -25,7 +25,7 @@ LINKS = (
 )
 OWN = "[two](javascript:alert(1)) ![near](https://example.org/x.png) ("
 ACTS = re.compile(
-    r"""(href|src|action)\s*=\s*\\?["']?\s*(javascript:|https?://203|https?://example|/formgrader)"""
+    r"""<[a-z][^<>]*(href|src|action)\s*=\s*\\?["']?\s*(javascript:|https?://(203|example)|/formgrader)"""
 )
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import nbformat
 import pytest
 
-from course.grade import calls, sandbox
+from course.grade import calls, cradle, sandbox
 from course.grade.system import children
 from course.grade.workshop import Workshop
 
@@ -85,6 +85,16 @@ def test_a_zygote_that_is_killed_is_started_again_and_its_question_repeated(work
             os.sched_yield()
         os.kill(workshop.process.pid, signal.SIGKILL)
         assert waiting.result()["output"] == {"loss": 3.0}
+    assert workshop.starts == 2
+
+
+def test_what_zygotes_come_from_may_be_killed_too(workshop):
+    for process, _ in cradle._cradles.values():
+        process.kill()
+        process.wait()
+    os.kill(workshop.process.pid, signal.SIGKILL)
+    workshop.process.wait()
+    assert ask(workshop, "def expected_loss(v):\n    return 3.0\n")["output"] == {"loss": 3.0}
     assert workshop.starts == 2
 
 

@@ -965,7 +965,7 @@ show(walk_section_6(repaired), Console(width=88))
 # 2020 two groups asked why. [One](https://arxiv.org/abs/2006.05987) found that the optimizer that came with BERT leaves
 # out Adam's bias correction, that this makes fine-tuning unstable, and that the usual recipes stop too early.
 # [The other](https://arxiv.org/abs/2006.04884) showed that the two common explanations, forgetting and too little data,
-# do not hold: the optimisation itself goes wrong. With β₂ = 0.999 an uncorrected first move is 0.1 ÷ √0.001, about three
+# do not hold: training itself goes wrong, and gradients vanish. With β₂ = 0.999 an uncorrected first move is 0.1 ÷ √0.001, about three
 # times too large, just where a pre-trained model can be spoilt.
 #
 # * Adam: Kingma and Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980), section 3 for the correction.
@@ -998,7 +998,7 @@ show(walk_section_6(repaired), Console(width=88))
 # `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="d6207e26cc72"
+# %% [markdown] id="sources" lang="es" of="66723c76e9f6"
 # ## 9 · De dónde viene esto
 #
 # **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando, sin cambiar nada más

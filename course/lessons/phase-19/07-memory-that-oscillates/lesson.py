@@ -533,8 +533,8 @@ for fault in (None, "memory-dead-gate"):
 for fault in (None, "memory-saturation"):
     filled = train(short.with_fault(fault) if fault else short, runs / (fault or "fresh"), overwrite=True)
     held = filled.metrics[-1]["memory"]
-    slots, same = max(held["size"]), max(held["duplicates"])
-    print(f"{fault or t('healthy')}: {t('slots')} {slots}, {t('same')} {same:.0%}")
+    size, same = max(held["size"]), max(held["duplicates"])
+    print(f"{fault or t('healthy')}: {t('slots')} {size}, {t('same')} {same:.0%}")
 
 # %% [markdown] id="unknown-said" lang="en"
 # Question 10.5 asks for that share, and the leaf has the name of the fault. A size alone says nothing: a memory may be
