@@ -150,11 +150,10 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
     unmasked, distinct = evidence.start.unmasked_share, evidence.start.distinct_targets
     if unmasked is None or distinct is None:
         return question.not_measured()
-    values = {"unmasked": unmasked, "distinct": distinct}
+    kinds = observed(evidence, "kinds") or {}
+    values = {"unmasked": unmasked, "distinct": distinct, "most": kinds.get("commonest_share", 0.0)}
     if unmasked == 0:
         return question.failed("loss-mask-empty", **values)
-    kinds = observed(evidence, "kinds") or {}
-    values["most"] = kinds.get("commonest_share", 0.0)
     unpadded = kinds.get("padding_share", 0.0) < question.thresholds["padding"]  # which 1.8 speaks of
     dense = kinds.get("dense", 0.0) >= ALIGNED["dense"]
     if distinct == 1 or (values["most"] > question.thresholds["most"] and dense and unpadded):
