@@ -18,7 +18,7 @@ from course.lesson import ROOT, find_lesson
 
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
 
-KINDS = ("guessed-seed", "visible-cases", "loot-and-patch", "uncounted-memory", "harm-others")
+KINDS = ("loot-and-patch", "uncounted-memory", "harm-others")
 LINKS = (
     "[one](javascript:fetch('/formgrader/api/grade')) <javascript:alert(1)> ![far](http://203.0.113.5/x.png)\n\n"
     "<img src=x onerror=alert(1)> <form action='/formgrader/api/grade'><button>ok</button></form>"
