@@ -60,7 +60,7 @@ torch.set_num_threads(1)
 recipe = Recipe(
     Config(steps=240, warmup_steps=24, lr_max=5e-3, lr_min=5e-4, batch_size=16, accumulation=2, eval_every=40)
 )
-train(Recipe(Config(steps=5, warmup_steps=1)), "first", callbacks=[LivePlot()], overwrite=True)  # fonts
+_ = train(Recipe(Config(steps=5, warmup_steps=1)), "fonts", callbacks=[LivePlot()], overwrite=True)
 """
 LIVE_ONCE = """
 began = time.process_time()
