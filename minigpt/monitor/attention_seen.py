@@ -1,13 +1,12 @@
 """The scores of anybody's attention, read on their way into a softmax.
 
-with ScoresSeen() as seen:
-    model(ids)
-seen.figures()          # {"attention_logit": 3.1, "attention_saturated": 0.0}
+    with ScoresSeen() as seen:
+        model(ids)
+    seen.figures()          # {"attention_logit": 3.1, "attention_saturated": 0.0}
 
 Scores are what a softmax is asked to make weights of in a square of tokens by tokens, or the products that
 `scaled_dot_product_attention` is given. Those that a mask has put far below are left out.
-`nn.MultiheadAttention`
-keeps its scores to itself and is not seen.
+`nn.MultiheadAttention` keeps its scores to itself and is not seen.
 """
 
 from __future__ import annotations

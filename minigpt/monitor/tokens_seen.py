@@ -81,7 +81,8 @@ class TokensSeen:
         for step, batch in enumerate(sums):
             gaps.append(step - last[batch] if batch in last else 0)
             last[batch] = step
-        found["near"] = sum(0 < gap <= WORKERS for gap in gaps) / len(gaps)
+        if len(last) > WORKERS:  # fewer come soon again in any order
+            found["near"] = sum(0 < gap <= WORKERS for gap in gaps) / len(gaps)
         usual = max(set(gaps) - {0}, key=gaps.count, default=0)
         if usual:
             run = longest = 0

@@ -185,7 +185,7 @@ def each_of_two_workers_loads_everything(watch, broken):
     def batches(step):
         return batch_at(tokens(), step // 2 if broken else step)[:2]
 
-    train(watch, Little(), batches=batches)
+    train(watch, Little(), batches=batches, steps=40)
 
 
 @kind("loss-mask-empty")
@@ -285,7 +285,7 @@ def rates_of(schedule, steps=200):
         (lambda o: CosineAnnealingWarmRestarts(o, 40), None),
     ],
 )
-def test_a_rate_that_is_next_to_nothing_too_soon_or_begins_anew(schedule, leaf):
+def test_a_rate_that_is_next_to_nothing_too_soon_or_begins_again(schedule, leaf):
     (question,) = UNDECLARED_QUESTIONS
     assert wrong_by_itself(*rates_of(schedule), question.thresholds)[0] == leaf
 
@@ -308,6 +308,16 @@ def test_a_schedule_that_is_not_restored_begins_with_a_warm_up_again(watch):
         )
         leaves.append(check(watch.run_dir).leaf)
     assert leaves == ["lr-discontinuous", None]
+
+
+def test_a_few_batches_in_another_order_each_epoch_are_no_fault(watch):
+    def batches(step):
+        order = torch.randperm(10, generator=torch.Generator().manual_seed(step // 10))
+        return batch_at(tokens(), int(order[step % 10]))[:2]
+
+    train(watch, Little(), batches=batches, steps=60)
+    (finding,) = [found for found in check(watch.run_dir, whole=True).findings if found.question == "4.4"]
+    assert finding.leaf is None
 
 
 class Scoring(Little):
