@@ -26,7 +26,7 @@ from course.messages import message
 from course.picture import Picture
 
 SECONDS = 0.3  # between two drawings, at least
-SHARE = 0.1  # of the time goes into drawing, at most, once the first drawing has loaded its fonts
+SHARE = 0.04  # of the time goes into drawing, at most, between the first, which loads its fonts, and the last
 LOG_RATIO = 20  # largest over smallest value above which an axis is logarithmic
 
 BLUE, ORANGE, GREY, RED = "#0072b2", "#d55e00", "#999999", "#cc0000"

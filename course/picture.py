@@ -15,8 +15,10 @@ import io
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -78,11 +80,16 @@ class Picture:
 
 def png(figure: Figure, density: int = DENSITY) -> str:
     """The figure as PNG, in base64, the same bytes for the same drawing."""
+    canvas, usual = FigureCanvasAgg(figure), figure.dpi
+    figure.set_dpi(PIXELS_PER_INCH * density)
+    try:
+        canvas.draw()  # once, where `savefig` draws twice
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    finally:
+        figure.set_dpi(usual)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH * density, metadata={"Software": None})
     if density > 1:
-        with Image.open(buffer) as drawn:
-            few = drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        buffer = io.BytesIO()
-        few.save(buffer, format="png", optimize=True)
+        drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+    else:
+        drawn.save(buffer, format="png", compress_level=1)
     return base64.b64encode(buffer.getvalue()).decode()
