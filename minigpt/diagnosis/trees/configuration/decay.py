@@ -10,9 +10,10 @@ from minigpt.runs.evidence import Evidence
 def _gentle_decay(question: Question, evidence: Evidence) -> Finding:
     """Ask whether decay leaves the weights what they learn.
 
-    A pull of 0.01 a step forgets every update within some 100 steps; usual are 1e-6 to 1e-3. And where the
-    decay stands inside the gradient of an optimizer like Adam, matrices that have shrunk to less than half,
-    while rate × decay × steps explains a quarter of that at most, show that it outweighs the loss.
+    A pull of 0.01 a step forgets every update within some 100 steps; usual are 1e-6 to 1e-3. With an ordinary
+    decay it is the rate that is too high. And where the decay stands inside the gradient of an optimizer like
+    Adam, matrices that have shrunk to less than half, while rate × decay × steps explains a quarter of that at
+    most, show that it outweighs the loss.
     """
     decay, limits = observed(evidence, "decay"), question.thresholds
     if not decay:
@@ -20,7 +21,8 @@ def _gentle_decay(question: Question, evidence: Evidence) -> Finding:
     shrunk = decay["shrunk"]
     values = {"pull": decay["pull"], "shrunk": shrunk, "inside": decay["inside"]}
     outweighs = decay["inside"] and shrunk is not None and shrunk < limits["shrunk"]
-    if round(decay["pull"], 6) >= limits["pull"] or (outweighs and decay["taken"] < limits["taken"]):
+    heavy = (evidence.rehearsal.weight_decay or 0.0) > limits["decay"]
+    if (heavy and round(decay["pull"], 6) >= limits["pull"]) or (outweighs and decay["taken"] < limits["taken"]):
         return question.failed("decay-too-strong", **values)
     return question.passed(**values)
 
@@ -28,9 +30,9 @@ def _gentle_decay(question: Question, evidence: Evidence) -> Finding:
 DECAY_QUESTIONS = (
     Question(
         "6.7",
-        # share of a weight that decay takes in a step; size of the matrices, in that at the start; rate ×
-        # decay, added up over the steps
-        {"pull": 0.01, "shrunk": 0.5, "taken": 0.3},
+        # share of a weight that decay takes in a step, and the decay, of which 0 to 0.3 is usual; size of the
+        # matrices, in that at the start; rate × decay, added up over the steps
+        {"pull": 0.01, "decay": 0.5, "shrunk": 0.5, "taken": 0.3},
         ("decay-too-strong",),
         _gentle_decay,
     ),
