@@ -151,12 +151,15 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
     if unmasked is None or distinct is None:
         return question.not_measured()
     kinds = observed(evidence, "kinds") or {}
-    values = {"unmasked": unmasked, "distinct": distinct, "most": kinds.get("commonest_share", 0.0)}
+    values = {"unmasked": unmasked, "distinct": distinct}
     if unmasked == 0:
         return question.failed("loss-mask-empty", **values)
     unpadded = kinds.get("padding_share", 0.0) < question.thresholds["padding"]  # which 1.8 speaks of
     dense = kinds.get("dense", 0.0) >= ALIGNED["dense"]
-    if distinct == 1 or (values["most"] > question.thresholds["most"] and dense and unpadded):
+    most = kinds.get("commonest_share", 0.0)
+    if distinct > 1 and most > question.thresholds["most"] and dense and unpadded:
+        return question.failed("degenerate-data", **values, most=most, kind="commonest")
+    if distinct == 1:
         return question.failed("degenerate-data", **values)
     if unmasked < question.thresholds["unmasked"]:
         return question.warned(**values)
