@@ -158,7 +158,8 @@ def open_playground(
     file = file.with_name("playground.ipynb")
     nbformat.write(notebook, file)
     page.goto(re.sub(r"/tree/[^?]*", f"/tree/{file.relative_to(checkout).as_posix()}", address) + "&reset")
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")  # a restart would get lost before
+    idle = re.compile(r"\| (Idle|Inactivo)")  # a restart would get lost before
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(idle)
     page.locator("[data-command='notebook:restart-run-all']:visible").click()
     page.locator(".jp-Dialog .jp-mod-accept").click()
     playground = page.locator(".jp-CodeCell").last
