@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from nbformat import v4, write
 
@@ -20,7 +21,8 @@ def told(root, name, monkeypatch):
             super().__setitem__(path, place)
 
     monkeypatch.setattr(validating, "_running", Places())
-    return asyncio.run(validating.validated(str(root), name)), places
+    with ThreadPoolExecutor(1) as pool:  # a browser's tests keep a loop in this thread
+        return pool.submit(asyncio.run, validating.validated(str(root), name)).result(), places
 
 
 def test_each_code_cell_is_told_and_a_failed_check_is_reported(tmp_path, monkeypatch):

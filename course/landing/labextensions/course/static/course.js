@@ -42,12 +42,15 @@ function readAgain(widget) {
 
 /** Of a notebook that the page opened as it was loaded: is one of its cells running already? */
 async function tellOfRunning(app, widget) {
-  const session = widget?.context?.sessionContext;
-  if (!session || told.has(widget.context.path)) return;
-  told.add(widget.context.path);
-  await session.ready;
+  const path = widget?.context?.sessionContext && widget.context.path;
+  if (!path || told.has(path)) return;
+  told.add(path);
+  // The server knows at once; the page hears nothing of a kernel that is busy.
+  const answer = await fetch(`${wordsOfThePage("baseUrl") ?? "/"}api/sessions`);
+  const sessions = answer.ok ? await answer.json() : [];
+  const busy = sessions.some((one) => one.path === path && one.kernel?.execution_state === "busy");
   const message = wordsOfThePage("courseStillRunning");
-  if (message && session.session?.kernel?.status === "busy") {
+  if (busy && message) {
     app.commands.execute("apputils:notify", { message, type: "warning", options: { autoClose: false } });
   }
 }
