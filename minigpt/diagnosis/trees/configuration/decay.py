@@ -12,17 +12,19 @@ def _gentle_decay(question: Question, evidence: Evidence) -> Finding:
 
     A pull of 0.01 a step forgets every update within some 100 steps; usual are 1e-6 to 1e-3. With an ordinary
     decay it is the rate that is too high. And where the decay stands inside the gradient of an optimizer like
-    Adam, matrices that have shrunk to less than half, while rate × decay × steps explains a quarter of that at
-    most, show that it outweighs the loss.
+    Adam, matrices that have shrunk to less than half, while rate × decay × steps explains a quarter of that,
+    show that it outweighs the loss.
     """
     decay, limits = observed(evidence, "decay"), question.thresholds
     if not decay:
         return question.not_measured()
     shrunk = decay["shrunk"]
     values = {"pull": decay["pull"], "shrunk": shrunk, "inside": decay["inside"]}
-    outweighs = decay["inside"] and shrunk is not None and shrunk < limits["shrunk"]
     heavy = (evidence.rehearsal.weight_decay or 0.0) > limits["decay"]
-    if (heavy and round(decay["pull"], 6) >= limits["pull"]) or (outweighs and decay["taken"] < limits["taken"]):
+    heavy &= round(decay["pull"], 6) >= limits["pull"]
+    outweighs = decay["inside"] and shrunk is not None and shrunk < limits["shrunk"]
+    outweighs &= decay["taken"] < limits["taken"]
+    if heavy or outweighs:
         return question.failed("decay-too-strong", **values)
     return question.passed(**values)
 
