@@ -82,7 +82,7 @@ def born(theirs: socket.socket, log: BinaryIO, scratch: str) -> Process:
     environment |= as_here() | _FEW_PAGES
     key = os.getpid(), tuple(sorted(environment.items()))
     with _turn:
-        for tries in range(MAX_TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 if key not in _cradles:
                     _cradles[key] = _start(environment | _at_home(scratch), log)
@@ -91,9 +91,8 @@ def born(theirs: socket.socket, log: BinaryIO, scratch: str) -> Process:
                 number, handles, _, _ = socket.recv_fds(line, 4, 1)
                 return Process(struct.unpack("I", number)[0], handles[0])
             except (OSError, struct.error):
-                _end(*_cradles.pop(key))
-                if tries == MAX_TRIES - 1:
-                    raise OSError("zygote") from None
+                if key in _cradles:
+                    _end(*_cradles.pop(key))
     raise OSError("zygote")
 
 
