@@ -25,6 +25,11 @@ from minigpt.messages import language
 DEFAULT_PORT = 8888  # JupyterLab's own
 SETTINGS = ROOT / "course" / "landing"
 PRIVATE = ROOT / ".jupyter"
+# What a kernel answers while a cell runs: "idle" after one of these does not mean that the cell is through.
+BESIDE_A_CELL = [
+    *("comm_open", "comm_msg", "comm_close", "create_subshell_request", "delete_subshell_request"),
+    *("list_subshell_request", "complete_request", "inspect_request", "history_request"),
+]
 KERNEL_SETTINGS = 'c = get_config()\nc.InteractiveShellApp.extensions = ["course.kernel_errors"]\n'
 
 
@@ -70,6 +75,7 @@ def serve(port: int | None, browser: bool) -> int:
         ],
     )
     server.contents_manager.register_post_save_hook(saved)
+    server.kernel_manager.untracked_message_types += BESIDE_A_CELL
     words = server.web_app.settings.setdefault("page_config_data", {})  # of the extension in labextensions/
     words["courseStillRunning"] = message("learn.still-running")
     words["courseButtons"] = buttons(language())

@@ -71,4 +71,5 @@ def test_the_landing_page_and_a_lesson(page, address, checkout, language):
     cells = ["setup", "facts", "sixteen-micro-batches", "playground"]
     playground = open_playground(page, address(language), checkout, "18-06", language, cells)
     expect(playground.locator(".noUi-handle").first).to_have_attribute("aria-label", "k")
+    expect(page.locator(".jp-OutputArea img:not([alt])")).to_have_count(0)  # given once shown
     assert faults(page, ".jp-OutputArea") == []
