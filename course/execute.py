@@ -11,7 +11,7 @@ import copy
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nbformat
@@ -90,13 +90,25 @@ def clean(notebook: NotebookNode, name: str, folder: str) -> None:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
-        cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
+        cell.outputs = _joined(output for output in cell.outputs if _WIDGET not in output.get("data", {}))
         for output in cell.outputs:
             text = "".join(_texts(output))
             if any(path in text for path in private if len(path) > 1) or _ADDRESS.search(text):
                 raise CourseError("build.volatile", notebook=name, cell=cell.id)
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+
+
+def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """A text that a busy machine sent in pieces is one again; nbclient would carry it past pictures, too."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _texts(output: NotebookNode):

@@ -1,35 +1,55 @@
 """Whether a check could be passed by a table: answers looked up by the shape of the input, not by the input.
 
-    table_suffices(check, answer)      # answer: the reference solution
+    table_suffices(check, answer)                 # answer: the reference solution
+    seen_suffices(check, its_exercise, answer)    # by the input itself, of the cases that every learner sees
 
-The table is filled from what the reference solution answers on many draws: for every combination of types,
-lengths and shapes, the answer that it gave most often. A check that such a table passes on fresh draws asks
-for nothing but a constant or two: its cases need different answers, or `contrasts`.
+The first table is filled from what the reference solution answers on many draws: for every combination of
+types, lengths and shapes, the answer that it gave most often. A check that such a table passes on fresh draws
+asks for nothing but a constant or two: its cases need different answers, or `contrasts`. The second holds the
+cases that the notebook shows: a check that it passes draws nothing, and asks everybody the same.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 from course.check import Check
-from course.judging import run_check
+from course.judging import run_check, visible_seed
 
 DRAWS, TRIALS = 12, 3
 
 
 def table_suffices(check: Check, answer: object, draws: int = DRAWS, trials: int = TRIALS) -> bool:
     """Whether a table filled on `draws` draws passes `trials` others."""
+    return _suffices(check, answer, [(check, seed) for seed in range(draws)], shape_of, draws, trials)
+
+
+def seen_suffices(check: Check, its_exercise: Iterable[Check], answer: object, trials: int = TRIALS) -> bool:
+    """Whether the answers to every visible case of an exercise, looked up by the input, pass fresh draws."""
+    seen = [(other, visible_seed(other)) for other in its_exercise]
+    return _suffices(check, answer, seen, repr, DRAWS, trials)
+
+
+def _suffices(
+    check: Check,
+    answer: object,
+    seen: list[tuple[Check, int]],
+    key_of: Callable[[object], str],
+    first: int,
+    trials: int,
+) -> bool:
     if not callable(answer) or isinstance(answer, type):
         return False
     counts: dict[str, Counter] = {}
     values: dict[tuple[str, str], object] = {}
 
     def record(*args: object, **kwargs: object) -> object:
-        key = shape_of([args, kwargs])
+        key = key_of([args, kwargs])
         value = answer(*args, **kwargs)
         try:
             kept = copy.deepcopy(value)
@@ -40,14 +60,14 @@ def table_suffices(check: Check, answer: object, draws: int = DRAWS, trials: int
         return value
 
     def look_up(*args: object, **kwargs: object) -> object:
-        key = shape_of([args, kwargs])
+        key = key_of([args, kwargs])
         key = key if key in counts else next(iter(counts))
         return copy.deepcopy(values[key, counts[key].most_common(1)[0][0]])
 
-    for seed in range(draws):
-        run_check(check, record, seed)
+    for other, seed in seen:
+        run_check(other, record, seed)
     return bool(counts) and all(
-        run_check(check, look_up, draws + seed).wrong is None for seed in range(trials)
+        run_check(check, look_up, first + seed).wrong is None for seed in range(trials)
     )
 
 

@@ -24,7 +24,7 @@ from course.mutants import Mutant, Valid, load_answers
 from course.notebook import undisturbed
 from course.probing import NotWritten
 from course.source import Cell, read_source
-from course.tables import table_suffices
+from course.tables import seen_suffices, table_suffices
 from minigpt.messages import LANGUAGES
 
 MIN_VALID = 1
@@ -102,8 +102,11 @@ class Trial:
         namespace = self._namespace(exercise, cell.text)
         for name in checks:
             check = self.lesson.checks[name]
-            if table_suffices(check, namespace.get(check.answer)):
+            answer = namespace.get(check.answer)
+            if table_suffices(check, answer):
                 self.report.add("table-suffices", check=name)
+            elif seen_suffices(check, [self.lesson.checks[other] for other in checks], answer):
+                self.report.add("seen-suffices", check=name)
 
     def _try_exercise(self, exercise: str, cell: Cell) -> None:
         checks = [name for name, check in self.lesson.checks.items() if check.exercise == exercise]

@@ -171,6 +171,14 @@ def test_widgets_and_timings_are_dropped_and_pictures_kept(tmp_path):
     assert book.cells[0].metadata == {}
 
 
+def test_a_text_sent_in_pieces_is_one_and_stays_on_its_side_of_a_picture(tmp_path):
+    texts = [v4.new_output("stream", text=text) for text in ("one\n", "two\n", "three\n")]
+    picture = v4.new_output("display_data", data={"image/png": "AAAA", "text/plain": "a picture"})
+    book = v4.new_notebook(cells=[v4.new_code_cell("", id="a", outputs=[*texts[:2], picture, texts[2]])])
+    clean(book, "it", str(tmp_path))
+    assert [output.get("text") for output in book.cells[0].outputs] == ["one\ntwo\n", None, "three\n"]
+
+
 def spoil_cell(book):
     next(cell for cell in book["cells"] if cell["id"] == "curve")["source"] = "spoilt"
 

@@ -5,7 +5,7 @@ import pytest
 from course.check import Check, close, number, wrong
 from course.judging import run_check
 from course.mutation import changes
-from course.tables import shape_of, table_suffices
+from course.tables import seen_suffices, shape_of, table_suffices
 
 
 class Half(Check):
@@ -37,6 +37,14 @@ def test_a_table_satisfies_a_check_that_asks_for_one_answer_and_no_other():
     assert table_suffices(Half(lambda rng: 4.0), half)
     assert not table_suffices(Half(lambda rng: float(rng.uniform(1, 9))), half)
     assert not table_suffices(Half(lambda rng: 4.0, contrasts=[6.0]), half)
+
+
+def test_a_table_of_what_the_notebook_shows_satisfies_a_check_that_draws_nothing():
+    fixed, drawn = Half(lambda rng: 4.0), Half(lambda rng: float(rng.uniform(1, 9)))
+    assert seen_suffices(fixed, [fixed], half)
+    assert not seen_suffices(drawn, [drawn], half)
+    other = Half(lambda rng: 4.0, contrasts=[6.0])
+    assert seen_suffices(other, [other], half), "its contrast is the same for everybody, too"
 
 
 def test_an_answer_that_treats_a_contrast_like_a_case_looks_at_nothing():

@@ -57,10 +57,10 @@ class Course(_Parameters):
 
     def cases(self, rng):
         names = ("vocab_size", "context", "n_layer", "n_embd", "tied_head")
-        yield {name: getattr(COURSE, name) for name in names}
-
-    def contrasts(self, rng, cases):
-        yield self.case(rng, tied_head=True)
+        course = {name: getattr(COURSE, name) for name in names}
+        yield course
+        more, longer = int(rng.integers(1, 40)), int(rng.integers(1, 200))
+        yield course | {"n_layer": COURSE.n_layer + more, "context": COURSE.context + longer}
 
 
 class AnyShape(_Parameters):

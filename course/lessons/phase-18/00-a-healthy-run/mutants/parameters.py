@@ -45,9 +45,7 @@ def count_parameters(config):
     _parameters("up-only", "", ALL + " - 4 * L * C * C", fails={COURSE: "count-off", SHAPE: "mlp-one-way"}),
     _parameters("with-biases", "biases-counted", ALL + " + 11 * L * C + C"),
     _parameters("three-more", "count-off", ALL + " + 3 * L * C * C"),
-    _parameters(
-        "written-down", "", "135488", fails={SHAPE: "ignores-the-config", COURSE: "check.same-for-all"}
-    ),
+    _parameters("written-down", "ignores-the-config", "135488"),
     _parameters("always-tied", "", ALL, head="0", fails={HEAD: "head-ignored"}),
     _parameters(
         "other-case",

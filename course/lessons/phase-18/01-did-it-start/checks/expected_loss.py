@@ -36,6 +36,7 @@ class Course(_ExpectedLoss):
 
     def cases(self, rng):
         yield {"vocab_size": 512}
+        yield {"vocab_size": int(rng.integers(300, 900))}
 
 
 class AnyVocabulary(_ExpectedLoss):
@@ -51,8 +52,11 @@ class NothingToGuess(_ExpectedLoss):
 
     def cases(self, rng):
         yield {"vocab_size": 1}
+        yield {"vocab_size": int(rng.integers(2, 200))}
 
     def judge(self, case, output):
+        if case["vocab_size"] > 1:
+            return super().judge(case, output)
         if close(output["loss"], 0.0):
             return None
         return wrong("one-is-certain", 0.0, output["loss"])

@@ -64,12 +64,14 @@ class TooShort(_Slope):
     allow_nonfinite = True
 
     def cases(self, rng):
-        losses = [4.0 - 0.01 * step for step in range(150)]
-        for later in (200, 150):
+        steps = int(rng.integers(120, 200))
+        start = round(float(rng.uniform(4, 7)), 2)
+        losses = [start - 0.01 * step for step in range(steps)]
+        for later in (steps + 50, steps):
             yield {"losses": losses, "beta": 0.9, "early": 50, "later": later}
 
     def contrasts(self, rng, cases):
-        yield cases[0] | {"later": 140}
+        yield cases[0] | {"later": len(cases[0]["losses"]) - 10}
 
     def judge(self, case, output):
         return None if math.isnan(output["slope"]) else wrong("short-is-unknown", math.nan, output["slope"])
