@@ -149,6 +149,21 @@ def open_playground(
     code: Mapping[str, str] = {},
 ) -> Locator:
     """Open the lesson with those cells alone, some with other code; run them and return the last one."""
+    playground = run_cells(page, address, checkout, identity, language, cells, code)
+    expect(playground.locator(".jp-RenderedImage img")).to_be_visible()
+    return playground
+
+
+def run_cells(
+    page: Page,
+    address: str,
+    checkout: Path,
+    identity: str,
+    language: str,
+    cells: list[str],
+    code: Mapping[str, str],
+) -> Locator:
+    """As `open_playground`, without waiting for a picture."""
     lesson = find_lesson(identity)
     file = lesson.built(language, checkout)
     notebook = nbformat.read(lesson.built(language), as_version=4)  # the copy may be one that was shortened
@@ -162,6 +177,4 @@ def open_playground(
     expect(page.locator("#jp-main-statusbar")).to_contain_text(idle)
     page.locator("[data-command='notebook:restart-run-all']:visible").click()
     page.locator(".jp-Dialog .jp-mod-accept").click()
-    playground = page.locator(".jp-CodeCell").last
-    expect(playground.locator(".jp-RenderedImage img")).to_be_visible()
-    return playground
+    return page.locator(".jp-CodeCell").last

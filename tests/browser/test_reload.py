@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
-from test_playgrounds import HAS_FOCUS, open_playground
+from test_playgrounds import HAS_FOCUS, open_playground, run_cells
 
-from course.lesson import find_lesson
 from course.messages import message
 from minigpt.messages import LANGUAGES
 
@@ -59,22 +57,11 @@ def test_a_picture_has_its_text(page, address, checkout):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_page_loaded_again_while_a_cell_runs_says_so(page, address, checkout, language):
-    code = {"facts": "import IPython.display; IPython.display.display(1)\nfor _ in range(60): time.sleep(1)"}
-    code["setup"] = "import time"
-    file = find_lesson(LESSON).built(language, checkout).with_name("running.ipynb")
-    notebook = nbformat.read(find_lesson(LESSON).built(language), as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.id in code]
-    for cell in notebook.cells:
-        cell.source = code[cell.id]
-    nbformat.write(notebook, file)
-    place = f"/tree/{file.relative_to(checkout).as_posix()}"
-    page.goto(re.sub(r"/tree/[^?]*", place, address(language)) + "&reset")
-    status = page.locator(".jp-Notebook-ExecutionIndicator:visible")
-    expect(status).to_have_attribute("data-status", "idle")
-    page.locator("[data-command='notebook:restart-run-all']:visible").click()
-    page.locator(".jp-Dialog .jp-mod-accept").click()
+    waits = "import IPython.display; IPython.display.display(1)\nfor _ in range(60): time.sleep(1)"
+    code = {"setup": "import time", "facts": waits}
+    running = run_cells(page, address(language), checkout, LESSON, language, list(code), code)
     # JupyterLab sends a cell once the one before it is through: the last one has to have begun
-    expect(page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")).to_have_text("1")
+    expect(running.locator(".jp-OutputArea-output")).to_have_text("1")
     page.reload()
     words = message("learn.still-running", language).partition(".")[0]
     expect(page.locator(".Toastify")).to_contain_text(words)
