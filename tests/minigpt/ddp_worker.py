@@ -25,6 +25,7 @@ from minigpt.training.distributed import end_process
 from minigpt.training.guards import Decision
 from minigpt.training.interrupt import Interrupted
 from minigpt.training.recipe import Recipe
+from minigpt.training.snapshots import Snapshot
 from minigpt.training.trainer import Trainer
 
 torch.set_num_threads(1)
@@ -119,6 +120,24 @@ def killed(run_dir: Path) -> None:
         Trainer(recipe, run_dir, resume=True).run()
 
 
+def killed_in_the_rollback(run_dir: Path) -> None:
+    """Train the guarded recipe; every process dies when half of a snapshot is back, and the run is resumed."""
+    restore = Snapshot.restore
+
+    def half(self, model, *_others):
+        with torch.no_grad():
+            next(model.parameters()).zero_()
+        raise Died
+
+    Snapshot.restore = half
+    try:
+        Trainer(RECIPES["guarded"], run_dir).run()
+        raise AssertionError("the run was to die")
+    except Died:
+        Snapshot.restore = restore
+        Trainer(RECIPES["guarded"], run_dir, resume=True).run()
+
+
 def failing(run_dir: Path) -> None:
     """Let the first process alone find its disk full, and write down how each process ended."""
     real = checkpoint._sync
@@ -179,7 +198,7 @@ def main(folder: Path, scenarios: list[str]) -> None:
                 save_file(memory, run_dir / f"memory-{os.environ.get('RANK', '0')}.safetensors")
         else:
             others = {"interrupted": interrupted, "killed": killed, "failing": failing}
-            others |= {"anybodys-loop": anybodys_loop}
+            others |= {"killed-in-the-rollback": killed_in_the_rollback, "anybodys-loop": anybodys_loop}
             others[scenario](run_dir)
 
 

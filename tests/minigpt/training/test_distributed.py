@@ -20,8 +20,9 @@ from minigpt.training.distributed import World, join_world
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer, resume
 
-COMPARED = [*ddp_worker.RECIPES, "interrupted", "killed"]
-EXACT = [scenario for scenario in COMPARED if scenario not in ("fp16", "guarded", "killed")]
+KILLED = ("killed", "killed-in-the-rollback")
+COMPARED = [*ddp_worker.RECIPES, "interrupted", *KILLED]
+EXACT = [scenario for scenario in COMPARED if scenario not in ("fp16", "guarded", *KILLED)]
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
 
 
@@ -83,8 +84,9 @@ def test_a_rollback_is_the_run_that_was_never_given_those_batches(folder, size):
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_run_that_dies_after_the_rollback_and_is_resumed_is_the_same(folder, size):
-    killed, guarded = (Run(folder / f"{scenario}-{size}") for scenario in ("killed", "guarded"))
+@pytest.mark.parametrize("when", KILLED)
+def test_a_run_that_dies_in_or_after_the_rollback_and_is_resumed_is_the_same(folder, when, size):
+    killed, guarded = (Run(folder / f"{scenario}-{size}") for scenario in (when, "guarded"))
     one, other = (
         [
             {name: value for name, value in record.items() if name not in BY_THE_CLOCK}
