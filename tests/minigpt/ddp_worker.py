@@ -121,7 +121,7 @@ def killed(run_dir: Path) -> None:
 
 
 def killed_in_the_rollback(run_dir: Path) -> None:
-    """Train the guarded recipe; every process dies when half of a snapshot is back, and the run is resumed."""
+    """Train the guarded recipe; every process dies when half a snapshot is back, and the run is resumed."""
     restore = Snapshot.restore
 
     def half(self, model, *_others):
