@@ -16,18 +16,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def watch(tmp_path):
-    """Return what watches a model and an optimizer; the last monitor is its attribute `monitor`."""
-
-    def watched(model, optimizer, **settings):
-        settings = {"vocab_size": V, "run_dir": tmp_path / "run"} | settings
-        watched.monitor = Monitor(model, optimizer, **settings)
-        return watched.monitor
-
-    return watched
-
-
 def asked(step):
     """Warm-up of 4 steps, then a straight line down to a tenth."""
     return 3e-3 * min((step + 1) / 4, 1.0) * (1 - 0.9 * min(max(step - 3, 0) / 60, 1.0))

@@ -1,7 +1,5 @@
 """More kinds of mistakes from public bug reports, in our own loops: named when broken, silent when fixed."""
 
-from itertools import count
-
 import numpy as np
 import pytest
 import torch
@@ -16,42 +14,15 @@ from torch.optim.lr_scheduler import (
     LambdaLR,
     MultiStepLR,
 )
-from wild_loops import Little, adamw, cross_entropy
+from wild_kinds import Kinds, hold, train
+from wild_loops import Little, adamw
 
 from minigpt.diagnosis import check
 from minigpt.diagnosis.trees.configuration.undeclared import UNDECLARED_QUESTIONS, wrong_by_itself
-from minigpt.monitor import Monitor
 from minigpt.monitor.ranks import same_data
 
 pytestmark = pytest.mark.filterwarnings("error:The monitor has stopped")
-STEPS = 24
-KINDS = {}
-
-
-def kind(leaf):
-    """Add a loop, `loop(watch, broken)`, and the leaf that must be named when it is broken."""
-
-    def add(loop):
-        KINDS[loop.__name__] = loop, leaf
-        return loop
-
-    return add
-
-
-def train(watch, model, *, optimizer=None, loss_of=None, batches=None, steps=STEPS, before=None, **settings):
-    """Train in the plainest way; `batches(step)` gives inputs and targets, (B, T) each."""
-    optimizer, data = optimizer or adamw(model), tokens()
-    loss_of = loss_of or (lambda x, y: cross_entropy(model(x), y))
-    batches = batches or (lambda step: batch_at(data, step)[:2])
-    with watch(model, optimizer, **settings) as monitor:
-        for step in range(steps):
-            if before:
-                before(step, monitor)
-            loss = loss_of(*batches(step))
-            loss.backward()
-            optimizer.step()
-            monitor.step(loss)
-            optimizer.zero_grad()
+KINDS = Kinds()
 
 
 class Dropping(Little):
@@ -65,7 +36,7 @@ class Dropping(Little):
         return self.drop(super().hidden(ids))
 
 
-@kind("mode-left-on")
+@KINDS.add("mode-left-on")
 def evaluated_before_the_first_step_and_left_so(watch, broken):
     model = Dropping()
 
@@ -79,12 +50,12 @@ def evaluated_before_the_first_step_and_left_so(watch, broken):
     train(watch, model, before=before)
 
 
-@kind("dropout-too-high")
+@KINDS.add("dropout-too-high")
 def a_share_to_keep_is_given_as_one_to_drop(watch, broken):
     train(watch, Dropping(0.9 if broken else 0.1))
 
 
-@kind("shared-layers")
+@KINDS.add("shared-layers")
 def one_layer_of_many_names(watch, broken):
     class Model(Little):
         def __init__(self):
@@ -101,7 +72,7 @@ def one_layer_of_many_names(watch, broken):
     train(watch, Model())
 
 
-@kind("decay-too-strong")
+@KINDS.add("decay-too-strong")
 def decay_takes_a_hundredth_in_each_step(watch, broken):
     model = Little()
     train(
@@ -109,14 +80,14 @@ def decay_takes_a_hundredth_in_each_step(watch, broken):
     )
 
 
-@kind("decay-too-strong")
+@KINDS.add("decay-too-strong")
 def decay_inside_the_gradient_of_adam(watch, broken):
     model = Little()
     decay = 3.0 if broken else 1e-5
     train(watch, model, optimizer=torch.optim.Adam(model.parameters(), lr=2e-3, weight_decay=decay))
 
 
-@kind("targets-kind")
+@KINDS.add("targets-kind")
 def targets_rolled_round(watch, broken):
     def batches(step):
         inputs, targets, _ = batch_at(tokens(), step)
@@ -125,7 +96,7 @@ def targets_rolled_round(watch, broken):
     train(watch, Little(), batches=batches)
 
 
-@kind("targets-kind")
+@KINDS.add("targets-kind")
 def the_index_of_padding_is_a_word(watch, broken):
     model = Little()
     word = int(torch.bincount(tokens()).argmax())
@@ -134,7 +105,7 @@ def the_index_of_padding_is_a_word(watch, broken):
     train(watch, model)
 
 
-@kind("degenerate-data")
+@KINDS.add("degenerate-data")
 def nearly_every_word_is_unknown(watch, broken):
     def batches(step):
         inputs, targets, _ = batch_at(tokens(), step)
@@ -146,7 +117,7 @@ def nearly_every_word_is_unknown(watch, broken):
     train(watch, Little(), batches=batches)
 
 
-@kind("ids-wrapped")
+@KINDS.add("ids-wrapped")
 def ids_in_one_byte(watch, broken):
     def batches(step):
         ids = torch.randint(0, 900, (8, T + 1), generator=torch.Generator().manual_seed(step))
@@ -156,7 +127,7 @@ def ids_in_one_byte(watch, broken):
     train(watch, Little(rows=900), batches=batches, vocab_size=900)
 
 
-@kind("activation-on-logits")
+@KINDS.add("activation-on-logits")
 def logits_cut_off_at_zero(watch, broken):
     class Model(Little):
         def forward(self, ids):
@@ -166,7 +137,7 @@ def logits_cut_off_at_zero(watch, broken):
     train(watch, Model())
 
 
-@kind("targets-kind")
+@KINDS.add("targets-kind")
 def words_are_masked_for_a_model_that_sees_the_past(watch, broken):
     def batches(step):
         inputs, targets, _ = batch_at(tokens(), step)
@@ -180,7 +151,7 @@ def words_are_masked_for_a_model_that_sees_the_past(watch, broken):
     train(watch, Little(), batches=batches)
 
 
-@kind("repeated-batch")
+@KINDS.add("repeated-batch")
 def each_of_two_workers_loads_everything(watch, broken):
     def batches(step):
         return batch_at(tokens(), step // 2 if broken else step)[:2]
@@ -188,7 +159,7 @@ def each_of_two_workers_loads_everything(watch, broken):
     train(watch, Little(), batches=batches, steps=40)
 
 
-@kind("loss-mask-empty")
+@KINDS.add("loss-mask-empty")
 def some_batches_have_no_target(watch, broken):
     def batches(step):
         inputs, targets, _ = batch_at(tokens(), step)
@@ -197,26 +168,9 @@ def some_batches_have_no_target(watch, broken):
     train(watch, Little(), batches=batches)
 
 
-@pytest.fixture
-def watch(tmp_path):
-    """Return what watches a model and an optimizer, in a folder of its own."""
-    folders = count()
-
-    def watched(model, optimizer, **settings):
-        watched.run_dir = tmp_path / f"run-{next(folders)}"
-        return Monitor(model, optimizer, **{"vocab_size": V, "run_dir": watched.run_dir} | settings)
-
-    return watched
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_is_named_when_broken_and_silent_when_fixed(name, watch):
-    loop, leaf = KINDS[name]
-    loop(watch, True)
-    found = check(watch.run_dir)
-    assert found.leaf == leaf, (found.leaf, found.verdict)
-    loop(watch, False)
-    assert check(watch.run_dir, whole=True).leaves == []
+    hold(KINDS[name], watch)
 
 
 def test_rows_that_begin_and_end_with_one_token_are_not_rolled(watch):
@@ -278,14 +232,18 @@ def rates_of(schedule, steps=200):
         (lambda o: ExponentialLR(o, 0.97), None),
         (lambda o: MultiStepLR(o, [20, 40, 60]), "schedule-step-unit"),
         (lambda o: MultiStepLR(o, [100, 150]), None),
+        (lambda o: CosineAnnealingLR(o, 10), "schedule-step-unit"),
         (lambda o: CosineAnnealingLR(o, 200), None),
+        (lambda o: LambdaLR(o, lambda n: float(min(1, n // 60))), "lr-discontinuous"),
+        (lambda o: LambdaLR(o, lambda n: min(1.0, n / 60)), None),
         (lambda o: LambdaLR(o, lambda n: 1.0 if n == 0 else 5e-4), None),
         (lambda o: LambdaLR(o, lambda n: min(1.0, (n % 50 + 1) / 20)), "lr-discontinuous"),
         (lambda o: CyclicLR(o, 1e-5, 1e-3, step_size_up=20), None),
+        (lambda o: CosineAnnealingWarmRestarts(o, 25), None),
         (lambda o: CosineAnnealingWarmRestarts(o, 40), None),
     ],
 )
-def test_a_rate_that_is_next_to_nothing_too_soon_or_begins_again(schedule, leaf):
+def test_a_schedule_that_leaps_ends_too_soon_or_begins_again_is_told_from_cycles_and_ramps(schedule, leaf):
     (question,) = UNDECLARED_QUESTIONS
     assert wrong_by_itself(*rates_of(schedule), question.thresholds)[0] == leaf
 

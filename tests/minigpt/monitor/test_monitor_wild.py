@@ -12,7 +12,6 @@ from loops import B, T, V
 from wild_loops import SOUND, STEPS, Little, adamw, masked, plain, shared_out, train
 
 from minigpt.diagnosis import Verdict
-from minigpt.monitor import Monitor
 from minigpt.runs.run import Run
 
 pytestmark = pytest.mark.filterwarnings("error:The monitor has stopped")
@@ -31,19 +30,6 @@ class Nobody:
         pass
 
     note = step
-
-
-@pytest.fixture
-def watch(tmp_path):
-    """Return what watches a model and an optimizer; the last monitor is its attribute `monitor`."""
-
-    def watched(model, optimizer, **settings):
-        watched.monitor = Monitor(
-            model, optimizer, **{"vocab_size": V, "run_dir": tmp_path / "run"} | settings
-        )
-        return watched.monitor
-
-    return watched
 
 
 def bare(_model, _optimizer, **_settings):
@@ -247,4 +233,4 @@ def test_only_the_first_process_watches(watch, monkeypatch, tmp_path):
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_rank", lambda: 1)
     train(watch, Little())
-    assert [file.name for file in (tmp_path / "run").iterdir()] == [".rank-1.json"]  # checksums, and no more
+    assert [file.name for file in watch.run_dir.iterdir()] == [".rank-1.json"]  # checksums, and no more
