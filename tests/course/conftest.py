@@ -50,6 +50,16 @@ def small(lessons: Path) -> Lesson:
 
 
 @pytest.fixture
+def root(small: Lesson, built: Path, tmp_path: Path) -> Path:
+    """A course directory with two submissions."""
+    for name in ("ana", "eva"):
+        file = tmp_path / "class" / "submitted" / name / small.assignment / "small-model.ipynb"
+        file.parent.mkdir(parents=True)
+        shutil.copy(small.built("es", built), file)
+    return tmp_path / "class"
+
+
+@pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a copy of the small lesson that a test may spoil."""
     shutil.copytree(FIXTURES, tmp_path / "lessons", ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,61 +1,21 @@
 """The dynamics tree on evidence alone: every threshold from both sides, and evidence of any kind."""
 
 import dataclasses
-import json
-import math
-import typing
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from dynamics_questions import ask, falling
 from small_runs import SMALL
 
 from minigpt.diagnosis import CONFIGURATION, DYNAMICS, TREES, Evidence, Verdict, walk
 from minigpt.diagnosis.report import as_data
 from minigpt.diagnosis.trees.outliers import robust_z
-from minigpt.messages import CATALOGUE, LANGUAGES
+from minigpt.messages import CATALOGUE
 from minigpt.runs import schema
 from minigpt.runs.jsonl import Columns
-from minigpt.runs.schema import Baselines, Event, Rehearsal, Source
+from minigpt.runs.schema import Baselines, Rehearsal, Source
 
 FP16 = SMALL.replace(precision="fp16")
-KINDS = (
-    *(schema.Attention, schema.Logits, schema.Updates, schema.Noise, schema.Units),
-    *(schema.Statefulness, schema.Owners, schema.NeverLearnt, schema.NonFinite),
-)
-
-
-def ask(id, columns=(), probes=(), **more):
-    """Return the finding of one question about columns (name: values by step) and probes."""
-    columns = dict(columns)
-    count = max(map(len, columns.values()), default=0)
-    records = [
-        {"step": step} | {name: values[step] for name, values in columns.items() if step < len(values)}
-        for step in range(count)
-    ]
-    audits: dict = {}
-    for probe in probes:
-        audits.setdefault(probe.kind, []).append(probe)
-    evidence = Evidence(
-        source=more.pop("source", Source.TRAINER),
-        metrics=Columns(records),
-        audits={kind: tuple(found) for kind, found in audits.items()},
-        **more,
-    )
-    question = DYNAMICS.question(id)
-    found = question.judge(question, evidence)
-    for code in LANGUAGES:  # whatever it says can be said
-        json.dumps(as_data(walk(evidence, (question,), whole=True), code), allow_nan=False)
-    return found
-
-
-def falling(count, start=6.0, end=3.0, noise=0.05, seed=0):
-    """Return a loss curve that falls, with noise."""
-    rng = np.random.default_rng(seed)
-    curve = end + (start - end) * np.exp(-np.arange(count) / (count / 4))
-    return (curve + rng.normal(0, noise, count)).tolist()
 
 
 # ---------------------------------------------------------------------- the tree
@@ -260,64 +220,6 @@ def test_an_old_task_that_is_lost_is_named(last, leaf):
     assert found.leaf == leaf and found.values["task"] == "verbs"
 
 
-# ---------------------------------------------------------------------- section 10
-
-
-@pytest.mark.parametrize(
-    ("probe", "leaf"),
-    [
-        ({"same_batch": 0.0, "row_alone": 1e-6, "evaluation_writes": False}, None),
-        ({"same_batch": 0.1, "row_alone": 0.0, "evaluation_writes": False}, "memory-leak-across-batches"),
-        ({"same_batch": 0.0, "row_alone": math.nan}, "memory-leak-across-batches"),
-        ({"same_batch": 0.0, "row_alone": 0.0, "evaluation_writes": True}, "memory-leak-across-batches"),
-    ],
-)
-def test_a_state_that_is_carried_over_is_a_leak(probe, leaf):
-    assert ask("10.1", probes=[schema.Statefulness(**probe)]).leaf == leaf
-
-
-@pytest.mark.parametrize(
-    ("writes", "verdict"), [(True, Verdict.FAIL), (False, Verdict.PASS), (None, Verdict.NOT_MEASURED)]
-)
-def test_writes_that_depend_on_chance_are_named(writes, verdict):
-    assert ask("10.2", probes=[schema.Statefulness(rng_writes=writes)]).verdict is verdict
-
-
-def memory(**series):
-    """Return the column of a memory of one layer."""
-    count = len(next(iter(series.values())))
-    return {"memory": [{name: [values[step]] for name, values in series.items()} for step in range(count)]}
-
-
-@pytest.mark.parametrize(
-    ("norms", "leaf"),
-    [
-        (np.sqrt(np.arange(1, 60)), None),  # a memory that fills
-        (np.full(60, 3.0), None),
-        (1.0 + np.arange(60), None),  # grows, and not by a factor
-        (1.2 ** np.arange(60), "memory-feedback"),
-        (np.where(np.arange(60) < 50, 2.0, math.nan), "memory-feedback"),
-    ],
-)
-def test_a_memory_that_grows_by_a_factor_feeds_on_itself(norms, leaf):
-    assert ask("10.3", memory(norm=norms.tolist())).leaf == leaf
-
-
-def test_a_gate_that_chooses_one_source_alone_has_collapsed():
-    def run(entropy, share):
-        return ask("10.4", memory(gate_entropy=[entropy] * 20, gate_max_share=[share] * 20)).leaf
-
-    assert run(0.4, 0.2) is None
-    assert run(0.05, 0.2) == run(0.4, 0.95) == "memory-gate-collapse"
-
-
-def test_duplicates_and_clamped_scales_have_their_leaves():
-    assert ask("10.5", memory(duplicates=[0.8] * 20, size=[64.0] * 20)).leaf == "memory-saturation"
-    assert ask("10.5", memory(duplicates=[0.2] * 20)).leaf is None
-    assert ask("10.6", memory(clamped=[0.95] * 20)).leaf == "homeostasis-windup"
-    assert ask("10.6", memory(clamped=[0.1] * 20)).leaf is None
-
-
 # ---------------------------------------------------------------------- section 11
 
 
@@ -370,87 +272,3 @@ def test_a_step_that_became_slow_is_watched_and_no_fault():
     found = ask("11.6", {"seconds": [0.1] * 200 + [0.5] * 100})
     assert (found.verdict, found.leaf) == (Verdict.WARN, "slow-step")
     assert ask("11.6", {"seconds": [0.1] * 300}).verdict is Verdict.PASS
-
-
-# ---------------------------------------------------------------------- evidence of any kind
-
-
-def anything(hint):
-    """Return a strategy for plain data of a type."""
-    arguments = typing.get_args(hint)
-    if hint is type(None):
-        return st.none()
-    if hint is float:
-        return st.floats()
-    if hint is int:
-        return st.integers(0, 500)
-    if hint in (str, bool):
-        return st.from_type(hint)
-    if typing.get_origin(hint) is list:
-        return st.lists(anything(arguments[0]), max_size=3)
-    if typing.get_origin(hint) is Mapping:
-        return st.dictionaries(st.sampled_from(["a", "b"]), anything(arguments[1]), max_size=2)
-    return st.one_of(*map(anything, arguments))
-
-
-def probe_of(kind):
-    """Return a strategy for any probe of a kind."""
-    hints = typing.get_type_hints(kind)
-    given = {field.name: anything(hints[field.name]) for field in dataclasses.fields(kind)}
-    return st.fixed_dictionaries({}, optional=given).map(lambda record: kind(**record))
-
-
-SERIES = st.lists(st.floats() | st.floats(0, 10), max_size=90)
-SCALING = st.fixed_dictionaries(
-    {},
-    optional={
-        "clip_ratio": st.floats(0.0, 1e6),
-        "updates": st.booleans(),
-        "whole_window": st.booleans(),
-        "zeros": st.floats(0, 1),
-        "zeros_fp32": st.floats(0, 1),
-    },
-)
-
-
-@given(
-    probes=st.lists(st.one_of(*map(probe_of, KINDS)), max_size=8),
-    columns=st.dictionaries(
-        st.sampled_from(
-            ["loss", "val_loss", "grad_norm", "seconds", "scale", "skipped", "lr_scale", "data_step"]
-        ),
-        SERIES,
-    ),
-    rates=SERIES,
-    norms=SERIES,
-    scaling=SCALING,
-    seen=st.dictionaries(st.sampled_from(["rate", "usual", "loss"]), st.floats()),
-    config=st.sampled_from([None, SMALL, FP16]),
-    source=st.sampled_from(list(Source)),
-)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-def test_evidence_of_the_right_types_breaks_no_judge_and_can_be_said(
-    probes, columns, rates, norms, scaling, seen, config, source
-):
-    count = max(map(len, (rates, norms, *columns.values())))
-    records = []
-    for step in range(count):
-        record = {"step": step} | {n: v[step] for n, v in columns.items() if step < len(v)}
-        record |= {"lr": {"all": rates[step]}} if step < len(rates) else {}
-        record |= {"memory": {"norm": [norms[step]], "clamped": [0.1]}} if step < len(norms) else {}
-        records.append(record)
-    audits: dict = {}
-    for probe in probes:
-        audits.setdefault(probe.kind, []).append(probe)
-    evidence = Evidence(
-        source=source,
-        vocab_size=512,
-        config=config,
-        metrics=Columns(records),
-        rehearsal=Rehearsal(scaling=scaling),
-        baselines=Baselines(unigram_entropy=5.0, ngram_loss=2.0),
-        audits={kind: tuple(found) for kind, found in audits.items()},
-        events=(Event(step=3, guard="spikes", seen=seen, batches=[3], skip=[3], scale_step=0.5),),
-    )
-    with np.errstate(all="ignore"):
-        json.dumps(as_data(walk(evidence, (DYNAMICS,), whole=True), "es"), allow_nan=False)
