@@ -2,6 +2,7 @@
 
     table_suffices(check, answer)                 # answer: the reference solution
     seen_suffices(check, its_exercise, answer)    # by the input itself, of the cases that every learner sees
+    constant_that_suffices(check)                 # one of a few values, whatever is asked; None if none does
 
 The first table is filled from what the reference solution answers on many draws: for every combination of
 types, lengths and shapes, the answer that it gave most often. A check that such a table passes on fresh draws
@@ -12,6 +13,7 @@ cases that the notebook shows: a check that it passes draws nothing, and asks ev
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -22,6 +24,10 @@ from course.check import Check
 from course.judging import run_check, visible_seed
 
 DRAWS, TRIALS = 12, 3
+CONSTANTS = (
+    *(0.0, 1.0, -1.0, True, False, math.nan, math.inf, "", "pass", "unknown", "healthy", [], {}),
+    *((0.0, 0.0), (1.0, 1.0), (0.0, 0.0, 0.0), [0.0], [1.0], [True], [False], ([], [])),
+)
 
 
 def table_suffices(check: Check, answer: object, draws: int = DRAWS, trials: int = TRIALS) -> bool:
@@ -33,6 +39,21 @@ def seen_suffices(check: Check, its_exercise: Iterable[Check], answer: object, t
     """Whether the answers to every visible case of an exercise, looked up by the input, pass fresh draws."""
     seen = [(other, visible_seed(other)) for other in its_exercise]
     return _suffices(check, answer, seen, repr, DRAWS, trials)
+
+
+def constant_that_suffices(check: Check, trials: int = TRIALS) -> str | None:
+    """The first of `CONSTANTS`, written out, that passes `trials` draws of a check that calls its answer."""
+    if check.written_out:
+        return None
+    for constant in CONSTANTS:
+        answer = _always(constant)
+        if all(run_check(check, answer, seed).wrong is None for seed in range(trials)):
+            return repr(constant)
+    return None
+
+
+def _always(constant: object) -> Callable[..., object]:
+    return lambda *args, **kwargs: copy.deepcopy(constant)
 
 
 def _suffices(

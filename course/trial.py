@@ -24,7 +24,7 @@ from course.mutants import Mutant, Valid, load_answers
 from course.notebook import undisturbed
 from course.probing import NotWritten
 from course.source import Cell, read_source
-from course.tables import seen_suffices, table_suffices
+from course.tables import constant_that_suffices, seen_suffices, table_suffices
 from minigpt.messages import LANGUAGES
 
 MIN_VALID = 1
@@ -98,7 +98,7 @@ class Trial:
         )
 
     def _try_tables(self, exercise: str, cell: Cell, checks: list[str]) -> None:
-        """Every check has to ask for more than a table of answers by the shape of the input."""
+        """Every check has to ask for more than a constant, or a table of answers."""
         namespace = self._namespace(exercise, cell.text)
         for name in checks:
             check = self.lesson.checks[name]
@@ -107,6 +107,8 @@ class Trial:
                 self.report.add("table-suffices", check=name)
             elif seen_suffices(check, [self.lesson.checks[other] for other in checks], answer):
                 self.report.add("seen-suffices", check=name)
+            if constant := constant_that_suffices(check):
+                self.report.add("constant-suffices", check=name, constant=constant)
 
     def _try_exercise(self, exercise: str, cell: Cell) -> None:
         checks = [name for name, check in self.lesson.checks.items() if check.exercise == exercise]

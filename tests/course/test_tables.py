@@ -5,7 +5,7 @@ import pytest
 from course.check import Check, close, number, wrong
 from course.judging import run_check
 from course.mutation import changes
-from course.tables import seen_suffices, shape_of, table_suffices
+from course.tables import constant_that_suffices, seen_suffices, shape_of, table_suffices
 
 
 class Half(Check):
@@ -45,6 +45,11 @@ def test_a_table_of_what_the_notebook_shows_satisfies_a_check_that_draws_nothing
     assert not seen_suffices(drawn, [drawn], half)
     other = Half(lambda rng: 4.0, contrasts=[6.0])
     assert seen_suffices(other, [other], half), "its contrast is the same for everybody, too"
+
+
+def test_a_constant_that_satisfies_a_check_is_named():
+    assert constant_that_suffices(Half(lambda rng: 2.0)) == "1.0"
+    assert constant_that_suffices(Half(lambda rng: 2.0, contrasts=[6.0])) is None
 
 
 def test_an_answer_that_treats_a_contrast_like_a_case_looks_at_nothing():

@@ -59,6 +59,8 @@ class WholeRun(_Tokens):
 
     def judge(self, case, output):
         step, run = (float(value) for value in output["tokens"])
+        if step <= 0:  # of no tokens any multiple is right
+            return super().judge(case, output)
         if run == step * case["steps"]:
             return None
         slips = {

@@ -29,6 +29,7 @@ ANSWERS = [
         {STEP: "whole-run-first", ACCUMULATION: "whole-run-first", RUN: "run-first"},
         back="run, step",
     ),
+    _tokens("nothing", dict.fromkeys(TOKENS, "step-off"), step="0.0"),
     _tokens("same-twice", {RUN: "run-is-a-step"}, run="step"),
     _tokens("accumulated-twice", {RUN: "run-in-micro-batches"}, run="step * config.steps * b"),
     _tokens("steps-as-portions", {RUN: "run-shared-out"}, run="step * config.steps / b"),
