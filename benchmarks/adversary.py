@@ -101,6 +101,7 @@ def run(
     root: Path, lesson: Lesson, attacks: list[Attack], workers: int = 2, seconds: float = SECONDS
 ) -> tuple:
     """Grade them; return the outcomes and sentences about harm done."""
+    due = _neighbours_due(lesson, seconds)
     hand_in(root, lesson, attacks)
     before = _snapshot(root)
     with _scratch() as scratch:
@@ -115,7 +116,7 @@ def run(
         lost = {name for name, verdict in result["checks"].items() if not verdict["passed"]}
         told = json.dumps([result["checks"], result["notes"], result["problem"]])
         outcomes.append(Outcome(attack, lost, "LEAK" in told or SECRET in told))
-    return outcomes, _harm(root, before, report, stayed)
+    return outcomes, _harm(root, before, report, stayed, due)
 
 
 @contextmanager
@@ -136,12 +137,22 @@ def _snapshot(root: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files if file.stat().st_size < 10_000_000}
 
 
-def _harm(root: Path, before: dict[str, bytes], report: object, stayed: list[str]) -> list[str]:
-    harm = [
-        f"lost: {name}"
-        for name in NEIGHBOURS
-        if report.results[name]["points"] != report.results[name]["maximum"]
-    ]
+def _neighbours_due(lesson: Lesson, seconds: float) -> dict[str, float]:
+    """What the neighbours get in peace: in a capstone the solution's charts are those of another ward."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        hand_in(Path(folder), lesson, [])
+        results = grade_assignment(lesson, Path(folder), workers=1, seconds=seconds).results
+    due = {name: results[name]["points"] for name in NEIGHBOURS}
+    drawn = any(check.written_out for check in lesson.checks.values())
+    assert drawn or all(results[name]["points"] == results[name]["maximum"] for name in NEIGHBOURS), due
+    return due
+
+
+def _harm(
+    root: Path, before: dict[str, bytes], report: object, stayed: list[str], due: dict[str, float]
+) -> list[str]:
+    harm = [f"lost: {name}" for name in NEIGHBOURS if report.results[name]["points"] != due[name]]
     after = _snapshot(root)
     harm += [f"changed: {name}" for name, content in before.items() if after.get(name) != content]
     harm += [f"new file: {name}" for name in after if "hacked" in name]

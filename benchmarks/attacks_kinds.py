@@ -68,15 +68,17 @@ def _forge(*args, **kwargs):
     os._exit(0)
 """
 CARRY = """
-_mine = []  # what this process has left itself, in an earlier call, is no other's
+_mine = b"text of EXERCISE "  # a process that is killed and started again in one question finds its own
 def _carry(*args, **kwargs):
     import ctypes, os, pickle
     libc = ctypes.CDLL(None)
     places = ("/dev/shm/x", "/tmp/x", "/scratch/x", "x")
-    if not _mine and any(map(os.path.exists, places)): print("LEAK a file")
-    _mine.append(True)
     for path in places:
-        try: open(path, "ab").write(b"text of one submission")
+        try:
+            with open(path, "a+b") as file:
+                file.seek(0)
+                if file.read().replace(_mine, b""): print("LEAK a file")
+                file.write(_mine)
         except OSError: pass
     for key in (0x1234, 0x5678):
         if libc.shmget(key, 4096, 0) >= 0: print("LEAK shared memory")
@@ -140,7 +142,7 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
         cells = {}
         for exercise, cell in trial.exercises.items():
             answer = next(c.answer for c in lesson.checks.values() if c.exercise == exercise)
-            cells[exercise] = code + _answer(answer, cell.text, call)
+            cells[exercise] = code.replace("EXERCISE", exercise) + _answer(answer, cell.text, call)
         return Attack(f"{name}-{lesson.id}", kind, cells, lost)
 
     made = [

@@ -46,14 +46,29 @@ def constant_that_suffices(check: Check, trials: int = TRIALS) -> str | None:
     if check.written_out:
         return None
     for constant in CONSTANTS:
-        answer = _always(constant)
-        if all(run_check(check, answer, seed).wrong is None for seed in range(trials)):
-            return repr(constant)
+        for answer in (_function(constant), _class(constant)):
+            if all(run_check(check, answer, seed).wrong is None for seed in range(trials)):
+                return repr(constant)
     return None
 
 
-def _always(constant: object) -> Callable[..., object]:
+def _function(constant: object) -> Callable[..., object]:
     return lambda *args, **kwargs: copy.deepcopy(constant)
+
+
+def _class(constant: object) -> type:
+    """A class whose every method gives the constant."""
+
+    class Always:
+        def __init__(self, *args: object, **kwargs: object):
+            pass
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _function(constant)
+
+    return Always
 
 
 def _suffices(

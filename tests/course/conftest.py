@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -57,6 +57,17 @@ def root(small: Lesson, built: Path, tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True)
         shutil.copy(small.built("es", built), file)
     return tmp_path / "class"
+
+
+@pytest.fixture
+def other_cases(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`other_cases(11)`: a trial draws from that seed; tables, with seeds of their own, are left out."""
+
+    def draw(seed: int) -> None:
+        monkeypatch.setattr("course.judging.visible_seed", lambda check: seed)
+        monkeypatch.setattr("course.trial.Trial._try_tables", lambda *_: None)
+
+    return draw
 
 
 @pytest.fixture

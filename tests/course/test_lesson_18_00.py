@@ -11,8 +11,8 @@ from course.lesson import find_lesson
 from course.source import read_source
 
 
-def test_checks_tell_answers_apart_on_other_cases(monkeypatch):
-    monkeypatch.setattr("course.judging.visible_seed", lambda check: 11)
+def test_checks_tell_answers_apart_on_other_cases(other_cases):
+    other_cases(11)
     report = trial.run(find_lesson("18-00"))
     assert report.findings == []
     assert report.counts["checks"] == 14 and report.counts["wrong"] >= 45

@@ -44,8 +44,8 @@ def start(cells):
 
 
 @pytest.mark.parametrize("seed", [11, 12])
-def test_checks_tell_answers_apart_on_any_cases(lesson, monkeypatch, seed):
-    monkeypatch.setattr("course.judging.visible_seed", lambda check: seed)
+def test_checks_tell_answers_apart_on_any_cases(lesson, other_cases, seed):
+    other_cases(seed)
     report = trial.run(lesson)
     assert report.findings == []
     assert report.counts["checks"] == 16 and report.counts["wrong"] >= 60

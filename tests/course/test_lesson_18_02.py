@@ -33,8 +33,8 @@ def end(playground):
     return lambda *values: sum(playground["small_run"](*values)[1][-5:]) / 5
 
 
-def test_checks_tell_answers_apart_on_other_cases(lesson, monkeypatch):
-    monkeypatch.setattr("course.judging.visible_seed", lambda check: 11)
+def test_checks_tell_answers_apart_on_other_cases(lesson, other_cases):
+    other_cases(11)
     report = trial.run(lesson)
     assert report.findings == []
     assert report.counts["checks"] == 14 and report.counts["wrong"] >= 50

@@ -29,8 +29,8 @@ def namespace(lesson):
     torch.set_num_threads(threads)
 
 
-def test_checks_tell_answers_apart_on_other_cases(lesson, monkeypatch):
-    monkeypatch.setattr("course.judging.visible_seed", lambda check: 11)
+def test_checks_tell_answers_apart_on_other_cases(lesson, other_cases):
+    other_cases(11)
     report = trial.run(lesson)
     assert report.findings == []
     assert report.counts["checks"] == 13 and report.counts["wrong"] >= 45

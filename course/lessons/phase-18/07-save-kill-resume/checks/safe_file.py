@@ -107,11 +107,16 @@ class _Damage(_SafeFile):
                     read = _read(answer, path)
                     found.append(None if read is None else read.hex())
             put(folder, whole)
-            return {"found": found, "intact": _read(answer, path) is not None}
+            intact = _read(answer, path)
+        return {"found": found, "intact": None if intact is None else intact.hex()}
 
     def judge(self, case, output):
-        if not output["intact"]:
+        if output["intact"] is None:
             return wrong("never-reads")
+        if not output["found"]:
+            return wrong("nothing-written")
+        if case["old"] not in output["intact"]:
+            return wrong("other-bytes", len(case["old"]) // 2, len(output["intact"]) // 2)
         for read in output["found"]:
             if read is not None and read != case["old"]:
                 return wrong(self.accepted, len(case["old"]) // 2, len(read) // 2)

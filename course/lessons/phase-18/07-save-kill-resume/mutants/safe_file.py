@@ -30,6 +30,12 @@ REFUSE = ("if hashlib.sha256(data).digest() != seal:", "    raise ValueError(sel
 SIDE = 'side = self.path.with_name("hash")'
 
 ANSWERS = [
+    Mutant(
+        "safe-file",
+        "writes-nothing",
+        _file(("pass",), ('return b""',)),
+        {TRIP: "other-bytes", KILL: "nothing-left", TORN: "nothing-written", CHANGED: "nothing-written"},
+    ),
     Valid("safe-file", "sealed-and-renamed", _file((SEAL, NEW, *RENAME), (*OPEN, *REFUSE, "return data"))),
     Valid(
         "safe-file",
