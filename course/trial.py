@@ -3,7 +3,8 @@
 For every exercise: the reference solution and at least one other right answer pass; the untouched stub and at
 least three wrong answers fail, each at the checks and with the messages that `mutants/` names, in both
 languages. A wrong answer must also not satisfy the checks of another exercise: a check that anything
-satisfies checks nothing. Nor may a table of answers by the shape of the input (`course.tables`).
+satisfies checks nothing. Nor may a constant, a table of answers by the shape of the input, or one of what the
+notebook shows (`course.tables`).
 
 Answers run as they would in the notebook: after the setup cells and the reference solutions of the other
 exercises.
