@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from course.lesson import ROOT
 
@@ -24,6 +24,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run --disable-quic"
 ).split()
+BOTH_CLOSED = "Comm not found for comm id"  # JupyterLab says it where page and kernel close a control at once
 PATIENCE = 180_000  # milliseconds for what takes seconds on a quiet machine: only what hangs takes longer
 expect.set_options(timeout=PATIENCE)
 COPIED = shutil.ignore_patterns(
@@ -81,7 +82,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
     problems = []
-    page.on("console", lambda entry: entry.type == "error" and problems.append(entry.text))
+    page.on("console", lambda entry: _is_error(entry) and problems.append(entry.text))
     page.on(
         "response", lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}")
     )
@@ -106,6 +107,10 @@ def _serve(checkout: Path, language: str) -> tuple[subprocess.Popen, str]:
         if found := re.search(r"http://127\.0\.0\.1:\S+", line):
             return server, found[0]
     raise AssertionError(f"{command} ended with {server.wait()} and printed no address")
+
+
+def _is_error(entry: ConsoleMessage) -> bool:
+    return entry.type == "error" and not entry.text.startswith(BOTH_CLOSED)
 
 
 def _is_outside(url: str) -> bool:
