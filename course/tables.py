@@ -1,4 +1,4 @@
-"""Whether a check could be passed by a table: answers looked up by the shape of the input, not by the input.
+"""Whether a check could be passed without doing the exercise: by a table of answers, or by a constant.
 
     table_suffices(check, answer)                 # answer: the reference solution
     seen_suffices(check, its_exercise, answer)    # by the input itself, of the cases that every learner sees
@@ -30,24 +30,24 @@ CONSTANTS = (
 )
 
 
-def table_suffices(check: Check, answer: object, draws: int = DRAWS, trials: int = TRIALS) -> bool:
-    """Whether a table filled on `draws` draws passes `trials` others."""
-    return _suffices(check, answer, [(check, seed) for seed in range(draws)], shape_of, draws, trials)
+def table_suffices(check: Check, answer: object) -> bool:
+    """Whether a table filled on `DRAWS` draws passes `TRIALS` others."""
+    return _suffices(check, answer, [(check, seed) for seed in range(DRAWS)], shape_of)
 
 
-def seen_suffices(check: Check, its_exercise: Iterable[Check], answer: object, trials: int = TRIALS) -> bool:
+def seen_suffices(check: Check, its_exercise: Iterable[Check], answer: object) -> bool:
     """Whether the answers to every visible case of an exercise, looked up by the input, pass fresh draws."""
     seen = [(other, visible_seed(other)) for other in its_exercise]
-    return _suffices(check, answer, seen, repr, DRAWS, trials)
+    return _suffices(check, answer, seen, repr)
 
 
-def constant_that_suffices(check: Check, trials: int = TRIALS) -> str | None:
-    """The first of `CONSTANTS`, written out, that passes `trials` draws of a check that calls its answer."""
+def constant_that_suffices(check: Check) -> str | None:
+    """The first of `CONSTANTS`, written out, that passes `TRIALS` draws of a check that calls its answer."""
     if check.written_out:
         return None
     for constant in CONSTANTS:
         for answer in (_function(constant), _class(constant)):
-            if all(run_check(check, answer, seed).wrong is None for seed in range(trials)):
+            if all(run_check(check, answer, seed).wrong is None for seed in range(TRIALS)):
                 return repr(constant)
     return None
 
@@ -76,9 +76,8 @@ def _suffices(
     answer: object,
     seen: list[tuple[Check, int]],
     key_of: Callable[[object], str],
-    first: int,
-    trials: int,
 ) -> bool:
+    """Whether a table filled on what was `seen`, by `key_of` the input, passes fresh draws."""
     if not callable(answer) or isinstance(answer, type):
         return False
     counts: dict[str, Counter] = {}
@@ -103,7 +102,7 @@ def _suffices(
     for other, seed in seen:
         run_check(other, record, seed)
     return bool(counts) and all(
-        run_check(check, look_up, first + seed).wrong is None for seed in range(trials)
+        run_check(check, look_up, DRAWS + seed).wrong is None for seed in range(TRIALS)
     )
 
 

@@ -56,6 +56,17 @@ class Little(nn.Module):
         return logits if self.returns == "logits" else cross_entropy(logits, targets)
 
 
+class Dropping(Little):
+    """A little model with dropout."""
+
+    def __init__(self, rate=0.2):
+        super().__init__()
+        self.drop = nn.Dropout(rate)
+
+    def hidden(self, ids):
+        return self.drop(super().hidden(ids))
+
+
 def cross_entropy(logits, targets, **settings):
     """Return the loss of logits (B, T, V)."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), **settings)

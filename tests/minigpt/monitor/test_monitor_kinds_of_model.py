@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from loops import T, V, batch_at, tokens
 from torch import nn
 from wild_kinds import Kinds, hold, train
-from wild_loops import Little, adamw, cross_entropy, groups
+from wild_loops import Dropping, Little, adamw, cross_entropy, groups
 
 from minigpt.diagnosis import check
 
@@ -82,17 +82,6 @@ def a_mask_that_gives_way(watch, broken):
             return x + x.roll(-1, 1) if broken and self.calls > 8 else x
 
     train(watch, Model())
-
-
-class Dropping(Little):
-    """A little model with dropout."""
-
-    def __init__(self, rate=0.2):
-        super().__init__()
-        self.drop = nn.Dropout(rate)
-
-    def hidden(self, ids):
-        return self.drop(super().hidden(ids))
 
 
 def evaluate(model, monitor, off=True):

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import (
     MultiStepLR,
 )
 from wild_kinds import Kinds, hold, train
-from wild_loops import Little, adamw
+from wild_loops import Dropping, Little, adamw
 
 from minigpt.diagnosis import check
 from minigpt.diagnosis.trees.configuration.undeclared import UNDECLARED_QUESTIONS, wrong_by_itself
@@ -23,17 +23,6 @@ from minigpt.monitor.ranks import same_data
 
 pytestmark = pytest.mark.filterwarnings("error:The monitor has stopped")
 KINDS = Kinds()
-
-
-class Dropping(Little):
-    """A little model with dropout."""
-
-    def __init__(self, rate=0.2):
-        super().__init__()
-        self.drop = nn.Dropout(rate)
-
-    def hidden(self, ids):
-        return self.drop(super().hidden(ids))
 
 
 @KINDS.add("mode-left-on")

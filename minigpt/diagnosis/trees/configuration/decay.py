@@ -12,8 +12,8 @@ def _gentle_decay(question: Question, evidence: Evidence) -> Finding:
 
     A pull of 0.01 a step forgets every update within some 100 steps; usual are 1e-6 to 1e-3. With an ordinary
     decay it is the rate that is too high. And where the decay stands inside the gradient of an optimizer like
-    Adam, matrices that have shrunk to less than half, while rate × decay × steps explains a quarter of that,
-    show that it outweighs the loss.
+    Adam, matrices that have shrunk to less than half, while rate × decay × steps explains at most a quarter
+    of that, show that it outweighs the loss.
     """
     decay, limits = observed(evidence, "decay"), question.thresholds
     if not decay:
