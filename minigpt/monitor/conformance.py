@@ -20,13 +20,13 @@ from minigpt.monitor.future import Call, left_as_it_is, not_compiled, run_rows
 SINGLE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative change of logits that rounding does not make
 HALF = 0.1
 RESTLESS = 0.01  # change of logits, in their spread, that is no rounding
-DUE = (10, 100, 300)  # steps after which the questions are asked again; then
+DUE = (10, 100, 300)  # steps with which the questions are asked again; then
 EVERY = 1000
 
 
-def due(steps: int) -> bool:
-    """Return whether the questions are asked again after so many steps."""
-    return steps in DUE or steps % EVERY == 0 and steps > 0
+def due(step: int) -> bool:
+    """Return whether the questions are asked again with this step, counted from 0."""
+    return step in DUE or step % EVERY == 0 and step > 0
 
 
 def mixing(

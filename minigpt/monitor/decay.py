@@ -32,20 +32,23 @@ class DecayWatch:
         self._sizes: list[float] | None = None  # before the first step
         self._pulls: list[float] = []
         self._taken = 0.0  # rate × decay, added up over the steps
+        self._before = (0, 0.0)  # the step of the newest look, and rate × decay there
         self._coupled = False
         self._shrunk: float | None = None
 
-    def note(self, optimizer: torch.optim.Optimizer, look: bool) -> None:
-        """Note a step that is about to be made; `look` measures the matrices, too."""
+    def note(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Look at a step that is about to be made; between two looks the pull is a straight line."""
         strongest = max((_pull(group) for group in optimizer.param_groups), default=0.0)
-        self._taken += strongest
+        at, pull = self._before
+        self._taken += (step - at) * (pull + strongest) / 2
+        self._before = (step, strongest)
         if self._sizes is None:
             self._sizes = _sizes(self._sampled)
             self._coupled = type(optimizer).__name__ not in PLAIN and any(
                 group.get("decoupled_weight_decay") is False and _number(group.get("weight_decay"))
                 for group in optimizer.param_groups
             )
-        elif look:
+        else:
             self._pulls.append(strongest)
             ratios = [
                 now / before for now, before in zip(_sizes(self._sampled), self._sizes, strict=True) if before

@@ -39,13 +39,10 @@ class DynamicsWatch:
         self._first: Tensor | None = None  # norm after the first micro-batch of a step
         self._squares: list[tuple[Tensor, Tensor, int, int]] = []  # first, whole, micro-batches, tokens
 
-    def wants_logits(self, step: int) -> bool:
-        """Return whether ln Z is measured in this step."""
-        return step % SOMETIMES == 0
-
-    def note_logits(self, logits: Tensor) -> None:
-        """Logits, (…, V), on their way to a loss."""
-        self.log_z = logits.detach().float().logsumexp(-1).mean()
+    def note_logits(self, logits: Tensor, step: int) -> None:
+        """Logits, (…, V), on their way to a loss in this step."""
+        if step % SOMETIMES == 0:
+            self.log_z = logits.detach().float().logsumexp(-1).mean()
 
     def note_backward(self, norm: Tensor | None, afresh: bool) -> None:
         """A backward pass has left gradients of this norm; with `afresh` it is the first of its step."""
@@ -85,7 +82,7 @@ class DynamicsWatch:
         """Return the probes of a step that the optimizer has made, and forget them."""
         if self._gradients:
             self._measure_updates()
-        noisy = (step + 1) % SOMETIMES == 0
+        noisy = (step + 1) % SOMETIMES == 0  # never a quiet step: those have one micro-batch
         if not (self._sizes or self._broken or noisy or self.log_z is not None):
             return []
         found: list[dict[str, Any]] = []

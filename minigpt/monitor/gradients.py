@@ -115,11 +115,19 @@ class Gradients:
 
     def norm(self) -> Tensor | None:
         """Return the norm of all gradients, sparse ones left out, None without any; waits for no GPU."""
-        dense = [g for p in self._parameters if (g := p.grad) is not None and not g.is_sparse]
+        gradients = [gradient for p in self._parameters if (gradient := p.grad) is not None]
+        try:
+            return self._norm(gradients)
+        except RuntimeError:  # rarely, so not asked each time
+            return self._norm([gradient for gradient in gradients if not gradient.is_sparse])
+
+    def _norm(self, dense: list[Tensor]) -> Tensor | None:
         if not dense:
             return None
-        values = torch._C._nn.flatten_dense_tensors(dense) if self._copied else _norms(dense)
-        return torch.linalg.vector_norm(values).detach()
+        found = torch.linalg.vector_norm(
+            torch._C._nn.flatten_dense_tensors(dense) if self._copied else _norms(dense)
+        )
+        return found.detach() if found.requires_grad else found
 
     def note_step(self, before: Tensor | None) -> None:
         """Note what an optimizer finds as it steps, where the norm was `before` after the backward pass."""

@@ -38,23 +38,22 @@ class ModelHooks:
         on_error: Callable[[Exception], None],
         on_forward: Callable[[Tensor | None, bool], None] = lambda _ids, _learning: None,
         on_logits: Callable[[Tensor], None] = lambda _logits: None,
+        on_later_logits: Callable[[Tensor], None] = lambda _logits: None,
     ):
         """Set the hooks.
 
         Args:
             on_forward: told of every forward pass: its tokens, where the model was given them, and whether
                 gradients are on.
-            on_logits: given the logits of the first step while their graph is there.
+            on_logits: given the logits of the first step while their graph is there,
+            on_later_logits: and those of later ones that are listened to.
         """
-        self._on_forward, self._on_logits = on_forward, on_logits
+        self._on_forward, self._on_logits, self._on_later_logits = on_forward, on_logits, on_later_logits
         self._sharded = any(is_sharded(module) for module in model.modules())
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
         self._read: list[int] = []  # tokens that each forward pass was given since `take_read`
-        self.note_logits: Callable[[Tensor], None] | None = (
-            None  # given the logits, in steps that ask for them
-        )
         self._on_gradient, self._on_error = on_gradient, on_error
         self._layers = layers = find_layers(model, vocab_size)
         self.language_model = layers.language_model
@@ -278,9 +277,8 @@ class ModelHooks:
         return next(iter(fits or (tensors if not self._heads else ())), None)
 
     def _offer(self, source: nn.Module, logits: Tensor) -> None:
-        if self.note_logits is not None:
-            self.note_logits(logits)
         if not self._looking:  # in every step, so as little as possible
+            self._on_later_logits(logits)
             logits.register_hook(partial(self._arrive_again, self.ids, source, self._turn))
             return
         self._on_logits(logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,14 +23,12 @@ from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of
 from minigpt.monitor.places import calling_line, definition_of
 from minigpt.monitor.records import Records
 from minigpt.monitor.rehearsal import Rehearsal
-from minigpt.monitor.rest import Rest
+from minigpt.monitor.rest import Rest, quiet
 from minigpt.monitor.step_counts import StepCounts
 from minigpt.runs.schema import REHEARSAL_STEPS
 from minigpt.runs.writer import RunWriter
 
 LOOKED_AT = 2 * REHEARSAL_STEPS  # first steps in which gradients that are left over or missing are looked for
-CLIPPED_LOOKED_AT = 100  # first steps of which each is asked whether it was clipped; then
-SOMETIMES = 10  # one in so many, which tells the share as well
 EVERY = 100  # steps after which the optimizer's count is looked at again
 
 
@@ -54,6 +53,7 @@ class LoopWatch:
         self._stepping: torch.optim.Optimizer | None = None  # the optimizer that makes a step just now,
         self._depth = 0  # and its calls of `step` within each other
         self._one_each = False  # whether a token is scored for each that was given
+        self._quiet = False  # whether this step is seen only in what must not be missed in any
         self._places = {"model": definition_of(type(model)), "step": None}  # file:line
         self._last = time.perf_counter()
         self._sign = -1 if optimizers.climbs else 1
@@ -67,6 +67,7 @@ class LoopWatch:
             on_error,
             self._observers.note_forward,
             self._observers.ownership.note,
+            self._on_logits,
         )
         self._gradients = Gradients(model.parameters(), self._after_backward, on_error)
         self._gradients.watch_each()
@@ -138,6 +139,11 @@ class LoopWatch:
 
     # ------------------------------------------------------------------ gradients
 
+    def _on_logits(self, logits: Tensor) -> None:
+        """Logits are on their way to a loss."""
+        if self._stepping is None:
+            self._observers.dynamics.note_logits(logits, self.steps)
+
     def _on_gradient(
         self, ids: Tensor | None, logits: Tensor | None, gradient: Tensor, source: nn.Module, turn: int
     ) -> None:
@@ -165,14 +171,13 @@ class LoopWatch:
         if self.steps == 0:
             self._first_step.end_backward(filled, afresh)
         if filled:
-            asked = self.steps < CLIPPED_LOOKED_AT or self.steps % SOMETIMES == 0
             counts.norm = self._gradients.norm()
-            counts.before_clip = self._gradients.first_norm() if asked else None
+            # whether a step is clipped is asked of each that is not quiet, which tells the share as well
+            counts.before_clip = None if quiet(self.steps) else self._gradients.first_norm()
             if self.scaler:
                 counts.unscale(self.scaler.get_scale())
             counts.add_backward(afresh)
-            self._observers.note_backward(afresh)
-            self._observers.dynamics.note_backward(counts.norm, afresh)
+            self._observers.note_backward(afresh, counts.norm)
         else:
             counts.turn = 0
         counts.end_backward()
@@ -186,10 +191,15 @@ class LoopWatch:
         if not self._optimizers.owns(optimizer):
             return
         self._stepping, self._depth = optimizer, 1
+        main = optimizer is self._optimizers.main
+        if main and self._quiet and self._finite():
+            self._observers.writes.before_step(self.steps)
+            return
+        self._quiet = False
         if self.steps == 0:
             self._places["step"] = calling_line()
         self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)
-        if optimizer is not self._optimizers.main:
+        if not main:
             return
         if self.steps == 0 and self.scaler is None and (scaler := calling_scaler()):
             self.scaler = scaler
@@ -206,7 +216,11 @@ class LoopWatch:
         self._observers.before_step(self.steps, self.scaler, norms)
         counted = (self._counts.norm, self._counts.micros, self._counts.tokens)
         self._observers.dynamics.before_step(self.steps, *counted, self._hooks.call_again)
-        self._hooks.note_logits = None
+
+    def _finite(self) -> bool:
+        """Whether there are gradients, and nothing is wrong with them; a GPU is not waited for."""
+        norm = self._counts.norm
+        return norm is not None and (norm.device.type != "cpu" or math.isfinite(norm))
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:
@@ -221,17 +235,34 @@ class LoopWatch:
                 self._counts = StepCounts()
                 self._observers.skip_step()
             return
-        self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
+        if not self._quiet:
+            self._optimizers.note_gradients(optimizer, self.steps, LOOKED_AT)
         early = steps <= REHEARSAL_STEPS
         self._optimizers.note_after(optimizer, early, early or steps % EVERY == 0)
         if not main:
             return
         self._records.finish()
+        record = self._record()
+        if self._quiet:
+            self._observers.after_quiet_step(self.steps)
+        else:
+            self._look_closely(optimizer, record)
+        self.steps += 1
+        self._quiet = quiet(self.steps) and self._counts.micros <= 1 and self._observers.let_rest
+        self._counts = StepCounts()
+        self._records.end_step(record)
+        self._rest.end_step(self.steps, self._one_each)
+        if self.steps == REHEARSAL_STEPS:
+            self._rehearsal.write(self.steps, ended=False)
+
+    def _look_closely(self, optimizer: torch.optim.Optimizer, record: dict[str, Any]) -> None:
+        """Look at everything that the step just made can tell."""
         if not self._twin.done:
             self._twin.after()
-        record = self._record()
         self._observers.after_step(self.steps, self._hooks, self._first_step)
-        self._take_instruments()
+        self._observers.after_quiet_step(self.steps)
+        for probe in self._observers.dynamics.take(self.steps):
+            self._writer.probe(probe)
         for probe in self._observers.state.after_step(self.steps, optimizer, record):
             self._writer.probe(probe)
         if self.steps == 0:
@@ -242,12 +273,6 @@ class LoopWatch:
             self._leftovers.end_step()
         elif self.steps == LOOKED_AT:
             self._leftovers.remove()
-        self.steps += 1
-        self._counts = StepCounts()
-        self._records.end_step(record)
-        self._rest.end_step(self.steps, self._one_each)
-        if self.steps == REHEARSAL_STEPS:
-            self._rehearsal.write(self.steps, ended=False)
 
     def _record(self) -> dict[str, Any]:
         """Return the record of the step that was just made, without its loss."""
@@ -269,12 +294,6 @@ class LoopWatch:
             record["tokens"] = counts.tokens
         self._last = now
         return record
-
-    def _take_instruments(self) -> None:
-        watch = self._observers.dynamics
-        for probe in watch.take(self.steps):
-            self._writer.probe(probe)
-        self._hooks.note_logits = watch.note_logits if watch.wants_logits(self.steps + 1) else None
 
     def _end_first_step(self) -> None:
         first = self._first_step

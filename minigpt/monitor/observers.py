@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minigpt.monitor import conformance, ranks
+from minigpt.monitor import conformance, ranks, rest
 from minigpt.monitor.decay import DecayWatch
 from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
@@ -27,8 +27,8 @@ from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
 from minigpt.monitor.writes import Writes
 
-FIRST = 8  # steps of which each is looked at closely; then
-SOMETIMES = 25  # one in so many
+FIRST = 8  # steps of which each is looked at closely; then one in `rest.EVERY`
+FIRST_LOOK = 10  # step at which what changes slowly is measured first
 
 
 class Observers:
@@ -88,50 +88,60 @@ class Observers:
     def note_gradient(self, ids: Tensor | None, gradient: Tensor, step: int, sign: float) -> None:
         """A gradient came to some logits."""
         # in step 0 it is not known yet which of the layers as wide as the vocabulary makes the logits
-        near = 0 < step < FIRST or step > 0 and step % SOMETIMES == 0
+        near = 0 < step < FIRST or step > 0 and step % rest.EVERY == 0
         if near and ids is not None and not self.kinds.full:
             shaped = _as_tokens(gradient, ids)
             if shaped is not None:
                 self.kinds.note(ids, shaped, sign)
 
-    def note_backward(self, afresh: bool) -> None:
-        """A backward pass has left gradients."""
+    def note_backward(self, afresh: bool, norm: Tensor | None) -> None:
+        """A backward pass has left gradients of this norm."""
+        self.dynamics.note_backward(norm, afresh)
         self.passes.note(self._batch, afresh, self._optimizers.main)
         self.accumulated = 1 if afresh else self.accumulated + 1
 
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
-        self.state.before_step()
         self.writes.before_step(step)
-        if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
+        self.state.before_step()
+        if self.rounding.applies and (step < FIRST or step % rest.EVERY == 0):
             self.rounding.before()
         if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):
             after, now = (None if norm is None else float(norm) for norm in norms)
             self._scaler = {"scale": float(found.get_scale()), "through": False, "after": after, "now": now}
-        self._look = step % SOMETIMES == 10
-        self.decay.note(self._optimizers.main, self._look)
+        self._look = step == FIRST_LOOK or step > 0 and step % rest.EVERY == 0
+        if self._look or step == 0:
+            self.decay.note(self._optimizers.main, step)
         if self._look:
             self._old = [p.detach().clone() for p in self._sampled]
 
     def after_step(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
         """The main optimizer has made step `step`."""
-        self.writes.after_step()
-        if self.rounding.applies and (step < FIRST or step % SOMETIMES == 0):
+        if self.rounding.applies and (step < FIRST or step % rest.EVERY == 0):
             self.rounding.after()
         if self._look:
             self._updates.append(_relative(self._sampled, self._old))
             self._old = []
-        self.modes.end_step()
         self.passes.end_step()
-        self.tokens.end_step(step, self._ids, self.accumulated)
-        self.accumulated = 0
         self.scheduling.note(self._optimizers.main, step)
         if self._checksums:
             self._checksums.note(step + 1)
         if step == 0:
             self.ownership.settle()
-        if conformance.due(step + 1):
+        if conformance.due(step):
             self.ask_again(step, hooks, first)
+
+    @property
+    def let_rest(self) -> bool:
+        """Whether nothing is under way for which the next step has to be looked at closely."""
+        return self._checksums is None and not self.state.waits
+
+    def after_quiet_step(self, step: int) -> None:
+        """The main optimizer has made step `step`, in which only what must not be missed is looked at."""
+        self.writes.after_step()
+        self.modes.end_step()
+        self.tokens.end_step(step, self._ids, self.accumulated)
+        self.accumulated = 0
 
     def skip_step(self) -> None:
         """A step was made in vain."""

@@ -11,7 +11,12 @@ from minigpt.monitor.gradients import Gradients
 from minigpt.monitor.hooks import ModelHooks
 
 FROM = 100  # steps in which the loop is watched first; then
-LISTENED_TO = 25  # in one step of so many the logits are listened to
+EVERY = 25  # one step of so many is looked at closely
+
+
+def quiet(step: int) -> bool:
+    """Return whether a step, counted from 0, is one of those between."""
+    return step >= FROM and step % EVERY > 0
 
 
 class Rest:
@@ -48,7 +53,7 @@ class Rest:
             return
         if steps == FROM:
             self._alike &= one_each and self._hooks.may_rest and self._gradients.watch_witness()
-        self._set(self._alike and steps % LISTENED_TO > 0)
+        self._set(self._alike and quiet(steps))
 
     def end(self) -> None:
         """Listen to every step from now on, for one was not like those before."""

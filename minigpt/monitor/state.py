@@ -68,6 +68,11 @@ class StateWatch:
         self._watched = [p for p in watched if not names[p].startswith(self._declared or "\0")]
         self._names = [names[p] for p in self._watched]
 
+    @property
+    def waits(self) -> bool:
+        """Whether the next step is needed: weights are to be compared, or the model has a memory."""
+        return self._remembers or self._kept is not None
+
     def note_evaluation(self) -> None:
         """The model was called without gradients: what happened around it is nobody's business."""
         self._kept = None
@@ -159,6 +164,8 @@ def _sample(parameter: nn.Parameter) -> Tensor:
 
 def _moved(old: Tensor, new: Tensor) -> bool:
     """Return whether numbers differ by more than the rounding of adding something and taking it away."""
+    if torch.equal(old, new):
+        return False
     size = old.float().norm() + USUAL * old.numel() ** 0.5
     return bool((new - old).float().norm() > ROUNDINGS * torch.finfo(old.dtype).eps * size)
 

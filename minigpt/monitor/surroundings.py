@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 FRAMES = 24
+COUNTED = 100  # steps of which it is noted where a schedule stands
 
 
 def _values(start: int) -> Iterator[Any]:
@@ -89,7 +90,7 @@ class Scheduling:
         if self._scheduler is None and self._looks < 3 and not self._counts:
             self._looks += 1
             self._scheduler = schedule_of(optimizer)
-        if self._scheduler is not None and len(self._counts) < 200:
+        if self._scheduler is not None and len(self._counts) < COUNTED:
             self._counts.append(int(getattr(self._scheduler, "last_epoch", 0)))
 
     def give(self, scheduler: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minigpt.monitor import rest
+
 KEPT = 20_000  # steps whose batches are remembered
 COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens,
-ENOUGH = 400  # until so many were made; then
-SELDOM = 16  # one in so many
+ENOUGH = 400  # until so many were made; then those that are looked at closely
 WORKERS = 16  # that may load data, each all of it: then a batch comes once from each, soon one after another
 FEWEST = 8  # steps in a row that repeat earlier ones before that is no accident
 
@@ -46,7 +47,7 @@ class TokensSeen:
 
     def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
         """Close a step that took `accumulated` backward passes into one gradient."""
-        if ids is not None and step % (COUNTED_EVERY if step < ENOUGH else SELDOM) == 0:
+        if ids is not None and step % (COUNTED_EVERY if step < ENOUGH else rest.EVERY) == 0:
             inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
             counts = torch.bincount(inside, minlength=self._vocab_size)
             self._counts = counts if self._counts is None else self._counts + counts

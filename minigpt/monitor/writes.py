@@ -18,6 +18,7 @@ from minigpt.monitor.optimizers import Optimizers, parameters_of
 NUMBERS = 16  # that are compared
 ROUNDING = 1e-4  # of their size: what taking a weight away and putting it back may leave
 FEWEST = 20  # steps after which it is known how often somebody writes
+WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # numbers by their bytes
 
 
 class Writes:
@@ -37,53 +38,69 @@ class Writes:
         self._optimizers = optimizers
         self._weight = found[len(found) // 2] if found else None
         self._name = names[id(self._weight)] if found else ""
+        self._place = 0  # in memory, of the numbers that are compared
         self._view: Tensor | None = None
-        self._copy: Tensor | None = None
-        self._place = 0
-        self._version = -1
+        self._left: Tensor | bytes | None = None  # what the newest step of the optimizer left there,
+        self._version = -1  # how often the weight had been written by then,
+        self._count: tuple[Any, int] = (None, -1)  # and the optimizer's own count of its steps
         self._steps = self._times = 0
         self._first: int | None = None
-        self._count: float | None = None  # the optimizer's own, at its newest step
 
-    @torch.no_grad()
     def after_step(self) -> None:
         """The optimizer has made a step."""
         weight = self._weight
         if weight is None:
             return
-        if self._view is None or self._place != weight.data_ptr():
-            self._look(weight)
-            self._copy = self._view.clone()
-        else:
-            self._copy.copy_(self._view)
-        self._version = weight._version
-        self._count = own_count(self._optimizers.main, weight)
+        self._look(weight)
+        self._left, self._version = self._numbers(), weight._version
+        self._count = self._counted()
 
     def _look(self, weight: nn.Parameter) -> None:
-        flat = weight.detach().reshape(-1)
-        self._view = flat[:: max(1, len(flat) // NUMBERS)][:NUMBERS]
-        self._place = weight.data_ptr()
+        if self._place != weight.data_ptr():
+            flat = weight.detach().reshape(-1)
+            self._view = flat[:: max(1, len(flat) // NUMBERS)][:NUMBERS]
+            self._place = weight.data_ptr()
+            on_cpu = weight.device.type == "cpu"
+            # NumPy, which knows no bfloat16, copies a few numbers much faster than PyTorch
+            self._array = self._view.view(WHOLE[weight.element_size()]).numpy() if on_cpu else None
 
-    @torch.no_grad()
+    def _numbers(self) -> Tensor | bytes:
+        return self._view.clone() if self._array is None else self._array.tobytes()
+
+    def _counted(self) -> tuple[Any, int]:
+        """Return the optimizer's count of steps as it is kept, and how often that tensor was written."""
+        state = self._optimizers.main.state.get(self._weight)
+        count = state.get("step") if isinstance(state, dict) else None
+        return count, count._version if isinstance(count, Tensor) else -1
+
     def before_step(self, step: int) -> None:
         """The optimizer is about to make step `step`."""
         weight = self._weight
-        if weight is None or self._copy is None:
+        if weight is None or self._left is None:
             return
         self._steps += 1
-        moved = self._place != weight.data_ptr()
-        if not moved and weight.device.type != "cpu" and weight._version == self._version:
+        if self._array is None and self._place == weight.data_ptr() and self._version == weight._version:
             return  # a GPU is not waited for
-        if moved:
-            self._look(weight)
-        if torch.equal(self._view, self._copy):
-            return
-        change = (self._view - self._copy).float().abs().max()
-        if own_count(self._optimizers.main, weight) != self._count:
-            return  # moments and weights went back together
-        if change > ROUNDING * self._copy.float().abs().max():
+        self._look(weight)
+        if not self._same(self._numbers(), self._left) and not self._went_back():
             self._times += 1
             self._first = step if self._first is None else self._first
+
+    def _same(self, now: Tensor | bytes, left: Tensor | bytes) -> bool:
+        """Return whether numbers are what they were, up to rounding."""
+        if isinstance(now, bytes) and now == left:
+            return True
+        if type(now) is not type(left) or len(now) != len(left):
+            return True  # a model that was moved to another device, or is kept in other numbers
+        if isinstance(now, bytes):
+            now, left = (torch.frombuffer(bytearray(each), dtype=self._view.dtype) for each in (now, left))
+        change = (now.to(left.device) - left).float().abs().max()
+        return not change > ROUNDING * left.float().abs().max()
+
+    def _went_back(self) -> bool:
+        """Return whether the moments went back, too."""
+        (old, before), (new, after) = self._count, self._counted()
+        return after != before if new is old else _number(new) != _number(old)
 
     def evidence(self) -> dict[str, Any] | None:
         """Return how often it was written, and when first; None where too few steps were seen."""
@@ -95,12 +112,12 @@ class Writes:
 def own_count(optimizer: torch.optim.Optimizer, parameter: Tensor) -> float | None:
     """Return how many steps an optimizer has counted for a parameter, where that is known without waiting."""
     state = optimizer.state.get(parameter)
-    count = state.get("step") if isinstance(state, dict) else None
-    return float(count) if isinstance(count, int | float) or _on_cpu(count) else None
+    return _number(state.get("step")) if isinstance(state, dict) else None
 
 
-def _on_cpu(count: Any) -> bool:
-    return isinstance(count, Tensor) and count.numel() == 1 and count.device.type == "cpu"
+def _number(count: Any) -> float | None:
+    on_cpu = isinstance(count, Tensor) and count.numel() == 1 and count.device.type == "cpu"
+    return float(count) if isinstance(count, int | float) or on_cpu else None
 
 
 def _plain(parameter: nn.Parameter) -> bool:

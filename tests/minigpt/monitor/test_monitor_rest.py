@@ -1,5 +1,8 @@
 """Between steps that are looked at closely the monitor listens less, and writes down the same."""
 
+import copy
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -73,9 +76,13 @@ def test_the_records_are_those_of_a_monitor_that_never_rests(kind, tmp_path, mon
     assert not rested and len(whole) == STEPS
     monkeypatch.setattr(rest, "FROM", FROM)
     records, rested = train(tmp_path / "run", kind)
+    for record in whole:  # the one question that a quiet step is not asked
+        assert "clipped" in record
+        if rest.quiet(record["step"]):
+            del record["clipped"]
     assert records == whole
     last = LATER if kind == "asks for a gradient later" else STEPS
-    assert rested == [step for step in range(FROM, STEPS) if step % rest.LISTENED_TO and step <= last]
+    assert rested == [step for step in range(FROM, STEPS) if step % rest.EVERY and step <= last]
 
 
 def test_it_listens_again_where_the_witness_falls_silent(tmp_path, monkeypatch):
@@ -100,3 +107,68 @@ def test_a_loop_that_scores_each_token_twice_is_listened_to(tmp_path, monkeypatc
             optimizer.zero_grad()
             monitor.step(loss)
             assert model.head._forward_hooks
+
+
+@torch.no_grad()
+def halve(model, optimizer, kept):
+    for parameter in model.parameters():
+        parameter.data.mul_(0.5)
+
+
+@torch.no_grad()
+def go_back(model, optimizer, kept):
+    model.load_state_dict(kept[0])
+    optimizer.load_state_dict(kept[1])
+
+
+@torch.no_grad()
+def go_back_in_place(model, optimizer, kept):
+    model.load_state_dict(kept[0])
+    for parameter, old in zip(model.parameters(), kept[1]["state"].values(), strict=True):
+        for name, value in optimizer.state[parameter].items():
+            value.copy_(old[name])
+
+
+@torch.no_grad()
+def break_it(model, optimizer, kept):
+    model.hidden.bias.fill_(math.nan)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("what", "times"), [(halve, 1), (go_back, 0), (go_back_in_place, 0), (lambda *_: None, 0)]
+)
+def test_a_single_write_between_two_looks_is_seen_and_a_step_back_is_none(
+    what, times, dtype, tmp_path, monkeypatch
+):
+    run = one_event(tmp_path / "run", what, dtype, monkeypatch)
+    (*_, seen) = (probe["writes"] for probe in run.probes if "writes" in probe)
+    assert (seen["times"], seen["first"]) == (times, LATER if times else None)
+
+
+def test_the_first_step_that_is_not_finite_is_looked_into_though_it_is_quiet(tmp_path, monkeypatch):
+    run = one_event(tmp_path / "run", break_it, torch.float32, monkeypatch)
+    (found,) = (probe for probe in run.probes if probe["kind"] == "non-finite")
+    assert (found["step"], found["module"]) == (LATER, "hidden"), found
+
+
+def one_event(run_dir, what, dtype, monkeypatch):
+    """Train a toy to which something happens before step `LATER`; the states of ten steps before are kept."""
+    monkeypatch.setattr(rest, "FROM", FROM)
+    torch.manual_seed(0)
+    model = Toy().to(dtype)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    kept = ()
+    with Monitor(model, optimizer, vocab_size=V, run_dir=run_dir) as monitor:
+        for step in range(STEPS):
+            if step == LATER - 10:
+                kept = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+            if step == LATER:
+                what(model, optimizer, kept)
+            rows = torch.randint(V, (B, T + 1), generator=torch.Generator().manual_seed(step))
+            loss = loss_of(model, rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            monitor.step(loss)
+    return Run(run_dir)
