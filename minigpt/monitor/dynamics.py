@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minigpt.monitor import rest
 from minigpt.monitor.optimizers import parameters_of
 from minigpt.training.instruments.noise import from_squares
 from minigpt.training.instruments.non_finite import first_in_forward
-from minigpt.training.instruments.updates import rms
+from minigpt.training.instruments.updates import fit_of_second_moments
 
-OFTEN, SOMETIMES = 25, 50  # steps between two measurements of updates; of ln Z and of the noise
+SOMETIMES = 50  # steps between two measurements of ln Z and of the noise
+ROWS = 256  # positions that ln Z is averaged over, at most twice as many
 MATRICES = 16  # that updates are measured of
 FEWEST = 8  # steps whose norms are averaged for a noise scale
 
@@ -29,9 +31,10 @@ class DynamicsWatch:
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
         self._model, self._optimizer = model, optimizer
         names = {parameter: name for name, parameter in model.named_parameters()}
-        found = [(p, names[p]) for p in parameters_of(optimizer) if p in names and p.ndim > 1]
-        self._matrices = found[:: max(1, len(found) // MATRICES)][:MATRICES]
-        self._gradients: list[tuple[nn.Parameter, str, Tensor]] = []
+        whole = [p for p in parameters_of(optimizer) if type(p.detach()) is Tensor]  # not one shard of it
+        found = [p for p in whole if p in names and p.ndim > 1]
+        self._matrices, self._names = found[:: max(1, len(found) // MATRICES)][:MATRICES], names
+        self._gradients: dict[nn.Parameter, Tensor] = {}
         self._sizes: dict[str, Tensor] = {}
         self._on_cpu = all(parameter.device.type == "cpu" for parameter in names)
         self._broken: dict[str, str] | None = None
@@ -42,7 +45,8 @@ class DynamicsWatch:
     def note_logits(self, logits: Tensor, step: int) -> None:
         """Logits, (…, V), on their way to a loss in this step."""
         if step % SOMETIMES == 0:
-            self.log_z = logits.detach().float().logsumexp(-1).mean()
+            rows = logits.detach().flatten(0, -2)
+            self.log_z = rows[:: max(1, len(rows) // ROWS)].float().logsumexp(-1).mean()
 
     def note_backward(self, norm: Tensor | None, afresh: bool) -> None:
         """A backward pass has left gradients of this norm; with `afresh` it is the first of its step."""
@@ -63,20 +67,15 @@ class DynamicsWatch:
             first, whole = self._first.detach().square(), norm.detach().square()
             self._squares.append((first, whole, micros, tokens))
             self._squares = self._squares[-SOMETIMES:]
-        if step % OFTEN == 0:
-            self._gradients = [(p, name, p.grad) for p, name in self._matrices if p.grad is not None]
+        if step == 0 or rest.look(step):
+            self._gradients = {p: p.grad for p in self._matrices if p.grad is not None}
         if self._broken is None and self._on_cpu and norm is not None and not math.isfinite(float(norm)):
             self._broken = self._where(again)
 
-    @torch.no_grad()
     def _measure_updates(self) -> None:
-        betas = {p: group.get("betas") for group in self._optimizer.param_groups for p in group["params"]}
-        for parameter, name, gradient in self._gradients:
-            state = self._optimizer.state.get(parameter, {})
-            figure = rms(gradient, state, betas.get(parameter)) if isinstance(state, dict) else None
-            if figure is not None:
-                self._sizes[name] = figure
-        self._gradients = []
+        found = fit_of_second_moments(self._gradients, self._optimizer)
+        self._sizes = {self._names[parameter]: figure for parameter, figure in found.items()}
+        self._gradients = {}
 
     def take(self, step: int) -> list[dict[str, Any]]:
         """Return the probes of a step that the optimizer has made, and forget them."""

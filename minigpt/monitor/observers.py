@@ -27,7 +27,7 @@ from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
 from minigpt.monitor.writes import Writes
 
-FIRST = 8  # steps of which each is looked at closely; then one in `rest.EVERY`
+FIRST = 8  # steps of which each is looked at closely; then some (`rest.look`)
 FIRST_LOOK = 10  # step at which what changes slowly is measured first
 
 
@@ -88,7 +88,7 @@ class Observers:
     def note_gradient(self, ids: Tensor | None, gradient: Tensor, step: int, sign: float) -> None:
         """A gradient came to some logits."""
         # in step 0 it is not known yet which of the layers as wide as the vocabulary makes the logits
-        near = 0 < step < FIRST or step > 0 and step % rest.EVERY == 0
+        near = 0 < step < FIRST or rest.look(step)
         if near and ids is not None and not self.kinds.full:
             shaped = _as_tokens(gradient, ids)
             if shaped is not None:
@@ -104,12 +104,12 @@ class Observers:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.writes.before_step(step)
         self.state.before_step()
-        if self.rounding.applies and (step < FIRST or step % rest.EVERY == 0):
+        if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.before()
         if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):
             after, now = (None if norm is None else float(norm) for norm in norms)
             self._scaler = {"scale": float(found.get_scale()), "through": False, "after": after, "now": now}
-        self._look = step == FIRST_LOOK or step > 0 and step % rest.EVERY == 0
+        self._look = step == FIRST_LOOK or rest.look(step)
         if self._look or step == 0:
             self.decay.note(self._optimizers.main, step)
         if self._look:
@@ -117,7 +117,7 @@ class Observers:
 
     def after_step(self, step: int, hooks: ModelHooks, first: FirstStep) -> None:
         """The main optimizer has made step `step`."""
-        if self.rounding.applies and (step < FIRST or step % rest.EVERY == 0):
+        if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.after()
         if self._look:
             self._updates.append(_relative(self._sampled, self._old))

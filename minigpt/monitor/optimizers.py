@@ -17,7 +17,7 @@ from torch import nn
 
 from minigpt.messages import MiniGPTError
 
-AGAIN = 25  # steps after which parameters that have had no gradient yet are looked at again
+AGAIN = 10  # steps after which parameters that have had no gradient yet are looked at again
 FRAMES = 16  # of the call stack that a gradient scaler is looked for in
 
 

@@ -1,4 +1,4 @@
-"""The records of the steps, each with the losses that belong to it, written four times a second."""
+"""The records of the steps, each with the losses that belong to it, written once a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minigpt.monitor.first_step import FirstStep
 from minigpt.runs.writer import RunWriter
 
 CLIPPED = 0.999  # a norm after clipping ÷ before, below which the step counts as clipped
-WAIT = 0.25  # buffering time before writing and syncing the GPU, in seconds
+WAIT = 1.0  # buffering time before writing and syncing the GPU, in seconds
 
 
 class Records:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 
-@dataclass
+@dataclass(slots=True)
 class StepCounts:
     """Counts of the optimizer step in progress; a new one begins after each step.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ class TokensSeen:
 
     def _checksum(self, ids: Tensor) -> Tensor | int:
         if ids.device.type == "cpu":
-            return zlib.crc32(ids.numpy().tobytes())
+            return zlib.crc32(np.ascontiguousarray(ids.numpy()))  # `tobytes` is slow where rows have gaps
         if self._weights is None or len(self._weights) < ids.numel() or self._weights.device != ids.device:
             generator = torch.Generator().manual_seed(0)
             weights = torch.randint(1, 2**31, (ids.numel(),), generator=generator)
@@ -47,7 +48,7 @@ class TokensSeen:
 
     def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
         """Close a step that took `accumulated` backward passes into one gradient."""
-        if ids is not None and step % (COUNTED_EVERY if step < ENOUGH else rest.EVERY) == 0:
+        if ids is not None and (step % COUNTED_EVERY == 0 if step < ENOUGH else rest.look(step)):
             inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
             counts = torch.bincount(inside, minlength=self._vocab_size)
             self._counts = counts if self._counts is None else self._counts + counts

@@ -35,16 +35,25 @@ class Snapshot:
         return self.state["step"]
 
     @classmethod
-    def take(cls, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> Snapshot:
-        """Copy everything."""
+    def take(
+        cls,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: TrainerState,
+        instead_of: Snapshot | None = None,
+    ) -> Snapshot:
+        """Copy everything, into the memory of another one that nobody needs any more where that fits."""
         kinds = {
             "weights": weights_of(model),
             "moments": moments_of(model, optimizer),
             "memory": memory_of(model),
             "rng": {RNG: torch.get_rng_state()},
         }
-        tensors = {f"{kind}/{name}": t.clone() for kind, named in kinds.items() for name, t in named.items()}
-        return cls(state.state_dict(), tensors)
+        now = {f"{kind}/{name}": t.detach() for kind, named in kinds.items() for name, t in named.items()}
+        if instead_of is None or _shapes(instead_of.tensors) != _shapes(now):
+            return cls(state.state_dict(), {name: tensor.clone() for name, tensor in now.items()})
+        torch._foreach_copy_([instead_of.tensors[name] for name in now], list(now.values()))
+        return cls(state.state_dict(), instead_of.tensors)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Put everything back, except for what the guards have decided since."""
@@ -65,6 +74,10 @@ class Snapshot:
         }
 
 
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple]:
+    return {name: (tensor.shape, tensor.dtype, tensor.device) for name, tensor in tensors.items()}
+
+
 class Snapshots:
     """The newest ones, oldest first."""
 
@@ -79,8 +92,9 @@ class Snapshots:
             torch.set_rng_state(self._random)
             self._random = None
         if state.step % self.every == 0:
-            earlier = [snapshot for snapshot in self._ring if snapshot.step < state.step]
-            self._ring = [*earlier, Snapshot.take(model, optimizer, state)][-self.keep :]
+            self._ring = [snapshot for snapshot in self._ring if snapshot.step < state.step]
+            oldest = self._ring.pop(0) if len(self._ring) == self.keep else None
+            self._ring.append(Snapshot.take(model, optimizer, state, instead_of=oldest))
 
     def steps(self) -> list[int]:
         """Return the steps that one can go back to."""

@@ -46,14 +46,10 @@ class Usual:
     def __init__(self, window: int, enough: int):
         """Judge by `window` steps up, and nothing before there are `enough` of them."""
         self.recent: deque[float] = deque(maxlen=SPIKE_RECENT)
+        self.level = math.nan  # where the curve is: their median; NaN while there are none
         self.ups: deque[float] = deque(maxlen=window)
         self._in_order: list[float] = []  # the same, sorted: medians are asked for in every step
         self.enough = enough
-
-    @property
-    def level(self) -> float:
-        """Where the curve is: the median of the last ordinary values; NaN while there are none."""
-        return median(self.recent) if self.recent else math.nan
 
     def distance(self, value: float) -> float | None:
         """Return how far `value` lies above what is usual, in robust standard deviations."""
@@ -70,6 +66,7 @@ class Usual:
             if self.recent:
                 self._add_up(value - self.level)
             self.recent.append(value)
+            self.level = median(self.recent)
 
     def _add_up(self, up: float) -> None:
         if len(self.ups) == self.ups.maxlen:
@@ -87,3 +84,4 @@ class Usual:
             kept.clear()
             kept.extend(given)
         self._in_order = sorted(self.ups)
+        self.level = median(self.recent) if self.recent else math.nan

@@ -37,6 +37,7 @@ class Enforcer:
         """
         self.guards, self.snapshots, self.world = guards, snapshots, world
         self.model, self.optimizer, self.state, self.write = model, optimizer, state, write
+        self._moments = {moment for guard in guards for moment in guard.moments}
         self._remembers = has_memory(model)
         self._memory: dict[str, torch.Tensor] = {}
         self._clip: dict[str, Any] | None = None
@@ -59,9 +60,11 @@ class Enforcer:
         Raises:
             GuardError: they contradict each other, or ask for something impossible.
         """
-        if not self.guards:
+        if moment not in self._moments:
             return CONTINUE
         decisions = self.world.share(self.world.on_main(lambda: self._ask(moment, record)))
+        if not decisions:
+            return CONTINUE
         for name in decisions:
             self.state.decisions[name] = self.state.decisions.get(name, 0) + 1
         decision = together(decisions)
@@ -70,6 +73,8 @@ class Enforcer:
 
     def _ask(self, moment: Moment, record: dict[str, Any]) -> dict[str, Decision]:
         decisions = ask(self.guards, moment, record, self.state)
+        if not decisions:
+            return {}
         target = together(decisions).roll_back_to  # so that nothing impossible is written down as done
         if target is not None and not self.snapshots.reach(target):
             if not self.snapshots.steps():

@@ -7,11 +7,14 @@ what the rate says, and a spike may come some steps later.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+LEAST = 1e-16  # of a second moment
+AT_ONCE = 2**22  # numbers of which copies are made together
 
 
 class UpdateSizes:
@@ -46,31 +49,47 @@ class UpdateSizes:
             # matrices: the few numbers of a gain are noisy in a healthy run
             self._gradients = {p: p.grad for p in self._names if p.grad is not None and p.ndim > 1}
 
-    @torch.no_grad()
     def _after(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if not self.due:
             return
         self.due = False
-        figures = {}
-        betas = {p: group.get("betas") for group in optimizer.param_groups for p in group["params"]}
-        for parameter, gradient in self._gradients.items():
-            figure = rms(gradient, optimizer.state.get(parameter, {}), betas.get(parameter))
-            if figure is not None:
-                figures[self._names[parameter]] = figure
+        figures = fit_of_second_moments(self._gradients, optimizer)
         self._gradients = {}
         if figures:
             values = torch.stack(list(figures.values())).tolist()
-            self._found = dict(zip(figures, values, strict=True))
+            self._found = dict(zip((self._names[p] for p in figures), values, strict=True))
 
 
-def rms(gradient: Tensor, state: dict[str, Any], betas: tuple[float, float] | None) -> Tensor | None:
-    """Return √mean(g²/v) of one tensor, v corrected for its start; None where Adam keeps nothing of it."""
-    if betas is None or "exp_avg_sq" not in state or "step" not in state:
-        return None
-    v = state["exp_avg_sq"]
-    if v.shape != gradient.shape or gradient.is_sparse:
-        return None
-    correction = 1 - float(betas[1]) ** float(state["step"])
+@torch.no_grad()
+def fit_of_second_moments(
+    gradients: Mapping[nn.Parameter, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[nn.Parameter, Tensor]:
+    """Return √mean(g²/v) of every tensor of which Adam keeps a second moment, v corrected for its start."""
+    betas = {p: group.get("betas") for group in optimizer.param_groups for p in group["params"]}
+    found: dict[nn.Parameter, Tensor] = {}
+    waiting: list[tuple[nn.Parameter, Tensor, Tensor, float]] = []
+    for parameter, gradient in gradients.items():
+        state, decay = optimizer.state.get(parameter, {}), betas.get(parameter)
+        if decay is None or not isinstance(state, dict) or not {"exp_avg_sq", "step"} <= state.keys():
+            continue
+        v = state["exp_avg_sq"]
+        if v.shape != gradient.shape or gradient.is_sparse:
+            continue
+        waiting.append((parameter, gradient.float(), v.float(), 1 - float(decay[1]) ** float(state["step"])))
+        if sum(entry[2].numel() for entry in waiting) > AT_ONCE:
+            found |= _fits(waiting)
+            waiting = []
+    return found | _fits(waiting)
+
+
+def _fits(entries: list[tuple[nn.Parameter, Tensor, Tensor, float]]) -> dict[nn.Parameter, Tensor]:
+    if not entries:
+        return {}
+    parameters, gradients, moments, corrections = zip(*entries, strict=True)
+    roots = torch._foreach_div(moments, corrections)
     # rows that never had a gradient, as those of tokens that never came, would be 0 / 0
-    v = F.threshold(v.float(), 1e-16 * correction, math.inf)  # what is not above it becomes infinite
-    return gradient.float().square().div_(v).mean().mul_(correction).sqrt_()
+    torch._foreach_clamp_min_(roots, LEAST)
+    torch._foreach_sqrt_(roots)
+    norms = torch._foreach_norm(torch._foreach_div(gradients, roots))
+    sizes = [1 / math.sqrt(gradient.numel()) for gradient in gradients]
+    return dict(zip(parameters, torch._foreach_mul(norms, sizes), strict=True))
