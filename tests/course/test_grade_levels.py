@@ -1,5 +1,6 @@
 """Grading at every level of protection that this machine has, killed in the middle, and without any."""
 
+import json
 import os
 import shutil
 import signal
@@ -115,3 +116,49 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
     assert report.graded < 3 and len(report.results) == 3
     assert first.stat().st_mtime_ns == written
     assert all(result["points"] == result["maximum"] for result in report.results.values())
+
+
+KILLS_WHAT_IT_CAN = """
+def expected_loss(vocab_size):
+    import os, resource, signal
+    others = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    for process in others:
+        try:
+            resource.prlimit(process, resource.RLIMIT_CPU, (1, 1))
+        except (OSError, ValueError):
+            pass
+        try:
+            os.setpriority(os.PRIO_PROCESS, process, 19)
+        except OSError:
+            pass
+    os.kill(os.getppid(), signal.SIGKILL)
+"""
+WITHOUT_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'  # of this command alone
+
+
+@pytest.mark.skipif(sandbox.strongest() != "namespaces", reason="this machine does not have both levels")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="nothing here takes namespaces away")
+def test_the_command_loses_nobody_where_there_are_no_namespaces(tmp_path):
+    lesson = find_lesson("18-01")
+    answers = {"s0": None, "s1": KILLS_WHAT_IT_CAN, "s2": None}
+    for student, answer in answers.items():
+        notebook = nbformat.read(lesson.built("solutions"), as_version=4)
+        for cell in notebook.cells:
+            if answer and cell.id == "expected-loss":
+                cell.source = answer
+        file = tmp_path / "submitted" / student / lesson.assignment / f"{lesson.slug}.ipynb"
+        file.parent.mkdir(parents=True)
+        nbformat.write(notebook, file)
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c", WITHOUT_NAMESPACES, "sh"]
+    command += [sys.executable, "-m", "course.cli", "grade", "18-01"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "autograded" / ".results" / lesson.assignment
+    found = {student: json.loads((folder / f"{student}.json").read_text()) for student in answers}
+    assert {result["level"] for result in found.values()} == {"landlock"}
+    assert found["s0"]["points"] == found["s2"]["points"] == found["s0"]["maximum"]
+    assert 0 < found["s1"]["points"] < found["s1"]["maximum"]
+    assert not any(
+        v["passed"] for name, v in found["s1"]["checks"].items() if name.startswith("expected-loss/")
+    )

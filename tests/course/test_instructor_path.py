@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,10 @@ import pytest
 from nbgrader.api import Gradebook
 from test_grade_honest import ASSIGNMENT, SLUG, course, notebooks
 
+from course.grade.judge import seed_of
 from course.grade.sandbox import strongest
-from course.lesson import ROOT
+from course.grade.secret import NAME
+from course.lesson import ROOT, find_lesson
 
 pytestmark = pytest.mark.skipif(strongest() == "none", reason="this machine has no sandbox")
 ROSTER = """id,first_name,last_name,email,lms_user_id
@@ -71,6 +74,7 @@ def test_the_guide_from_the_class_list_to_the_marks(tmp_path, work):
     assert "graded now: 3" in first and "graded now: 3" in second
     assert "u5: the LMS marked this submission as late" in second and "stranger" in second
     assert points(tmp_path) == {"u1": 19, "u2": 19, "u3": 14, "u4": 19, "u5": 0, "u6": 0}
+    require_secret_cases(tmp_path)
 
     give(tmp_path, "u1", 3.0)
     again = course(tmp_path, "grade", "18-01")
@@ -81,8 +85,9 @@ def test_the_guide_from_the_class_list_to_the_marks(tmp_path, work):
     for student, kind in {"u6": "right", "u1": "changed"}.items():
         (tmp_path / "late" / student).mkdir(parents=True)
         (tmp_path / "late" / student / SLUG).write_bytes(work[kind])
+    (tmp_path / "submitted" / "u3" / ASSIGNMENT / "timestamp.txt").write_text("2026-11-20 10:00:00 UTC")
     told = course(tmp_path, "grade", "18-01", "--from", "late")
-    assert "graded now: 2" in told and "is now in" in told
+    assert "graded now: 3" in told and "is now in" in told
     assert "“explain-to-a-colleague” changed after it was graded by hand" in told
     rows = list(csv.DictReader(io.StringIO(course(tmp_path, "export", "18-01"))))
     assert [(row["student"], row["last_name"], row["lms_user_id"], row["score"]) for row in rows] == [
@@ -94,6 +99,18 @@ def test_the_guide_from_the_class_list_to_the_marks(tmp_path, work):
         ("u6", "Ünal", "106", "19.0"),
     ]
     assert [row["needs_manual_grade"] for row in rows] == ["1", "1", "1", "1", "0", "1"]
+    assert (rows[0]["first_name"], rows[0]["email"]) == ("Ana", "ana@example.org")
+    assert [row["handed_in_utc"] for row in rows] == ["", "", "2026-11-20 10:00:00", "", "", ""]
+
+
+def require_secret_cases(root):
+    """See that everybody's cases were drawn from a secret of this course that its owner alone can read."""
+    file = root / NAME
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    secret, lesson = bytes.fromhex(file.read_text()), find_lesson("18-01")
+    for student in ("u1", "u2", "u3", "u4"):
+        result = json.loads((root / "autograded" / ".results" / ASSIGNMENT / f"{student}.json").read_text())
+        assert result["seed"] == seed_of(secret, ASSIGNMENT, student, lesson.revision)
 
 
 def points(root):
