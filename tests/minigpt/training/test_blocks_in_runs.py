@@ -19,6 +19,15 @@ from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import resume, train
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The processes that are killed have one thread; several may round a sum otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory) -> Path:
     """A run of every form, each killed by SIGKILL after step 6 of 12; its newest checkpoint is of step 4."""

@@ -286,7 +286,7 @@ resumed = {lost: advance(resume_without((lost,), memory), config.steps - KILL) f
 # One digit: training amplifies even what another processor rounds otherwise.
 bumps = {lost: float(f"{max(gaps(records)):.1g}") for lost, records in resumed.items()}
 compare("losses", **bumps)
-compare("size", update=resumed["optimizer"][0]["update"])
+compare("size", update=round(resumed["optimizer"][0]["update"], 2))
 
 # %% id="four-curves" folded=true
 figure = Figure(figsize=(9.2, 3.6), layout="constrained")
@@ -926,7 +926,7 @@ train(Recipe(long), peaceful)
 finals = [minigpt_checkpoint.find(folder / "checkpoints")[-1] for folder in (killed, peaceful)]
 for name in minigpt_checkpoint.FILES:
     one, other = ((final / name).read_bytes() for final in finals)
-    print(f"{name:24} {len(one):>8,} bytes   {t('identical')}: {one == other}")
+    print(f"{name:24} {len(one) / 1000:>8,.1f} kB   {t('identical')}: {one == other}")
 
 # %% [markdown] id="no-randomness" lang="en"
 # Bit for bit, and the log lines that it had written after its last checkpoint were thrown away and written
