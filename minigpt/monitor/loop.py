@@ -244,7 +244,7 @@ class LoopWatch:
         self._records.finish()
         record = self._record()
         if self._quiet:
-            self._observers.after_quiet_step(self.steps)
+            self._observers.end_step(self.steps)
         else:
             self._look_closely(optimizer, record)
         self.steps += 1
@@ -260,7 +260,7 @@ class LoopWatch:
         if not self._twin.done:
             self._twin.after()
         self._observers.after_step(self.steps, self._hooks, self._first_step)
-        self._observers.after_quiet_step(self.steps)
+        self._observers.end_step(self.steps)
         for probe in self._observers.dynamics.take(self.steps):
             self._writer.probe(probe)
         for probe in self._observers.state.after_step(self.steps, optimizer, record):

@@ -136,8 +136,8 @@ class Observers:
         """Whether nothing is under way for which the next step has to be looked at closely."""
         return self._checksums is None and not self.state.waits
 
-    def after_quiet_step(self, step: int) -> None:
-        """The main optimizer has made step `step`, in which only what must not be missed is looked at."""
+    def end_step(self, step: int) -> None:
+        """Close step `step`, quiet or not: what must not be missed in any."""
         self.writes.after_step()
         self.modes.end_step()
         self.tokens.end_step(step, self._ids, self.accumulated)

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from minigpt.monitor.optimizers import Optimizers, parameters_of
+from minigpt.training.instruments.ownership import WIDTHS
 
 NUMBERS = 16  # that are compared
 ROUNDING = 1e-4  # of their size: what taking a weight away and putting it back may leave
 FEWEST = 20  # steps after which it is known how often somebody writes
-WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # numbers by their bytes
 
 
 class Writes:
@@ -40,6 +41,7 @@ class Writes:
         self._name = names[id(self._weight)] if found else ""
         self._place = 0  # in memory, of the numbers that are compared
         self._view: Tensor | None = None
+        self._array: np.ndarray | None = None  # the same numbers, on the CPU
         self._left: Tensor | bytes | None = None  # what the newest step of the optimizer left there,
         self._version = -1  # how often the weight had been written by then,
         self._count: tuple[Any, int] = (None, -1)  # and the optimizer's own count of its steps
@@ -62,7 +64,7 @@ class Writes:
             self._place = weight.data_ptr()
             on_cpu = weight.device.type == "cpu"
             # NumPy, which knows no bfloat16, copies a few numbers much faster than PyTorch
-            self._array = self._view.view(WHOLE[weight.element_size()]).numpy() if on_cpu else None
+            self._array = self._view.view(WIDTHS[weight.element_size()]).numpy() if on_cpu else None
 
     def _numbers(self) -> Tensor | bytes:
         return self._view.clone() if self._array is None else self._array.tobytes()

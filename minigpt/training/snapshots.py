@@ -93,7 +93,9 @@ class Snapshots:
             self._random = None
         if state.step % self.every == 0:
             self._ring = [snapshot for snapshot in self._ring if snapshot.step < state.step]
-            oldest = self._ring.pop(0) if len(self._ring) == self.keep else None
+            oldest = None
+            while len(self._ring) >= self.keep:  # more than one where a run is resumed with fewer
+                oldest = self._ring.pop(0)
             self._ring.append(Snapshot.take(model, optimizer, state, instead_of=oldest))
 
     def steps(self) -> list[int]:
