@@ -180,8 +180,9 @@ def running(*marks: str) -> list[str]:
 
 
 def sandboxes() -> list[str]:
-    """The sandboxes of this process: children of what its own children are (`course.grade.cradle`)."""
-    return [f"{pid} a sandbox" for child in children(os.getpid()) for pid in children(child)]
+    """The sandboxes of this process: children of those of its children that are `course.grade.cradle`."""
+    cradles = {int(text.split()[0]) for text in running("course.grade.cradle")} & {*children(os.getpid())}
+    return [f"{pid} a sandbox" for cradle in cradles for pid in children(cradle)]
 
 
 def stock(lesson: Lesson, attacks: list[Attack], workers: int) -> Iterator[tuple[str, str]]:

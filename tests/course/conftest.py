@@ -16,6 +16,7 @@ import nbgrader.api
 import pytest
 from nbgrader.api import Gradebook
 
+from course import open_lesson
 from course.build import build
 from course.lesson import ROOT, Lesson, find_lesson
 from course.mutants import Mutant, Valid, load_answers
@@ -29,8 +30,9 @@ FIXTURES = Path(__file__).parent / "fixtures" / "lessons"
 
 @pytest.fixture(autouse=True)
 def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start every test in English, whatever the machine speaks."""
+    """Start every test in English, whatever the machine speaks, and with no lesson open."""
     monkeypatch.setenv("MINIGPT_LANG", "en")
+    monkeypatch.setattr(open_lesson, "opened", None)
     use_language(None)
     yield
     use_language(None)

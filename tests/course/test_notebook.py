@@ -106,8 +106,7 @@ def test_an_unknown_check_suggests_the_nearest(outputs):
     assert "expected-loss/value" in error.evalue and told(outputs, "unknown") == error.evalue
 
 
-def test_without_a_lesson_a_check_says_what_to_run(monkeypatch):
-    monkeypatch.setattr(open_lesson, "opened", None)
+def test_without_a_lesson_a_check_says_what_to_run():
     with pytest.raises(CourseError, match="first code cell"):
         notebook.check("a/b", None)
 
@@ -168,7 +167,6 @@ def test_an_answer_that_never_ends_is_stopped(outputs):
 
 def test_before_the_first_cell_the_notebook_says_which_lesson_it_is(tmp_path, monkeypatch, lessons):
     write(tmp_path, "mine.ipynb", id="18-90", lang="es")
-    monkeypatch.setattr(open_lesson, "opened", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JPY_SESSION_NAME", "mine.ipynb")
     assert open_lesson.lesson_here().id == "18-90" and language() == "es"

@@ -93,8 +93,10 @@ def test_a_trial_leaves_language_and_open_lesson_alone(small, tmp_path, monkeypa
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     use_language("en")
-    trial.run(small)
-    assert language() == os.environ["MINIGPT_LANG"] == "en" and open_lesson.opened is None
+    for opened in (None, find_lesson("18-90")):
+        monkeypatch.setattr(open_lesson, "opened", opened)
+        trial.run(small)
+        assert language() == os.environ["MINIGPT_LANG"] == "en" and open_lesson.opened is opened
 
 
 def test_an_answer_that_satisfies_another_exercise_is_told(copied):
