@@ -34,8 +34,8 @@ CURES = {fault.leaf: fault.part for fault in FAULTS.values()}
 # Settings back to their usual values, by the leaf that blames them. The rate is that of the other runs.
 SETTINGS = {
     "always-clipping": {"clip_norm": Config().clip_norm},
-    "warmup-missing": {"warmup_steps": 15, "lr_max": 1e-2, "lr_min": 1e-3},
-    "attention-logit-growth": {"lr_max": 1e-2, "lr_min": 1e-3},
+    "warmup-missing": {"warmup_steps": 15, "lr_max": 5e-3, "lr_min": 5e-4},
+    "attention-logit-growth": {"lr_max": 5e-3, "lr_min": 5e-4},
     "fp16-overflow": {"loss_scale": Config().loss_scale, "loss_scale_backoff": Config().loss_scale_backoff},
     "fp16-underflow": {"loss_scale": Config().loss_scale},
 }

@@ -314,7 +314,7 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 example = {
     "name": "Florence Nightingale",
     "leaves": ["loss-spike-lr", "dead-gate"],
-    "evidence": ["8.1", 0.184],
+    "evidence": ["8.1", 0.092],
     "parts": ["lr_at", "build_model"],
     "settings": {},
 }
@@ -370,11 +370,11 @@ Bedside(trained).show()
 # <details><summary>Hint 4: a setting</summary>
 #
 # If all parts are right, the manifest is wrong. Compare with another run of the same kind, or with these usual values:
-# a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 1e-2 for models as small as these, `clip_norm` 1,
+# a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 5e-3 for models as small as these, `clip_norm` 1,
 # `loss_scale` 65536, `loss_scale_backoff` 0.5. One fault may have moved two settings.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="73cb1beb8cc1"
+# %% [markdown] id="fix" lang="es" of="3b600df51d50"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 75 minutos
@@ -406,7 +406,7 @@ Bedside(trained).show()
 # <details><summary>Pista 4: un ajuste</summary>
 #
 # Si todas las partes están bien, el manifest está mal. Compara con otro run del mismo tipo o con estos valores
-# habituales: un warm-up en la décima parte de los pasos, `lr_max` entre 3e-3 y 1e-2 para modelos tan pequeños como
+# habituales: un warm-up en la décima parte de los pasos, `lr_max` entre 3e-3 y 5e-3 para modelos tan pequeños como
 # estos, `clip_norm` 1, `loss_scale` 65536, `loss_scale_backoff` 0.5. Un mismo fallo puede haber movido dos ajustes.
 # </details>
 
@@ -590,7 +590,7 @@ patient_f = {
     "leaves": ["warmup-missing"],
     "evidence": ["8.3", "100 %"],
     "parts": [],
-    "settings": {"warmup_steps": 15, "lr_max": 0.01, "lr_min": 0.001},
+    "settings": {"warmup_steps": 15, "lr_max": 0.005, "lr_min": 0.0005},
 }
 ### END SOLUTION
 

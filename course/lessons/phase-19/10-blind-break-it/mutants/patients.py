@@ -9,7 +9,7 @@ RIGHT = {  # the ward of the reference solution
     "c": (["target-shift"], ("1.4", 2), ["loss"], {}),
     "d": (["scaler-not-updated", "dead-gate"], ("7.3", "✗"), ["step", "build_model"], {}),
     "e": ([], ("1.2", 0.615), [], {}),
-    "f": (["warmup-missing"], ("8.3", "100 %"), [], {"warmup_steps": 15, "lr_max": 0.01, "lr_min": 0.001}),
+    "f": (["warmup-missing"], ("8.3", "100 %"), [], {"warmup_steps": 15, "lr_max": 0.005, "lr_min": 0.0005}),
 }
 
 
