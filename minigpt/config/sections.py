@@ -142,8 +142,8 @@ class GuardsConfig:
     # how the limit of the gradient norm is found; `minigpt.training.guards.clipping` says what each does
     clipper: Literal["fixed", "percentile", "zscore", "per_tensor", "spike"] = "fixed"
 
-    snapshot_every: int = 10  # steps between two copies of the run in memory
-    snapshots: int = 4  # the newest ones, which a guard can go back to
+    snapshot_every: int = 20  # steps between two copies of the run in memory
+    snapshots: int = 3  # the newest ones, which a guard can go back to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ class InstrumentsConfig:
 
     # steps between two looks at attention, logits and units; updates and checksums come ten times as often
     instruments_every: int = 50  # 0: never
-    noise_every: int = 200  # steps between two measurements of the gradient noise scale; 0: never
+    noise_every: int = 400  # steps between two measurements of the gradient noise scale; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,10 +49,11 @@ class Snapshot:
             "memory": memory_of(model),
             "rng": {RNG: torch.get_rng_state()},
         }
-        now = {f"{kind}/{name}": t.detach() for kind, named in kinds.items() for name, t in named.items()}
-        if instead_of is None or _shapes(instead_of.tensors) != _shapes(now):
-            return cls(state.state_dict(), {name: tensor.clone() for name, tensor in now.items()})
-        torch._foreach_copy_([instead_of.tensors[name] for name in now], list(now.values()))
+        now = {f"{kind}/{name}": tensor for kind, named in kinds.items() for name, tensor in named.items()}
+        with torch.no_grad():
+            if instead_of is None or _shapes(instead_of.tensors) != _shapes(now):
+                return cls(state.state_dict(), {name: tensor.clone() for name, tensor in now.items()})
+            torch._foreach_copy_([instead_of.tensors[name] for name in now], list(now.values()))
         return cls(state.state_dict(), instead_of.tensors)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:

@@ -76,18 +76,19 @@ def _read(
     q, k = q[:rows].detach().float(), k[:rows].detach().float()
     if k.shape[-3] != q.shape[-3]:  # several heads share a key
         k = k.repeat_interleave(q.shape[-3] // k.shape[-3], -3)
-    scores = q @ k.mT * (scale if scale is not None else 1 / math.sqrt(q.shape[-1]))  # (…, T, S)
+    q = q * (scale if scale is not None else 1 / math.sqrt(q.shape[-1]))
+    scores = q @ k.mT  # (…, T, S)
     seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device)
     if is_causal:
         seen = seen.tril()
     if attn_mask is not None:
         allowed = attn_mask if attn_mask.dtype == torch.bool else torch.isfinite(attn_mask)
         seen = seen & (allowed[:rows] if allowed.ndim == scores.ndim and len(allowed) > 1 else allowed)
-    seen = seen.expand_as(scores)
-    largest = scores.masked_fill(~seen, 0.0).abs().max().item()
-    log_p = scores.masked_fill(~seen, -math.inf).log_softmax(-1)
-    entropy = -(log_p.exp() * log_p.masked_fill(~seen, 0.0)).sum(-1)  # (…, T)
-    possible = seen.sum(-1).float().log()
+    low, high = scores.masked_fill_(~seen, 0.0).aminmax()
+    largest = torch.maximum(-low, high).item()
+    scores.masked_fill_(~seen, torch.finfo(scores.dtype).min)  # not -inf: 0 × log 0 would be nan
+    entropy = -(scores.softmax(-1) * scores.log_softmax(-1)).sum(-1)  # (…, T)
+    possible = seen.sum(-1).float().log().expand_as(entropy)
     several = possible > 0  # the first token sees itself alone
     if not several.any():
         return largest, 1.0

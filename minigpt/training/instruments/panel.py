@@ -26,6 +26,7 @@ from minigpt.training.instruments.updates import UpdateSizes
 
 WINDOWS = 4  # validation windows that the model is read on
 EARLY = (3, 20)  # steps done at which it is read, too
+EARLY_NOISE = (20, 100)  # and at which the gradient noise is measured
 FEWEST = 20  # steps after which a tensor without a gradient is worth a word
 OFTEN = 5  # updates and checksums are taken so many times for each reading of the model
 
@@ -99,7 +100,7 @@ class Instruments:
             yield "logits", of_logits(model, scores)
             yield "ownership", self.owners.take() if done > 1 else {}
             yield "units", units.found()
-        if config.noise_every and (done % config.noise_every == 0 or done == EARLY[1]):
+        if config.noise_every and (done % config.noise_every == 0 or done in EARLY_NOISE):
             yield "noise", self._noise(trainer, record)
         if last:
             yield "statefulness", statefulness(model, self._inputs, self._others)

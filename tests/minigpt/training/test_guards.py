@@ -332,7 +332,7 @@ def test_memory_goes_back_and_comes_through_a_kill_like_everything_else(tmp_path
         ((decide_at(9, Decision(scale_rate=math.nan)),), "nan"),
         ((decide_at(9, Decision(skip=(12,))),), "skip batches"),
         ((decide_at(9, Decision(roll_back_to=11)),), "step 11"),
-        ((decide_at(39, Decision(roll_back_to=3)),), "oldest snapshot is of step 20"),
+        ((decide_at(39, Decision(roll_back_to=3)),), "oldest snapshot is of step 25"),
     ],
 )
 def test_guards_that_contradict_each_other_or_ask_the_impossible_are_refused(guards, said, tmp_path):
