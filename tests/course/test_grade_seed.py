@@ -1,11 +1,10 @@
-"""The course's secret decides the cases; borrowed work is told; a lesson that fails ends no other."""
+"""The course's secret decides the cases, and borrowed work is told."""
 
 import os
 import stat
 
 import pytest
 
-from course.grade import command
 from course.grade.delegation import delegates
 from course.grade.judge import seed_of
 from course.grade.secret import NAME, course_secret
@@ -56,19 +55,3 @@ def test_a_secret_that_cannot_be_read_is_a_sentence_and_not_another_secret(conte
 )
 def test_an_answer_that_hands_its_work_to_a_helper_is_told(source, helper):
     assert delegates(source) == helper
-
-
-def test_a_lesson_that_cannot_be_graded_is_told_and_the_others_are_graded(small, monkeypatch, capsys):
-    graded = []
-
-    def grade_one(options, lesson):
-        if not graded:
-            graded.append("failed")
-            raise CourseError("grade.reference-fails", check="a/b", why="it does not add up")
-        graded.append(lesson.assignment)
-
-    monkeypatch.setattr(command, "_grade_one", grade_one)
-    options = type("Options", (), {"source": None, "lessons": ["x"]})
-    assert command.run_grade(options, [small, small]) == 1
-    assert graded == ["failed", small.assignment]
-    assert "it does not add up" in capsys.readouterr().err
