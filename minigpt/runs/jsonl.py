@@ -8,7 +8,7 @@
 
 A log may still be growing, or end in the middle of a line because its writer was killed: a torn last line is
 dropped. Columns are made of the text block by block, so neither the file nor a million dictionaries are ever
-in memory; what is no number (a note, a list) has no column.
+in memory; values that are not numbers (a note, a list) have no column.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Columns:
     def _append(self, name: str, steps: np.ndarray, values: Sequence[Any]) -> None:
         try:
             numbers = np.array(array("d", values))
-        except TypeError:  # something among them is no number
+        except TypeError:  # something among them is not a number
             if set(map(type, values)) == {dict}:
                 return self._flatten(f"{name}.", steps, values)
             if "." in name and set(map(type, values)) == {list}:

@@ -218,7 +218,7 @@ class LogNotes(Probe):
 
     kind = "log"
 
-    skipped: int = 0  # lines and entries that are no numbers
+    skipped: int = 0  # lines and entries that are not numbers
     first_skipped: str | None = None  # where the first of them stands
     spacing: int | None = None  # steps from one row to the next, where the log says so
     total: int | None = None  # steps that the run was meant to take

@@ -25,8 +25,9 @@ ENGLISH = (
     r"what a part reads|the sum that (it|a part) leaves|at 10 or more the norms are missing",
     r"cannot do anything with|The system does not allow it|no parameter begins so|Going on at step",
     r"is no vocabulary|would bear its name|give yourself the right",
-    r"\banew\b(?![()])|\bdearest\b|\bmend (it|them|the|what)\b|(no initialisation|until somebody) mends",
-    r"\b(wide|wider|narrow|narrower) weights|weights? (100 )?times too wide|\bdrawn \S+ times too wide",
+    r"\banew\b(?![()])|\bdearest\b|\b[Mm]end (it|them|the|what|or)\b",
+    r"(no initialisation|until somebody) mends",
+    r"\b(wide|wider|narrow|narrower) weights|\btoo (wide|narrow)\b|times wider than (its|their)\b",
     r"[Cc]ommit yourself|[Ss]hould a cell say|clean bill of health|on your honour|[Mm]ind the innocent",
 )
 SPANISH = (

@@ -19,7 +19,7 @@ MOST, LONGEST = 12, 40  # names of columns that are listed, and their characters
 class Notes:
     """Counts and names, filled while a log is read."""
 
-    skipped: int = 0  # lines and entries that are no numbers
+    skipped: int = 0  # lines and entries that are not numbers
     first_skipped: object = None  # where the first of them stands
     spacing: int | None = None  # steps from one row to the next, where the log says so
     total: int | None = None  # steps that the run was meant to take

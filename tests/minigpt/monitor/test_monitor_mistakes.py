@@ -185,8 +185,8 @@ def test_a_vocabulary_that_the_model_does_not_have_is_not_called_healthy(watch):
         ({"vocab_size": 0}, "vocab_size = 0 is not a valid vocabulary size"),
         ({"frozen": ["tokenz"]}, "begins with “tokenz”.* Did you mean “tokens.weight”"),
         ({"multipliers": {"head": 0.5}}, "no such parameter group: it has 0, 1"),
-        ({"schedule": 3e-4}, r"schedule\(0\) gives no learning rate \(TypeError"),
-        ({"schedule": lambda step: [1.0]}, r"schedule\(0\) gives no learning rate"),
+        ({"schedule": 3e-4}, r"schedule\(0\) does not return a learning rate \(TypeError"),
+        ({"schedule": lambda step: [1.0]}, r"schedule\(0\) does not return a learning rate"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_before_the_run(given, said, tmp_path):

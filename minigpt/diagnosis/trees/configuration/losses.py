@@ -141,7 +141,7 @@ class Gap(NamedTuple):
 
 
 def gaps_until(evidence: Evidence, until: int) -> list[Gap] | None:
-    """Return validation − training loss at each look, or None where a validation loss is no number.
+    """Return validation − training loss at each evaluation; None where a validation loss is not finite.
 
     A NaN among numbers only stands for a step without validation, as some loggers write it; where there was
     none before the last number, those after it do not.

@@ -81,7 +81,7 @@ def _none_from(steps: NDArray[np.int64], norms: NDArray[np.float64], step: int) 
 
 
 def _nothing_to_learn(at: NDArray[np.int64], steps: NDArray[np.int64], norms: NDArray[np.float64]) -> bool:
-    """Whether every gradient of these steps is exactly 0: the mean over no target is no number."""
+    """Whether every gradient of these steps is exactly 0: the mean over no target is NaN."""
     there = norms[np.isin(steps, at)]
     return len(there) > 0 and not there.any()
 

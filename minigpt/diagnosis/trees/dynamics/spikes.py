@@ -109,7 +109,7 @@ def _starts_gently(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     norm_steps, norms = evidence.metrics.column("grad_norm")
     first_norms = norms[(norm_steps > 0) & (norm_steps <= limits["steps"])]
-    # a loss that is no number for a step alone is question 1.0's
+    # a loss that is NaN or infinite for one step only is question 1.0's
     gone = 0.0 if np.isfinite(losses[steps > limits["steps"]]).any() else np.inf
     peak, norm = float(np.nan_to_num(early, nan=gone).max()), float(first_norms.max(initial=0.0))
     values = {"first": max(ramps), "peak": peak, "chance": chance, "norm": norm}

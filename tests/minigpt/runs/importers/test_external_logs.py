@@ -153,7 +153,7 @@ def test_a_torn_last_line_is_dropped(tmp_path):
         ("step,b\n1,2\n", [], "neither loss"),
         ("step,loss\n1,2\n", ["--columns", "loss=lss"], "no column “lss”"),
         ("step,loss\n1,2\n", ["--columns", "los=loss"], "no column “los”"),
-        ("step,loss\n1,2\n", ["--columns", "loss"], "is no mapping"),
+        ("step,loss\n1,2\n", ["--columns", "loss"], "is not a mapping"),
         ("step,loss\n0.5,4.1\n", [], "not a whole number"),
         ("step,loss\n-1,4.1\n", [], "not a whole number"),
         ("step,loss\nnan,4.1\n", [], "not a whole number"),
