@@ -1,6 +1,7 @@
 """What all tests share: threads, one language, and runs that are trained once a session."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -17,6 +18,8 @@ def pytest_configure(config):
     import torch  # after minigpt, which says to it how to wait
 
     torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a script's background job has it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 hypothesis.settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
