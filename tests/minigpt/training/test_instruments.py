@@ -63,6 +63,11 @@ def test_the_instruments_leave_the_run_bit_for_bit_as_it_was(tmp_path):
     }
 
 
+def test_the_noise_is_measured_twice_early_on_whatever_its_spacing(tmp_path):
+    run = train(Recipe(SMALL.replace(steps=121, noise_every=120, instruments_every=60)), tmp_path / "run")
+    assert [probe["step"] + 1 for probe in run.probes if probe["kind"] == "noise"] == [20, 100, 120]
+
+
 @pytest.mark.parametrize("measure", [attention, logits, units])
 def test_a_reading_puts_mode_gradients_and_random_state_back(measure, model, batch):
     model.train()
