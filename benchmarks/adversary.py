@@ -165,15 +165,20 @@ def _harm(
     return harm
 
 
+def command_line(pid: int | str) -> str:
+    """How a process was started; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def running(*marks: str) -> list[str]:
     """The processes whose command line holds one of the marks."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            try:
-                text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
+            text = command_line(folder.name)
             if any(mark in text for mark in marks):
                 found.append(f"{folder.name} {text[:60]}")
     return found
@@ -181,7 +186,7 @@ def running(*marks: str) -> list[str]:
 
 def sandboxes() -> list[str]:
     """The sandboxes of this process: children of those of its children that are `course.grade.cradle`."""
-    cradles = {int(text.split()[0]) for text in running("course.grade.cradle")} & {*children(os.getpid())}
+    cradles = [pid for pid in children(os.getpid()) if "course.grade.cradle" in command_line(pid)]
     return [f"{pid} a sandbox" for cradle in cradles for pid in children(cradle)]
 
 

@@ -22,6 +22,7 @@ from functools import cache
 
 import torch
 
+from course.draw import KINDS
 from course.judging import run_check
 from course.lesson import find_lesson
 from course.patients import Patient, ward
@@ -31,11 +32,12 @@ from minigpt.diagnosis import Walk
 from minigpt.faults import FAULTS
 
 CURES = {fault.leaf: fault.part for fault in FAULTS.values()}
+PLAIN = KINDS["plain"]
 # Settings back to their usual values, by the leaf that blames them. The rate is that of the other runs.
 SETTINGS = {
     "always-clipping": {"clip_norm": Config().clip_norm},
-    "warmup-missing": {"warmup_steps": 15, "lr_max": 5e-3, "lr_min": 5e-4},
-    "attention-logit-growth": {"lr_max": 5e-3, "lr_min": 5e-4},
+    "warmup-missing": {"warmup_steps": PLAIN.warmup_steps, "lr_max": PLAIN.lr_max, "lr_min": PLAIN.lr_min},
+    "attention-logit-growth": {"lr_max": PLAIN.lr_max, "lr_min": PLAIN.lr_min},
     "fp16-overflow": {"loss_scale": Config().loss_scale, "loss_scale_backoff": Config().loss_scale_backoff},
     "fp16-underflow": {"loss_scale": Config().loss_scale},
 }
