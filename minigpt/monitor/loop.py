@@ -261,10 +261,8 @@ class LoopWatch:
             self._twin.after()
         self._observers.after_step(self.steps, self._hooks, self._first_step)
         self._observers.end_step(self.steps)
-        for probe in self._observers.dynamics.take(self.steps):
-            self._writer.probe(probe)
-        for probe in self._observers.state.after_step(self.steps, optimizer, record):
-            self._writer.probe(probe)
+        self._records.note_probes(self._observers.dynamics.take(self.steps))
+        self._records.note_probes(self._observers.state.after_step(self.steps, optimizer, record))
         if self.steps == 0:
             self._end_first_step()
         if self.steps == REHEARSAL_STEPS:

@@ -1,4 +1,4 @@
-"""The records of the steps, each with the losses that belong to it, written once a second."""
+"""The records of the steps, each with the losses that belong to it, and of probes, written once a second."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Records:
         self._pending: dict[str, Any] | None = None  # a step that waits for its loss
         self._losses: list[Tensor | float] = []
         self._finished: list[tuple[dict[str, Any], list[Tensor | float]]] = []  # steps with their losses
+        self._probes: list[dict[str, Any]] = []  # that wait to be written
         self._written_at = 0.0
         self._shares_add_up = False
         self._clip_norms: list[float] = []
@@ -50,6 +51,10 @@ class Records:
         self._pending |= figures
         self.finish()
 
+    def note_probes(self, probes: list[dict[str, Any]]) -> None:
+        """Note what probes saw; it is written with the steps."""
+        self._probes += probes
+
     def end_step(self, record: dict[str, Any]) -> None:
         """Take a new step, which waits for its losses unless all of them were given."""
         self._pending = record
@@ -68,8 +73,10 @@ class Records:
     def write(self) -> None:
         """Write every finished step; only here is a GPU waited for."""
         records = [self._record(step, [float(loss) for loss in losses]) for step, losses in self._finished]
-        self._finished = []
+        probes, self._finished, self._probes = self._probes, [], []
         self._writer.metric(*records)
+        if probes:
+            self._writer.probe(*probes)
         self._written_at = time.perf_counter()
 
     def _record(self, record: dict[str, Any], losses: list[float]) -> dict[str, Any]:

@@ -11,18 +11,20 @@ from minigpt.monitor.gradients import Gradients
 from minigpt.monitor.hooks import ModelHooks
 
 FROM = 100  # steps in which the loop is watched first; then
-EVERY = 50  # one step of so many is looked at closely
+EVERY = 50  # one step of so many is looked at closely,
+LATE, LATE_EVERY = 1000, 100  # and one of so many where it has gone on for long
 EARLY_EVERY = 25  # while the loop is watched in each
 
 
 def quiet(step: int) -> bool:
     """Return whether a step, counted from 0, is one of those between."""
-    return step >= FROM and step % EVERY > 0
+    return step >= FROM and not look(step)
 
 
 def look(step: int) -> bool:
     """Return whether what changes slowly is looked at in this step."""
-    return step > 0 and step % (EVERY if step >= FROM else EARLY_EVERY) == 0
+    every = EARLY_EVERY if step < FROM else EVERY if step < LATE else LATE_EVERY
+    return step > 0 and step % every == 0
 
 
 class Rest:

@@ -82,9 +82,9 @@ class RunWriter:
         """Append the record of one step, or of several at once."""
         self._append("metrics.jsonl", *records)
 
-    def probe(self, record: dict[str, Any]) -> None:
-        """Append what one probe saw."""
-        self._append("probes.jsonl", record)
+    def probe(self, *records: dict[str, Any]) -> None:
+        """Append what one probe saw, or several."""
+        self._append("probes.jsonl", *records)
 
     def event(self, record: dict[str, Any]) -> None:
         """Append one decision of a guard."""
