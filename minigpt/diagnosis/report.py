@@ -87,10 +87,17 @@ def likely(walk: Walk, language: str | None = None) -> str | None:
     """Return the most likely cause of an unknown verdict in words, or None where nothing is odd."""
     if walk.end is None or walk.leaf:
         return None
-    own = walk.end.key("likely")
+    own = _of_its_kind(walk.end, "likely")
     if CATALOGUE.has(own):
         return message(own, language)
     return message("stability.likely-any", language, asked=message(walk.end.key("question"), language))
+
+
+def _of_its_kind(finding: Finding, part: str) -> str:
+    """Return the key of a message of a finding, the one for its kind where there is one."""
+    key = finding.key(part)
+    kind = f"{key}-{finding.values.get('kind')}"
+    return kind if CATALOGUE.has(kind) else key
 
 
 def record_next(walk: Walk, language: str | None = None) -> str | None:
@@ -98,7 +105,7 @@ def record_next(walk: Walk, language: str | None = None) -> str | None:
     if walk.verdict is not Verdict.UNKNOWN:
         return None
     if walk.end is not None:
-        own = walk.end.key("next")
+        own = _of_its_kind(walk.end, "next")
         return message(own if CATALOGUE.has(own) else "stability.next-any", language)
     wanted = [id for need in walk.unmet for id in (*need.answered, *need.passed)]
     missing = [f for f in walk.findings if f.verdict is Verdict.NOT_MEASURED]

@@ -224,6 +224,8 @@ class LogNotes(Probe):
     total: int | None = None  # steps that the run was meant to take
     counted: str = ""  # "rows" or "bars", where no row names its step
     runs: int = 1  # runs one after another, of which the last was read
+    unit: str = ""  # in which the losses were told, where it is not nats
+    overflows: list[float] | None = None  # the longest fall of a loss scale: skipped steps, first, last
     unused: list[str] = field(default_factory=list)  # columns that were not looked at
 
 

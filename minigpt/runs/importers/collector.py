@@ -37,6 +37,7 @@ from minigpt.runs.importers.names import (
 )
 from minigpt.runs.importers.notes import Notes
 from minigpt.runs.importers.order import in_order, in_turn
+from minigpt.runs.importers.units import BITS, in_nats, unit_of
 from minigpt.runs.jsonl import Columns
 
 MISSING = {"", "na", "n/a", "none", "null", "-", "--", "no log", "n.a.", "nil"}
@@ -45,8 +46,10 @@ UNCOUNTED = -1  # the step of a row that names none
 PART = re.compile(r"\s*[\d,]+\s*/\s*[\d,]+\s*$")  # “10/500”
 UNIT = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 DISTINCT = 0.9  # share of rows that a progress bar tells apart, where it counts them
+FEWEST = 3  # rows of which more than one epoch is made
 FEW = 0.2  # of the values of another column: too few for the loss of a run
 ADDED = {BAR, OF, SAME}
+LOSSES = ("loss", "val_loss")
 
 
 class Collector:
@@ -86,7 +89,8 @@ class Collector:
         if called == EPOCH or called in RUNS:
             return called, 0
         self._notes.unused[column] = None
-        return None
+        told = unit_of(called)
+        return None if told is None else (":".join(told), called.count("_"))
 
     def add(self, place: object, row: Mapping[str, Any]) -> None:
         """Take one row; `place` is where it stands, for an error."""
@@ -136,8 +140,8 @@ class Collector:
 
     def _uncounted(self, numbers: Mapping[str, float], epoch: float | None, more: Mapping[str, Any]) -> bool:
         """Take note of a row that names no step; a training loss, or a validation loss, makes it a row."""
-        names = {self._ours[column][0] for column in numbers}
-        if not names & {"loss", "val_loss"}:
+        names = {self._ours[column][0].partition(":")[0] for column in numbers}
+        if not names & {*LOSSES}:
             return False
         self._bars.append(int(more[BAR]) if BAR in more else UNCOUNTED)
         self._epochs.append(math.nan if epoch is None else epoch)
@@ -222,7 +226,9 @@ class Collector:
                 self._notes.unused[column] = None
         for column in [c for c in self._notes.unused if set(plain(c).split("_")) <= OTHER_COUNTS | {""}]:
             del self._notes.unused[column]
-        series = {name: self._values[column] for name, column in best.items()}
+        series = self._in_nats(best)
+        if not series:
+            raise ExternalLogError("external.no-metrics", path=self._path, names=names)
         steps = self._counted(series)
         if "loss" in series:
             rows, values = (np.asarray(side) for side in series["loss"])
@@ -236,6 +242,12 @@ class Collector:
     def _counted(self, series: dict[str, tuple[array, array]]) -> np.ndarray:
         """Return the step of each row, those that name none counted."""
         steps = np.asarray(self._steps)
+        rows = np.asarray(series["loss"][0]) if "loss" in series else steps[:0]
+        if len(rows) > FEWEST and steps[rows[0]] != UNCOUNTED and (steps[rows] == steps[rows[0]]).all():
+            self._notes.counted = "rows"  # each row names the last step of its epoch
+            begins = np.zeros(len(steps), np.int64)
+            begins[rows] = 1
+            return np.maximum(np.cumsum(begins), 1)
         none = steps == UNCOUNTED
         if not none.any():
             return steps
@@ -272,9 +284,32 @@ class Collector:
             count = len(self._values[column][0])
             taken = best.get(name)
             asked = taken is not None and self._ours[taken][1] < 0
-            if taken is None or not asked and len(self._values[taken][0]) < FEW * count:
+            few = taken is not None and len(self._values[taken][0]) < FEW * count
+            if (
+                taken is None
+                or not asked
+                and (few or self._is_nothing(taken) and not self._is_nothing(column))
+            ):
                 best[name] = column
         return {self._ours[column][0]: column for column in self._values if column in best.values()}
+
+    def _is_nothing(self, column: str) -> bool:
+        """Return whether a column is NaN throughout, as one that a progress bar has and nobody fills."""
+        return all(map(math.isnan, self._values[column][1]))
+
+    def _in_nats(self, best: dict[str, str]) -> dict[str, tuple[array, array]]:
+        """Return the series by our names, with losses in nats that the log tells in another unit alone."""
+        series = {name: self._values[column] for name, column in best.items() if ":" not in name}
+        if series.keys() & {*LOSSES}:
+            return series  # beside a loss another unit says nothing more
+        for name, column in best.items():
+            loss, colon, unit = name.partition(":")
+            if colon and loss not in series:
+                rows, values = self._values[column]
+                series[loss] = rows, array("d", in_nats(unit, values).tolist())
+                self._notes.unit = unit if self._notes.unit != BITS else BITS
+                del self._notes.unused[column]
+        return series
 
     def _counted_rows(self, count: int, series: dict[str, tuple[array, array]]) -> np.ndarray:
         ours = series.get("loss") or series["val_loss"]

@@ -58,6 +58,11 @@ SECTION = re.compile(r"(?i)^(train|eval)\s+(?=[\w./-]+[:=])")  # how Composer be
 EVERY = re.compile(r"(?i)\blogging_steps[\"']?\s{0,9}[=: ]\s{0,9}(\d+)")
 ALL = re.compile(r"(?i)\bTotal optimization steps\s{0,9}[=:]\s{0,9}([\d,]+)")
 EPOCHS = re.compile(r"(?i)\bNum Epochs\s{0,9}[=:]\s{0,9}([\d,]+)")
+OVERFLOW = re.compile(  # DeepSpeed's, and apex's words for an overflow of float16
+    r"(?i)overflow.{0,120}?(?:loss scale: ?([\d.e+]{1,20}), )?reducing (?:loss scale )?to ([\d.e+-]{1,20})"
+)
+PARTS = re.compile(r"(?i)\[(train|training|val|valid|validation|eval|dev|test)\]")
+RANK = re.compile(r"\s{0,3}\[?(\d{1,4})\]?: ")  # how srun and mpirun begin each line
 SUMMARY = {"train_runtime", "train_samples_per_second", "total_flos"}  # of the whole run, at its end
 COMPARED = {EPOCH}.union(*NAMES.values())  # columns by which a record is known again
 COUNTED = re.compile(r"0*(\d+)(?:\.0)?(?:$|/)")
@@ -98,6 +103,7 @@ class _Reader:
         self._bar: tuple[str, str] | None = None  # count and total of the bar of the whole run
         self._table = PrintedTable(asked)
         self._last: tuple[str, dict[str, str]] = "", {}
+        self._ranked = False  # whether each line begins with the number of its process
 
     def rows(self, number: int, part: str) -> Iterator[tuple[int, dict[str, str]]]:
         if not part.strip():
@@ -146,11 +152,23 @@ class _Reader:
         self._block = None
 
     def _named(self, part: str) -> dict[str, str]:
+        pieces = PARTS.split(part) if "[" in part else ()
+        if len(pieces) > 4:  # “[train] loss=2.1, [valid] loss=2.4”
+            found = self._named_in(pieces[0])
+            for word, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+                held_out = NOT_TRAINING.fullmatch(word)
+                told = self._named_in(piece)
+                found |= {f"{word} {name}": value for name, value in told.items()} if held_out else told
+            return found
+        return self._named_in(part)
+
+    def _named_in(self, part: str) -> dict[str, str]:
         part = OF_LOSS.sub(r"\1 loss", part)
         row = named_numbers(part)
         names = next((DIALECTS[name.lower()] for name in row if name.lower() in DIALECTS), {})
         looked = NOT_TRAINING.search(part)
-        if looked and not any(NOT_TRAINING.search(name.replace("_", " ")) for name in row):
+        ours = filter(self._looked_at, row)  # not “eval step 10: loss 3.2”
+        if looked and not names and not any(NOT_TRAINING.search(name.replace("_", " ")) for name in ours):
             names = {"loss": f"{looked[1]} loss"}  # “[eval] step 10 loss 3.2”
         row = {names.get(name.lower(), name): value for name, value in row.items()}
         for name, value in row.items():
@@ -166,7 +184,7 @@ class _Reader:
     def _place(self, part: str, row: dict[str, str], bar: re.Match[str] | None) -> None:
         """Add the step of a row that does not name it: “500/20000”, or how far the bar had come."""
         named = next((v for n, v in row.items() if counts_steps(n, self._asked) and COUNTED.match(v)), None)
-        found = [bar] if bar else FRACTION.finditer(part)
+        found, rank = [bar] if bar else FRACTION.finditer(part), RANK.match(part)
         for fraction in found:
             if bar is None and OF_EPOCHS.search(part[: fraction.start()]):
                 continue
@@ -178,8 +196,10 @@ class _Reader:
                 continue
             if EPOCH not in map(str.lower, row) and self._epoch is not None:
                 row[EPOCH] = self._epoch
+            self._ranked |= rank is not None and rank[1] != fraction[1]
             return
-        if named is None and (first := LEADING.match(part)):
+        self._ranked |= None not in (rank, named) and rank[1] != COUNTED.match(named)[1]
+        if named is None and not self._ranked and (first := LEADING.match(part)):
             row["step"] = first[1]
         elif named is None and self._bar:
             row[BAR] = self._bar[0]
@@ -198,11 +218,20 @@ class _Reader:
         self._last = "", {}  # what comes next repeats neither
         return True
 
+    def _overflow(self, scale: str | None, reduced: str) -> None:
+        try:
+            after = float(reduced.rstrip(".-+"))
+            self._notes.overflow(2 * after if scale is None else float(scale.rstrip(".,")), after)
+        except ValueError:
+            pass  # no number after all
+
     def _settings(self, part: str) -> None:
         if "ogging_steps" in part and (every := EVERY.search(part)) and int(every[1]):
             self._notes.spacing = int(every[1])
         elif "otal optimization steps" in part and (steps := ALL.search(part)):
             self._notes.total = int(steps[1].replace(",", ""))
+        elif ("verflow" in part or "VERFLOW" in part) and (skipped := OVERFLOW.search(part)):
+            self._overflow(*skipped.groups())
         elif "um Epochs" in part and (epochs := EPOCHS.search(part)):
             self._notes.epochs = float(epochs[1].replace(",", ""))
 

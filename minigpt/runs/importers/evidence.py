@@ -11,6 +11,7 @@ from minigpt.runs.importers.collector import Collector
 from minigpt.runs.importers.formats import kind_of, rows_of
 from minigpt.runs.importers.names import NAMES, ExternalLogError, refuse_units
 from minigpt.runs.importers.notes import Notes
+from minigpt.runs.importers.units import BITS
 from minigpt.runs.schema import LogNotes
 
 LOGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".log", "trainer_state.json")
@@ -60,7 +61,7 @@ def external_evidence(
         collector.add(place, row)
     metrics = collector.columns()
     return Evidence(
-        vocab_size=vocab_size,
+        vocab_size=None if notes.unit == BITS else vocab_size,  # of bytes, where tokens are asked for
         starts_from_checkpoint=from_checkpoint,
         metrics=metrics,
         audits={LogNotes.kind: (notes.as_probe(),)},

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minigpt.messages import MiniGPTError
+from minigpt.runs.importers.units import unit_of
 
 NAMES = {  # what loggers call our columns, the surest first; everything but letters and digits is "_"
     "step": ("trainer_global_step", "train_global_step", "global_step", "step", "steps", "iter", "iteration")
@@ -24,7 +25,8 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
         "global_step_max_steps",
         "iteration_step",
     )
-    + ("paso", "pasos", "iteracion")  # as loops in Spanish print it
+    + ("paso", "pasos", "iteracion")  # as loops in Spanish print it,
+    + ("schritt", "schritte", "passo", "passos", "etape")  # in German, Portuguese, Italian, French
     + ("iters", "itr", "nb_steps", "n_iter", "step_num", "current_step", "global_iter", "batch", "batch_idx"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
     + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
@@ -37,6 +39,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("train_loss_epoch", "train_avg_loss", "avg_train_loss", "average_train_loss", "epoch_loss")
     + ("train_epoch_loss", "average_training_loss", "mean_train_loss", "total_loss", "train_total_loss")
     + ("perdida", "perdida_de_entrenamiento", "perdida_entrenamiento", "costo")
+    + ("verlust", "trainingsverlust", "perda", "perda_de_treino", "perte", "perte_d_entrainement")
     + ("actor_loss", "sft_loss", "cur_loss", "train"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
     + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
@@ -54,7 +57,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("train_gnorm", "gn", "gradnorm_total", "raw_grad_norm", "grad"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate")
     + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr")
-    + ("tasa_de_aprendizaje", "tasa_aprendizaje"),
+    + ("tasa_de_aprendizaje", "tasa_aprendizaje", "lernrate", "taxa_de_aprendizado"),
     "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval")
     + ("lm_loss_validation", "lm_loss_validation_lm_loss_validation", "validation_metrics_loss")
     + ("metrics_eval_languagecrossentropy", "loss_valid", "loss_validation", "dev_loss", "vloss", "valloss")
@@ -69,7 +72,9 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("val_ce", "val_nll", "val_xent", "valid_nll", "valid_nll_loss", "val_ce_loss", "val_cross_entropy")
     + ("eval_avg_loss", "eval_nll", "eval_ce", "average_validation_loss", "evaluation_loss", "held_out_loss")
     + ("perdida_de_validacion", "perdida_validacion", "perdida_val", "perdida_en_validacion")
+    + ("validierungsverlust", "perda_de_validacao", "perte_de_validation")
     + ("val", "valid", "validation"),
+    "scale": ("loss_scale", "grad_scale", "amp_scale", "scaler_scale", "loss_scaling"),
 }
 BAR = "how far the progress bar had come"  # columns that the reader of printed lines adds
 OF = "steps of which this is one"
@@ -131,7 +136,8 @@ def counts_steps(column: str, asked: Mapping[str, str]) -> bool:
 
 def matters(column: str, asked: Mapping[str, str]) -> bool:
     """Return whether the check looks at a column."""
-    names = any(plain(column) in known for known in NAMES.values())
+    called = plain(column)
+    names = any(called in known for known in NAMES.values()) or unit_of(called) is not None
     return names or any(same(column, given) for given in asked.values())
 
 

@@ -15,6 +15,20 @@ from minigpt.runs.schema import LogNotes
 MOST, LONGEST = 12, 40  # names of columns that are listed, and their characters
 
 
+class Descent:
+    """The longest fall of a loss scale that nothing interrupts, from one overflow to the next."""
+
+    def __init__(self) -> None:
+        self.longest: list[float] = [0, 0.0, 0.0]  # overflows, the scale at the first, and after the last
+        self._now: list[float] = [0, 0.0, 0.0]
+
+    def overflow(self, scale: float, reduced: float) -> None:
+        """A step was skipped at this scale, which was reduced."""
+        count, first, last = self._now
+        self._now = [count + 1, first, reduced] if count and scale <= last else [1, scale, reduced]
+        self.longest = max(self.longest, self._now, key=lambda fall: fall[0])
+
+
 @dataclass
 class Notes:
     """Counts and names, filled while a log is read."""
@@ -25,8 +39,15 @@ class Notes:
     total: int | None = None  # steps that the run was meant to take
     epochs: float | None = None  # and in how many epochs
     counted: str = ""  # "rows" or "bars", where no row names its step
+    unit: str = ""  # in which the losses were told, where it is not nats
+    falls: Descent | None = None  # of an fp16 loss scale, where the log tells of overflows
     runs: int = 1  # runs one after another, of which the last was read
     unused: dict[str, None] = field(default_factory=dict)  # names of columns that were not looked at
+
+    def overflow(self, scale: float, reduced: float) -> None:
+        """Take down that a step was skipped at a loss scale, which was reduced."""
+        self.falls = self.falls or Descent()
+        self.falls.overflow(scale, reduced)
 
     def skip(self, place: object) -> None:
         """Count what could not be read."""
@@ -43,6 +64,8 @@ class Notes:
             total=self.total,
             counted=self.counted,
             runs=self.runs,
+            unit=self.unit,
+            overflows=None if self.falls is None else self.falls.longest,
             unused=[name[:LONGEST] for name in list(self.unused)[:MOST]],
         )
 
@@ -53,6 +76,8 @@ def sentences(notes: LogNotes) -> list[str]:
     if notes.counted:
         spaced = "spaced" if notes.counted == "rows" and notes.spacing else notes.counted
         said.append(message(f"external.note-{spaced}", spacing=notes.spacing))
+    if notes.unit:
+        said.append(message(f"external.note-{notes.unit}"))
     if notes.runs > 1:
         said.append(message("external.note-runs", runs=notes.runs))
     if notes.skipped:

@@ -22,6 +22,7 @@ VALUE = ("value", "metric_value", "metricvalue")
 CONTEXT = ("context", "metric_context", "subset", "split")
 VALIDATION = re.compile(r"\b(val|valid|validation|eval)", re.IGNORECASE)
 GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+")  # thousands, or a number with three decimals: who knows
+DECIMAL = re.compile(r"-?(?:0|\d{1,3}),(?:\d{1,2}|\d{4,})")  # no group of three
 DAMAGED = 0.5  # share of rows above which a file is no table
 ONE_TAG = {
     "wall_time",
@@ -109,10 +110,11 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
         delimiter = max(",;\t", key=head.count)
         lines = (line for _, line in numbered_lines(file, path) if not line.startswith("#"))
         reader, done, good, bad, first = csv.reader(lines, delimiter=delimiter, strict=True), 0, 0, 0, 0
+        commas = False
         try:
             header = [name.strip() for name in next(reader, [])]
             if set(map(plain, header)) == ONE_TAG:
-                tag = path.name.partition(".")[0].rpartition("-tag-")[2]
+                tag = _tag_of(path, asked)
                 header = [tag if plain(name) == "value" else name for name in header]
             done = reader.line_num
             for name in header:
@@ -127,6 +129,11 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
                     notes.skip(done)
                     continue
                 if delimiter == ";":  # where a comma is the decimal point
+                    commas = commas or any(map(DECIMAL.fullmatch, fields))
+                    if commas:  # and then a full stop parts thousands
+                        fields = [
+                            field.replace(".", "") if GROUPED.fullmatch(field) else field for field in fields
+                        ]
                     _refuse_grouped(path, done, header, fields, counters)
                     fields = [field.replace(",", ".") if field.count(",") == 1 else field for field in fields]
                 good += 1
@@ -139,6 +146,15 @@ def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tup
         if not any(matters(name, asked) for name in header):
             raise ExternalLogError("external.no-rows", path=path)  # no table, but lines without our numbers
         raise ExternalLogError("external.bad-line", path=path, line=first)
+
+
+def _tag_of(path: Path, asked: Mapping[str, str]) -> str:
+    """Return the name of the one curve of a file, from the file's: “run-1-tag-train_loss.csv”."""
+    name = path.name.partition(".")[0]
+    tag = name.rpartition("-tag-")[2]
+    while not matters(tag, asked) and "-" in tag:
+        tag = tag.partition("-")[2]
+    return tag if matters(tag, asked) else name
 
 
 def _refuse_grouped(path: Path, line: int, header: list[str], fields: list[str], counters: list[int]) -> None:

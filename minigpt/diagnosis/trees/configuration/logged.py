@@ -23,7 +23,8 @@ from minigpt.runs.schema import LogNotes, Source
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
-FEWEST = 5  # losses that show a trend
+FEWEST = 5  # losses that show a trend,
+RISING = 4  # and that show one where each is higher than the one before
 LONG = 200  # steps that show one; of rows that name no step, a tenth
 NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost
 TINY_RATE = 1e-6  # no model learns at less
@@ -71,8 +72,9 @@ def is_log(evidence: Evidence) -> bool:
 def is_long(evidence: Evidence) -> bool:
     """Return whether a log is long enough to show a trend."""
     steps = curve_of(evidence)[0]
-    if evidence.audit(LogNotes).counted == "rows":
-        return len(steps) >= LONG // 10
+    looks = not len(evidence.metrics.column("loss")[1])  # of validation alone, each after many steps
+    if looks or evidence.audit(LogNotes).counted == "rows":
+        return len(steps) >= LONG // 10 or looks and len(steps) > 2 and int(steps[-1]) >= LONG
     return len(steps) > 0 and int(steps[-1]) >= LONG
 
 
@@ -85,10 +87,10 @@ def curve_of(evidence: Evidence) -> tuple[Steps, Floats]:
 def falls(question: Question, evidence: Evidence) -> Finding:
     """Judge whether the curve of a log comes down."""
     steps, losses = curve_of(evidence)
-    finite = np.isfinite(losses)
-    if not finite.all() or (losses < 0).any():
-        return question.unknown(**NO_FIGURES)
-    if len(losses) < FEWEST and not (len(losses) > 2 and is_long(evidence)):
+    if (none := first_that_is_none(steps, losses)) is not None:
+        return question.unknown(**NO_FIGURES, **none, kind="none")
+    few = len(losses) < FEWEST and not (len(losses) > 2 and is_long(evidence))
+    if few and not _each_higher(evidence):
         return question.not_measured()
     found, (limits, slope) = fall_of(losses), (question.thresholds, 0.0)
     if steps[-1] > steps[0]:
@@ -96,11 +98,13 @@ def falls(question: Question, evidence: Evidence) -> Finding:
     values = {"early": found.first, "later": found.last, "slope": slope, "fall": found.share}
     values |= {"from_step": int(steps[0]), "to_step": int(steps[-1])}
     if min(found.first, found.last) > NO_LOSS:
-        return question.unknown(**values)  # no cross-entropy per token
+        return question.unknown(**values, kind="unit")  # no cross-entropy per token
+    if len(losses) >= FEWEST and losses.min() == losses.max() > 0:
+        return question.unknown(**values, kind="still")  # batches differ, so a loss that is read moves
     sure = found.first - found.last > 2 * found.error
     if sure and found.share >= limits["fall"]:
         if not is_long(evidence):
-            return question.not_measured(**values)
+            return question.not_measured()
         return _stuck(question, evidence, values) or question.passed(**values)
     if found.last < limits["done"] or validation_keeps_falling(evidence):
         return question.warned(**values)  # little is left, or the objective changed and the model learns on
@@ -112,7 +116,26 @@ def falls(question: Question, evidence: Evidence) -> Finding:
     flat = abs(found.first - found.last) <= max(3 * found.error, limits["fall"] * found.first)
     if flat and rate is not None and 0 < rate < TINY_RATE and len(losses) >= 2 * FEWEST:
         return question.failed("lr-too-low", **values, rate=rate)
-    return question.unknown(**values) if is_long(evidence) else question.not_measured(**values)
+    if _each_higher(evidence):
+        return question.unknown(**values, kind="rising")
+    return question.unknown(**values) if is_long(evidence) else question.not_measured()
+
+
+def first_that_is_none(steps: Steps, losses: Floats) -> dict[str, Any] | None:
+    """Return step and value of the first loss that is no cross-entropy: NaN, infinite or below 0."""
+    wrong = np.flatnonzero(~(losses >= 0) | np.isinf(losses))
+    return (
+        {"step": int(steps[wrong[0]]), "value": str(round(float(losses[wrong[0]]), 4))}
+        if len(wrong)
+        else None
+    )
+
+
+def _each_higher(evidence: Evidence) -> bool:
+    """Return whether a few losses, one for each epoch, are each higher than the one before, both curves."""
+    curves = [evidence.metrics.column(name)[1] for name in ("loss", "val_loss")]
+    counted = evidence.audit(LogNotes).counted == "rows"
+    return counted and all(len(losses) >= RISING and (np.diff(losses) > 0).all() for losses in curves)
 
 
 def _stuck(question: Question, evidence: Evidence, values: dict[str, Any]) -> Finding | None:

@@ -14,6 +14,7 @@ from minigpt.diagnosis.trees.configuration.logged import (
     NO_LOSS,
     curve_of,
     falls,
+    first_that_is_none,
     highest_rate,
     is_log,
     is_long,
@@ -37,8 +38,8 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     steps, logged = evidence.metrics.column("loss")
     if is_log(evidence):
         return falls(question, evidence)
-    if not _cross_entropies(logged):
-        return question.unknown(**NO_FIGURES)
+    if (none := first_that_is_none(steps, logged)) is not None:
+        return question.unknown(**NO_FIGURES, **none, kind="none")
     at = steps <= LATER
     if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
@@ -74,8 +75,11 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     elif len(steps):
         last_task = evidence.tasks_apart(steps)[-1]  # what earlier ones lost is `forgetting`'s question
         steps, losses = steps[last_task], losses[last_task]
-    if not _cross_entropies(losses) or log and len(losses) and np.median(losses) > NO_LOSS:
-        return question.unknown(best=math.nan, last=math.nan, lost=math.nan)
+    nothing = {"best": math.nan, "last": math.nan, "lost": math.nan}
+    if (none := first_that_is_none(steps, losses)) is not None:
+        return question.unknown(**nothing, **none, kind="none")
+    if log and len(losses) and np.median(losses) > NO_LOSS:
+        return question.not_measured()  # no cross-entropy per token: 4.1 says so
     if len(losses) < 2 * FEWEST and not (log and len(losses) >= FEWEST // 2 and is_long(evidence)):
         return question.not_measured()
     fewest = min(FEWEST, max(len(losses) // 5, 1)) if log else FEWEST
@@ -117,10 +121,6 @@ def _leaps(question: Question, evidence: Evidence) -> Finding:
     if most > limits["count"]:
         return question.failed("loss-spikes", **values)
     return question.warned(**values) if most else question.passed(**values)
-
-
-def _cross_entropies(losses: np.ndarray) -> bool:
-    return bool(np.isfinite(losses).all() and (losses >= 0).all())
 
 
 def _downhill(question: Question, evidence: Evidence) -> Finding:
@@ -210,7 +210,7 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
         return question.unknown(gap=math.nan, step=None, ratio=None, **nothing)
     looks = side_by_side(evidence)
     if not looks:
-        return question.not_measured()
+        return _by_heart(question, evidence)
     late = looks[-max(1, len(looks) // 3) :]
     step, train, loss = late[-1]
     values = {"gap": loss - train, "step": step, "ratio": train / loss if loss else math.inf, **nothing}
@@ -229,6 +229,18 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
     if (stands or stopped) and values["gap"] > limits["odd"]:
         return question.unknown(**values)  # what training learns does not reach validation
     return question.warned(**values) if values["gap"] > limits["odd"] else question.passed(**values)
+
+
+def _by_heart(question: Question, evidence: Evidence) -> Finding:
+    """Judge a log without validation: a training loss next to 0 is a text learnt by heart, or a leak."""
+    losses = evidence.metrics.column("loss")[1]
+    values = {"gap": None, "step": None, "ratio": None, "overlap": None, "ngrams": None}
+    if len(losses) < FEWEST or not is_long(evidence) or not (losses >= 0).all():
+        return question.not_measured()
+    last = float(np.median(losses[-FEWEST:]))
+    if last < question.thresholds["by_heart"] and losses[:FEWEST].max() > 1.0:
+        return question.unknown(**values, kind="by-heart", last=last)
+    return question.not_measured()
 
 
 def _stays_at_its_best(question: Question, evidence: Evidence) -> Finding:
@@ -302,8 +314,9 @@ LOSS_QUESTIONS = (
             "too_low": -0.5,
             "stood": 0.01,
             "fell": 0.1,
+            "by_heart": 0.05,
         },  # nats, thrice; standard errors above it; by this step; share of lines, or of pieces
-        # and of a log: nats; of validation; of training
+        # and of a log: nats; of validation; of training; nats
         ("overfitting", "data-leak"),
         _together,
         symptom=True,

@@ -13,7 +13,8 @@ from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
 
 FEW = 3  # rows that are no accident
-ZEROS = 10  # losses of exactly 0 that are no rounding
+ZEROS = 10  # losses of exactly 0 that are no rounding,
+SMALL = 1e-6  # where the gradient is next to nothing as well
 NAMES = ("loss", "grad_norm")
 
 
@@ -25,8 +26,14 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
     zero = _tail(losses == 0.0)
     if zero is not None and len(losses) - zero >= FEW and _none_from(norm_steps, norms, steps[zero]):
         return question.failed("fp16-overflow", **_seen("loss", steps, losses, zero))
-    if zero is not None and len(losses) - zero >= ZEROS and not (norms > 0).any():
-        return question.unknown(**_seen("loss", steps, losses, zero))  # nobody learns all there is
+    if (
+        zero is not None
+        and len(losses) - zero >= ZEROS
+        and not (norms[norm_steps >= steps[zero]] > SMALL).any()
+    ):
+        return question.unknown(
+            **_seen("loss", steps, losses, zero), kind="zero"
+        )  # nobody learns all there is
     wrong = ~np.isfinite(losses)
     if wrong.any() and _nothing_to_learn(steps[wrong], norm_steps, norms):
         return question.failed("loss-mask-empty", **_seen("loss", steps, losses, int(wrong.argmax())))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Source
 from minigpt.runs.thresholds import GRADIENT_CRITICAL, NEXT_TOKEN_SHARE, SPIKE_NORM
+
+LARGEST_CHANCE = math.log(1e6)  # no vocabulary in use has more tokens
+FEW = 3  # losses that tell where a log begins
 
 
 def _first_loss(evidence: Evidence) -> float | None:
@@ -22,9 +27,23 @@ def _first_loss(evidence: Evidence) -> float | None:
     return start.cross_entropy if read else evidence.first("loss")
 
 
+def _above_any_chance(question: Question, evidence: Evidence) -> Finding:
+    """Judge a log without its first loss, or without a vocabulary: are its first losses above any chance?"""
+    steps, losses = evidence.metrics.column("loss")
+    if evidence.source is not Source.LOG or not len(losses):
+        return question.not_measured()
+    chance, began = evidence.chance or LARGEST_CHANCE, float(np.median(losses[:FEW]))
+    if not began > chance + question.thresholds["fail"]:
+        return question.not_measured()
+    values = {"loss": began, "chance": chance, "vocab_size": evidence.vocab_size, "delta": began - chance}
+    return question.unknown(**values, step=int(steps[0]), kind="late" if evidence.chance else "any")
+
+
 def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
     limits, loss, chance = question.thresholds, _first_loss(evidence), evidence.chance
-    if loss is None or chance is None or evidence.starts_from_checkpoint:
+    if loss is None or chance is None:
+        return _above_any_chance(question, evidence)
+    if evidence.starts_from_checkpoint:
         return question.not_measured()
     if evidence.start.unmasked_share == 0:  # a loss over no target says nothing about the weights
         return question.not_measured()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.diagnosis.trees.series import noise_of
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import LogNotes, Source
 
@@ -27,9 +28,11 @@ LITTLE = 1.5e-3  # of the largest rate, a thousandth and a little: updates are t
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
 RAMP = 5  # steps of a climb
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
+STAGES = 12
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
 SENSELESS = ("zero-after", "little-after", "grows")  # of a schedule that somebody asked for
+MIRRORED, BENT = "mirrored", 0.05  # of the height of a curve: how far it is from a straight line, or a mirror
 LATE = "late"  # a leap from 0: one group may be frozen at first, not all of them
 
 
@@ -62,11 +65,14 @@ def wrong_by_itself(
         return "schedule-step-unit", seen | {"step": int(steps[end]), "share": share, "kind": "zero-after"}
     low = int(np.flatnonzero(rates > LITTLE * top)[-1]) + 1
     share = 1 - low / len(rates)
-    if share >= limits["share"] and min(low, len(rates) - low) >= FEWEST:
+    if share >= limits["share"] and min(low, len(rates) - low) >= FEWEST and not _by_stages(rates[:low]):
         return "schedule-step-unit", seen | {"step": int(steps[low]), "share": share, "kind": "little-after"}
     if (first := _back_from_zero(rates, top)) is not None:
         left = 1 - first / len(rates)
         return "schedule-step-unit", seen | {"step": int(steps[first]), "share": left, "kind": "past-its-end"}
+    if (foot := _mirrored(steps, rates)) is not None:
+        figures = {"step": int(steps[foot]), "rate": float(rates[foot]), "share": 1 - foot / len(rates)}
+        return None, seen | figures | {"kind": MIRRORED}
     begin = int(moving[0])
     if begin >= FEWEST and rates[begin] > 0.5 * top:
         figures = {"step": int(steps[begin]), "rate": float(rates[begin]), "kind": LATE}
@@ -117,6 +123,45 @@ def _back_from_zero(rates: Rates, top: float) -> int | None:
     return int(gentle[0]) if len(gentle) > 1 and len(gentle) == len(low) else None
 
 
+def _by_stages(rates: Rates) -> bool:
+    """Return whether a rate comes down in a few stages that each last, as where validation decides it."""
+    ends = np.flatnonzero(np.diff(rates)) + 1
+    stages = np.diff(ends, prepend=0, append=len(rates))
+    return 1 < len(stages) <= STAGES and (np.diff(rates)[ends - 1] < 0).all() and stages.min() >= FEWEST
+
+
+def _mirrored(steps: NDArray[np.int64], rates: Rates) -> int | None:
+    """Return where a curve that came down like a cosine turns, to climb back by the same way.
+
+    That is a cosine stepped past its end. Cycles that are meant go up and down in straight lines, or restart.
+    """
+    top = int(rates.argmax())
+    foot = top + int(rates[top:].argmin())
+    low, height = float(rates[foot]), float(rates[top] - rates[foot])
+    line = np.interp(steps[top : foot + 1], steps[[top, foot]], rates[[top, foot]])
+    if foot - top < FEWEST or np.abs(rates[top : foot + 1] - line).max() < BENT * height:
+        return None
+    after = steps[foot:] - steps[foot]
+    after = after[after <= steps[foot] - steps[top]]
+    if len(after) < FEWEST or rates[foot : foot + len(after)].max() < low + 0.5 * height:
+        return None
+    before = np.interp(steps[foot] - after, steps, rates)
+    return foot if np.abs(rates[foot : foot + len(after)] - before).max() < BENT * height else None
+
+
+def _has_climbed(evidence: Evidence, foot: int) -> bool:
+    """Return whether the loss is higher after a step than at it, by more than noise."""
+    steps, losses = evidence.metrics.column("loss")
+    finite = np.isfinite(losses)
+    steps, losses = steps[finite], losses[finite]
+    width = max(FEWEST // 2, len(losses) // 20)
+    then, later = losses[(steps <= foot)][-width:], losses[steps > foot]
+    if len(then) < FEWEST // 2 or len(later) < 2 * width:
+        return False
+    means = np.convolve(later, np.full(width, 1 / width), "valid")
+    return bool(means.max() - then.mean() > 4 * noise_of(losses) / width**0.5)
+
+
 def _warms_up_again(rates: Rates, top: float) -> int | None:
     """Return where a warm-up begins again: the rate falls from its top to the foot, and climbs as before.
 
@@ -161,6 +206,8 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
         if ended and len(rates) >= WHOLE:
             total = int(steps[-1])
         leaf, seen = wrong_by_itself(steps, rates, question.thresholds, total)
+        if seen.get("kind") == MIRRORED and _has_climbed(evidence, seen["step"]):
+            leaf = "schedule-step-unit"
         if seen:
             found[group.removeprefix("lr.")] = leaf, seen
     if not found:
@@ -180,7 +227,7 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
         found = {group: entry for group, entry in found.items() if entry[0] != "base-lr-zero"}
     wrong = {group: entry for group, entry in found.items() if entry[0]}
     group, (leaf, seen) = next(iter((wrong or found).items()))
-    odd = any(entry["kind"] == ODD for _, entry in found.values())
+    odd = any(entry["kind"] in (ODD, MIRRORED) for _, entry in found.values())
     values = {"group": group, **seen}
     if leaf == "base-lr-zero" and _never_steps(evidence):
         return question.warned(**values)  # the rate is written only once a step is taken

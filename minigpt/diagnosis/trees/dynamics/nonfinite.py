@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import NonFinite
+from minigpt.runs.schema import LogNotes, NonFinite, Source
 from minigpt.runs.thresholds import SCALE_LOG2, SCALE_SKIPS, UNDERFLOW, UNDERFLOW_ODD
 
 RISE = 1.0  # nats that the loss had risen before: then it diverged, and the module is only where it ended
@@ -33,6 +34,8 @@ def _first_module(question: Question, evidence: Evidence) -> Finding:
 
 def _scale_settles(question: Question, evidence: Evidence) -> Finding:
     skipped, scales = evidence.metrics.column("skipped")[1], evidence.metrics.column("scale")[1]
+    if evidence.source is Source.LOG:
+        return _scale_of_a_log(question, evidence, scales)
     if not len(skipped) or not len(scales):
         return question.not_measured()
     longest = run = 0
@@ -46,6 +49,18 @@ def _scale_settles(question: Question, evidence: Evidence) -> Finding:
     if longest > most or fell:
         return question.failed("fp16-overflow", **values)
     return question.passed(**values)
+
+
+def _scale_of_a_log(question: Question, evidence: Evidence, scales: NDArray[np.float64]) -> Finding:
+    """Judge what a trainer prints of its loss scale: each overflow, or the scale beside the loss."""
+    limits, told = question.thresholds, evidence.audit(LogNotes).overflows
+    count, first, last = told or (0, *((scales[0], scales[-1]) if len(scales) else (0.0, 0.0)))
+    halvings = max(0, math.ceil(math.log2(first) - SCALE_LOG2)) if first > 0 else 0
+    most = int(halvings + limits["skips"])
+    values = {"skipped": int(count), "most": most, "first": float(first), "last": float(last), "kind": "log"}
+    if count > most or last <= limits["floor"] and first >= limits["fell"] * max(last, limits["floor"]):
+        return question.failed("fp16-overflow", **values)
+    return question.passed(**values) if told else question.not_measured()
 
 
 def _scaled_in_order(question: Question, evidence: Evidence) -> Finding:
@@ -86,7 +101,12 @@ NON_FINITE_QUESTIONS = (
     Question("7.1", {}, ("nan-loss",), _first_module, tree="dynamics"),
     Question(
         "7.2",
-        {"skips": SCALE_SKIPS, "floor": 1.0},  # in a row, beyond the halvings down to 2^16; of the scale
+        {
+            "skips": SCALE_SKIPS,
+            "floor": 1.0,
+            "fell": 1024.0,
+        },  # in a row, beyond the halvings down to 2^16; of the
+        # scale; and how far the scale of a log has fallen by then
         ("fp16-overflow",),
         _scale_settles,
         tree="dynamics",
