@@ -44,8 +44,12 @@ class DecayWatch:
         self._before = (step, strongest)
         if self._sizes is None:
             self._sizes = _sizes(self._sampled)
+            ours = type(optimizer).__module__.startswith(
+                "torch.optim"
+            )  # others may do with it what they like
             self._coupled = type(optimizer).__name__ not in PLAIN and any(
-                group.get("decoupled_weight_decay") is False and _number(group.get("weight_decay"))
+                (group.get("decoupled_weight_decay") is False or not ours)
+                and _number(group.get("weight_decay"))
                 for group in optimizer.param_groups
             )
         else:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 ROWS = 2  # sequences that are looked at
+PLACES = 4  # last logits of a row that are asked what they see
 PLAIN = (bool, int, float, str, type(None), Tensor)
 
 
@@ -60,6 +61,37 @@ def future_gradient(
         gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
     later = [gradient[0, split:].abs().max().item() for gradient in gradients if gradient is not None]
     return max(later, default=None)
+
+
+def past_gradient(
+    model: nn.Module,
+    call: Call,
+    mask: Tensor,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+) -> float | None:
+    """Return the largest gradient of some logits with respect to embeddings of earlier tokens of their row.
+
+    As `future_gradient`, whose arguments it has. 0 where no token reaches the predictions after it.
+    """
+    counted = mask[0].nonzero()[:, 0]
+    at = counted[counted > 0][-PLACES:]
+    if not len(at):
+        return None
+    devices = [call.ids.device] if call.ids.is_cuda else []
+    with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
+        model.eval()
+        rows = torch.arange(min(len(mask), ROWS), device=call.ids.device)
+        embedded, logits = run_rows(model, call, embeddings, head, logits_in, rows)
+        T = mask.shape[1]
+        if logits is None or logits.ndim != 3 or len(logits) != len(rows) or logits.shape[1] < T:
+            return None
+        direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
+        mixed = (logits[0, logits.shape[1] - T + at].float() * direction).sum()
+        gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
+    earlier = [gradient[0, : int(at[0])].abs().max().item() for gradient in gradients if gradient is not None]
+    return max(earlier, default=None)
 
 
 def not_compiled() -> AbstractContextManager:
@@ -123,5 +155,12 @@ def run_rows(
 
 
 def _chosen(value: Any, count: int, rows: Tensor) -> Any:
-    batched = isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == count
-    return value[rows] if batched else value
+    """Return some rows of an argument, also of what goes on from step to step, (B, …) or (layers, B, …)."""
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_chosen(part, count, rows) for part in value)
+    if not isinstance(value, Tensor) or value.ndim == 0:
+        return value
+    if value.shape[0] == count:
+        return value[rows]
+    second = value.is_floating_point() and value.ndim > 2 and value.shape[1] == count
+    return value[:, rows].contiguous() if second else value

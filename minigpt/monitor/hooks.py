@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor.conformance import mixing, tolerance
-from minigpt.monitor.future import Call, future_gradient
+from minigpt.monitor.future import Call, future_gradient, past_gradient
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.layers import find_layers, is_sharded
 
@@ -152,13 +152,17 @@ class ModelHooks:
         try:
             tables, head = list(self._layers.embeddings.values()), next(reversed(self._heads), None)
             if by_rows:
-                found |= mixing(self.language_model, call, tables, head, self.logits_in)
+                with suppress(Exception):  # what is handed on from step to step may have rows of its own
+                    found |= mixing(self.language_model, call, tables, head, self.logits_in)
             if "mixing" in found:
                 found["mixing_tolerance"] = tolerance(self.language_model)
             if masked is not None and masked.shape == call.ids.shape:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:
                     found["future_gradient"] = seen
+                if self._layers.mixes:
+                    seen = past_gradient(self.language_model, call, masked, tables, head, self.logits_in)
+                    found |= {} if seen is None else {"past_gradient": seen}
         except Exception:  # an external model may raise anything: a probe never ends a run
             return found
         finally:

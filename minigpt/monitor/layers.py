@@ -7,11 +7,13 @@ layers.heads                # {"lm_head": Linear(...)}, all that might make the 
 from __future__ import annotations
 
 import os.path
+import re
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 PADDED = 1024  # rows that a vocabulary may have more than it has tokens, for the speed of it
+MIXING = re.compile(r"(?i)att(n|ention)|rnn|lstm|gru|conv|mamba|ssm|mixer|retention|rwkv|hyena")
 POSITIONS = ("pos", "wpe")  # in the name of a table of positions, which may have as many rows, too
 
 
@@ -25,6 +27,7 @@ class Layers:
     language_model: nn.Module  # holds embedding and head
     language_model_name: str
     knows_vocabulary: bool  # whether any parameter has that size
+    mixes: bool  # whether a part is there, by its name, that carries something from token to token
     compiled: set[str]  # hooks would do nothing there, but make it be compiled once more
 
 
@@ -59,6 +62,7 @@ def find_layers(model: nn.Module, vocab_size: int) -> Layers:
         knows_vocabulary=any(
             parameter.ndim > 0 and parameter.shape[0] in sizes for parameter in model.parameters()
         ),
+        mixes=any(MIXING.search(type(module).__name__) for module in modules.values()),
         compiled=compiled(modules),
     )
 

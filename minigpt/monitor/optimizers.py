@@ -137,8 +137,7 @@ class Optimizers:
             and not _is_table_of_sines(parameter)
             and (
                 emptied
-                or not parameter.requires_grad
-                or id(parameter) not in held
+                or (id(parameter) not in held) == parameter.requires_grad  # left out of both: that was meant
                 or (sure and id(parameter) in waiting)
             )
         ]

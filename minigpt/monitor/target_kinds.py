@@ -17,6 +17,7 @@ BATCHES = 12  # that are looked at, the first ones and some later
 ROWS = 64  # of a batch
 MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
 LONG_RUN = 10  # times that a token follows itself before it can be padding
+MASKED = 0.6  # share of the words to fill in that a mask stands for; the others may be any word
 TURNED_ROWS = 24  # whose last target is their own first token, before that is no accident
 
 
@@ -77,6 +78,7 @@ class TargetKinds:
         found["turned"] = self._turned() if self._predicts() else 0.0
         found["unlearnt_share"] = self._unlearnt_share(scored)
         found["covered"] = 0.0 if self._predicts() else self._covered()
+        found["visible"] = 0.0 if self._predicts() else self._visible()
         found |= self._commonest(scored)
         return found
 
@@ -108,6 +110,23 @@ class TargetKinds:
             return 0.0
         token, count = there.most_common(1)[0]
         return 0.0 if wanted[token] else count / sum(there.values())
+
+    def _visible(self) -> float:
+        """Return the share of targets that stand in the input, where one token masks nearly all others.
+
+        So it is where a model that fills in what was masked is also asked for what was not.
+        """
+        same = scored = 0
+        masks: Counter = Counter()
+        wanted: Counter = Counter()
+        for ids, mask, targets in self._batches:
+            equal = (ids == targets) & mask
+            same, scored = same + int(equal.sum()), scored + int(mask.sum())
+            masks.update(ids[mask & ~equal].tolist())
+            wanted.update(targets[mask].tolist())
+        token, count = (masks.most_common(1) or [(None, 0)])[0]
+        alone = count >= max(LONG_RUN, MASKED * sum(masks.values())) and not wanted[token]
+        return same / scored if alone and scored else 0.0
 
     def _unlearnt_share(self, scored: int) -> float:
         """Return the share of what is scored that is a word which the table of tokens never learns."""

@@ -34,6 +34,8 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
     values = {"usual": usual, "last": float(rolling[-1]), "clipped": clipped}
     if usual > limits["high"]:
         cause = _why_large(evidence)
+        if cause == "always-clipping" and usual > SPIKE_NORM:
+            return question.unknown(**values, kind="huge")  # no matter of clipping
         if cause == "always-clipping" and not clip_norm:
             return question.warned(**values)  # large, and nobody cut it
         return question.failed(cause, **values)

@@ -35,11 +35,15 @@ RECENT = 10  # steps that the training loss is averaged over, beside a validatio
 
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
-    steps, logged = evidence.metrics.column("loss")
+    limits, (steps, logged) = question.thresholds, evidence.metrics.column("loss")
     if is_log(evidence):
         return falls(question, evidence)
     if (none := first_that_is_none(steps, logged)) is not None:
         return question.unknown(**NO_FIGURES, **none, kind="none")
+    size = float(np.abs(logged).max()) if len(logged) else 0.0
+    if len(logged) >= 2 * FEWEST and np.ptp(logged) <= limits["still"] * size and size > limits["nothing"]:
+        values = {"early": float(logged[0]), "from_step": int(steps[0]), "to_step": int(steps[-1])}
+        return question.unknown(**NO_FIGURES | values, kind="still")  # batches differ
     at = steps <= LATER
     if at.sum() < FEWEST or steps[0] > 0 or steps[-1] < LATER:
         return question.not_measured()
@@ -49,7 +53,7 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
         mean += decay * (loss - mean)
         means.append(mean)
     early, later = float(means[EARLY]), float(means[LATER])
-    limits, slope = question.thresholds, (early - later) / (LATER - EARLY) * 100
+    slope = (early - later) / (LATER - EARLY) * 100
     fall = 1 - later / float(losses[:FEWEST].mean())
     values = {"early": early, "later": later, "slope": slope, "fall": fall}
     values |= {"from_step": EARLY, "to_step": LATER}
@@ -61,9 +65,10 @@ def _moves(question: Question, evidence: Evidence) -> Finding:
     warming_up = evidence.config.warmup_steps > LATER
     if evidence.starts_from_checkpoint or warming_up or later < limits["done"]:
         return question.warned(**values)  # little was left to learn, or the rate is still to come
-    if (observed(evidence, "relative_update") or 0.0) > limits["moves"]:
-        return question.unknown(**values)  # the weights move as they should, and yet nothing is learnt
-    return question.failed("lr-too-low", **values, rate=highest_rate(evidence))
+    rate = highest_rate(evidence)
+    if (observed(evidence, "relative_update") or 0.0) > limits["moves"] or (rate or 0.0) >= limits["high"]:
+        return question.unknown(**values, kind="moving")  # the weights move, and yet nothing is learnt
+    return question.failed("lr-too-low", **values, rate=rate)
 
 
 def _stays_down(question: Question, evidence: Evidence) -> Finding:
@@ -281,8 +286,19 @@ STEP_QUESTIONS = (Question("2.3", {"share": 0.5}, ("diverging",), _downhill),)  
 LOSS_QUESTIONS = (
     Question(
         "4.1",
-        # nats per 100 steps, twice; share; nats, twice; update ÷ weight of a rate that is not too low
-        {"slope": 0.001, "rise": 0.05, "fall": 0.01, "done": 0.05, "up": 0.5, "moves": 1e-3},
+        # nats per 100 steps, twice; share; nats, twice; update ÷ weight, and rate, that are
+        # not too low; of a loss that stands still: its range ÷ its size, and its size in nats
+        {
+            "slope": 0.001,
+            "rise": 0.05,
+            "fall": 0.01,
+            "done": 0.05,
+            "up": 0.5,
+            "moves": 1e-4,
+            "high": 1e-3,
+            "still": 1e-6,
+            "nothing": 1e-3,
+        },
         ("diverging", "lr-too-low", "lr-too-high"),
         _moves,
         symptom=True,

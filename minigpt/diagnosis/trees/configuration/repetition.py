@@ -23,7 +23,9 @@ def _new_data(question: Question, evidence: Evidence) -> Finding:
     values["near"] = batches.get("near", 0.0)
     if values["twice"] > limits["share"]:
         return question.failed("repeated-batch", **values)
-    predicts = evidence.start.cross_entropy is not None  # a policy is updated on one batch several times
+    losses = evidence.metrics.column("loss")[1]
+    # a policy is updated on one batch several times, and at its first step looks as if it predicted
+    predicts = evidence.start.cross_entropy is not None and not (losses < 0).any()
     if values["near"] > limits["near"] and predicts:
         return question.failed("repeated-batch", **values, kind="workers")
     if not repeated or batches["stream"]:

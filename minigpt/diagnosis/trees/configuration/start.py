@@ -62,6 +62,9 @@ def _starts_at_chance(question: Question, evidence: Evidence) -> Finding:
             return question.warned(**values)  # a fresh model with a tied head repeats what it reads: 1.4's
         if evidence.source is Source.LOG:
             return question.unknown(**values)  # a log names no unit: nats per token or not, mean or not
+        told = evidence.source is Source.TRAINER or evidence.start.future_gradient != 0
+        if shares.get("1", 0.0) >= share and not told:
+            return question.warned("not-untrained", **values)  # a loop that goes on, and nobody said so
         return question.failed("not-untrained", **values)
     if delta <= limits["high"]:
         return question.passed(**values)
@@ -107,7 +110,10 @@ def _first_gradient(question: Question, evidence: Evidence) -> Finding:
     if not math.isfinite(norm):
         return question.unknown(**values)
     if norm > limits["fail_high"]:
-        ratio = evidence.start.duplicate_batch_ratio
+        ratio, loss = evidence.start.duplicate_batch_ratio, _first_loss(evidence)
+        at_chance = None not in (loss, evidence.chance) and abs(loss - evidence.chance) <= limits["near"]
+        if at_chance and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
+            return question.unknown(**values, kind="at-chance")  # weights of a sane size, and yet
         if ratio is None:
             return question.unknown(**values)
         return question.failed(
@@ -165,6 +171,18 @@ def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
     return question.passed(gradient=gradient)
 
 
+def _sees_the_past(question: Question, evidence: Evidence) -> Finding:
+    """Ask a model that learns by now, for a fresh one may begin with layers that add exactly nothing."""
+    gradient = (observed(evidence, "later") or {}).get("past_gradient")
+    if gradient is None:
+        return question.not_measured()
+    return (
+        question.failed("past-unseen", gradient=gradient)
+        if gradient == 0
+        else question.passed(gradient=gradient)
+    )
+
+
 def _varied_targets(question: Question, evidence: Evidence) -> Finding:
     unmasked, distinct = evidence.start.unmasked_share, evidence.start.distinct_targets
     if unmasked is None or distinct is None:
@@ -203,13 +221,15 @@ START_QUESTIONS = (
             "low": 0.1,
             "high": GRADIENT_CRITICAL,
             "fail_high": SPIKE_NORM,
-        },  # global gradient norm before clipping
+            "near": 0.5,
+        },  # global gradient norm before clipping; nats between the loss and ln V
         ("init-scale", "loss-reduction", "degenerate-data", "loss-mask-empty"),
         _first_gradient,
     ),
     Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
     Question("1.4", ALIGNED, ("target-shift", "shuffled-targets"), _targets_shifted_by_one),
     Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
+    Question("1.5b", {}, ("past-unseen",), _sees_the_past),
     Question(
         "1.6",
         # of all positions; of the scored targets that are one token; that are padding

@@ -28,7 +28,7 @@ LITTLE = 1.5e-3  # of the largest rate, a thousandth and a little: updates are t
 POINTS, LONG = 41, 200  # of a curve, that show its shape; rates that show more than a warm-up
 RAMP = 5  # steps of a climb
 WHOLE = 100  # rates of a loop that came to its end, which tell how it was meant to end
-STAGES = 12
+STAGES, GENTLE = 12, 0.2  # stages of a rate, and how far it comes down from one to the next
 FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
 SENSELESS = ("zero-after", "little-after", "grows")  # of a schedule that somebody asked for
@@ -73,6 +73,8 @@ def wrong_by_itself(
     if (foot := _mirrored(steps, rates)) is not None:
         figures = {"step": int(steps[foot]), "rate": float(rates[foot]), "share": 1 - foot / len(rates)}
         return None, seen | figures | {"kind": MIRRORED}
+    if (first := _climbs_by_stages(rates)) is not None:
+        return "schedule-step-unit", seen | {"step": int(steps[first]), "kind": "by-epochs"}
     begin = int(moving[0])
     if begin >= FEWEST and rates[begin] > 0.5 * top:
         figures = {"step": int(steps[begin]), "rate": float(rates[begin]), "kind": LATE}
@@ -124,10 +126,19 @@ def _back_from_zero(rates: Rates, top: float) -> int | None:
 
 
 def _by_stages(rates: Rates) -> bool:
-    """Return whether a rate comes down in a few stages that each last, as where validation decides it."""
+    """Return whether a rate comes down in a few stages that last, gently, as where validation decides it."""
     ends = np.flatnonzero(np.diff(rates)) + 1
     stages = np.diff(ends, prepend=0, append=len(rates))
-    return 1 < len(stages) <= STAGES and (np.diff(rates)[ends - 1] < 0).all() and stages.min() >= FEWEST
+    gentle = (rates[ends] < rates[ends - 1]) & (rates[ends] >= GENTLE * rates[ends - 1])
+    return 1 < len(stages) <= STAGES and bool(gentle.all()) and stages.min() >= FEWEST
+
+
+def _climbs_by_stages(rates: Rates) -> int | None:
+    """Return where a rate leaves 0 that grows in stages of one length: a warm-up stepped once an epoch."""
+    ends = np.flatnonzero(np.diff(rates)) + 1
+    stages = np.diff(ends, prepend=0)  # without the last, which may not have ended
+    grows = len(ends) > 1 and rates[0] == 0 and (rates[ends] > rates[ends - 1]).all()
+    return int(ends[0]) if grows and stages.min() >= FEWEST and stages.max() - stages.min() <= 1 else None
 
 
 def _mirrored(steps: NDArray[np.int64], rates: Rates) -> int | None:

@@ -65,12 +65,24 @@ def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
     parts = losses[-WIDTH:], losses[(len(losses) - WIDTH) // 2 :][:WIDTH]
     noise = math.sqrt(sum(part.var() for part in parts) / WIDTH)
     still = middle - last + 2 * noise < limits["fall"] * entropy
-    if (update > limits["update"] and still) or values["jump"] > limits["jump"]:
+    jumped = values["jump"] > limits["jump"] and update > limits["moves"]
+    if (update > limits["update"] and still) or jumped:
         return question.failed("lr-too-high", **values)
+    if update < limits["least"] and not _still_warms_up(evidence):
+        return question.failed("lr-too-low", **values)
     falls = middle - last > 2 * noise
     if (still and last > limits["stuck"] * entropy) or (update > limits["update"] and not falls):
         return question.unknown(**values)
     return question.warned(**values)
+
+
+def _still_warms_up(evidence: Evidence) -> bool:
+    """Return whether a rate is highest at the end, so that larger updates may be to come."""
+    for name in evidence.metrics.names():
+        rates = evidence.metrics.column(name)[1]
+        if name.startswith("lr.") and len(rates) and rates[-1] > rates[0] and rates[-1] >= 0.99 * rates.max():
+            return True
+    return False
 
 
 UPDATE_QUESTIONS = (
@@ -85,9 +97,19 @@ UPDATE_QUESTIONS = (
     Question(
         "6.6",
         # of the entropy of single tokens, twice; update ÷ weight; nats in the first 20 steps; fall, of the
-        # entropy; nats above ln V at the start
-        {"share": 0.93, "stuck": 0.97, "update": 0.02, "jump": 0.5, "fall": 0.01, "start": 1.76},
-        ("lr-too-high",),
+        # entropy; nats above ln V at the start; update ÷ weight from which anything is learnt, and that makes
+        # a loss jump
+        {
+            "share": 0.93,
+            "stuck": 0.97,
+            "update": 0.02,
+            "jump": 0.5,
+            "fall": 0.01,
+            "start": 1.76,
+            "least": 1e-4,
+            "moves": 1e-3,
+        },
+        ("lr-too-high", "lr-too-low"),
         _bearable_rate,
     ),
 )

@@ -40,6 +40,7 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         "turned": kinds.get("turned", 0.0),
         "unlearnt": kinds.get("unlearnt_share", 0.0),
         "covered": kinds.get("covered", 0.0),
+        "visible": kinds.get("visible", 0.0),
     }
     if values["share"] > limits["padding"]:
         return question.failed("targets-kind", **values, kind="padding")
@@ -49,6 +50,8 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         return question.failed("targets-kind", **values, kind="turned")
     if values["covered"] > limits["covered"] and evidence.start.future_gradient == 0:
         return question.failed("targets-kind", **values, kind="covered")
+    if values["visible"] > limits["visible"]:
+        return question.failed("targets-kind", **values, kind="visible")
     if values["unlearnt"] > limits["unlearnt"]:
         return question.failed("targets-kind", **values, kind="unlearnt")
     if end := kinds.get("end_hidden"):
@@ -95,10 +98,10 @@ SCORED_QUESTIONS = (
     ),
     # shares of the scored targets that are padding after padding, twice; of the rows whose last target is
     # their own first token; of the targets that are a word which the table of tokens takes for padding; of
-    # those that the past alone must tell, with a mask in their place
+    # those that the past alone must tell, with a mask in their place; that stand in the input, beside masks
     Question(
         "1.8",
-        {"padding": 0.1, "odd": 0.02, "turned": 0.9, "unlearnt": 0.02, "covered": 0.7},
+        {"padding": 0.1, "odd": 0.02, "turned": 0.9, "unlearnt": 0.02, "covered": 0.7, "visible": 0.4},
         ("targets-kind",),
         _targets_of_the_right_kind,
     ),

@@ -113,7 +113,8 @@ def _starts_gently(question: Question, evidence: Evidence) -> Finding:
     gone = 0.0 if np.isfinite(losses[steps > limits["steps"]]).any() else np.inf
     peak, norm = float(np.nan_to_num(early, nan=gone).max()), float(first_norms.max(initial=0.0))
     values = {"first": max(ramps), "peak": peak, "chance": chance, "norm": norm}
-    harmed = losses[0] <= chance + limits["rise"] < peak or norm >= limits["norm"]
+    began = evidence.first("grad_norm") or 0.0  # before any step, so of a norm that high no rate is the cause
+    harmed = losses[0] <= chance + limits["rise"] < peak or norm >= limits["norm"] > began
     if max(ramps) > RAMP and harmed:
         return question.failed("warmup-missing", **values)
     return question.passed(**values)
