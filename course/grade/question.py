@@ -115,7 +115,7 @@ class Question:
 
     def __init__(self, room: Room, nursery: Nursery, checks: dict[str, Check], order: dict):
         self.room, self.nursery, self.checks, self.order = room, nursery, checks, order
-        self.clock = Clock(order["seconds"], order["patience"], room.proc, order["processor"])
+        self.clock = Clock(order["seconds"], order["patience"], room.proc, order["processor"], room.overfull)
         self.sessions: list[Session] = []
         self.alive: dict[int, socket.socket] = {}
 

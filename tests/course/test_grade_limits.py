@@ -4,6 +4,7 @@ import os
 import platform
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -75,6 +76,21 @@ def test_a_file_that_one_process_leaves_is_not_there_for_the_next(workshop):
     )
     outcomes = workshop.ask([["expected-loss", code]], [CASE, CASE])
     assert [outcome["output"] for outcome in outcomes] == [{"loss": 0.0}] * 2
+
+
+@pytest.mark.parametrize("size", [10**7, 0])
+def test_files_that_would_fill_the_disk_end_their_question_and_are_gone(workshop, size):
+    code = (
+        "def expected_loss(v):\n    for number in range(10**9):\n"
+        f"        with open(f'{{number}}', 'wb') as file:\n            file.write(b'x' * {size})\n"
+    )
+    failure = ask(workshop, code)["failure"]
+    said = failure["key"] + str(failure["values"].get("what"))
+    assert "grade.disk" in said if workshop.level == "landlock" else "No space left" in said
+    assert ask(workshop, "def expected_loss(v):\n    return 1.0\n")["output"] == {"loss": 1.0}
+    if workshop.level == "landlock":
+        left = [file for file in Path(workshop.scratch).rglob("*") if file.is_file()]
+        assert sum(file.stat().st_size for file in left) < 10**6
 
 
 def test_a_zygote_that_is_killed_is_started_again_and_its_question_repeated(workshop):
