@@ -160,6 +160,17 @@ def _memory(*args, **kwargs):
     held = []
     while True: held.append(bytearray(10**8))
 """
+MANY = """
+def _many(*args, **kwargs):
+    import os, time
+    for _ in range(14):
+        if os.fork() == 0:
+            held = []
+            try:
+                while True: held.append(bytearray(b"x") * 10**7)
+            except MemoryError: time.sleep(10**6)
+    time.sleep(10**6)
+"""
 SPIN = "def _spin(*args, **kwargs):\n    while True: pass\n"
 SLEEP = "def _sleep(*args, **kwargs):\n    import time\n    time.sleep(10**6)\n"
 CONSTANTS = {
@@ -189,6 +200,7 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
         submission("carry-text", "leak", CARRY, "_carry"),
         submission("harm-others", "sabotage", HARM, "_harm"),
         submission("uncounted-memory", "bomb", MEMORY, "_memory"),
+        submission("memory-of-many", "bomb", MANY, "_many"),
         submission("spin", "bomb", SPIN, "_spin"),
         submission("sleep", "bomb", SLEEP, "_sleep"),
     ]

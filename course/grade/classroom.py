@@ -291,7 +291,7 @@ def _known(file: Path) -> dict | None:
 def needs_person(result: dict, mishaps: Iterable = ()) -> list[str]:
     """Why a person should look at this submission, in the language in force: empty if nobody needs to."""
     keys = {v["key"] for v in result["checks"].values()} & {
-        f"grade.{r}" for r in ("time", "ended", "flood", "frame", "disk")
+        f"grade.{r}" for r in ("time", "ended", "flood", "frame", "disk", "memory")
     }
     problem = [result["problem"]] if result["problem"] else []
     notes = [*result["notes"], *((key, {}) for key in sorted(keys))]

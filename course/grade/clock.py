@@ -48,6 +48,7 @@ class Clock:
 
     def left(self) -> float:
         """Seconds that remain by now; where none do, what the machine owes is added first."""
+        self.reason = "time"
         if self.processor is not None and self.computed() > self.processor:
             return -1.0
         if self.stop is not None and (word := self.stop()):

@@ -23,6 +23,7 @@ from course.grade.apart import Apart, Session
 from course.grade.clock import Clock
 from course.grade.sandbox import Room
 from course.grade.watch import Watch, listen
+from course.grade.weight import Weight
 from course.probing import NotWritten, Unusable, run_probe
 from course.workplace import shared_folders
 
@@ -115,9 +116,15 @@ class Question:
 
     def __init__(self, room: Room, nursery: Nursery, checks: dict[str, Check], order: dict):
         self.room, self.nursery, self.checks, self.order = room, nursery, checks, order
-        self.clock = Clock(order["seconds"], order["patience"], room.proc, order["processor"], room.overfull)
+        self.weight = Weight(room.proc)
+        watched = room.proc, order["processor"], self._takes_too_much
+        self.clock = Clock(order["seconds"], order["patience"], *watched)
         self.sessions: list[Session] = []
         self.alive: dict[int, socket.socket] = {}
+
+    def _takes_too_much(self) -> str | None:
+        """What a question takes that others need, as a word."""
+        return "memory" if self.weight.too_much() else self.room.overfull()
 
     def outcome(self, name: str, case: dict, seed: int) -> dict:
         """Run one case and return what `course.judging.judge` takes."""

@@ -93,6 +93,15 @@ def test_files_that_would_fill_the_disk_end_their_question_and_are_gone(workshop
         assert sum(file.stat().st_size for file in left) < 10**6
 
 
+def test_many_processes_hold_together_no_more_than_one_may(workshop):
+    code = (
+        "import os, time\ndef expected_loss(v):\n    for _ in range(4):\n        if os.fork() == 0:\n"
+        "            held = [bytearray(b'x') * 50_000_000 for _ in range(14)]\n            time.sleep(60)\n"
+        "    time.sleep(60)\n"
+    )
+    assert ask(workshop, code)["failure"]["key"] == "grade.memory"
+
+
 def test_a_zygote_that_is_killed_is_started_again_and_its_question_repeated(workshop):
     code = "import time\ndef expected_loss(v):\n    time.sleep(1)\n    return 3.0\n"
     with ThreadPoolExecutor(1) as pool:
