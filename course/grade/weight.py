@@ -1,4 +1,4 @@
-"""What all processes of a question hold together: each has a limit, and sixteen could take that sixteen times.
+"""What all processes of a question hold together: sixteen could take sixteen times the limit of one.
 
     weight = Weight(proc)          # an open /proc of the machine
     weight.too_much()              # asked often; looks a few times a second
