@@ -143,6 +143,11 @@ class Question:
                 self._end(pid)
         return found | {"printed": "".join(session.printed for session in self.sessions)[:2000]}
 
+    def is_no_verdict(self, found: dict) -> bool:
+        """Whether a program ended while the kernel was ending some for memory: perhaps this one."""
+        ended = "grade.ended" in str(found.get("failure", {}).get("key"))
+        return ended and self.weight.kernel_killed()
+
     def _answer(self, check: Check) -> object:
         self.sessions = []
 
@@ -207,6 +212,8 @@ def serve(room: Room, namespace: dict, checks: dict, memory: int, read: int, wri
         for case in order["cases"]:
             name = case["check"]
             found = failed.get(name) or question.outcome(name, case["case"], case["seed"])
+            if question.is_no_verdict(found):
+                return  # the judge asks again
             if "failure" in found:
                 failed[name] = found
             left = question.clock.left()

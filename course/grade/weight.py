@@ -2,6 +2,7 @@
 
     weight = Weight(proc)          # an open /proc of the machine
     weight.too_much()              # asked often; looks a few times a second
+    weight.kernel_killed()         # whether the kernel has ended anybody for memory since
 
 Counted is what a process has in memory beyond the one that asks, which was forked from the same program.
 """
@@ -9,6 +10,7 @@ Counted is what a process has in memory beyond the one that asks, which was fork
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from course.grade.system import MEMORY_BYTES
@@ -24,6 +26,7 @@ class Weight:
     def __init__(self, proc: int | None):
         self.proc = proc
         self._next = time.monotonic() + EVERY  # most questions are over by then
+        self._kills = self._killed()
 
     def too_much(self) -> bool:
         """Whether they hold more than one alone may."""
@@ -34,6 +37,14 @@ class Weight:
         found = sum(max(self._resident(pid) - bare, 0) for pid in self._below(mine))
         self._next = time.monotonic() + EVERY
         return found > MOST
+
+    def kernel_killed(self) -> bool:
+        """Whether the kernel has ended any process of the machine for lack of memory meanwhile."""
+        return self._killed() > self._kills
+
+    def _killed(self) -> int:
+        found = re.search(r"^oom_kill (\d+)", self._read("vmstat", 1 << 16), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def _below(self, above: str) -> list[str]:
         parents = {}
@@ -50,14 +61,16 @@ class Weight:
         facts = self._read(f"{pid}/statm").split()
         return int(facts[1]) * PAGE if facts else 0
 
-    def _read(self, path: str) -> str:
+    def _read(self, path: str, size: int = 4096) -> str:
         """What stands there; nothing of a process that has ended."""
+        if self.proc is None:
+            return ""
         try:
             handle = os.open(path, os.O_RDONLY, dir_fd=self.proc)
         except OSError:
             return ""
         try:
-            return os.read(handle, 4096).decode(errors="replace")
+            return os.read(handle, size).decode(errors="replace")
         except OSError:
             return ""
         finally:

@@ -11,6 +11,7 @@ import pytest
 
 from course.grade import calls, cradle, sandbox
 from course.grade.system import children
+from course.grade.weight import Weight
 from course.grade.workshop import Workshop
 
 pytestmark = pytest.mark.skipif(sandbox.strongest() == "none", reason="this machine has no sandbox")
@@ -100,6 +101,14 @@ def test_many_processes_hold_together_no_more_than_one_may(workshop):
         "    time.sleep(60)\n"
     )
     assert ask(workshop, code)["failure"]["key"] == "grade.memory"
+
+
+def test_what_the_kernel_ends_for_memory_is_seen(tmp_path):
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 3\n")
+    weight = Weight(os.open(tmp_path, os.O_RDONLY))
+    assert not weight.kernel_killed()
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 4\n")
+    assert weight.kernel_killed() and not Weight(None).kernel_killed()
 
 
 def test_a_zygote_that_is_killed_is_started_again_and_its_question_repeated(workshop):
