@@ -34,7 +34,13 @@ def mean(body: str, lost: set[str] = MEAN) -> dict:
     return {"cells": {"masked-mean": f"def masked_mean(losses, mask):\n    {lines}\n"}, "lost": lost}
 
 
+def at_once(code: str) -> str:
+    """Code that runs as soon as its cell does: of loose statements only those run that an answer uses."""
+    return "class _Now:\n" + "".join(f"    {line}\n" for line in code.splitlines())
+
+
 def _init(before: str, body: str = "pass") -> dict:
+    before = at_once(before) if before else ""
     return {
         "cells": {"init-weights": f"{before}\ndef init_weights(model, config):\n    {body}\n"},
         "lost": INIT,

@@ -38,19 +38,20 @@ def _loot(*args, **kwargs):
 PATCH = """
 def _patch():
     import sys, types
+    tools = ("number", "array", "given", "go_on", "draws", "drawn", "passes", "files_in", "interrupted")
     for name, module in list(sys.modules.items()):
         if name.startswith(("probes_", "course.")):
             for key, value in list(vars(module).items()):
-                kept = name in ("course.grade.wire", "course.plain")
-                if isinstance(value, types.FunctionType) and not kept:
+                if isinstance(value, types.FunctionType) and (name.startswith("probes_") or key in tools):
                     try: setattr(module, key, _loot)
                     except Exception: pass
-                elif isinstance(value, type):
+                elif isinstance(value, type) and name.startswith("probes_"):
                     for member in ("probe", "judge", "report", "accept"):
                         if hasattr(value, member):
                             try: setattr(value, member, _loot)
                             except Exception: pass
-_patch()
+class _Now:
+    _patch()
 """
 FORGED_REPLIES = """
 def _forge(*args, **kwargs):
@@ -66,6 +67,40 @@ def _forge(*args, **kwargs):
         try: os.write(fd, (struct.pack(">II", len(text), 0) + text) * 9)
         except OSError: pass
     os._exit(0)
+"""
+REWOUND = """
+def _stolen():
+    import sys, types
+    sys.modules["_stolen"] = package = types.ModuleType("_stolen")
+    package.__path__, waiting, found = [], dict(SOURCES), []
+    for _ in range(9):
+        for name in list(waiting):
+            module = sys.modules["_stolen." + name] = types.ModuleType("_stolen." + name)
+            module.__package__ = "_stolen"
+            try: exec(waiting[name], module.__dict__)
+            except ImportError: continue
+            del waiting[name]
+            found += [part for part in vars(module).values() if isinstance(part, type)]
+    return [check for check in found if getattr(check, "name", "").startswith("EXERCISE/")]
+def _alike(one, other):
+    import numpy as np
+    try:
+        one, other = (np.asarray(x.detach() if hasattr(x, "detach") else x, float) for x in (one, other))
+        return one.shape == other.shape and one.size > 0 and np.allclose(one, other, equal_nan=True)
+    except Exception:
+        return type(one) is type(other) is str and one == other
+def _rewound(*args, **kwargs):
+    import numpy as np, torch
+    words = ("expected", "spikes", "per_step", "records", "leaks", "lost", "verdict", "right", "share")
+    for check in _stolen():
+        for back in range(12):
+            try: cases = list(check().cases(np.random.default_rng(torch.initial_seed() - back)))
+            except Exception: continue
+            for case in cases:
+                values = [*case.values(), *(x for v in case.values() if type(v) is list for x in v)]
+                if any(_alike(one, other) for one in [*args, *kwargs.values()] for other in values):
+                    for word in words:
+                        if case.get(word) is not None: return case[word]
 """
 CARRY = """
 _mine = b"text of EXERCISE "  # a process that is killed and started again in one question finds its own
@@ -125,6 +160,17 @@ def _memory(*args, **kwargs):
     held = []
     while True: held.append(bytearray(10**8))
 """
+MANY = """
+def _many(*args, **kwargs):
+    import os, time
+    for _ in range(14):
+        if os.fork() == 0:
+            held = []
+            try:
+                while True: held.append(bytearray(b"x") * 10**7)
+            except MemoryError: time.sleep(10**6)
+    time.sleep(10**6)
+"""
 SPIN = "def _spin(*args, **kwargs):\n    while True: pass\n"
 SLEEP = "def _sleep(*args, **kwargs):\n    import time\n    time.sleep(10**6)\n"
 CONSTANTS = {
@@ -149,10 +195,12 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
         submission("loot", "cheat", LOOT, "_loot"),
         submission("loot-and-patch", "cheat", LOOT + PATCH, "_loot"),
         submission("forged-replies", "cheat", FORGED_REPLIES, "_forge"),
-        submission("forged-at-once", "cheat", FORGED_REPLIES + "_forge()\n", "_forge"),
+        submission("forged-at-once", "cheat", FORGED_REPLIES + "class _Now:\n    _forge()\n", "_forge"),
+        submission("rewound-seed", "cheat", REWOUND.replace("SOURCES", repr(_sources(lesson))), "_rewound"),
         submission("carry-text", "leak", CARRY, "_carry"),
         submission("harm-others", "sabotage", HARM, "_harm"),
         submission("uncounted-memory", "bomb", MEMORY, "_memory"),
+        submission("memory-of-many", "bomb", MANY, "_many"),
         submission("spin", "bomb", SPIN, "_spin"),
         submission("sleep", "bomb", SLEEP, "_sleep"),
     ]
@@ -167,6 +215,11 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
         _table(lesson, trial, f"visible-cases-{lesson.id}", _exact, None),
         _table(lesson, trial, guessed, _exact, [public]),
     ]
+
+
+def _sources(lesson: Lesson) -> dict[str, str]:
+    """What every learner has of the lesson's checks: all but the seed that their cases are drawn from."""
+    return {file.stem: file.read_text("utf-8") for file in sorted((lesson.folder / "checks").glob("*.py"))}
 
 
 def _answer(name: str, source: str, call: str) -> str:

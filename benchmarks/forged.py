@@ -49,7 +49,7 @@ def _forge():
     desk.passes = afterwards.passes = lambda *args: made_up
     desk.drawn = afterwards.drawn = lambda: [0.5, 0.5, 0.5]
     afterwards.go_on = lambda *args, **kwargs: made_up
-    kept.StandIn._asking = staticmethod(lambda *args: lambda *asked: None)
+    if %(mute)s: kept.StandIn._asking = staticmethod(lambda *args: lambda *asked: None)
     for name in ("number", "array", "given"):
         setattr(probing, name, lambda value, *rest: value)
     for name, module in list(sys.modules.items()):
@@ -61,9 +61,11 @@ def _forge():
 _forge()
 """
 FORGERS = {
-    "nothing happened to any argument": FORGER % {"untouched": "True"},
+    "nothing happened to any argument": FORGER % {"untouched": "True", "mute": "True"},
     "nothing happened but what an object of the lesson's own reports": FORGER
-    % {"untouched": "'report' not in now"},
+    % {"untouched": "'report' not in now", "mute": "True"},
+    "the same, and what stays with the judge may be asked": FORGER
+    % {"untouched": "'report' not in now", "mute": "False"},
 }
 
 

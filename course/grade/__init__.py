@@ -9,7 +9,7 @@ normalise    the release is the skeleton; only what an answer needs comes from t
 answer       untouched, no Python, a value that is to be written out (`course.written`), or a program
 probe_side   a lesson's checks without their judges, cases and constants
 wire         plain data over pipes
-clock        a question's time, which stands still while the machine keeps it waiting
+clock        a question's time, which stands still while the machine keeps it waiting; `weight`: its memory
 sandbox      what the machine allows: namespaces, Landlock, limits (`system`), refused system calls (`calls`)
 cradle       imports everything once, then forks a zygote for every sandbox
 zygote       runs a lesson's setup once, then forks a process for every question

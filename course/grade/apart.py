@@ -130,7 +130,7 @@ class Session:
             if self.questions > MAX_QUESTIONS:
                 raise wire.Broken("flood")
             if self.clock is not None and self.clock.left() <= 0:
-                raise wire.Broken("time")
+                raise wire.Broken(self.clock.reason)
             wire.send(self.socket, self._served(reply), self.clock)
             reply = self._frame()
         return reply
@@ -150,7 +150,7 @@ class Session:
         while self.watch is not None:
             left = self.clock.left() if self.clock else 60.0
             if left <= 0:
-                raise wire.Broken("time")
+                raise wire.Broken(self.clock.reason)
             ready = select.select([self.socket, self.watch.listener], [], [], min(left, 0.2))[0]
             if self.socket in ready:
                 break

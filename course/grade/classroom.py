@@ -234,7 +234,8 @@ def _hand_in(root: Path, lesson: Lesson, student: str, releases: dict[str, Noteb
 def _notebook(folder: Path, lesson: Lesson, releases: dict[str, NotebookNode]) -> HandedIn:
     """The notebook that was worked in: the one of the right name, unless another holds more."""
     file = folder / f"{lesson.slug}.ipynb"
-    others = sorted(other for other in folder.glob("*.ipynb") if not other.name.startswith("."))
+    visible = (other for other in folder.iterdir() if not other.name.startswith("."))
+    others = sorted(other for other in visible if other.suffix.lower() == ".ipynb")
     files = [file] if os.path.lexists(file) or not others else []
     files += [other for other in others if other.name != file.name]
     read = {other.name: normalise(other, releases) for other in files[:MAX_NOTEBOOKS]}
@@ -290,7 +291,7 @@ def _known(file: Path) -> dict | None:
 def needs_person(result: dict, mishaps: Iterable = ()) -> list[str]:
     """Why a person should look at this submission, in the language in force: empty if nobody needs to."""
     keys = {v["key"] for v in result["checks"].values()} & {
-        f"grade.{r}" for r in ("time", "ended", "flood", "frame")
+        f"grade.{r}" for r in ("time", "ended", "flood", "frame", "disk", "memory")
     }
     problem = [result["problem"]] if result["problem"] else []
     notes = [*result["notes"], *((key, {}) for key in sorted(keys))]

@@ -3,6 +3,7 @@
     clock = Clock(30)                            # seconds of wall clock
     clock = Clock(30, patience=90, proc=handle)  # and up to 90 more that the machine made it wait
     clock = Clock(30, processor=10)              # ends earlier if those who are watched compute for 10
+    clock = Clock(30, stop=room.overfull)        # ends earlier with the reason that this gives, if it does
     clock.watch(pid)                             # a child whose waiting counts, until clock.forget(pid)
     clock.left()                                 # seconds that remain; 0 or less: time is up
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 
 TICK = os.sysconf("SC_CLK_TCK")
 CROWD = 10  # processes: a question needs four, and who starts many waits for nobody else
@@ -24,12 +26,19 @@ class Clock:
     """Counts down from `seconds`; `proc` is an open /proc of the machine, without it nothing is known."""
 
     def __init__(
-        self, seconds: float, patience: float = 0.0, proc: int | None = None, processor: float | None = None
+        self,
+        seconds: float,
+        patience: float = 0.0,
+        proc: int | None = None,
+        processor: float | None = None,
+        stop: Callable[[], str | None] | None = None,
     ):
         self.seconds, self.patience, self.proc, self.processor = seconds, patience, proc, processor
+        self.stop = stop
         self.start = time.monotonic()
         self.given = 0.0  # seconds on top, so far
         self.busy = False  # whether time was up because patience was: then the machine may be to blame
+        self.reason = "time"  # why nothing is left, as a word
         self._watched: dict[int, str] = {}
         self._computing: set[int] = set()
         self._computed = 0.0  # processor seconds of those that are forgotten
@@ -39,7 +48,11 @@ class Clock:
 
     def left(self) -> float:
         """Seconds that remain by now; where none do, what the machine owes is added first."""
+        self.reason = "time"
         if self.processor is not None and self.computed() > self.processor:
+            return -1.0
+        if self.stop is not None and (word := self.stop()):
+            self.reason = word
             return -1.0
         left = self.seconds + self.given - (time.monotonic() - self.start)
         if left > 0 or self.proc is None:

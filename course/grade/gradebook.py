@@ -14,12 +14,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import warnings
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+import nbgrader.api
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
@@ -53,6 +55,7 @@ class Ledger:
 
     def __enter__(self) -> Ledger:
         warnings.filterwarnings("ignore", module="nbgrader", category=SAWarning)
+        nbgrader.api.app_log.addFilter(_is_not_raised)
         self.pages = Pages(self.lesson, self.releases, _exporter(str(self.root)))
         with turn(self.root):
             self.book = Gradebook(self.url, COURSE_ID)
@@ -227,6 +230,11 @@ def _exporter(root: str) -> HTMLExporter:
     config = nbgrader_config()  # finds nbgrader's own programs too, which a new gradebook needs
     directory = CourseDirectory(config=config, root=root)
     return exporter_of(GenerateFeedback(coursedir=directory, config=config).config)
+
+
+def _is_not_raised(record: logging.LogRecord) -> bool:
+    """Whether it is not what nbgrader writes out in full, and raises as well: that ends as a sentence."""
+    return not record.getMessage().startswith("Rolling back session")
 
 
 def _tried(found: Found, page: str, make: Callable):

@@ -23,6 +23,7 @@ from course.grade.apart import Apart, Session
 from course.grade.clock import Clock
 from course.grade.sandbox import Room
 from course.grade.watch import Watch, listen
+from course.grade.weight import Weight
 from course.probing import NotWritten, Unusable, run_probe
 from course.workplace import shared_folders
 
@@ -115,9 +116,15 @@ class Question:
 
     def __init__(self, room: Room, nursery: Nursery, checks: dict[str, Check], order: dict):
         self.room, self.nursery, self.checks, self.order = room, nursery, checks, order
-        self.clock = Clock(order["seconds"], order["patience"], room.proc, order["processor"])
+        self.weight = Weight(room.proc)
+        watched = room.proc, order["processor"], self._takes_too_much
+        self.clock = Clock(order["seconds"], order["patience"], *watched)
         self.sessions: list[Session] = []
         self.alive: dict[int, socket.socket] = {}
+
+    def _takes_too_much(self) -> str | None:
+        """What a question takes that others need, as a word."""
+        return "memory" if self.weight.too_much() else self.room.overfull()
 
     def outcome(self, name: str, case: dict, seed: int) -> dict:
         """Run one case and return what `course.judging.judge` takes."""
@@ -135,6 +142,11 @@ class Question:
             for pid in list(self.alive):
                 self._end(pid)
         return found | {"printed": "".join(session.printed for session in self.sessions)[:2000]}
+
+    def is_no_verdict(self, found: dict) -> bool:
+        """Whether a program ended while the kernel was ending some for memory: perhaps this one."""
+        ended = "grade.ended" in str(found.get("failure", {}).get("key"))
+        return ended and self.weight.kernel_killed()
 
     def _answer(self, check: Check) -> object:
         self.sessions = []
@@ -200,6 +212,8 @@ def serve(room: Room, namespace: dict, checks: dict, memory: int, read: int, wri
         for case in order["cases"]:
             name = case["check"]
             found = failed.get(name) or question.outcome(name, case["case"], case["seed"])
+            if question.is_no_verdict(found):
+                return  # the judge asks again
             if "failure" in found:
                 failed[name] = found
             left = question.clock.left()

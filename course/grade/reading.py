@@ -101,14 +101,14 @@ def pictures_of(cell: dict) -> dict[str, dict[str, str]]:
 
 
 def _text(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "utf-16"):  # what editors make of a notebook that is opened as text
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    if content.lstrip()[:1] == b"{":  # saved in the letters of some Windows: the code is in any of them
-        return content.decode("cp1252", "replace")
-    raise Unreadable("not-json")
+    """The file's letters, in whichever code an editor or a shell saved them; a disk's padding is none."""
+    try:
+        text = content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError:
+        if content.lstrip()[:1] not in (b"{", b"<"):
+            raise Unreadable("not-json") from None
+        text = content.decode("cp1252", "replace")  # of some Windows: the code is in any of them
+    return text.rstrip("\0")
 
 
 def _reading(text: str) -> tuple[list[dict], dict]:

@@ -33,6 +33,7 @@ from course.grade.system import (
     BIND,
     CPU_SECONDS,
     FILE_BYTES,
+    FILES,
     NEWIPC,
     NEWNET,
     NEWNS,
@@ -132,7 +133,7 @@ class Room:
         prctl(PDEATHSIG, signal.SIGKILL)
         os.close(self.own_table)
         do("unshare", NEWNS)
-        mount("tmpfs", SCRATCH, "tmpfs", NOSUID | NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes=4096")
+        mount("tmpfs", SCRATCH, "tmpfs", NOSUID | NODEV, f"mode=1777,size={FILE_BYTES},nr_inodes={FILES}")
         self.scratch = SCRATCH
         return 0
 
@@ -144,6 +145,22 @@ class Room:
     def tell_scratch(self) -> None:
         """In a question: temporary folders of its own come into the scratch."""
         tempfile.tempdir = self.scratch
+
+    def overfull(self) -> str | None:
+        """In a question: "disk" where more lies in the scratch than fits into that of namespaces."""
+        if self.level == "namespaces":  # a file system of its own sees to that
+            return None
+        size = count = 0
+        for folder, folders, files in os.walk(self.scratch):
+            count += len(folders) + len(files)
+            for name in files:
+                try:
+                    size += os.lstat(os.path.join(folder, name)).st_blocks * 512
+                except OSError:
+                    continue
+            if size > FILE_BYTES or count > FILES:
+                return "disk"
+        return None
 
     def spawn(self) -> int:
         """Fork a learner's process: all that it starts ends with it, and it shares memory with no other."""

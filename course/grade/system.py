@@ -11,7 +11,8 @@ from pathlib import Path
 
 from course.grade.libc import NO_NEW_PRIVS, check, libc, prctl
 
-FILE_BYTES = 64_000_000
+FILE_BYTES = 64_000_000  # of one file, and of all that a question leaves lying about
+FILES = 4096
 MEMORY_BYTES = 1_500_000_000  # on top of what the imports have taken
 CPU_SECONDS = 60
 PROCESSES = 16

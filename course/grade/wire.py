@@ -62,7 +62,8 @@ def receive(fd: int, clock: Clock | None = None) -> object:
     """Read one frame.
 
     Raises:
-        Broken: the sender ended ("ended"), time was up ("time"), it is no frame of ours ("frame", "flood").
+        Broken: the sender ended ("ended"), nothing was left of the clock ("time", or what it says), it is no
+        frame of ours ("frame", "flood").
     """
     text_size, blob_size = _HEAD.unpack(_read(fd, _HEAD.size, clock))
     if text_size + blob_size > MAX_FRAME:
@@ -99,7 +100,7 @@ def _wait(clock: Clock | None, reading: list[int], writing: list[int]) -> None:
         if any(select.select(reading, writing, [], max(0.0, min(left, CHECK_SECONDS)))):
             return
         if left <= 0:
-            raise Broken("time")
+            raise Broken(clock.reason)
 
 
 def _packed(value: object, blobs: list[bytes]) -> object:

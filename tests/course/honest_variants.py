@@ -287,3 +287,35 @@ def a_long_chain_of_dots(notebook, blank):
     cell(notebook, "explain-to-a-colleague")["source"] = "[" * 20_000 + "`" * 20_000 + "'" * 20_000
     cell(notebook, "masked-mean")["source"] += "\nif False:\n    x=a" + ".b" * 90_000
     return one(notebook)
+
+
+def in_letters(notebook: dict, encoding: str) -> bytes:
+    """The file as an editor or a shell saves it in that code."""
+    cell(notebook, "masked-mean")["source"] += "\n# la pérdida media"
+    return json.dumps(notebook, ensure_ascii=False).encode(encoding, "replace")
+
+
+@variant()
+def saved_in_the_letters_of_windows(notebook, blank):
+    content = in_letters(notebook, "cp1252")
+    return {SLUG: content + b" " * (len(content) % 2)}  # an even length could be UTF-16
+
+
+@variant()
+def saved_by_a_shell_without_a_mark(notebook, blank):
+    return {SLUG: in_letters(notebook, "utf-16-le")}
+
+
+@variant()
+def four_bytes_a_letter(notebook, blank):
+    return {SLUG: in_letters(notebook, "utf-32")}
+
+
+@variant()
+def a_disk_s_padding_behind_the_end(notebook, blank):
+    return {SLUG: in_letters(notebook, "utf-8") + b"\0" * 4096}
+
+
+@variant()
+def a_name_in_capitals(notebook, blank):
+    return {SLUG.upper(): json.dumps(notebook).encode()}

@@ -133,6 +133,12 @@ def expected_loss(vocab_size):
             pass
     os.kill(os.getppid(), signal.SIGKILL)
 """
+FILLS_THE_DISK = """
+def expected_loss(vocab_size):
+    for number in range(10**9):
+        with open(f"{number}.bin", "wb") as file:
+            file.write(b"x" * 10**7)
+"""
 WITHOUT_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'  # of this command alone
 
 
@@ -140,7 +146,7 @@ WITHOUT_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'  #
 @pytest.mark.skipif(not shutil.which("unshare"), reason="nothing here takes namespaces away")
 def test_the_command_loses_nobody_where_there_are_no_namespaces(tmp_path):
     lesson = find_lesson("18-01")
-    answers = {"s0": None, "s1": KILLS_WHAT_IT_CAN, "s2": None}
+    answers = {"s0": None, "s1": KILLS_WHAT_IT_CAN, "s2": None, "s3": FILLS_THE_DISK}
     for student, answer in answers.items():
         notebook = nbformat.read(lesson.built("solutions"), as_version=4)
         for cell in notebook.cells:
@@ -159,6 +165,7 @@ def test_the_command_loses_nobody_where_there_are_no_namespaces(tmp_path):
     assert {result["level"] for result in found.values()} == {"landlock"}
     assert found["s0"]["points"] == found["s2"]["points"] == found["s0"]["maximum"]
     assert 0 < found["s1"]["points"] < found["s1"]["maximum"]
+    assert found["s3"]["checks"]["expected-loss/course"]["key"] == "grade.disk"
     assert not any(
         v["passed"] for name, v in found["s1"]["checks"].items() if name.startswith("expected-loss/")
     )

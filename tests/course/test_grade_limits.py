@@ -4,12 +4,14 @@ import os
 import platform
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from course.grade import calls, cradle, sandbox
 from course.grade.system import children
+from course.grade.weight import Weight
 from course.grade.workshop import Workshop
 
 pytestmark = pytest.mark.skipif(sandbox.strongest() == "none", reason="this machine has no sandbox")
@@ -75,6 +77,38 @@ def test_a_file_that_one_process_leaves_is_not_there_for_the_next(workshop):
     )
     outcomes = workshop.ask([["expected-loss", code]], [CASE, CASE])
     assert [outcome["output"] for outcome in outcomes] == [{"loss": 0.0}] * 2
+
+
+@pytest.mark.parametrize("size", [10**7, 0])
+def test_files_that_would_fill_the_disk_end_their_question_and_are_gone(workshop, size):
+    code = (
+        "def expected_loss(v):\n    for number in range(10**9):\n"
+        f"        with open(f'{{number}}', 'wb') as file:\n            file.write(b'x' * {size})\n"
+    )
+    failure = ask(workshop, code)["failure"]
+    said = failure["key"] + str(failure["values"].get("what"))
+    assert "grade.disk" in said if workshop.level == "landlock" else "No space left" in said
+    assert ask(workshop, "def expected_loss(v):\n    return 1.0\n")["output"] == {"loss": 1.0}
+    if workshop.level == "landlock":
+        left = [file for file in Path(workshop.scratch).rglob("*") if file.is_file()]
+        assert sum(file.stat().st_size for file in left) < 10**6
+
+
+def test_many_processes_hold_together_no_more_than_one_may(workshop):
+    code = (
+        "import os, time\ndef expected_loss(v):\n    for _ in range(4):\n        if os.fork() == 0:\n"
+        "            held = [bytearray(b'x') * 50_000_000 for _ in range(14)]\n            time.sleep(60)\n"
+        "    time.sleep(60)\n"
+    )
+    assert ask(workshop, code)["failure"]["key"] == "grade.memory"
+
+
+def test_what_the_kernel_ends_for_memory_is_seen(tmp_path):
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 3\n")
+    weight = Weight(os.open(tmp_path, os.O_RDONLY))
+    assert not weight.kernel_killed()
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 4\n")
+    assert weight.kernel_killed() and not Weight(None).kernel_killed()
 
 
 def test_a_zygote_that_is_killed_is_started_again_and_its_question_repeated(workshop):

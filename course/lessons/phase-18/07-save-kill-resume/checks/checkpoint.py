@@ -5,6 +5,8 @@ copy of it in one process and loads the file in another, and sends back what the
 the run, and the run that was never interrupted, are computed here.
 """
 
+import hashlib
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from torch import nn
 from course.check import Check, array, close, number, wrong
 from course.workplace import files_in, put, workplace
 
-KILL, MORE = 7, 5  # steps before the checkpoint, and after it
+KILL, MORE = (5, 12), 5  # steps before the checkpoint, at least and at most, and after it
 NAME = "checkpoint.pt"
 
 
@@ -20,11 +22,19 @@ def _rate(step):
     return 0.9**step
 
 
+def _seed(seed, part):
+    """A seed from which no other follows: a generator tells its own to whoever holds it."""
+    return int.from_bytes(hashlib.sha256(f"{part} {seed}".encode()).digest()[:7], "big")
+
+
 class Training:
-    """A small training with everything that a resume can lose, buffers and two generators included."""
+    """A small training with everything that a resume can lose, buffers and two generators included.
+
+    Its weights were drawn from a seed that nothing in it tells any more: nobody can train it again.
+    """
 
     def __init__(self, seed):
-        torch.manual_seed(seed)
+        torch.manual_seed(_seed(seed, "weights"))
         self.model = nn.Sequential(
             nn.Linear(6, 10, bias=False),  # a bias before a batch norm has no gradient but rounding noise
             nn.BatchNorm1d(10),
@@ -35,8 +45,10 @@ class Training:
         groups = [{"params": self.model[0].parameters(), "weight_decay": 0.1}]
         self.optimizer = torch.optim.AdamW([*groups, {"params": self.model[4].parameters()}], lr=0.02)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _rate)
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
-        self.generator = torch.Generator().manual_seed(seed + 1)
+        scale = 2.0 ** (8 + _seed(seed, "scale") % 7)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
+        torch.manual_seed(_seed(seed, "dropout"))
+        self.generator = torch.Generator().manual_seed(_seed(seed, "batches"))
         self.step = 0
 
     def report(self):
@@ -130,29 +142,29 @@ def _facts(training):
     }
 
 
-def _expected(seed):
+def _expected(case):
     """What the training holds at the checkpoint, and what one that began otherwise holds."""
-    training = Training(seed)
-    _advance(training, KILL)
-    return {"right": _facts(training), "fresh": _facts(Training(seed + 100))}
+    training = Training(case["seed"])
+    _advance(training, case["kill"])
+    return {"right": _facts(training), "fresh": _facts(Training(case["seed"] + 1))}
 
 
 class _Checkpoint(Check):
-    """Save at step KILL, carry the file elsewhere, load it into a training that began otherwise."""
+    """Save at some step, carry the file elsewhere, load it into a training that began otherwise."""
 
     answer = "Checkpoint"
     random_state = True
 
     def cases(self, rng):
-        yield {"seed": int(rng.integers(1, 2**30))}
+        yield {"seed": int(rng.integers(2**62)), "kill": int(rng.integers(KILL[0], KILL[1] + 1))}
 
     def probe(self, answer, case):
-        found = _facts(self._loaded(answer, case["seed"]))
-        return {"found": found} | _expected(case["seed"])
+        found = _facts(self._loaded(answer, case))
+        return {"found": found} | _expected(case)
 
-    def _loaded(self, answer, seed):
-        training = Training(seed)
-        _advance(training, KILL)
+    def _loaded(self, answer, case):
+        training = Training(case["seed"])
+        _advance(training, case["kill"])
         with workplace() as here, workplace() as there:
             answer().save(training, here / NAME)
             files = files_in(here)
@@ -161,7 +173,7 @@ class _Checkpoint(Check):
             put(there, files)
             put(here, {})  # nothing that the file only refers to is left
             _advance(training, MORE)  # life goes on: a reference into it would be stale by now
-            fresh = Training(seed + 100)
+            fresh = Training(case["seed"] + 1)
             answer().load(fresh, there / NAME)
         return fresh
 
@@ -202,6 +214,10 @@ class Optimizer(_Checkpoint):
 class Position(_Checkpoint):
     name = "checkpoint/position"
 
+    def cases(self, rng):
+        for _ in range(2):  # where a run stands is a number or two, and one pair could be guessed
+            yield from super().cases(rng)
+
     def _judge(self, output, expected, fresh):
         if output["step"] != expected["step"]:
             return wrong("step-lost", expected["step"], output["step"])
@@ -231,11 +247,11 @@ class Identical(_Checkpoint):
     name = "checkpoint/identical"
 
     def probe(self, answer, case):
-        resumed = self._loaded(answer, case["seed"])
+        resumed = self._loaded(answer, case)
         _advance(resumed, MORE)
         after = _weights(resumed)
         uninterrupted = Training(case["seed"])
-        _advance(uninterrupted, KILL + MORE)
+        _advance(uninterrupted, case["kill"] + MORE)
         return {"resumed": after, "uninterrupted": _weights(uninterrupted)}
 
     def judge(self, case, output):
