@@ -150,7 +150,8 @@ class GuardsConfig:
 class InstrumentsConfig:
     """How often the inside of a run is measured; no setting here changes what it computes."""
 
-    # steps between two looks at attention, logits and units; updates and checksums come ten times as often
+    # steps between two looks at attention, logits and units; updates and checksums come five times as often
+    # in the first two such stretches, and twice as often from then on
     instruments_every: int = 50  # 0: never
     noise_every: int = 400  # steps between two measurements of the gradient noise scale; 0: never
 
