@@ -42,7 +42,8 @@ ROOM = {  # what a fault of the dynamics needs, so that it breaks anything
     },
     **{fault.id: {"precision": "fp16", "stop_on_non_finite": False} for fault in PRECISION_FAULTS},
     "undeclared-stdp": {"activation": "spiking"},
-    "forgetting": {"tasks": "conjugations,python", "schedule": "constant", "lr_max": 1e-2, "steps": 240},
+    "forgetting": {"tasks": "conjugations,python", "schedule": "constant", "lr_max": 1e-2, "steps": 240}
+    | {"replay": 0.25},
 }
 
 

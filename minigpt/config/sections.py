@@ -177,7 +177,7 @@ class TrainerConfig:
     steps: int = 2000  # optimizer steps
     clip_norm: float = 1.0  # the global gradient norm is cut down to this
     freeze: str = ""  # parameter prefixes that do not learn: "wte,h.0"
-    init_from: str | None = None  # a run directory whose weights this run starts from (fine-tuning)
+    init_from: str | None = None  # a run directory whose model this run starts from (fine-tuning)
     eval_every: int = 100  # steps between two evaluations; 0 evaluates at the end only
     eval_batches: int = 8
     patience: int = 0  # stop after this many evaluations without a better one; 0 never stops early
