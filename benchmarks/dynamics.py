@@ -23,12 +23,12 @@ from minigpt import Config, Recipe, train
 from minigpt.config.presets import load_preset
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
+from minigpt.diagnosis.ladder import SWING, swing
 from minigpt.model.gpt import build_model, init_weights, parameter_count
 from minigpt.model.mixers.memory.homeostasis import Homeostasis
 from minigpt.runs.run import Run
 from minigpt.training.optim import build_optimizer
 
-SWING_STEPS = 50
 MEMORY = Config(**load_preset("memory")).replace(device="cpu", eval_every=0, checkpoint_every=0)
 # The seed's model before its repair: a softmax gate, no norm behind what memory adds. Scales of four layers
 # multiply, so the logits swing by 10^4 and more; with two layers, or a mean over 1000 steps, nothing swings.
@@ -61,22 +61,6 @@ def main() -> int:
             )
             print(f"  ({time.perf_counter() - started:.0f} s)")
     return 0
-
-
-def swing(losses: np.ndarray) -> float:
-    """Return the largest 98th ÷ 2nd percentile of the loss over 50 steps, its straight-line trend taken out.
-
-    The first 50 steps, in which every loss falls, are left out. Without its trend a burst's low side can be
-    negative; there the lowest loss as it was takes its place.
-    """
-    found = []
-    x = np.arange(SWING_STEPS)
-    for start in range(SWING_STEPS, len(losses) - SWING_STEPS + 1, SWING_STEPS // 2):
-        part = losses[start : start + SWING_STEPS]
-        flat = part - np.polyval(np.polyfit(x, part, 1), x) + part.mean()
-        low, high = np.percentile(flat, [2, 98])
-        found.append(high / max(low, part.min()))
-    return max(found)
 
 
 def hasty(normed: bool) -> Callable:
@@ -117,7 +101,7 @@ def oscillation(folder: Path, seeds: range) -> None:
             run = _run(BEFORE.replace(**changes, seed=seed), _folder(folder, name, seed), build_model=model)
             loss = run.column("loss")[1]
             swings.append(swing(loss))
-            highest.append(loss[SWING_STEPS:].max())
+            highest.append(loss[SWING:].max())
             losses.append(loss[-20:].mean())
             clamped.append(np.mean([r["memory"]["clamped"] for r in run.metrics[100:] if "memory" in r]))
         print(

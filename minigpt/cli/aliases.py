@@ -4,7 +4,8 @@
     minigpt train --lr 2e-4 --warmup-ratio 0.05 --steps 1000
     BATCH_SIZE=32 BLOCK_SIZE=128 LEARNING_RATE=1e-5 minigpt train --schedule constant
 
-A setting given by its own name beats a switch; a flag with a value and that setting must agree. A variable
+A setting given by its own name beats a switch; a flag with a value and that setting must agree. The seeds
+give one learning rate: where it lies below lr_min, and nobody gives that, lr_min is a tenth of it. A variable
 without MINIGPT_ before its name may be somebody else's: every flag, file and MINIGPT_ variable beats it, and
 the command says when it follows one. Presets, which are where a run starts from, are changed by it.
 """
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from minigpt.cli.parser import Arguments, Parser, UsageError, read_value
-from minigpt.config import setting_types
+from minigpt.config import Config, setting_types
 from minigpt.messages import message
 
 SWITCHES: dict[str, dict[str, Any]] = {  # flags without a value
@@ -47,6 +49,14 @@ NAMES = {  # flags with a value
     "hidden_dim": "n_embd",
     "gradient_accumulation": "accumulation",
 }
+ELSEWHERE = {  # flags of the seeds that stand for no setting, and what to give here
+    "--epochs": "--steps",
+    "--wandb": "--log wandb",
+    "--num-tasks": "--tasks conjugations,python",
+    "--liquid-units": "--activation liquid",
+    "--spiking-units": "--activation spiking",
+}
+RATES = {"lr", "learning_rate"}
 VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps from there on
     "BATCH_SIZE": "batch_size",
     "BLOCK_SIZE": "context",
@@ -59,6 +69,7 @@ VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps f
 
 def add_aliases(parser: Parser) -> None:
     """Add the flags; only those given reach the result."""
+    parser.elsewhere |= ELSEWHERE
     for name, settings in SWITCHES.items():
         stands_for = ", ".join(f"{setting}={value}" for setting, value in settings.items())
         parser.add_argument(
@@ -77,6 +88,21 @@ def add_aliases(parser: Parser) -> None:
     parser.add_argument(
         "--warmup-ratio", type=float, default=argparse.SUPPRESS, help=message("train.warmup-ratio-help")
     )
+
+
+def with_lowest_rate(
+    settings: dict[str, Any], arguments: Arguments, followed: Iterable[str]
+) -> dict[str, Any]:
+    """Return the settings with an lr_min that goes with a seed's one learning rate.
+
+    Args:
+        settings: all that were given, a preset's among them.
+        followed: those of them that a variable gave.
+    """
+    by_alias = "lr_max" in followed or RATES & set(arguments.keys())
+    if not by_alias or "lr_min" in settings or settings["lr_max"] >= Config.lr_min:
+        return settings
+    return settings | {"lr_min": settings["lr_max"] / 10}
 
 
 def from_variables() -> dict[str, tuple[str, Any]]:

@@ -64,6 +64,7 @@ class Parser(argparse.ArgumentParser):
         (help_action,) = self._actions
         help_action.help = message("general.help-help")
         self.variables = variables
+        self.elsewhere: dict[str, str] = {}  # options of other programs, and what does the same here
         self._kinds: dict[str, Any] = {}  # annotation or function that reads a value, by name
         self._usual: dict[str, Any] = {}  # default by name; absent: no value unless given
         self._required: dict[str, str] = {}  # what the help calls an argument, by name
@@ -76,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 
         Args:
             type: an annotation (int, float | None, a Literal …), or a function that makes a value of a text
-                and raises ValueError where it cannot.
+                and raises ValueError where it cannot. An option of type bool needs no value to be true.
         """
         default = settings.pop("default", False if settings.get("action") == "store_true" else None)
         if settings.get("action") in ("help", "store_true", "append"):
@@ -87,6 +88,8 @@ class Parser(argparse.ArgumentParser):
             if required:  # asked for below, in our words
                 settings["nargs"] = "?"
                 self._required[names[0]] = settings.get("metavar", names[0])
+            if type is bool:  # the flag alone says yes
+                settings |= {"nargs": "?", "const": True}
             action = super().add_argument(*names, **settings)
             kind, action.type = type, partial(self._read, action.dest, type)
         if not isinstance(action, argparse._HelpAction):
@@ -202,8 +205,11 @@ class Parser(argparse.ArgumentParser):
         first = next((word for word in given if word.startswith("-")), given[0])
         if not first.startswith("-"):
             return UsageError("general.unknown-argument", given=first, prog=self.prog, hint="")
+        option = first.split("=")[0]
+        if option in self.elsewhere:
+            raise UsageError("train.alias-elsewhere", alias=option, instead=self.elsewhere[option])
         options = {option for option in self._option_string_actions if option.startswith("--")} - {"--help"}
-        hint = nearest(first.split("=")[0], options)
+        hint = nearest(option, options)
         return UsageError("general.unknown-option", given=first, prog=self.prog, hint=hint)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from minigpt.cli.aliases import add_aliases, from_variables, with_aliases
+from minigpt.cli.aliases import add_aliases, from_variables, with_aliases, with_lowest_rate
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.config import Config, setting_types
 from minigpt.config.presets import load_preset
@@ -81,7 +81,8 @@ def config_given(arguments: Arguments) -> Config:
     followed = {setting: found for setting, found in from_variables().items() if setting not in given}
     for setting, (name, value) in followed.items():
         print(message("train.variable-followed", name=name, setting=setting, value=value), file=sys.stderr)
-    return Config.from_dict(preset | {name: value for name, (_, value) in followed.items()} | given)
+    asked = preset | {name: value for name, (_, value) in followed.items()} | given
+    return Config.from_dict(with_lowest_rate(asked, arguments, followed))
 
 
 def recipe_given(arguments: Arguments) -> Recipe:

@@ -150,7 +150,8 @@ class GuardsConfig:
 class InstrumentsConfig:
     """How often the inside of a run is measured; no setting here changes what it computes."""
 
-    # steps between two looks at attention, logits and units; updates and checksums come ten times as often
+    # steps between two looks at attention, logits and units; updates and checksums come five times as often
+    # in the first two such stretches, and twice as often from then on
     instruments_every: int = 50  # 0: never
     noise_every: int = 400  # steps between two measurements of the gradient noise scale; 0: never
 
@@ -176,7 +177,7 @@ class TrainerConfig:
     steps: int = 2000  # optimizer steps
     clip_norm: float = 1.0  # the global gradient norm is cut down to this
     freeze: str = ""  # parameter prefixes that do not learn: "wte,h.0"
-    init_from: str | None = None  # a run directory whose weights this run starts from (fine-tuning)
+    init_from: str | None = None  # a run directory whose model this run starts from (fine-tuning)
     eval_every: int = 100  # steps between two evaluations; 0 evaluates at the end only
     eval_batches: int = 8
     patience: int = 0  # stop after this many evaluations without a better one; 0 never stops early

@@ -25,7 +25,7 @@ from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, train
 
 LAST = 20  # steps whose loss is averaged, at either end
-SWING = 50  # last steps in which the loss swings
+SWING = 50  # steps in which the loss swings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Climbed:
     seconds: float
     steps: int
     fall: float  # nats that the loss falls in a step, from its first steps to its last
-    swing: float  # 98th ÷ 2nd percentile of the last losses
+    swing: float  # of the loss, see `swing`
     first: Climbed | None = None  # the lowest rung
 
     @property
@@ -129,6 +129,27 @@ def _climbed(rung: Rung, recipe: Recipe, path: Path, first: Climbed | None) -> C
         seconds=seconds,
         steps=len(losses),
         fall=(statistics.fmean(losses[:LAST]) - statistics.fmean(losses[-LAST:])) / len(losses),
-        swing=float(np.percentile(losses[-SWING:], 98) / np.percentile(losses[-SWING:], 2)),
+        swing=swing(losses),
         first=first,
     )
+
+
+def swing(losses: Sequence[float]) -> float:
+    """Return the largest 98th ÷ 2nd percentile of the loss over 50 steps, its straight-line trend taken out.
+
+    The first 50 steps, in which every loss falls, are left out where the run is longer than 100. Without its
+    trend a burst's low side can be negative; there the lowest loss as it was takes its place. NaN where a
+    loss is not finite.
+    """
+    values = np.asarray(losses, float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        return math.nan
+    starts = range(SWING, len(values) - SWING + 1, SWING // 2) or [max(0, len(values) - SWING)]
+    found = []
+    for start in starts:
+        part = values[start : start + SWING]
+        x = np.arange(len(part))
+        flat = part - np.polyval(np.polyfit(x, part, 1), x) + part.mean()
+        low, high = np.percentile(flat, [2, 98])
+        found.append(high / max(low, part.min()))
+    return float(max(found))

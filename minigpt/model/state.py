@@ -127,15 +127,20 @@ def memory_of(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load_memory(model: nn.Module, memory: Mapping[str, Tensor]) -> None:
-    """Give every module the memory that `memory_of` returned."""
+def load_memory(model: nn.Module, memory: Mapping[str, Tensor], partly: bool = False) -> None:
+    """Give every module the memory that `memory_of` returned.
+
+    Args:
+        partly: leave a module as it is where `memory` holds nothing for it.
+    """
     for prefix, module in _with_memory(model):
         own = {
             name.removeprefix(f"{prefix}."): tensor.clone()
             for name, tensor in memory.items()
             if name.startswith(f"{prefix}.")
         }
-        module.load_memory_state(own)
+        if own or not partly:
+            module.load_memory_state(own)
 
 
 def has_memory(model: nn.Module) -> bool:

@@ -13,7 +13,8 @@
 `step` is asked after the backward pass and before the update. It answers "continue", "skip" (this batch is
 bad: make no update) or "roll back" (everything is put back to an earlier step already). A loop that skips or
 goes back is, bit for bit, the loop that never saw those batches, as far as it depends on what `Recovery` was
-given: model, optimizer, scheduler, scaler, sampler and the random states of torch, numpy and Python.
+given: model (with what it remembers beside its weights, where it offers `memory_state` and
+`load_memory_state`), optimizer, scheduler, scaler, sampler, and the random states of torch, numpy and Python.
 
 The rules are those of `minigpt.training.guards`: `finite` and `spikes`. Several processes take the same
 decisions: the loss that is judged is the mean of all. For `Trainer` of Hugging Face and of Lightning there
@@ -32,6 +33,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from minigpt.model.state import has_memory, load_memory, memory_of
 from minigpt.training.guards.finite import Finite
 from minigpt.training.guards.guard import Decision, GuardError, ask, together
 from minigpt.training.guards.spikes import Spikes
@@ -89,6 +91,7 @@ class Recovery:
         self.model, self.optimizer, self.scaler = model, optimizer, scaler
         parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
         parts["sampler"] = self.sampler
+        self._remembers = has_memory(model)
         self._parts = {name: part for name, part in parts.items() if part is not None}
         self._every, self._keep = every, keep
         scaled = scaler is not None and scaler.is_enabled()
@@ -163,6 +166,7 @@ class Recovery:
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(self._before["buffers"][name])
+        self._load_memory(self._before)
         self.state.try_again((self.state.data_step, *decision.skip))
         return "skip"
 
@@ -176,6 +180,7 @@ class Recovery:
         self._ring, kept = reachable, reachable[-1]
         for name, part in self._parts.items():
             part.load_state_dict(copy.deepcopy(kept["parts"][name]))
+        self._load_memory(kept)
         _set_random_states(kept["random"])
         self._drawn = kept["drawn"]
         self.state.load_state_dict(kept["state"], keep=OUTLIVES_A_ROLLBACK)
@@ -186,7 +191,15 @@ class Recovery:
     def _note(self) -> None:
         """Keep what a skip puts back."""
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        self._before = {"random": _random_states(), "buffers": buffers}
+        self._before = {"random": _random_states(), "buffers": buffers, "memory": self._memory()}
+
+    def _memory(self) -> dict[str, torch.Tensor]:
+        return memory_of(self.model) if self._remembers else {}
+
+    def _load_memory(self, kept: dict[str, Any]) -> None:
+        """Put back what the model remembers; what the last forward pass proposed to remember is forgotten."""
+        if self._remembers:
+            load_memory(self.model, kept["memory"])
 
     def _copy_if_due(self) -> None:
         if self.state.step % self._every:
@@ -194,6 +207,7 @@ class Recovery:
         kept = {
             "state": self.state.state_dict(),
             "parts": {name: copy.deepcopy(part.state_dict()) for name, part in self._parts.items()},
+            "memory": self._memory(),
             "random": _random_states(),
             "drawn": self._drawn,
         }

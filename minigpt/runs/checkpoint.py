@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from minigpt.messages import MiniGPTError
+from minigpt.model.state import load_memory
 from minigpt.runs.run import sha256, strict
 
 FILES = ("weights.safetensors", "training.safetensors", "state.json")
 HASHES = "hashes.json"
+MEMORY = "memory/"  # begins the names of what a model remembers, in training.safetensors
 FORMAT = 2  # of state.json; 1 had no such field
 
 
@@ -192,6 +194,20 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """
     verify(path)
     _fill(weights_of(model), load_file(path / FILES[0]), path)
+
+
+def load_model(path: Path, model: nn.Module) -> None:
+    """Put a model back as it was: its weights, and what it remembers beside them from step to step.
+
+    Raises:
+        CheckpointError: it is damaged, or its tensors have other names or shapes.
+        MiniGPTError: it holds a memory of another shape.
+    """
+    load_weights(path, model)
+    with safe_open(path / FILES[1], framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(MEMORY)]  # noqa: SIM118  no mapping
+        memory = {name.removeprefix(MEMORY): file.get_tensor(name) for name in names}
+    load_memory(model, memory, partly=True)
 
 
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Saved:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, NotRequired, Self
 
-from minigpt.runs.jsonl import RunError
+from minigpt.runs.jsonl import NON_FINITE, RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Probe:
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = "probes.jsonl") -> Self:
-        """Return a record as this type.
+        """Return a record as this type; the names of numbers that JSON has not are those numbers.
 
         Raises:
             RunError: a field holds something of another type.
@@ -37,6 +37,8 @@ class Probe:
         for name, value in record.items():
             if name not in hints or value is None:
                 continue
+            if not fits(value, hints[name]):
+                value = _with_numbers(value)
             if not fits(value, hints[name]):
                 raise RunError("run.bad-probe", path=path, kind=cls.kind, field=name, value=str(value)[:60])
             given[name] = value
@@ -48,6 +50,17 @@ class Probe:
         """Return the type of every field, by name."""
         hints = typing.get_type_hints(cls)
         return {entry.name: hints[entry.name] for entry in fields(cls)}
+
+
+def _with_numbers(value: Any) -> Any:
+    """Return plain data with NaN for "NaN", and so on, however deep it stands."""
+    if isinstance(value, str):
+        return NON_FINITE.get(value, value)
+    if isinstance(value, list | tuple):
+        return [_with_numbers(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {name: _with_numbers(entry) for name, entry in value.items()}
+    return value
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -81,6 +81,8 @@ class World:
             MiniGPTError: what `action` raised; the other processes raise `PeerError`, so that none is left
                 waiting for one that has stopped.
         """
+        if self.size == 1:
+            return action()
         result, error = None, None
         if self.main:
             try:

@@ -32,7 +32,7 @@ class Sampler:
         recipe = recipe_of(run)
         model = recipe.build_model(run.config)
         recipe.init_weights(model, run.config)  # a fault may add a parameter here
-        checkpoint.load_weights(path, model)
+        checkpoint.load_model(path, model)
         return cls(model, Tokenizer.load(run.path / "tokenizer.json"))
 
     def lines(

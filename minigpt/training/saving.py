@@ -56,7 +56,7 @@ def write_checkpoint(trainer: Trainer) -> None:
     trainer.writer.sync()  # no checkpoint is ever ahead of the logs
     snapshots, tensors = trainer.snapshots.saved()
     tensors = {f"snapshot/{name}": tensor for name, tensor in tensors.items()}
-    tensors |= {f"memory/{name}": tensor for name, tensor in memory_of(trainer.model).items()}
+    tensors |= {f"{checkpoint.MEMORY}{name}": tensor for name, tensor in memory_of(trainer.model).items()}
     state = trainer.state.state_dict() | {"records": dict(trainer.writer.records)}
     state |= {"snapshots": snapshots} if snapshots else {}
     folder, kept = trainer.run_dir / "checkpoints", trainer.config.keep_checkpoints
@@ -84,7 +84,7 @@ def load_newest(trainer: Trainer) -> tuple[dict[str, int] | None, list[checkpoin
     source, passed_over = checkpoint.latest(folder)
     state, tensors = checkpoint.load(source, trainer.model, trainer.optimizer)
     trainer.state.load_state_dict(state)
-    load_memory(trainer.model, _under("memory/", tensors))
+    load_memory(trainer.model, _under(checkpoint.MEMORY, tensors))
     trainer.snapshots.load(state.get("snapshots", []), _under("snapshot/", tensors))
     return state.get("records"), passed_over
 

@@ -138,7 +138,7 @@ class Trainer:
         self.recipe.init_weights(model, self.config)
         if self.config.init_from:
             source, _ = checkpoint.latest(Run(self.config.init_from).path / "checkpoints")
-            checkpoint.load_weights(source, model)
+            checkpoint.load_model(source, model)
         freeze(model, self.config)
         if not parameter_count(model):
             raise MiniGPTError("train.nothing-to-train", freeze=self.config.freeze)

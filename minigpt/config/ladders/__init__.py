@@ -29,7 +29,7 @@ from minigpt.messages import nearest
 FOLDER = Path(__file__).parent
 LADDERS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 RUNG = ("name", "phase", "add", "fault", "promised")
-# Of a rung: loss (from, to), grad_norm (most), minutes, swing of the loss (98th ÷ 2nd percentile, 50 steps);
+# Of a rung: loss (from, to), grad_norm (most), minutes, swing of the loss (`minigpt.diagnosis.ladder.swing`);
 # and × the first rung: speedup (loss that falls in a step) and speed (steps a second).
 PROMISED = ("loss", "grad_norm", "minutes", "swing", "speedup", "speed")
 

@@ -16,7 +16,6 @@ import bisect
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from minigpt.runs.thresholds import MAD_DEVIATIONS, SPIKE_LEAST_SPREAD, SPIKE_RECENT
@@ -26,6 +25,11 @@ def median_distance(ordered: Sequence[float], middle: float) -> float:
     """Return the median of |value − middle| over values in ascending order, without sorting again."""
     count = len(ordered)
     return (_distance(ordered, middle, (count + 1) // 2) + _distance(ordered, middle, count // 2 + 1)) / 2
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """Return the median of values in ascending order."""
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _distance(ordered: Sequence[float], middle: float, k: int) -> float:
@@ -52,11 +56,13 @@ class Usual:
         self.enough = enough
 
     def distance(self, value: float) -> float | None:
-        """Return how far `value` lies above what is usual, in robust standard deviations."""
+        """Return how far `value` lies above what is usual, in robust standard deviations; −∞ if below."""
         if len(self.ups) < self.enough:
             return None
         ups, level = self._in_order, self.level
-        usual = (ups[(len(ups) - 1) // 2] + ups[len(ups) // 2]) / 2
+        usual = _middle(ups)
+        if value - level < usual:  # every other value: nobody asks how far
+            return -math.inf
         spread = MAD_DEVIATIONS * median_distance(ups, usual)
         return (value - level - usual) / max(spread, SPIKE_LEAST_SPREAD * abs(level), 1e-12)
 
@@ -66,7 +72,7 @@ class Usual:
             if self.recent:
                 self._add_up(value - self.level)
             self.recent.append(value)
-            self.level = median(self.recent)
+            self.level = _middle(sorted(self.recent))
 
     def _add_up(self, up: float) -> None:
         if len(self.ups) == self.ups.maxlen:
@@ -84,4 +90,4 @@ class Usual:
             kept.clear()
             kept.extend(given)
         self._in_order = sorted(self.ups)
-        self.level = median(self.recent) if self.recent else math.nan
+        self.level = _middle(sorted(self.recent)) if self.recent else math.nan

@@ -57,11 +57,11 @@ class Spikes:
         Raises:
             GuardError: it has rolled back as often as it may.
         """
-        if not all(math.isfinite(record[name]) for name in WATCHED):
+        if not math.isfinite(record["loss"] + record["grad_norm"]):
             return None  # the guard `finite` judges it, or the loss scaler
         far = {name: self.usual[name].distance(record[name]) for name in WATCHED}
         seen = {name: round(z, 2) for name, z in far.items() if z is not None and z >= self.z}
-        if not any(name in seen for name in self.acts):
+        if not seen or not any(name in seen for name in self.acts):
             note = self._early(record) if far["loss"] is None else None
             self._accept(record, state.data_step, far, seen)
             return note

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from minigpt.data.batches import Batch
 from minigpt.training.instruments.quiet import undisturbed
 
-MOST, ROWS = 4, 4  # micro-batches, and rows of each: half a batch of the default size
+MOST, ROWS = 2, 8  # micro-batches, and rows of each: half a batch of the default size
 
 
 def noise_scale(model: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Batch]) -> dict[str, float]:

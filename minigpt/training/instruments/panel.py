@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from minigpt.config import Config
 from minigpt.data.batches import windows
 from minigpt.training.instruments.attention import AttentionReader
 from minigpt.training.instruments.logits import of_logits
@@ -28,7 +29,8 @@ WINDOWS = 4  # validation windows that the model is read on
 EARLY = (3, 20)  # steps done at which it is read, too
 EARLY_NOISE = (20, 100)  # and at which the gradient noise is measured
 FEWEST = 20  # steps after which a tensor without a gradient is worth a word
-OFTEN = 5  # updates and checksums are taken so many times for each reading of the model
+OFTEN, LATER = 5, 2  # updates and checksums are taken so many times for each reading of the model, at first
+AT_FIRST = 2  # readings; three looks that agree are then there after 30 steps, later after 75
 
 
 class Instruments:
@@ -80,19 +82,26 @@ class Instruments:
             return
         step = record["step"]
         done = step + 1
-        for kind, found in self._due(trainer, record):
-            self._write(trainer, step, {"kind": kind}, found)
+        if sizes := self.updates.take():
+            self._write(trainer, step, {"kind": "updates"}, sizes)
+        if self._is_due(trainer.config, done):
+            for kind, found in self._due(trainer, record):
+                self._write(trainer, step, {"kind": kind}, found)
         self._ask_for_next(done)
 
+    def _is_due(self, config: Config, done: int) -> bool:
+        """Return whether more than the sizes of updates is due; most steps are over with this."""
+        noise = config.noise_every and (done % config.noise_every == 0 or done in EARLY_NOISE)
+        return bool(noise) or done % self.every == 0 or done in EARLY or done == config.steps
+
     def _ask_for_next(self, done: int) -> None:
-        often = max(1, self.every // OFTEN)
+        often = max(1, self.every // (OFTEN if done < AT_FIRST * self.every else LATER))
         self.updates.due = done % often == 0
         self.owners.due = done < EARLY[0] or done % often == 0
 
     def _due(self, trainer, record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         config, model, done = trainer.config, trainer.model, record["step"] + 1
         last = done == config.steps
-        yield "updates", self.updates.take()
         if last or done % self.every == 0 or done in EARLY:
             with AttentionReader() as attention, UnitsReader(model) as units:  # one pass for all three
                 scores = quietly(model, self._inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ def units(model: nn.Module, inputs: Tensor) -> dict[str, list[float]]:
     """Return by block the share of hidden units that are never active, and the effective rank ÷ the width.
 
     The hidden units are what the feed-forward's last linear layer is given. The effective rank is the
-    exponential of the entropy of the singular values (Roy & Vetterli, 2007).
+    exponential of the entropy of the singular values (Roy & Vetterli, 2007); NaN if it is not finite.
     """
     with UnitsReader(model) as reader:
         quietly(model, inputs)
@@ -64,7 +65,14 @@ def _inactive(activations: Tensor) -> float:
 
 def _rank(output: Tensor) -> float:
     rows = output.detach().float().flatten(0, -2)  # (B·T, C)
-    values = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0).sqrt()
+    largest = rows.abs().max()
+    if not torch.isfinite(largest):
+        return math.nan
+    rows = rows / largest.clamp(min=1e-30)  # the rank stays as it is, and the squares stay finite
+    try:
+        values = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0).sqrt()
+    except torch.linalg.LinAlgError:  # no eigenvalues found: an instrument must not end a run
+        return math.nan
     shares = values / values.sum().clamp(min=1e-12)
     entropy = -(shares * shares.clamp(min=1e-12).log()).sum()
     return (entropy.exp() / len(shares)).item()

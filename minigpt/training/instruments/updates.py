@@ -65,20 +65,24 @@ def fit_of_second_moments(
     gradients: Mapping[nn.Parameter, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[nn.Parameter, Tensor]:
     """Return √mean(g²/v) of every tensor of which Adam keeps a second moment, v corrected for its start."""
-    betas = {p: group.get("betas") for group in optimizer.param_groups for p in group["params"]}
     found: dict[nn.Parameter, Tensor] = {}
     waiting: list[tuple[nn.Parameter, Tensor, Tensor, float]] = []
-    for parameter, gradient in gradients.items():
-        state, decay = optimizer.state.get(parameter, {}), betas.get(parameter)
-        if decay is None or not isinstance(state, dict) or not {"exp_avg_sq", "step"} <= state.keys():
-            continue
-        v = state["exp_avg_sq"]
-        if v.shape != gradient.shape or gradient.is_sparse:
-            continue
-        waiting.append((parameter, gradient.float(), v.float(), 1 - float(decay[1]) ** float(state["step"])))
-        if sum(entry[2].numel() for entry in waiting) > AT_ONCE:
-            found |= _fits(waiting)
-            waiting = []
+    together = 0
+    for group in optimizer.param_groups:
+        decay = group["betas"][1] if "betas" in group else None
+        for parameter in group["params"] if decay is not None else ():
+            gradient, state = gradients.get(parameter), optimizer.state.get(parameter)
+            if gradient is None or not isinstance(state, dict) or not {"exp_avg_sq", "step"} <= state.keys():
+                continue
+            v = state["exp_avg_sq"]
+            if v.shape != gradient.shape or gradient.is_sparse:
+                continue
+            corrected = 1 - float(decay) ** float(state["step"])
+            waiting.append((parameter, gradient.float(), v.float(), corrected))
+            together += v.numel()
+            if together > AT_ONCE:
+                found |= _fits(waiting)
+                waiting, together = [], 0
     return found | _fits(waiting)
 
 
@@ -86,10 +90,10 @@ def _fits(entries: list[tuple[nn.Parameter, Tensor, Tensor, float]]) -> dict[nn.
     if not entries:
         return {}
     parameters, gradients, moments, corrections = zip(*entries, strict=True)
-    roots = torch._foreach_div(moments, corrections)
     # rows that never had a gradient, as those of tokens that never came, would be 0 / 0
-    torch._foreach_clamp_min_(roots, LEAST)
+    roots = torch._foreach_clamp_min(moments, [LEAST * correction for correction in corrections])
     torch._foreach_sqrt_(roots)
     norms = torch._foreach_norm(torch._foreach_div(gradients, roots))
-    sizes = [1 / math.sqrt(gradient.numel()) for gradient in gradients]
+    # the correction of v for its start is a number, so it waits until the tensors are one number each
+    sizes = [math.sqrt(c / g.numel()) for g, c in zip(gradients, corrections, strict=True)]
     return dict(zip(parameters, torch._foreach_mul(norms, sizes), strict=True))

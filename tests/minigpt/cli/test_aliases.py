@@ -123,3 +123,36 @@ def test_a_warm_up_as_a_share_of_the_steps(command):
 )
 def test_a_share_that_makes_no_sense_is_refused(command, argv, language):
     assert "--warmup-ratio" in command("train", *argv, "--lang", language).sentence
+
+
+def test_a_seed_s_one_rate_brings_a_lowest_one_along(command, monkeypatch):
+    """Or its own commands would be refused: they lie below the usual lr_min."""
+    config = config_of(command, "--lr", "2e-4", "--warmup-ratio", 0.05, "--steps", 1000)
+    assert (config.lr_max, config.lr_min) == (2e-4, pytest.approx(2e-5))
+    assert config_of(command, "--lr", "2e-3").lr_min == Config().lr_min
+    assert config_of(command, "--lr", "2e-4", "--lr-min", "1e-4").lr_min == 1e-4
+    assert config_of(command, "--lr", "2e-4", "--preset", "slow-before").lr_min == 0
+    for name, value in SEED_004.items():
+        monkeypatch.setenv(name, value)
+    assert config_of(command).lr_min == pytest.approx(1e-6)
+
+
+def test_a_switch_needs_no_value(command):
+    bare = ("--mixer", "memory", "--use-stop-gradient", "--residual-weight", 0.1)
+    assert config_of(command, *bare).use_stop_gradient
+    assert not config_of(command, "--mixer", "memory", "--use-stop-gradient", "false").use_stop_gradient
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("argv", "instead"),
+    [
+        (("--epochs", 20), "--steps"),
+        (("--wandb",), "--log wandb"),
+        (("--num-tasks=2",), "--tasks"),
+        (("--liquid-units", 64), "--activation liquid"),
+    ],
+)
+def test_a_seed_s_flag_that_stands_for_no_setting_says_what_does_the_same(command, argv, instead, language):
+    sentence = command("train", *argv, "--lang", language).sentence
+    assert str(argv[0]).split("=")[0] in sentence and instead in sentence

@@ -1,10 +1,13 @@
 """`minigpt ladder`: climbs, stops at the first rung that breaks, and says which; both languages."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 
 from minigpt.config.ladders import LADDERS, load_ladder
+from minigpt.diagnosis.ladder import swing
 from minigpt.messages import LANGUAGES
 
 TINY = """
@@ -82,3 +85,13 @@ def test_what_is_no_ladder_is_refused_in_a_sentence(text, named, language, comma
         (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
     name = "seed-01" if text is None else "bad.yaml"
     assert named in command("ladder", name, "--run-dir", tmp_path / "runs", "--lang", language).sentence
+
+
+def test_the_swing_leaves_the_fall_of_a_healthy_loss_out():
+    steps = np.arange(200)
+    falling = 6.0 - 0.02 * steps
+    assert swing(falling) == pytest.approx(1)
+    assert swing(falling[:60]) == pytest.approx(1)  # too short for the first steps to be left out
+    wild = 10.0 + 5.0 * np.sin(steps / 5)
+    assert swing(wild) > 2.5
+    assert math.isnan(swing([*wild, math.nan]))

@@ -50,6 +50,15 @@ def test_each_fault_of_learning_is_named(fault, tmp_path):
     assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("fault", ["future-leak", "residual-scale"])
+def test_a_fault_of_attention_is_named_in_a_memory_too(fault, seed, tmp_path):
+    """Its attention lies within the mixer, and its gate has so few numbers that their spread says little."""
+    config = SMALL.replace(seed=seed, mixer="memory", short_term_size=4)
+    train(Recipe(config).with_fault(fault), tmp_path / "run")
+    assert check(tmp_path / "run").leaf == fault
+
+
 @pytest.mark.parametrize(
     ("position", "place", "named"),
     [

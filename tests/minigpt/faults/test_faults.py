@@ -69,6 +69,7 @@ def test_a_recipe_takes_a_severity_that_breaks_nothing_so_that_one_can_turn_it_d
         ("lr-too-low:0.02", {}, "lr_max = 0.01"),
         ("gradient-spikes", {"steps": 24, "warmup_steps": 4}, "steps = 24"),
         ("init-scale", {"init_from": "base"}, "init_from = base"),
+        ("future-leak", {"mixer": "state_space"}, "mixer = state_space"),
     ],
 )
 def test_one_that_the_settings_leave_nothing_to_break_is_refused(fault, settings, named):

@@ -3,6 +3,7 @@
 import copy
 import math
 import shutil
+import sys
 
 import pytest
 import torch
@@ -220,6 +221,16 @@ def test_faiss_that_is_not_installed_is_said_in_a_sentence(language, monkeypatch
     monkeypatch.setattr(search, "find_spec", lambda name: None)
     with pytest.raises(MiniGPTError, match="faiss-cpu"):
         build_model(BASE.replace(memory_search="faiss"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_faiss_that_is_installed_and_cannot_be_loaded_is_said_in_a_sentence(language, monkeypatch):
+    use_language(language)
+    monkeypatch.setattr(search, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "faiss", None)  # whose import fails
+    with pytest.raises(MiniGPTError) as refused:
+        build_model(BASE.replace(memory_search="faiss"))
+    assert "--force-reinstall faiss-cpu" in str(refused.value) and "exact" in str(refused.value)
 
 
 def store_of(**changes):

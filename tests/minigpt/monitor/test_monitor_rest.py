@@ -172,3 +172,25 @@ def one_event(run_dir, what, dtype, monkeypatch):
             optimizer.step()
             monitor.step(loss)
     return Run(run_dir)
+
+
+def test_clipping_that_begins_between_two_close_looks_is_judged_by_every_norm(tmp_path, monkeypatch):
+    """Few steps are asked whether they were clipped: one tells the limit, and all norms the share."""
+    monkeypatch.setattr(rest, "FROM", FROM)
+    monkeypatch.setattr(rest, "EVERY", 10)
+    torch.manual_seed(0)
+    model = Toy()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    with Monitor(model, optimizer, vocab_size=V, run_dir=tmp_path / "run") as monitor:
+        for step in range(STEPS):
+            loss = loss_of(model, torch.randint(V, (B, T + 1), generator=torch.Generator().manual_seed(step)))
+            loss.backward()
+            if step > FROM + 1:
+                nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+            optimizer.step()
+            optimizer.zero_grad()
+            monitor.step(loss)
+    found = next(each for each in monitor.check(whole=True).findings if each.question == "3.1")
+    assert (found.leaf, found.values["clipped"]) == ("always-clipping", 1.0)
+    asked = [record["step"] for record in Run(tmp_path / "run").metrics if "clipped" in record]
+    assert asked == [*range(FROM), 20, 30, 40, 50]

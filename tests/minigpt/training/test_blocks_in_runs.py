@@ -13,10 +13,13 @@ import torch
 from safetensors.torch import load_file
 from small_runs import HANGS, MINIMAL, spawn
 
+from minigpt.messages import LANGUAGES, MiniGPTError, use_language
 from minigpt.model.generation import generate
+from minigpt.model.state import memory_of
 from minigpt.runs import checkpoint
 from minigpt.training.recipe import Recipe
-from minigpt.training.trainer import resume, train
+from minigpt.training.sampling import Sampler
+from minigpt.training.trainer import Trainer, resume, train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,3 +99,30 @@ def test_a_trained_model_keeps_nothing_from_batch_to_batch_and_generates_alike(w
     for end in range(4, 16):
         with torch.no_grad():
             assert torch.equal(model(cached[:, :end])[:, -1].argmax(-1), cached[:, end])
+
+
+def test_a_run_that_writes_and_a_run_that_starts_from_it_remember_what_it_learnt(recipe, whole, tmp_path):
+    """The memory and the scales of homeostasis lie beside the weights, and are part of the model."""
+    idx = torch.randint(512, (4, 16), generator=torch.Generator().manual_seed(2))
+    tuned = Trainer(Recipe(recipe.config.replace(init_from=str(whole.path))), tmp_path / "tuned")
+    tuned.writer.close()
+    with torch.no_grad():
+        logits = resume(whole.path).model.eval()(idx)
+        assert torch.equal(Sampler.load(whole.path).model(idx), logits)
+        assert torch.equal(tuned.model.eval()(idx), logits)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_does_not_start_from_a_memory_of_another_shape(tmp_path, language):
+    memory = MINIMAL.replace(mixer="memory", short_term_size=4, long_term_size=8, memory_reads=4, steps=12)
+    kept = train(Recipe(memory), tmp_path / "kept")
+    assert memory_of(Sampler.load(kept.path).model)["h.0.attn.count"] > 0
+    larger = Recipe(memory.replace(long_term_size=16, init_from=str(kept.path)))
+    use_language(language)
+    try:
+        with pytest.raises(MiniGPTError) as refused:
+            Trainer(larger, tmp_path / "larger")
+    finally:
+        use_language(None)
+    assert "(8, " in str(refused.value) and "(16, " in str(refused.value)
+    assert not (tmp_path / "larger").exists()

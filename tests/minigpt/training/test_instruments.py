@@ -68,6 +68,12 @@ def test_the_noise_is_measured_twice_early_on_whatever_its_spacing(tmp_path):
     assert [probe["step"] + 1 for probe in run.probes if probe["kind"] == "noise"] == [20, 100, 120]
 
 
+def test_sizes_of_updates_come_often_at_first_and_less_often_later(tmp_path):
+    run = train(Recipe(SMALL.replace(steps=160, noise_every=0, instruments_every=50)), tmp_path / "run")
+    steps = [probe["step"] for probe in run.probes if probe["kind"] == "updates"]
+    assert steps == [*range(0, 100, 10), 100, 125, 150]
+
+
 @pytest.mark.parametrize("measure", [attention, logits, units])
 def test_a_reading_puts_mode_gradients_and_random_state_back(measure, model, batch):
     model.train()
@@ -170,7 +176,7 @@ def test_the_noise_scale_of_equal_micro_batches_is_zero(model, batch):
     found = noise_scale(model, cross_entropy, [rows, rows])
     assert found["scale"] == pytest.approx(0, abs=1e-3)
     assert all(p.grad is None for p in model.parameters())
-    assert [len(piece.mask) for piece in pieces([batch, batch])] == [2] * 4
+    assert [len(piece.mask) for piece in pieces([batch, batch])] == [4] * 2
 
 
 def test_sharpness_is_the_largest_eigenvalue_of_a_quadratic():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -20,17 +21,20 @@ def _weights_as_their_role_asks(question: Question, evidence: Evidence) -> Findi
     values = {"name": name, "ratio": ratios[name], "mean": weights[name]["mean"]}
     # the residual projections are those whose role asks for less than the others get
     usual_std = max(weight["expected_std"] for weight in weights.values())
-    residual = [ratios[name] for name, weight in weights.items() if weight["expected_std"] < usual_std]
-    others = [ratios[name] for name, weight in weights.items() if weight["expected_std"] == usual_std]
+    residual = {name for name, weight in weights.items() if weight["expected_std"] < usual_std}
     unscaled = math.sqrt(2 * evidence.config.n_layer)
-    if residual and _all_near(residual, unscaled, limits["near"]) and _all_near(others, 1.0, limits["near"]):
+
+    def near(value: float, names: Collection[str]) -> bool:
+        # a few numbers, as those of a gate, miss the standard deviation that they are drawn with
+        errors = {name: limits["errors"] / math.sqrt(2 * weights[name]["size"]) for name in names}
+        return all(abs(ratios[name] / value - 1) < max(limits["near"], errors[name]) for name in names)
+
+    if residual and near(unscaled, residual) and near(1.0, ratios.keys() - residual):
         return question.failed("residual-scale", **values)
     usual = float(np.median(list(ratios.values())))
     off = not limits["low"] <= usual <= limits["high"]
     # Another rule gives other ratios by shape; one factor on everything is a scale.
-    if not limits["fail_low"] < ratios[name] < limits["fail_high"] or (
-        off and _all_near(list(ratios.values()), usual, limits["near"])
-    ):
+    if not limits["fail_low"] < ratios[name] < limits["fail_high"] or (off and near(usual, ratios)):
         return question.failed("init-scale", **values)
     for name, weight in weights.items():
         if abs(weight["mean"]) > limits["means"] * weight["std"] / math.sqrt(weight["size"]):
@@ -38,10 +42,6 @@ def _weights_as_their_role_asks(question: Question, evidence: Evidence) -> Findi
     if limits["low"] <= values["ratio"] <= limits["high"]:
         return question.passed(**values)
     return question.warned(**values)
-
-
-def _all_near(ratios: list[float], value: float, tolerance: float) -> bool:
-    return all(abs(ratio / value - 1) < tolerance for ratio in ratios)
 
 
 def _norms_in_their_places(question: Question, evidence: Evidence) -> Finding:
@@ -75,8 +75,17 @@ def _norms_in_their_places(question: Question, evidence: Evidence) -> Finding:
 SOUNDNESS_QUESTIONS = (
     Question(
         "5.1",
-        # ratios to the std asked for; how near a ratio counts as equal; standard errors of the mean
-        {"fail_low": 0.1, "low": 0.5, "high": 2.0, "fail_high": 10.0, "near": 0.15, "means": 5.0},
+        # ratios to the std asked for; how near a ratio counts as equal, or how many of its standard errors;
+        # standard errors of the mean
+        {
+            "fail_low": 0.1,
+            "low": 0.5,
+            "high": 2.0,
+            "fail_high": 10.0,
+            "near": 0.15,
+            "errors": 4.0,
+            "means": 5.0,
+        },
         ("init-scale", "residual-scale", "weight-mean"),
         _weights_as_their_role_asks,
     ),

@@ -37,10 +37,14 @@ def find_search(name: str) -> Search:
     """Return the search that a config names.
 
     Raises:
-        MiniGPTError: FAISS is asked for and not installed.
+        MiniGPTError: FAISS is asked for and not installed, or cannot be loaded.
     """
     if name == "exact":
         return exact
     if find_spec("faiss") is None:
         raise MiniGPTError("memory.no-faiss")
+    try:
+        import faiss  # noqa: F401  an installation may lack a library, or be built for another NumPy
+    except ImportError as error:
+        raise MiniGPTError("memory.broken-faiss", detail=" ".join(str(error).split())) from error
     return faiss_flat
