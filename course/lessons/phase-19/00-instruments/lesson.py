@@ -281,13 +281,14 @@ for name, tidy in {"tidy": True, "left-on": False}.items():
 # lags behind, and the steps become too long. The measure is RMSₜ = √mean(g² ÷ v̂) for each tensor: 1 means that v̂
 # is up to date, and from 2.3 on the authors of StableAdamW call it a spike.
 #
-# Here the gradients change from size 1 to size s at step 50. On the left, their size and √v̂; on the right, RMSₜ.
+# Here the gradients have had size 1 for a long time, and at step 50 they change to size s. On the left, their size
+# and √v̂; on the right, RMSₜ.
 #
 # 1. Set s to 10. How high does RMSₜ go, and how long does it stay above 2.3?
 # 2. Move β₂ from 0.99 to 0.9, then to 0.999. What changes: the height or the length?
 # 3. Set s to 0.1. Does RMSₜ show the drop?
 
-# %% [markdown] id="stale-memory" lang="es" of="b7fb3ad41fa9"
+# %% [markdown] id="stale-memory" lang="es" of="41596b54747a"
 # El loss no muestra ninguno de los dos. El log tiene cada paso de la segunda época dos veces y cada uno de la
 # tercera tres veces, así que cualquier media, ritmo o pico que se lea de él está mal: hoja `duplicate-logging`,
 # pregunta 11.3 de la revisión de estabilidad. Y un paso tardío llama a todos los hooks que alguna vez se
@@ -301,8 +302,8 @@ for name, tidy in {"tidy": True, "left-on": False}.items():
 # golpe, esa media se queda atrás y los pasos salen demasiado largos. La medida es RMSₜ = √media(g² ÷ v̂) para cada
 # tensor: 1 significa que v̂ está al día, y desde 2.3 los autores de StableAdamW lo llaman un pico.
 #
-# Aquí los gradientes pasan del tamaño 1 al tamaño s en el paso 50. A la izquierda, su tamaño y √v̂; a la derecha,
-# RMSₜ.
+# Aquí los gradientes han tenido el tamaño 1 durante mucho tiempo, y en el paso 50 pasan al tamaño s. A la
+# izquierda, su tamaño y √v̂; a la derecha, RMSₜ.
 #
 # 1. Pon s en 10. ¿Hasta dónde sube RMSₜ, y cuánto tiempo queda por encima de 2.3?
 # 2. Lleva β₂ de 0.99 a 0.9, y después a 0.999. ¿Qué cambia: la altura o la duración?
@@ -314,13 +315,12 @@ noise = torch.randn(150, 256, generator=torch.Generator().manual_seed(0))
 
 def draw(figure, s, beta2):
     sizes = np.where(np.arange(150) < 50, 1.0, s)
-    second, roots, ratios = torch.zeros(256), [], []
+    second, roots, ratios = torch.ones(256), [], []  # gradients of size 1 for a long time before
     for step in range(150):
         gradient = float(sizes[step]) * noise[step]
         second = beta2 * second + (1 - beta2) * gradient.square()
-        corrected = second / (1 - beta2 ** (step + 1))
-        roots.append(corrected.mean().sqrt().item())
-        ratios.append((gradient.square() / corrected).mean().sqrt().item())
+        roots.append(second.mean().sqrt().item())
+        ratios.append((gradient.square() / second).mean().sqrt().item())
     left, right = figure.subplots(1, 2)
     left.plot(sizes, color="0.5", label="g")
     left.plot(roots, color="#0072b2", label="√v̂")
@@ -342,19 +342,21 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. With β₂ = 0.99 the first large gradient counts for only about a hundredth of v̂, so RMSₜ jumps to about 7, and
-#    it is back below 2.3 some 20 steps later.
-# 2. Both: the smaller β₂ is, the lower and the shorter. With 0.999 it stays up for a hundred steps and more.
+# 1. With β₂ = 0.99 the first large gradient enters v̂ with a weight of only a hundredth, so RMSₜ jumps to about 6,
+#    and it is back below 2.3 some 20 steps later.
+# 2. Both: the smaller β₂ is, the lower and the shorter. With 0.9 it passes 2.3 for a single step; with 0.999 it
+#    goes to about 9 and stays up for a hundred steps and more.
 # 3. Yes, but not as a warning: RMSₜ falls *below* 1 for a while. Steps that are too short do no harm. The measure
 #    warns of growth only.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="6018e81b3018"
+# %% [markdown] id="play-answers" lang="es" of="6de758c55270"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Con β₂ = 0.99, el primer gradiente grande solo aporta cerca de una centésima de v̂, así que RMSₜ salta a unos 7
-#    y vuelve a bajar de 2.3 unos 20 pasos después.
-# 2. Las dos cosas: cuanto menor es β₂, menos sube y menos dura. Con 0.999 queda arriba cien pasos o más.
+# 1. Con β₂ = 0.99, el primer gradiente grande entra en v̂ con una ponderación de solo una centésima, así que RMSₜ
+#    salta a cerca de 6 y vuelve a bajar de 2.3 unos 20 pasos después.
+# 2. Las dos cosas: cuanto menor es β₂, menos sube y menos dura. Con 0.9 pasa de 2.3 un solo paso; con 0.999 llega a
+#    cerca de 9 y queda arriba cien pasos o más.
 # 3. Sí, pero no como aviso: RMSₜ queda *por debajo* de 1 un tiempo. Los pasos demasiado cortos no hacen daño. La
 #    medida avisa solo del crecimiento.
 # </details>

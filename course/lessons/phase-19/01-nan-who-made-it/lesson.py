@@ -480,15 +480,17 @@ playground(
 # 2. The gradient has no length at all, and the weights move nine tenths as far as usual: momentum carries Adam's
 #    first moment on. **A gradient of zeros is a step**, one that has seen no data, and it makes the moments forget.
 #    Leaving the step out is something else: then nothing moves.
-# 3. A step that looks whole and stands for a single micro-batch: its gradient is mostly noise. And if what makes a
-#    micro-batch bad is what is in it, short texts for example, the model never learns from them.
+# 3. Divided by the rest, it looks like a whole step on both sides, and stands for a single micro-batch: its
+#    gradient is mostly noise. Divided by k, hardly any gradient is left, and momentum moves the weights all the
+#    same. And if what makes a micro-batch bad is what is in it, short texts for example, the model never learns
+#    from them.
 # 4. Nothing: clipping has made them equal. A log of the clipped norm cannot show a partial window.
 #
 # Dropping the whole window does none of this. It costs one window of data, and the run is exactly the run that
 # never saw it.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="97c8dab9733b"
+# %% [markdown] id="play-answers" lang="es" of="797ff02c082e"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Dividir entre k: el gradiente es más o menos un cuarto más corto. A la derecha casi no se nota: Adam divide
@@ -496,8 +498,10 @@ playground(
 # 2. El gradiente mide 0, y los pesos se mueven nueve décimas de lo normal: el primer momento de Adam sigue por
 #    inercia. **Un gradiente de ceros es un paso**, uno que no ha visto datos, y hace que los momentos olviden. No
 #    dar el paso es otra cosa: ahí no se mueve nada.
-# 3. Un paso que parece entero y representa a un solo micro-batch: su gradiente es sobre todo ruido. Y si lo que
-#    hace malo a un micro-batch es lo que contiene, por ejemplo textos cortos, el modelo nunca aprende de ellos.
+# 3. Dividido entre el resto, parece un paso entero a los dos lados y representa a un solo micro-batch: su gradiente
+#    es sobre todo ruido. Dividido entre k, casi no queda gradiente, y la inercia mueve los pesos de todos modos. Y
+#    si lo que hace malo a un micro-batch es lo que contiene, por ejemplo textos cortos, el modelo nunca aprende de
+#    ellos.
 # 4. Nada: el clipping los igualó. Un log de la norma ya recortada no puede mostrar una ventana parcial.
 #
 # Descartar la ventana entera no hace nada de eso. Cuesta una ventana de datos, y el run es exactamente el run que

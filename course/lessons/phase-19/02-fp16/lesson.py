@@ -302,18 +302,17 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities appear near 2^20.
+# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities appear at 2^22.
 # 2. About twenty. 2^16 lies between them, and so does 2^10. There the scale makes no difference at all: it is a
 #    power of two, and multiplying by it loses no digit.
 # 3. Hardly: at 2^0 next to nothing is lost. Deep models and large batches have smaller gradients, and there it
 #    is another matter.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="a1f6e6ee699c"
+# %% [markdown] id="play-answers" lang="es" of="c9a37c42dc76"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Hacia 2^0 aparecen unos pocos ceros, y por debajo de 2^-8, muchos; los primeros infinitos aparecen cerca de
-#    2^20.
+# 1. Hacia 2^0 aparecen unos pocos ceros, y por debajo de 2^-8, muchos; los primeros infinitos aparecen con 2^22.
 # 2. Unas veinte. 2^16 está en medio, y también 2^10. Ahí la escala no cambia nada: es una potencia de dos, y al
 #    multiplicar por ella no se pierde ninguna cifra.
 # 3. Casi no: con 2^0 no se pierde prácticamente nada. Los modelos profundos y los batches grandes tienen

@@ -301,8 +301,8 @@ for cell, answer in zip(asked_for, Sampler.load(first.path).lines(beginnings), s
 # that.
 #
 # So “it overfits” was really two statements. For the regular verbs the question is *when*. For the irregular ones
-# no step is good, because what they need is not in the text. The average of both, in grey, is almost flat and
-# describes neither.
+# no step is good, because what they need is not in the text. The average of both, in grey, goes down a little and
+# ends about where it began; it describes neither.
 #
 # ### When?
 #
@@ -313,15 +313,15 @@ for cell, answer in zip(asked_for, Sampler.load(first.path).lines(beginnings), s
 # * *two samples*: each mean has its own standard error, and the two are added in squares;
 # * *paired*: the change of each line, and the standard error of the mean change.
 
-# %% [markdown] id="why-two" lang="es" of="f9d03d354226"
+# %% [markdown] id="why-two" lang="es" of="f0831cc909f2"
 # La línea discontinua es adivinar: todos los tokens igual de probables. Las formas irregulares terminan muy *por
 # encima*. *went* no está en ninguna parte del texto, así que cuanto más seguro está el modelo de lo que ha visto,
 # más seguro está de que *went* no puede ser. Con una forma regular es distinto: *has played* está en el texto, y
 # otros verbos muestran que el pasado se ve así.
 #
-# «Está sobreajustado» eran, entonces, dos afirmaciones. Para los verbos regulares la pregunta es *cuándo*.
-# Para los irregulares no hay ningún paso bueno, porque lo que necesitan no está en el texto. El promedio de
-# ambos, en gris, es casi plano y no describe a ninguno de los dos.
+# «Está sobreajustado» eran, entonces, dos afirmaciones. Para los verbos regulares la pregunta es *cuándo*. Para los
+# irregulares no hay ningún paso bueno, porque lo que necesitan no está en el texto. El promedio de ambos, en gris,
+# baja un poco y termina más o menos donde empezó; no describe a ninguno de los dos.
 #
 # ### ¿Cuándo?
 #
@@ -355,10 +355,10 @@ for place in range(bottom + 1, len(lines)):
 # stop.
 #
 # 1. Move the share from 0 to 1. At which step does early stopping stop at each end?
-# 2. Find the share at which the average is nearly flat. What would you have concluded from that curve alone?
+# 2. Find the share at which the average ends where it began. What would you have concluded from that curve alone?
 # 3. Nothing about the *model* changed while you moved the slider. What did?
 
-# %% [markdown] id="paired-said" lang="es" of="bf63f109ef89"
+# %% [markdown] id="paired-said" lang="es" of="dab0b1211558"
 # Las dos columnas de la derecha son el cambio dividido entre su error. Los losses son los mismos, y el cambio
 # también; pero una columna dice «ruido» durante mucho tiempo, mientras la otra está segura desde el comienzo.
 # Cuánto se diferencian las líneas entre sí no tiene nada que ver con la pregunta. Una línea difícil es difícil en
@@ -371,7 +371,7 @@ for place in range(bottom + 1, len(lines)):
 # stopping.
 #
 # 1. Mueve la parte de 0 a 1. ¿En qué paso se detiene el early stopping en cada extremo?
-# 2. Busca la parte con la que el promedio queda casi plano. ¿Qué habrías concluido solo de esa curva?
+# 2. Busca la parte con la que el promedio termina donde empezó. ¿Qué habrías concluido solo de esa curva?
 # 3. Mientras movías el control, nada cambió en el *modelo*. ¿Qué cambió?
 
 
@@ -395,20 +395,20 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 #
 # 1. With regular verbs alone it stops somewhere in the middle or late, wherever the green curve happens to be
 #    lowest. With irregular ones alone it stops within the first 50 steps, when the model knows nothing yet.
-# 2. Somewhere between a third and a half. “It has stopped learning”: a plateau. In truth one part is still being
-#    learnt while the other is being unlearnt.
+# 2. Somewhere around 0.4. “It got better, and from the middle on it lost everything again.” In truth these are two
+#    stories: the regular forms keep most of what they have gained, and the irregular ones were lost from the start.
 # 3. The exam. The bottom of a validation curve is a property of the model *and of the mix that you ask for*. If
 #    your validation set has more rare names, more code or more Spanish than what you will use the model for, its
 #    bottom is not your bottom.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="4a4283c7e0a8"
+# %% [markdown] id="play-answers" lang="es" of="3f51f2f83da1"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Solo con verbos regulares se detiene hacia la mitad o más tarde, donde la curva verde resulte ser más
 #    baja. Solo con irregulares se detiene en los primeros 50 pasos, cuando el modelo todavía no sabe nada.
-# 2. Entre un tercio y la mitad, más o menos. «Dejó de aprender»: una meseta. En realidad, una parte se está
-#    aprendiendo mientras la otra se está desaprendiendo.
+# 2. Cerca de 0.4. «Mejoró, y desde la mitad lo perdió todo otra vez». En realidad son dos historias: las formas
+#    regulares conservan casi todo lo que ganaron, y las irregulares se perdían desde el comienzo.
 # 3. El examen. El fondo de una curva de validación depende del modelo *y de la proporción de lo que
 #    preguntas*. Si tu validación tiene más nombres raros, más código o más español que aquello para lo que
 #    usarás el modelo, su fondo no es tu fondo.
