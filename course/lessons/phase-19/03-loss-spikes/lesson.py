@@ -41,14 +41,17 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
 from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.spikes import SPIKE_QUESTIONS
 
 lesson("19-03")
 runs = Path("experiments") / "19-03"
@@ -830,6 +833,34 @@ print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('p
 # losses altos. Su vuelta atrás deshizo diez pasos, nueve de ellos buenos. Un guard decide en una milésima de
 # segundo con lo que ha visto. Por eso anota lo que hizo, y por eso una persona debe leerlo: `post-mortem.md`, en la
 # carpeta del run, tiene las cifras y el texto de los batches.
+
+# %% [markdown] id="walk-text" lang="en"
+# ### Before and after, by the stability check
+#
+# Question 8.2 looks for such batches. Here is its answer for the same batches without the guard, and then for the
+# run with it.
+
+# %% [markdown] id="walk-text" lang="es" of="18a42ca6dffe"
+# ### Antes y después, según la revisión de estabilidad
+#
+# La pregunta 8.2 busca batches así. Aquí está su respuesta para los mismos batches sin el guard y, después, para el
+# run con él.
+
+# %% id="walk"
+unguarded = train(dataclasses.replace(recipe, get_batch=bad_batches), runs / "unguarded", overwrite=True)
+asked = [question for question in SPIKE_QUESTIONS if question.id == "8.2"]
+for run in (unguarded, saved_run):
+    show(diagnosis.walk(diagnosis.evidence_of(run.path), asked), Console(width=88))
+
+# %% [markdown] id="walk-said" lang="en"
+# Without the guard the batches are a fault. With it they are something to watch: nearly all of them were dropped,
+# and so did no harm. But read the warning before you pass on. The loader still mixes up its targets, and the guard
+# has done nothing about that.
+
+# %% [markdown] id="walk-said" lang="es" of="7704a6f14bd8"
+# Sin el guard, los batches son un fallo. Con él, son algo que vigilar: casi todos se descartaron y no hicieron
+# daño. Pero lee el aviso antes de seguir. El loader sigue confundiendo los targets, y contra eso el guard no hizo
+# nada.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain: a post-mortem
