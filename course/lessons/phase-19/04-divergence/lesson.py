@@ -32,6 +32,7 @@ import matplotlib
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
@@ -39,7 +40,10 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.drift import DRIFT_QUESTIONS
+from minigpt.diagnosis.trees.dynamics.spikes import SPIKE_QUESTIONS
 from minigpt.training.instruments.attention import attention
 from minigpt.training.instruments.units import units
 
@@ -271,6 +275,45 @@ for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
 # %% id="inactive-units"
 for name in ("calm-plain", "plain-0.1", "plain-0.3"):
     print(f"{name:16}", *(f"{share:6.0%}" for share in units(models[name], inputs)["inactive"]))
+
+# %% [markdown] id="walk-text" lang="en"
+# ### Ask the stability check
+#
+# Question 8.1 asks whether the rate leapt and the loss with it; question 9.1 asks about the attention logits. Put
+# both to the run with the burst and to the one at 0.3. Then to the runs at 0.1, and to the one that nobody broke.
+# Which of the five will be found at fault?
+
+# %% [markdown] id="walk-text" lang="es" of="fb9fbf20b6ee"
+# ### Pregúntale a la revisión de estabilidad
+#
+# La pregunta 8.1 es si el learning rate saltó, y el loss con él; la 9.1 es por los logits de atención. Hazles las
+# dos al run del salto y al de 0.3. Después, a los de 0.1 y al que nadie rompió. ¿En cuáles de los cinco encontrarán
+# un fallo?
+
+# %% id="walk"
+asked = [question for question in (*SPIKE_QUESTIONS, *DRIFT_QUESTIONS) if question.id in ("8.1", "9.1")]
+walks = {
+    name: diagnosis.walk(diagnosis.evidence_of(done[name].path), asked)
+    for name in ("burst-plain", "plain-0.3", "plain-0.1", "normed-0.1", "calm-plain")
+}
+for name in ("burst-plain", "plain-0.3"):
+    show(walks[name], Console(width=88))
+
+# %% id="walk-leaves" compare=true
+for name, walk in walks.items():
+    print(f"{name:16}{walk.leaf or t('no-fault')}")
+
+# %% [markdown] id="walk-said" lang="en"
+# With the burst the walk ends at the cause: the log has the rate, and the leap came before anything else. At 0.3
+# there is no leap, and the logits are what it finds. And at 0.1 it finds **no fault**, with QK-norm or without, in
+# two models that learn nothing from the context. A check answers the questions that it asks, and no others. Whether
+# the model learns, only the loss can tell you.
+
+# %% [markdown] id="walk-said" lang="es" of="2777300f8eed"
+# En el run del salto, el recorrido termina en la causa: el log guarda el learning rate, y el salto vino antes que
+# todo lo demás. Con 0.3 no hay salto, y lo que encuentra son los logits. Y con 0.1 **no encuentra ningún fallo**,
+# ni con QK-norm ni sin él, en dos modelos que no aprenden nada del contexto. Una revisión contesta las preguntas
+# que hace, y ninguna otra. Si el modelo aprende, solo te lo dice el loss.
 
 # %% [markdown] id="play-text" lang="en"
 # An inactive unit adds nothing, and the weights on both sides of it get hardly any gradient. GELU has a slope
