@@ -36,13 +36,15 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
 
 lesson("19-06")
 runs = Path("experiments") / "19-06"
@@ -204,6 +206,20 @@ by_offset = [loss_at(keep.model, offset) for offset in range(5)]
 for offset, value in enumerate(by_offset):
     print(f"t + {offset}   {t('as-taught') if value < start + 1 else t('not-taught')}")
 print(t("lowest"), f"t + {int(np.argmin(by_offset))}")
+
+# %% [markdown] id="walk-text" lang="en"
+# The log can answer too. Before the first update the trainer takes the gradient of the loss with respect to the
+# logits. It is negative at the target and nowhere else, so it shows which target the loss really scores, whoever
+# shifted it. Question 1.4 of the configuration tree reads that:
+
+# %% [markdown] id="walk-text" lang="es" of="11f8c64b6016"
+# El log también puede contestar. Antes de la primera actualización, el trainer toma el gradiente del loss con
+# respecto a los logits. Es negativo en el target y en ningún otro lugar, así que muestra con qué target se evalúa
+# de verdad, sin importar quién lo corrió. La pregunta 1.4 del árbol de la configuración lee ese dato:
+
+# %% id="walk"
+asked = [question for question in diagnosis.QUESTIONS if question.id == "1.4"]
+show(diagnosis.walk(diagnosis.evidence_of(broken.path), asked), Console(width=88))
 
 # %% [markdown] id="shifted-twice" lang="en"
 # The model knows t + 1 and is scored on t + 2. The loader had shifted the targets by one, and the model's loss
@@ -527,6 +543,17 @@ Recipe(config).init_weights(newborn, config)
 noise = {"newborn": measured_noise(newborn), "trained": measured_noise(keep.model)}
 for name, value in noise.items():
     print(f"{t(name):30}{value:,.0f} {t('tokens')}")
+
+# %% [markdown] id="rewalk-text" lang="en"
+# And question 1.4 once more, to all seven runs:
+
+# %% [markdown] id="rewalk-text" lang="es" of="059dcffdaa44"
+# Y otra vez la pregunta 1.4, a los siete runs:
+
+# %% id="rewalk" compare=true
+for name, run in tried.items():
+    walk = diagnosis.walk(diagnosis.evidence_of(run.path), asked)
+    print(f"{t(name):30}{walk.leaf or t('no-fault')}")
 
 # %% [markdown] id="helps-is-not-cures" lang="en"
 # The counter-example of this lesson: **a remedy that helps, and is wrong**. The higher rate lowers the final loss
