@@ -39,14 +39,17 @@ from types import MethodType
 import matplotlib
 import numpy as np
 import torch
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
 from minigpt.config.presets import load_preset
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.memory import MEMORY_QUESTIONS
 from minigpt.model.mixers.memory import Memory
 from minigpt.model.mixers.memory.homeostasis import Homeostasis
 
@@ -169,6 +172,26 @@ for name, run in tried.items():
 # %% id="who-is-clamped" compare=true
 for name, run in tried.items():
     print(f"{t(name):36}{t('at-clamp') if clamped(run) > 0.1 else t('free')}")
+
+# %% [markdown] id="walk-text" lang="en"
+# The stability check has six questions for a memory, 10.1 to 10.6. Here are its answers for the broken run, and
+# then the leaf that it finds in each of the four.
+
+# %% [markdown] id="walk-text" lang="es" of="d4e92d85fcab"
+# La revisión de estabilidad tiene seis preguntas para una memoria, de la 10.1 a la 10.6. Aquí están sus respuestas
+# para el run roto y, después, la hoja que encuentra en cada uno de los cuatro.
+
+
+# %% id="walk"
+def walked(run):
+    return diagnosis.walk(diagnosis.evidence_of(run.path), MEMORY_QUESTIONS)
+
+
+show(walked(broken), Console(width=88))
+
+# %% id="walk-leaves" compare=true
+for name, run in tried.items():
+    print(f"{t(name):36}{walked(run).leaf or t('no-fault')}")
 
 # %% [markdown] id="hidden" lang="en"
 # Read the table column by column. The published cures leave the scales where they were: none of them touches the
@@ -465,7 +488,9 @@ def written(recipe, name):
 
 
 mine = train(with_mine(ill), runs / "mine", overwrite=True)
-print(f"{t('yours'):24}{t('at-clamp') if clamped(mine) > 0.1 else t('free')}")
+print(
+    f"{t('yours'):24}{t('at-clamp') if clamped(mine) > 0.1 else t('free')}, {walked(mine).leaf or t('no-fault')}"
+)
 short = dataclasses.replace(right, config=config.replace(steps=40))
 for name, recipe in {"hidden": short.with_fault("random-consolidation"), "yours": with_mine(short)}.items():
     same = written(recipe, name + "-1") == written(recipe, name + "-2")
