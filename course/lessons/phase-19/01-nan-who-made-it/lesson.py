@@ -42,13 +42,17 @@ from pathlib import Path
 
 import matplotlib
 import torch
+from rich.console import Console
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
 from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.nonfinite import NON_FINITE_QUESTIONS
+from minigpt.messages import MiniGPTError
 from minigpt.model.mixers.attention import CausalSelfAttention
 
 lesson("19-01")
@@ -799,19 +803,52 @@ check("distances/small", distances)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# First the search, from the last finite state and with the batch of step 23. Then the guard: a plain loop with
-# your step trains through the bad window. Beside it, the same loop on data that never had that window. **Are
-# their weights close, or equal?**
+# First your search, from the last finite state and with the batch of step 23:
 
-# %% [markdown] id="verify" lang="es" of="0e63ff821e48"
+# %% [markdown] id="verify" lang="es" of="d79d35d46633"
 # ## 6 · Comprueba
 #
-# Primero la búsqueda, desde el último estado finito y con el batch del paso 23. Después el guard: un bucle simple
-# con tu paso entrena a través de la ventana mala. Al lado, el mismo bucle con datos que nunca tuvieron esa ventana.
-# **¿Sus pesos se parecen, o son iguales?**
+# Primero tu búsqueda, desde el último estado finito y con el batch del paso 23:
 
 # %% id="found" compare=true
 print(first_nonfinite(kept.before, bad.inputs))
+
+
+# %% [markdown] id="walk-text" lang="en"
+# The trainer makes the same search whenever it meets a NaN, and question 7.1 of the stability check reads what it
+# found. First a run that stops at the NaN, as runs do by default. Then the broken run of this lesson, which had to
+# go on.
+
+# %% [markdown] id="walk-text" lang="es" of="e55e01837988"
+# El trainer hace la misma búsqueda cada vez que se topa con un NaN, y la pregunta 7.1 de la revisión de estabilidad
+# lee lo que encontró. Primero, un run que se detiene ante el NaN, como hacen todos si no se les pide otra cosa.
+# Después, el run roto de esta lección, que tuvo que seguir.
+
+# %% id="walk"
+stopping = dataclasses.replace(padded, config=config.replace(stop_on_non_finite=True))
+try:
+    train(stopping, runs / "stopped", overwrite=True)
+except MiniGPTError as stop:
+    print(stop)
+asked = [question for question in NON_FINITE_QUESTIONS if question.id == "7.1"]
+for name in ("stopped", "broken"):
+    show(diagnosis.walk(diagnosis.evidence_of(runs / name), asked), Console(width=88))
+
+# %% [markdown] id="walk-said" lang="en"
+# The run that stopped still had the weights from before the update, and the search ended at the attention. In the
+# broken run the update had been made before anybody searched: the weights themselves are NaN, and the first of
+# them, `wte`, is blamed. **Search before the update; afterwards there is nothing left to find.**
+#
+# Now your guard: a plain loop with your step trains through the bad window. Beside it, the same loop on data that
+# never had that window. **Are their weights close, or equal?**
+
+# %% [markdown] id="walk-said" lang="es" of="d054e395d543"
+# El run que se detuvo todavía tenía los pesos de antes de la actualización, y la búsqueda terminó en la atención.
+# En el run roto, la actualización ya estaba hecha cuando alguien buscó: los propios pesos son NaN, y la culpa se la
+# lleva el primero, `wte`. **Busca antes de la actualización; después ya no queda nada que encontrar.**
+#
+# Ahora tu guard: un bucle simple con tu paso entrena a través de la ventana mala. Al lado, el mismo bucle con datos
+# que nunca tuvieron esa ventana. **¿Sus pesos se parecen, o son iguales?**
 
 
 # %% id="bit-for-bit" compare=true
@@ -885,6 +922,8 @@ repaired = train(
 # %% id="repaired-facts" compare=true
 print(f"{t('finite-steps')}: {finite_steps(repaired)} / {config.steps}")
 print(f"{t('dropped')}: {sum(record.get('dropped', False) for record in repaired.metrics)}")
+walk = diagnosis.walk(diagnosis.evidence_of(repaired.path), NON_FINITE_QUESTIONS)
+print(f"7.1–7.4: {walk.leaf or t('no-fault')}")
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
