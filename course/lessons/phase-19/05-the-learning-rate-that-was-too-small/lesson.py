@@ -41,6 +41,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
@@ -48,7 +49,8 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Monitor, Recipe, train
+from minigpt import Config, Monitor, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
 
 lesson("19-05")
 runs = Path("experiments") / "19-05"
@@ -703,7 +705,37 @@ right.set(xlabel=t("sum-of-rates"), xscale="log")
 left.legend(fontsize=7)
 Picture().show(figure, t("curves-alt"))
 
+# %% [markdown] id="walk-text" lang="en"
+# And the tree? Question 2.1 compares the rate of each group with the schedule that was asked for. These runs have
+# theirs from a function, so tell the tree what was asked for, with all lengths in steps.
+
+# %% [markdown] id="walk-text" lang="es" of="190585af89cd"
+# ¿Y el árbol? La pregunta 2.1 compara el learning rate de cada grupo con el schedule que se pidió. Estos runs lo
+# reciben de una función, así que dile al árbol qué se pidió, con todas las duraciones en pasos.
+
+# %% id="walk"
+asked_for = {  # the highest rate, the steps of warm-up
+    "published": (top, planned // 10 // k),
+    "cured": (4 * top, planned // 2 // 20 // k),
+    "both-repaired": (top, planned // 10 // k),
+    "warm-up-chosen": (top, 20),
+    "16-on-top": (16 * top, 20),
+}
+as_asked, walks = [question for question in diagnosis.QUESTIONS if question.id == "2.1"], {}
+for name, (highest, length) in asked_for.items():
+    evidence = diagnosis.evidence_of(attempts[name].path)
+    declared = evidence.config.replace(steps=planned // k, lr_max=highest, warmup_steps=length)
+    walks[name] = diagnosis.walk(dataclasses.replace(evidence, config=declared), as_asked)
+show(walks["cured"], Console(width=88))
+
+# %% id="walk-leaves" compare=true
+for name, walk in walks.items():
+    print(f"{t(name):24} {walk.leaf or t('no-fault')}")
+
 # %% [markdown] id="explain" lang="en"
+# The cured run still has the fault of the broken one. And the last run has none: it got exactly what was asked for.
+# That nobody should have asked for it is more than a schedule can tell.
+#
 # ## 7 · Explain
 #
 # The guide closes with: *“Your learning rate was effectively 1,818x too small due to parameter group scaling and
@@ -715,7 +747,10 @@ Picture().show(figure, t("curves-alt"))
 # neither the diagnosis nor the repair? Use an experiment of this lesson. (3) Name one thing that nobody can
 # know from the published record. (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="38e0320613db"
+# %% [markdown] id="explain" lang="es" of="9394b43c39cd"
+# El run curado todavía tiene el fallo del roto. Y el último run no tiene ninguno: recibió exactamente lo que se
+# pidió. Que nadie debió pedirlo es más de lo que un schedule puede decir.
+#
 # ## 7 · Explica
 #
 # La guía termina así: *«En la práctica, tu learning rate era 1,818 veces demasiado pequeño por la escala de
