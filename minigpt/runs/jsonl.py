@@ -250,4 +250,6 @@ def _record(line: bytes, path: Path, number: int) -> dict[str, Any]:
 def _named_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _named_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_named_numbers(inner) for inner in value]
     return NON_FINITE.get(value, value) if isinstance(value, str) else value

@@ -75,6 +75,13 @@ def test_names_of_non_finite_numbers_null_and_text(log):
     assert math.isnan(read_jsonl(log)[0]["loss"]) and read_jsonl(log)[1]["note"] == "NaN of it"
 
 
+def test_named_numbers_in_lists_are_numbers(log):
+    write(log, {"step": 3, "rms": ["NaN", 1.0], "tensors": {"w": {"sizes": [["Infinity"], ["-Infinity"]]}}})
+    record = read_jsonl(log)[0]
+    assert math.isnan(record["rms"][0]) and record["rms"][1] == 1.0
+    assert record["tensors"]["w"]["sizes"] == [[math.inf], [-math.inf]]
+
+
 def test_torn_last_line_is_dropped_blank_lines_are_skipped(log):
     write(log, {"step": 0, "loss": 1.0}, "", {"step": 1, "loss": 2.0}, '{"step": 2, "lo', end="")
     assert len(Columns.read(log)) == 2

@@ -1,8 +1,8 @@
 """Lesson 19-01: which module made the NaN, and a guard that drops a step without damaging the run."""
 
 # %% [markdown] id="why" lang="en"
-# `loss nan`. It stands in the log, and in every line after it. Three days of training are gone, and the last
-# thing most people look at is the only thing that matters: **who made the first one?**
+# `loss nan`. There it is in the log, and in every line after it. Three days of training are gone, and most people
+# look last at the only thing that matters: **who made the first one?**
 #
 # A NaN does not say where it comes from. It spreads: one number in one row of one micro-batch is enough, and
 # one step later nothing in the model is a number. Everything that you look at afterwards is a victim.
@@ -12,23 +12,23 @@
 # * find the first module with finite inputs and an output that is not, in one forward pass;
 # * write a guard that drops a bad step and leaves nothing of it behind, also when a step is several
 #   micro-batches;
-# * find the NaN that no forward pass shows, because it is born on the way back.
+# * find the NaN that no forward pass shows, because it first appears on the way back.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="731586cf16aa"
-# `loss nan`. Está en el log, y en todas las líneas que siguen. Se perdieron tres días de entrenamiento, y lo
-# último que casi todo el mundo mira es lo único que importa: **¿quién produjo el primero?**
+# %% [markdown] id="why" lang="es" of="a7a185350e57"
+# `loss nan`. Ahí está, en el log y en todas las líneas que siguen. Se perdieron tres días de entrenamiento, y casi
+# todo el mundo deja para el final lo único que importa: **¿quién produjo el primero?**
 #
-# Un NaN no dice de dónde viene. Se contagia: basta un número en una fila de un micro-batch, y un paso después
-# no queda en el modelo ni un solo número. Todo lo que mires a partir de ahí es una víctima.
+# Un NaN no dice de dónde viene. Se contagia: basta un número en una fila de un micro-batch, y un paso después no
+# queda ni un solo número en el modelo. Todo lo que mires a partir de ahí es una víctima.
 #
 # Aquí vas a seguir uno hasta su origen. Al terminar sabrás
 #
 # * encontrar, en una sola pasada hacia delante, el primer módulo con entradas finitas y una salida que no lo es;
 # * escribir un guard que descarta un paso malo sin dejar rastro de él, también cuando un paso son varios
 #   micro-batches;
-# * encontrar el NaN que ninguna pasada hacia delante muestra, porque nace en el camino de vuelta.
+# * encontrar el NaN que ninguna pasada hacia delante muestra, porque aparece primero en el camino de vuelta.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -42,13 +42,17 @@ from pathlib import Path
 
 import matplotlib
 import torch
+from rich.console import Console
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
 from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.nonfinite import NON_FINITE_QUESTIONS
+from minigpt.messages import MiniGPTError
 from minigpt.model.mixers.attention import CausalSelfAttention
 
 lesson("19-01")
@@ -59,11 +63,11 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# Some texts are shorter than the context. A colleague fills them up **in front**, with a padding token, and
-# has written an attention that must not look at it: where a key is padding, its score becomes −∞, so that the
-# softmax gives it a weight of 0. Read it. It looks right, and on nearly every batch it is.
+# Some texts are shorter than the context. A colleague pads them **at the front** with a padding token, and has
+# written an attention that must not look at it: where a key is padding, its score becomes −∞, so that the softmax
+# gives it a weight of 0. Read it. It looks right, and on nearly every batch it is.
 
-# %% [markdown] id="meet" lang="es" of="2dbfa9117f05"
+# %% [markdown] id="meet" lang="es" of="e12aca215a96"
 # ## 1 · Un run que se porta mal
 #
 # Algunos textos son más cortos que el contexto. Una colega los rellena **por delante** con un token de padding,
@@ -104,12 +108,12 @@ def build_padded(config):
 
 
 # %% [markdown] id="the-batch" lang="en"
-# A step is four micro-batches of eight texts. In one micro-batch of step 23, one text is three tokens too
-# short. The loss leaves its padding out, as it should. 32 texts, and one of them begins with `PAD PAD PAD`.
+# A step is four micro-batches of eight texts. In one micro-batch of step 23, one text is three tokens too short.
+# The loss leaves its padding out, as it should. So one text in 32 begins with `PAD PAD PAD`, and that is all.
 
-# %% [markdown] id="the-batch" lang="es" of="33e1855e166f"
+# %% [markdown] id="the-batch" lang="es" of="bbe1928c244a"
 # Un paso son cuatro micro-batches de ocho textos. En un micro-batch del paso 23, a un texto le faltan tres tokens.
-# El loss deja fuera el padding, como debe ser. Son 32 textos, y uno de ellos empieza con `PAD PAD PAD`.
+# El loss deja fuera el padding, como debe ser. Un texto de 32 empieza, entonces, con `PAD PAD PAD`, y eso es todo.
 
 # %% id="facts" compare=true
 config = Config(
@@ -142,14 +146,14 @@ for name in ("batch_size", "accumulation", "context", "clip_norm", "steps"):
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# **What share of the model's weights is NaN after step 23**, in per cent? And **how many of the 16 steps after
-# it** have a finite loss? (Only that one text is short; all later ones are full.)
+# **What share of the model's weights is NaN after step 23**, in per cent? And **how many of the 16 steps after it**
+# have a finite loss? (Only that one text is short; all later ones fill the context.)
 
-# %% [markdown] id="predict" lang="es" of="c4ff35b8425a"
+# %% [markdown] id="predict" lang="es" of="69848908ec65"
 # ## 2 · Predice
 #
 # **¿Qué parte de los pesos del modelo es NaN después del paso 23**, en por ciento? ¿Y **cuántos de los 16 pasos
-# siguientes** tienen un loss finito? (Solo ese texto es corto; los que vienen después están completos.)
+# siguientes** tienen un loss finito? (Solo ese texto es corto; los que vienen después llenan el contexto.)
 
 # %% id="my-prediction"
 predict("contagion", weights_in_percent=..., finite_steps=...)
@@ -198,11 +202,11 @@ compare(
 )
 
 # %% [markdown] id="contagion" lang="en"
-# Three padding tokens, 40 steps, no number left. The way it spreads is always the same:
+# Three padding tokens were enough: no number is left in the model. A NaN always spreads in the same way:
 #
 # 1. One token's output is NaN. The next block mixes tokens, so the whole row is; a weight of 0 does not help,
 #    because **0 · NaN is NaN**.
-# 2. The loss of that row is NaN, and with it the mean, and with it the gradient of every weight.
+# 2. The loss of that row is NaN, so the mean is, and so is the gradient of every weight.
 # 3. Even if it were only one tensor: clipping multiplies *all* gradients by limit ÷ norm, and the norm is NaN.
 # 4. Adam puts the gradient into its running means. From there a NaN never leaves.
 #
@@ -210,16 +214,16 @@ compare(
 #
 # ### Three cures
 #
-# Take the weights from before step 23 and the bad micro-batch, and try what everybody tries first: replace the
-# NaN in the loss by 0; leave the bad rows out of the mean; replace the NaN in the attention's weights by 0,
-# where the softmax made it. All three give a finite loss. **Which of them gives gradients that are numbers?**
+# Take the weights from before step 23 and the bad micro-batch, and try what everybody tries first: replace the NaN
+# in the loss by 0; leave the bad rows out of the mean; or replace the NaN by 0 in the attention weights, where the
+# softmax made it. All three give a finite loss. **Which of them gives gradients that are numbers?**
 
-# %% [markdown] id="contagion" lang="es" of="57bb38b95200"
-# Tres tokens de padding, 40 pasos, y no queda ningún número. El contagio es siempre igual:
+# %% [markdown] id="contagion" lang="es" of="0d28eab74efd"
+# Bastaron tres tokens de padding: en el modelo no queda ni un número. El contagio es siempre igual:
 #
 # 1. La salida de un token es NaN. El bloque siguiente combina tokens, así que lo es toda la fila; un peso de 0 no
 #    ayuda, porque **0 · NaN es NaN**.
-# 2. El loss de esa fila es NaN, y con él la media, y con ella el gradiente de todos los pesos.
+# 2. El loss de esa fila es NaN; por lo tanto, también la media y el gradiente de todos los pesos.
 # 3. Aunque fuera un solo tensor: el clipping multiplica *todos* los gradientes por límite ÷ norma, y la norma es
 #    NaN.
 # 4. Adam mete el gradiente en sus medias móviles. De ahí un NaN no sale nunca.
@@ -272,18 +276,18 @@ for cure in (zero_in_the_loss, without_bad_rows, zero_in_the_weights):
 #
 # ### Who was first?
 #
-# A *forward hook* is called whenever a module has finished, with what went in and what came out. So ask each
-# module of the model for its output, and take the first one with a NaN:
+# PyTorch calls a *forward hook* whenever a module has finished, with what went in and what came out. So look at the
+# output of each module of the model, and take the first one with a NaN:
 
-# %% [markdown] id="cures-said" lang="es" of="b40cced69edb"
+# %% [markdown] id="cures-said" lang="es" of="d2ef95a7febd"
 # Las dos primeras miran el final de la pasada, donde ya es tarde: en el camino de vuelta, un 0 se encuentra con
 # el NaN que guardó el softmax, y 0 · NaN es NaN. **Un loss finito no significa un gradiente finito.** Solo
 # funciona la cura en el origen. Así que busca el origen.
 #
 # ### ¿Quién fue el primero?
 #
-# A un *forward hook* se lo llama cada vez que termina un módulo, con lo que entró y lo que salió. Así que
-# pregúntale su salida a cada módulo del modelo y quédate con el primero que tenga un NaN:
+# PyTorch llama a un *forward hook* cada vez que termina un módulo, con lo que entró y lo que salió. Así que mira la
+# salida de cada módulo del modelo y quédate con el primero que tenga un NaN:
 
 # %% id="naive-search" compare=true
 suspects = []
@@ -300,7 +304,7 @@ for handle in handles:
 print(*suspects[:4], "…")
 
 # %% [markdown] id="naive-said" lang="en"
-# It accuses `h.0.attn.c_proj`, a linear layer with healthy weights. It is innocent: its *input* was NaN already.
+# This accuses `h.0.attn.c_proj`, a linear layer with healthy weights. It is innocent: its *input* was NaN already.
 # It came first only because a module finishes after those that it calls: inner ones before outer ones.
 #
 # So the output is not enough. The culprit is the first module **whose inputs are all finite and whose output is
@@ -322,10 +326,10 @@ print(*suspects[:4], "…")
 #         opt.zero_grad()
 # ```
 #
-# Before you run the next cell: **how many micro-batches are in each update**, if number 6 is NaN (counted from
-# 0)? And if number 7 is?
+# Before you run the next cell: **how many micro-batches are in each update** if number 6 is NaN (counted from 0)?
+# And if number 7 is?
 
-# %% [markdown] id="naive-said" lang="es" of="dd6114f7dcfb"
+# %% [markdown] id="naive-said" lang="es" of="3404d6eb3145"
 # Acusa a `h.0.attn.c_proj`, una capa lineal con pesos sanos. Es inocente: su *entrada* ya era NaN. Salió primera
 # solo porque un módulo termina después de los que llama: los de dentro, antes que los de fuera.
 #
@@ -379,16 +383,16 @@ for number in (None, 6, 7):
 #
 # ### What do the half measures do? Turn the knobs
 #
-# Real gradients of this model, before step 23, and Adam's real moments. Some of the k micro-batches are bad. On
-# the left is the length of the gradient that the optimizer gets, on the right how far Adam then moves the
-# weights; both in parts of what a window without bad micro-batches would give (dashed).
+# Real gradients of this model, from before step 23, and Adam's real moments. Some of the k micro-batches are bad.
+# On the left is the length of the gradient that the optimizer gets, on the right how far Adam then moves the
+# weights. In both, 1 (dashed) is what a window without bad micro-batches would give.
 #
 # 1. k = 4, one bad. Which half measure shows on the left, and does it show on the right?
 # 2. Look at the zeros in place of NaN. How long is the gradient? How far do the weights move?
 # 3. Go up to k = 16 with 15 bad ones. What is left of the half measures?
 # 4. Lower the clip limit to 0.1. What can you still see on the left?
 
-# %% [markdown] id="looks-said" lang="es" of="07c2d911545b"
+# %% [markdown] id="looks-said" lang="es" of="04cba64ecda8"
 # Con el número 6, la segunda actualización tiene tres micro-batches y se divide entre cuatro de todos modos. Con
 # el 7, el último de su ventana, el `continue` se salta también el **paso**: no se limpia nada, y la tercera
 # actualización tiene siete. Y dos agujeros más: `isnan` deja pasar el infinito, y un gradiente puede ser NaN
@@ -398,16 +402,16 @@ for number in (None, 6, 7):
 # pregunta, después del último `backward()` y antes del paso; si la respuesta es no, se limpia todo y los datos
 # siguen adelante. Ese es el ejercicio 2.
 #
-# ### ¿Qué hacen las medias tintas? Gira las perillas
+# ### ¿Qué hacen las medidas a medias? Gira las perillas
 #
-# Gradientes reales de este modelo, antes del paso 23, y los momentos reales de Adam. Algunos de los k
+# Gradientes reales de este modelo, de antes del paso 23, y los momentos reales de Adam. Algunos de los k
 # micro-batches son malos. A la izquierda está el largo del gradiente que recibe el optimizador; a la derecha,
-# cuánto mueve Adam los pesos con él; los dos, en partes de lo que daría una ventana sin micro-batches malos (a
-# trazos).
+# cuánto mueve Adam los pesos con él. En los dos, 1 (la línea discontinua) es lo que daría una ventana sin
+# micro-batches malos.
 #
-# 1. k = 4, uno malo. ¿Qué media tinta se nota a la izquierda? ¿Se nota a la derecha?
+# 1. k = 4, uno malo. ¿Qué medida a medias se nota a la izquierda? ¿Se nota a la derecha?
 # 2. Mira los ceros en lugar de NaN. ¿Cuánto mide el gradiente? ¿Cuánto se mueven los pesos?
-# 3. Sube hasta k = 16 con 15 malos. ¿Qué queda de las medias tintas?
+# 3. Sube hasta k = 16 con 15 malos. ¿Qué queda de las medidas a medias?
 # 4. Baja el límite del clipping a 0.1. ¿Qué se puede ver todavía a la izquierda?
 
 # %% id="real-gradients"
@@ -475,33 +479,37 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. Dividing by k: the gradient is a quarter shorter or so. On the right it hardly shows: Adam divides by the
-#    size of its gradients, so a wrong length disappears in it. That is why nobody notices.
-# 2. The gradient has no length at all, and the weights move nine tenths as far as ever: Adam's first moment goes
-#    on from momentum. **A gradient of zeros is a step**, one that has seen no data, and it makes the moments
-#    forget. Leaving the step out is something else: there nothing moves.
-# 3. A step that looks whole and stands for one micro-batch: its gradient is noise. And if what makes a
-#    micro-batch bad is what is in it, short texts for example, the model never learns from them.
+# 1. Dividing by k: the gradient is about a quarter shorter. On the right it hardly shows: Adam divides by the size
+#    of its gradients, so a wrong length disappears. That is why nobody notices.
+# 2. The gradient has no length at all, and the weights move nine tenths as far as usual: momentum carries Adam's
+#    first moment on. **A gradient of zeros is a step**, one that has seen no data, and it makes the moments forget.
+#    Leaving the step out is something else: then nothing moves.
+# 3. Divided by the rest, it looks like a whole step on both sides, and stands for a single micro-batch: its
+#    gradient is mostly noise. Divided by k, hardly any gradient is left, and momentum moves the weights all the
+#    same. And if what makes a micro-batch bad is what is in it, short texts for example, the model never learns
+#    from them.
 # 4. Nothing: clipping has made them equal. A log of the clipped norm cannot show a partial window.
 #
-# A dropped window does none of this. It costs one window of data, and the run is exactly the run that never saw
-# it.
+# Dropping the whole window does none of this. It costs one window of data, and the run is exactly the run that
+# never saw it.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="f004617218d9"
+# %% [markdown] id="play-answers" lang="es" of="797ff02c082e"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Dividir entre k: el gradiente es más o menos un cuarto más corto. A la derecha casi no se nota: Adam divide
 #    entre el tamaño de sus gradientes, así que un largo equivocado desaparece. Por eso nadie se da cuenta.
-# 2. El gradiente no mide nada, y los pesos se mueven nueve décimas de lo normal: el primer momento de Adam sigue
-#    por inercia. **Un gradiente de ceros es un paso**, uno que no ha visto datos, y hace que los momentos
-#    olviden. No dar el paso es otra cosa: ahí no se mueve nada.
-# 3. Un paso que parece entero y representa a un solo micro-batch: su gradiente es ruido. Y si lo que hace malo a un
-#    micro-batch es lo que contiene, por ejemplo textos cortos, el modelo nunca aprende de ellos.
+# 2. El gradiente mide 0, y los pesos se mueven nueve décimas de lo normal: el primer momento de Adam sigue por
+#    inercia. **Un gradiente de ceros es un paso**, uno que no ha visto datos, y hace que los momentos olviden. No
+#    dar el paso es otra cosa: ahí no se mueve nada.
+# 3. Dividido entre el resto, parece un paso entero a los dos lados y representa a un solo micro-batch: su gradiente
+#    es sobre todo ruido. Dividido entre k, casi no queda gradiente, y la inercia mueve los pesos de todos modos. Y
+#    si lo que hace malo a un micro-batch es lo que contiene, por ejemplo textos cortos, el modelo nunca aprende de
+#    ellos.
 # 4. Nada: el clipping los igualó. Un log de la norma ya recortada no puede mostrar una ventana parcial.
 #
-# Una ventana descartada no hace nada de eso. Cuesta una ventana de datos, y el run es exactamente el run que nunca
-# la vio.
+# Descartar la ventana entera no hace nada de eso. Cuesta una ventana de datos, y el run es exactamente el run que
+# nunca la vio.
 # </details>
 
 # %% [markdown] id="task-first" lang="en"
@@ -517,8 +525,8 @@ playground(
 # `model.named_modules()`, of the first module **whose inputs are all finite and whose output is not**; or `None`.
 #
 # * Infinity counts like NaN.
-# * What goes in or comes out may be a tensor, or a tuple or list of tensors. Anything else, such as `None`, counts
-#   as finite. So do token ids, which are tensors of integers.
+# * What goes in or comes out may be a tensor, or a tuple or list of tensors, nested too. Anything else, such as
+#   `None`, counts as finite. So do token ids, which are tensors of integers.
 # * If several modules qualify, it is the one that finishes first, so the innermost.
 # * Afterwards the model is as before: no hook is left, the mode is the same.
 #
@@ -532,7 +540,7 @@ playground(
 # A function that asks “is this finite?” may call itself for each part of a tuple.
 # </details>
 
-# %% [markdown] id="task-first" lang="es" of="03b5d982dc73"
+# %% [markdown] id="task-first" lang="es" of="ed2348394399"
 # ## 5 · Arregla
 #
 # Tres ejercicios: encontrar el origen, proteger el paso y reparar una función que parece correcta.
@@ -545,8 +553,8 @@ playground(
 # `model.named_modules()`, del primer módulo **cuyas entradas son todas finitas y cuya salida no lo es**; o `None`.
 #
 # * El infinito cuenta igual que NaN.
-# * Lo que entra o sale puede ser un tensor, o una tupla o lista de tensores. Todo lo demás, como `None`, cuenta como
-#   finito. También los ids de los tokens, que son tensores de enteros.
+# * Lo que entra o sale puede ser un tensor, o una tupla o lista de tensores, incluso una dentro de otra. Todo lo
+#   demás, como `None`, cuenta como finito. También los ids de los tokens, que son tensores de enteros.
 # * Si varios módulos cumplen la condición, es el que termina primero, o sea, el de más adentro.
 # * Al terminar, el modelo está como antes: no queda ningún hook y el modo es el mismo.
 #
@@ -691,11 +699,11 @@ check("guarded-step/returns", guarded_step)
 #
 # > Difficulty ●●●○○ · Importance ●●●●○ · 10 minutes
 #
-# Another run, another colleague. He wants the position embeddings to stay apart and adds a small term to the
-# loss: the mean of `exp(−distance)` over all pairs of them. Each position is at distance 0 from itself, so he takes
-# care of the 0:
+# Another run, another colleague. He wants the position embeddings to stay apart, so he adds a small term to the
+# loss: the mean of `exp(−distance)` over all pairs of positions. Each position is at distance 0 from itself, and he
+# has taken care of that 0:
 
-# %% [markdown] id="task-distances" lang="es" of="81373beec0aa"
+# %% [markdown] id="task-distances" lang="es" of="97314ab338a8"
 # ### Ejercicio 3 · Un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 10 minutos
@@ -729,15 +737,14 @@ for name in ("wte", "wpe"):
 print(f"first_nonfinite: {first_nonfinite(fresh, batch.inputs)}")
 
 # %% [markdown] id="anomaly" lang="en"
-# Every module's output is finite, the loss is finite, and the gradient of `wpe` is NaN: this NaN is born on the
-# way **back**, and your search of the forward pass cannot see it. For this there is PyTorch's *anomaly mode*: it
-# is slow, so use it on one batch, and it names the first function whose gradient is NaN.
+# Every module's output is finite, the loss is finite, and the gradient of `wpe` is NaN: this NaN appears on the way
+# **back**, and your search of the forward pass cannot see it. PyTorch's *anomaly mode* can: it names the first
+# function whose gradient is NaN. It is slow, so use it on one batch.
 
-# %% [markdown] id="anomaly" lang="es" of="e338ecdfa09b"
-# La salida de todos los módulos es finita, el loss es finito y el gradiente de `wpe` es NaN: este NaN nace en el
-# camino **de vuelta**, y tu búsqueda en la pasada hacia delante no lo puede ver. Para eso está el *modo de
-# anomalías* de PyTorch: es lento, así que úsalo con un solo batch, y nombra la primera función cuyo gradiente es
-# NaN.
+# %% [markdown] id="anomaly" lang="es" of="e1fd197cc34e"
+# La salida de todos los módulos es finita, el loss es finito y el gradiente de `wpe` es NaN: este NaN aparece en el
+# camino **de vuelta**, y tu búsqueda en la pasada hacia delante no lo puede ver. El *modo de anomalías* de PyTorch
+# sí: nombra la primera función cuyo gradiente es NaN. Es lento, así que úsalo con un solo batch.
 
 # %% id="anomaly-mode" compare=true
 with warnings.catch_warnings(action="ignore"), torch.autograd.set_detect_anomaly(True):
@@ -747,19 +754,19 @@ with warnings.catch_warnings(action="ignore"), torch.autograd.set_detect_anomaly
         print(str(error).split(" returned")[0])
 
 # %% [markdown] id="root" lang="en"
-# The slope of a root is 1 / (2√x): infinite at 0. `torch.where` picks the other branch and sends the root a
-# gradient of 0, and 0 · ∞ is NaN. **`where` chooses values; it does not stop the branch that it did not choose
-# from being differentiated.**
+# The slope of a square root is 1 / (2√x): infinite at 0. `torch.where` picks the other branch and sends the root a
+# gradient of 0, and 0 · ∞ is NaN. **`where` chooses values; the branch that it did not choose is differentiated all
+# the same.**
 #
-# Write `distances(points)`: from (N, C) the (N, N) Euclidean distances. They are exact, also when they are tiny,
-# and their gradient is finite everywhere: a pair at distance 0 contributes none.
+# Write `distances(points)`: from (N, C) the (N, N) Euclidean distances. They are exact, even when they are tiny,
+# and their gradient is finite everywhere: a pair at distance 0 adds nothing to it.
 #
 # <details><summary>Hint</summary>
 #
 # Let the root never see a 0: choose a harmless number *before* it, and the 0 after it.
 # </details>
 
-# %% [markdown] id="root" lang="es" of="0f172a9c5aae"
+# %% [markdown] id="root" lang="es" of="635130f06942"
 # La pendiente de una raíz es 1 / (2√x): infinita en 0. `torch.where` elige la otra rama y le manda a la raíz un
 # gradiente de 0, y 0 · ∞ es NaN. **`where` elige valores; no impide que se derive la rama que no eligió.**
 #
@@ -796,19 +803,52 @@ check("distances/small", distances)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# First the search, from the last finite state and with the batch of step 23. Then the guard: a plain loop with
-# your step trains through the bad window. Beside it, the same loop on data that never had that window. **Are
-# their weights close, or equal?**
+# First your search, from the last finite state and with the batch of step 23:
 
-# %% [markdown] id="verify" lang="es" of="0e63ff821e48"
+# %% [markdown] id="verify" lang="es" of="d79d35d46633"
 # ## 6 · Comprueba
 #
-# Primero la búsqueda, desde el último estado finito y con el batch del paso 23. Después el guard: un bucle simple
-# con tu paso entrena a través de la ventana mala. Al lado, el mismo bucle con datos que nunca tuvieron esa ventana.
-# **¿Sus pesos se parecen, o son iguales?**
+# Primero tu búsqueda, desde el último estado finito y con el batch del paso 23:
 
 # %% id="found" compare=true
 print(first_nonfinite(kept.before, bad.inputs))
+
+
+# %% [markdown] id="walk-text" lang="en"
+# The trainer makes the same search whenever it meets a NaN, and question 7.1 of the stability check reads what it
+# found. First a run that stops at the NaN, as runs do by default. Then the broken run of this lesson, which had to
+# go on.
+
+# %% [markdown] id="walk-text" lang="es" of="e55e01837988"
+# El trainer hace la misma búsqueda cada vez que se topa con un NaN, y la pregunta 7.1 de la revisión de estabilidad
+# lee lo que encontró. Primero, un run que se detiene ante el NaN, como hacen todos si no se les pide otra cosa.
+# Después, el run roto de esta lección, que tuvo que seguir.
+
+# %% id="walk"
+stopping = dataclasses.replace(padded, config=config.replace(stop_on_non_finite=True))
+try:
+    train(stopping, runs / "stopped", overwrite=True)
+except MiniGPTError as stop:
+    print(stop)
+asked = [question for question in NON_FINITE_QUESTIONS if question.id == "7.1"]
+for name in ("stopped", "broken"):
+    show(diagnosis.walk(diagnosis.evidence_of(runs / name), asked), Console(width=88))
+
+# %% [markdown] id="walk-said" lang="en"
+# The run that stopped still had the weights from before the update, and the search ended at the attention. In the
+# broken run the update had been made before anybody searched: the weights themselves are NaN, and the first of
+# them, `wte`, is blamed. **Search before the update; afterwards there is nothing left to find.**
+#
+# Now your guard: a plain loop with your step trains through the bad window. Beside it, the same loop on data that
+# never had that window. **Are their weights close, or equal?**
+
+# %% [markdown] id="walk-said" lang="es" of="d054e395d543"
+# El run que se detuvo todavía tenía los pesos de antes de la actualización, y la búsqueda terminó en la atención.
+# En el run roto, la actualización ya estaba hecha cuando alguien buscó: los propios pesos son NaN, y la culpa se la
+# lleva el primero, `wte`. **Busca antes de la actualización; después ya no queda nada que encontrar.**
+#
+# Ahora tu guard: un bucle simple con tu paso entrena a través de la ventana mala. Al lado, el mismo bucle con datos
+# que nunca tuvieron esa ventana. **¿Sus pesos se parecen, o son iguales?**
 
 
 # %% id="bit-for-bit" compare=true
@@ -837,12 +877,12 @@ print(f"{t('updates')}: {updated} / {config.steps}")
 print(f"{t('bit-for-bit')}: {t(str(equal))}")
 
 # %% [markdown] id="engine" lang="en"
-# Equal, to the last bit. That is the standard for a guard: *the run that it leaves behind is a run that could
-# have been.* The trainer's own guard keeps to it too, and writes down what it dropped:
+# Equal, to the last bit. That is the standard for a guard: *the run that it leaves is one that could have happened
+# without it.* The trainer's own guard meets it too, and writes down what it dropped:
 
-# %% [markdown] id="engine" lang="es" of="5dbd62cbcf07"
-# Iguales, hasta el último bit. Esa es la exigencia para un guard: *el run que deja es un run que podría haber sido*.
-# El guard del propio trainer también la cumple, y anota lo que descartó:
+# %% [markdown] id="engine" lang="es" of="e10b7e6270f8"
+# Iguales, hasta el último bit. Esa es la exigencia para un guard: *el run que deja es uno que podría haber ocurrido
+# sin él*. El guard del propio trainer también la cumple, y anota lo que descartó:
 
 # %% id="own-guard" compare=true
 settings = {"guard_finite": True, "stop_on_non_finite": True}
@@ -854,14 +894,14 @@ for line in (saved.path / "events.jsonl").read_text(encoding="utf-8").splitlines
 print(f"{t('finite-steps')}: {finite_steps(saved)} / {len(saved.metrics)}")
 
 # %% [markdown] id="cause" lang="en"
-# It dropped one batch, and the run is alive. **But the guard is not the cure.** Tomorrow there are ten short
-# texts, and the model will never learn from any of them. So repair the attention, where you know now that it
-# breaks: a row that may look at nothing gets weights of 0. In grey, the broken run.
+# It dropped one step, and the run is alive. **But the guard is not the cure.** Tomorrow there are ten short texts,
+# and the model will never learn from any of them. So repair the attention, where you know now that the NaN is made:
+# a row that may look at nothing gets weights of 0. In grey, the broken run.
 
-# %% [markdown] id="cause" lang="es" of="ce25d08ec20c"
-# Descartó un batch, y el run sigue vivo. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el
-# modelo no aprenderá nunca de ninguno. Así que repara la atención, que ahora sabes que es donde se rompe: una fila
-# que no puede mirar nada recibe pesos de 0. En gris, el run roto.
+# %% [markdown] id="cause" lang="es" of="d0b3b10e8229"
+# Descartó un paso, y el run sigue vivo. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el
+# modelo no aprenderá nunca de ninguno. Así que repara la atención, que, como ahora sabes, es donde se produce el
+# NaN: una fila que no puede mirar nada recibe pesos de 0. En gris, el run roto.
 
 
 # %% id="train-repaired"
@@ -882,23 +922,26 @@ repaired = train(
 # %% id="repaired-facts" compare=true
 print(f"{t('finite-steps')}: {finite_steps(repaired)} / {config.steps}")
 print(f"{t('dropped')}: {sum(record.get('dropped', False) for record in repaired.metrics)}")
+walk = diagnosis.walk(diagnosis.evidence_of(repaired.path), NON_FINITE_QUESTIONS)
+print(f"7.1–7.4: {walk.leaf or t('no-fault')}")
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
 # A run of your team stopped at step 41,210 with a NaN. A colleague went back a thousand steps, halved the learning
-# rate, and the run went through. “It was the learning rate”, he says. After a restart the batches are others.
+# rate, and the run got past that step. “It was the learning rate”, he says. In your team's loop, a restart brings
+# different batches.
 #
 # Say **what he cannot know**, **what you would have done first** with the last checkpoint and the batch of step
 # 41,210, in which order, and what each outcome would mean. And say why you still want a guard in the loop, and
 # **what figure of the guard** you would watch. (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="49467da2ffee"
+# %% [markdown] id="explain" lang="es" of="beca77f3a17b"
 # ## 7 · Explica
 #
 # Un run de tu equipo se detuvo en el paso 41,210 con un NaN. Un colega volvió mil pasos atrás, redujo a la mitad el
-# learning rate (tasa de aprendizaje), y el run pasó. «Era el learning rate», dice. Después de un reinicio, los
-# batches son otros.
+# learning rate (tasa de aprendizaje), y el run superó ese paso. «Era el learning rate», dice. En el bucle de tu
+# equipo, después de un reinicio los batches son otros.
 #
 # Di **qué es lo que no puede saber**, **qué habrías hecho primero** con el último checkpoint y el batch del paso
 # 41,210, en qué orden, y qué significaría cada resultado. Y di por qué quieres de todos modos un guard en el bucle,
@@ -950,9 +993,10 @@ print(f"{t('dropped')}: {sum(record.get('dropped', False) for record in repaired
 # | all weights NaN after one step | was the norm asked before the step? | drop the window: no step, no gradient left |
 # | a guard that drops more and more | which batches, which module | it hides a bug |
 #
-# A window counts whole or not at all. Zeros for NaN are a step. Ask before the update; afterwards it is too late.
+# A window counts whole or not at all. Zeros in place of NaN are still a step. Ask before the update; afterwards it
+# is too late.
 
-# %% [markdown] id="card" lang="es" of="2d659c990cce"
+# %% [markdown] id="card" lang="es" of="b3fbbea357fd"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | pregunta | primera acción |
@@ -962,20 +1006,21 @@ print(f"{t('dropped')}: {sum(record.get('dropped', False) for record in repaired
 # | todos los pesos NaN tras un paso | ¿se preguntó por la norma antes del paso? | descarta la ventana: sin paso, sin gradientes que queden |
 # | un guard que descarta cada vez más | qué batches, qué módulo | esconde un error |
 #
-# Una ventana cuenta entera o no cuenta. Ceros en lugar de NaN son un paso. Pregunta antes de actualizar; después es
-# tarde.
+# Una ventana cuenta entera o no cuenta. Poner ceros en lugar de NaN sigue siendo dar un paso. Pregunta antes de
+# actualizar; después es tarde.
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Your two functions know nothing of this course's trainer. Here they are in another loop: a small network on
-# sound, whose first layer divides by the loudness. At step 17 one recording is silent.
+# Your two functions know nothing of this course's trainer. Here they are in another loop: a small network that is
+# trained on sounds, and whose first layer divides by their loudness. At step 17 one recording is silent.
 
-# %% [markdown] id="own-run" lang="es" of="40c5fcd3745e"
+# %% [markdown] id="own-run" lang="es" of="a0fceebfe992"
 # ## 9 · En tu propio run
 #
-# Tus dos funciones no saben nada del trainer de este curso. Aquí están en otro bucle: una red pequeña sobre sonido,
-# cuya primera capa divide entre el volumen. En el paso 17, una grabación está en silencio.
+# Tus dos funciones no saben nada del trainer de este curso. Aquí están en otro bucle: una red pequeña que se
+# entrena con sonidos y cuya primera capa los divide entre su volumen. En el paso 17, una grabación está en
+# silencio.
 
 # %% id="another-loop" compare=true
 torch.manual_seed(0)
@@ -996,27 +1041,28 @@ print(f"{t('nan-weights')}: {share_of_nan(net.parameters()):.0%}")
 #
 # **A true story.** On 18 August 2019 somebody [reported](https://github.com/pytorch/pytorch/issues/24816) that
 # PyTorch's encoder layer gives NaN for a text that is all padding, that `backward()` then makes everything NaN, and
-# that setting the NaN of the output to 0 “wasn't helpful”. The answer: what attention to nothing should be is
-# ambiguous, so NaN it is. In July 2020 another user met it [in the gradients](https://github.com/pytorch/pytorch/issues/41508)
-# and [explained](https://github.com/pytorch/pytorch/pull/42323) why nothing that you do afterwards helps: cutting
-# the bad rows away gives them a gradient of 0, and 0 · NaN is NaN; they have to be masked right after the softmax.
-# You have measured both. It took until [July 2024](https://github.com/pytorch/pytorch/pull/131060) for the stance to
-# change: in `scaled_dot_product_attention` a row that may look at nothing now gives 0. A softmax written by hand
-# still does not:
+# that setting the NaN of the output to 0 “wasn't helpful”. The answer: it is ambiguous what attention to nothing
+# should give, so it gives NaN. In July 2020 another user met it [in the
+# gradients](https://github.com/pytorch/pytorch/issues/41508) and
+# [explained](https://github.com/pytorch/pytorch/pull/42323) why nothing that you do afterwards helps: cutting the
+# bad rows away gives them a gradient of 0, and 0 · NaN is NaN; they have to be masked right after the softmax. You
+# have measured both. A change was proposed in [July 2024](https://github.com/pytorch/pytorch/pull/131060), five
+# years after the first report, and it came: in `scaled_dot_product_attention` a row that may look at nothing now
+# gives 0. A softmax written by hand still does not:
 
-# %% [markdown] id="sources" lang="es" of="fd15f377c358"
+# %% [markdown] id="sources" lang="es" of="cf47b4909e71"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** El 18 de agosto de 2019 alguien
-# [reportó](https://github.com/pytorch/pytorch/issues/24816) que la capa de encoder de PyTorch da NaN con un texto
-# que es todo padding, que después `backward()` lo vuelve todo NaN y que poner a 0 los NaN de la salida no le sirvió.
-# La respuesta: qué debe dar la atención cuando no hay nada que atender es ambiguo, así que NaN. En julio de 2020
-# otra persona se lo encontró [en los gradientes](https://github.com/pytorch/pytorch/issues/41508) y
+# **Una historia real.** El 18 de agosto de 2019 alguien [reportó](https://github.com/pytorch/pytorch/issues/24816)
+# que la capa de encoder de PyTorch da NaN con un texto que es todo padding, que después `backward()` lo vuelve todo
+# NaN y que poner a 0 los NaN de la salida no le sirvió. La respuesta: qué debe dar la atención cuando no hay nada
+# que atender es ambiguo, así que NaN. En julio de 2020 otra persona se lo encontró [en los
+# gradientes](https://github.com/pytorch/pytorch/issues/41508) y
 # [explicó](https://github.com/pytorch/pytorch/pull/42323) por qué nada de lo que se haga después ayuda: al cortar
-# las filas malas reciben un gradiente de 0, y 0 · NaN es NaN; hay que taparlas justo después del softmax. Tú mediste
-# las dos cosas. Hubo que esperar hasta [julio de 2024](https://github.com/pytorch/pytorch/pull/131060) para que
-# cambiara el criterio: en `scaled_dot_product_attention`, una fila que no puede mirar nada da ahora 0. Un softmax
-# escrito a mano sigue sin hacerlo:
+# las filas malas reciben un gradiente de 0, y 0 · NaN es NaN; hay que taparlas justo después del softmax. Tú
+# mediste las dos cosas. En [julio de 2024](https://github.com/pytorch/pytorch/pull/131060), cinco años después del
+# primer reporte, se propuso un cambio, y llegó: en `scaled_dot_product_attention`, una fila que no puede mirar nada
+# da ahora 0. Un softmax escrito a mano sigue sin hacerlo:
 
 # %% id="story" compare=true
 queries, nothing_to_see = torch.randn(1, 1, 2, 4), torch.zeros(2, 2, dtype=torch.bool)
@@ -1062,10 +1108,12 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 #     return first[0] if first else None
 # ```
 #
-# On the way back the last module comes first, and a module that holds others comes after all of them: so the innermost one is named. What comes out at its inputs is `to_inputs`; the arguments have their names from the forward pass.
+# On the way back the last module comes first, and a module that holds others comes after all of them: so the
+# innermost one is named. `to_inputs` is the gradient that leaves through the module's inputs; the arguments have
+# their names from the forward pass.
 # </details>
 
-# %% [markdown] id="more" lang="es" of="23912dee61db"
+# %% [markdown] id="more" lang="es" of="ebba16a42aca"
 # * JAX se topa con la misma raíz y llama al remedio `double where`:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
@@ -1104,5 +1152,7 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 #     return first[0] if first else None
 # ```
 #
-# En la vuelta, el último módulo va primero, y un módulo que contiene otros va después de todos ellos: por eso se nombra el más interno. Lo que sale por sus entradas es `to_inputs`; los argumentos se llaman como en la ida.
+# En la vuelta, el último módulo va primero, y un módulo que contiene otros va después de todos ellos: por eso se
+# nombra el más interno. `to_inputs` es el gradiente que sale por las entradas del módulo; los argumentos se llaman
+# como en la ida.
 # </details>

@@ -1,12 +1,12 @@
 """Lesson 19-02: fp16. Where gradients overflow and underflow, and a published repair that repairs nothing."""
 
 # %% [markdown] id="why" lang="en"
-# A number in fp16 is at most 65,504. Below about 0.00000006 it is 0. Gradients are small numbers, so half of
-# them may be lost at the lower end; the usual remedy multiplies the loss by a large factor, the *loss scale*,
-# and then some may be lost at the upper end. A log that says `grad_norm=inf` frightens everybody, and is often
-# the healthiest line in it.
+# In fp16 a number can be at most 65,504, and below about 0.00000003 it becomes 0. Gradients are small numbers, so
+# many of them may be lost at the lower end. The usual remedy multiplies the loss by a large factor, the *loss
+# scale*, and then some may be lost at the upper end. A line that says `grad_norm=inf` frightens everybody, and it
+# is often the healthiest line of the log.
 #
-# Here you re-open a published repair. Afterwards you can
+# Here you reopen a published repair. Afterwards you can
 #
 # * say from a log whether an `inf` is a scaler at work or a run that is broken;
 # * write a loss scaler, and the one right order of the five calls around it;
@@ -14,11 +14,11 @@
 #
 # Run the cells in order with **Shift + Enter**. fp16 works on a CPU too, only slowly.
 
-# %% [markdown] id="why" lang="es" of="b1735ce57846"
-# Un número en fp16 vale como máximo 65,504. Por debajo de unos 0.00000006 es 0. Los gradientes son números
-# pequeños, así que por el extremo inferior puede perderse la mitad; el remedio habitual multiplica el loss por
-# un factor grande, la *escala del loss*, y entonces algunos pueden perderse por el extremo superior. Un log que
-# dice `grad_norm=inf` asusta a todo el mundo, y muchas veces es su línea más sana.
+# %% [markdown] id="why" lang="es" of="5105da04f5bb"
+# En fp16, un número vale como máximo 65,504, y por debajo de unos 0.00000003 se vuelve 0. Los gradientes son
+# números pequeños, así que muchos pueden perderse por el extremo inferior. El remedio habitual multiplica el loss
+# por un factor grande, la *escala del loss*, y entonces algunos pueden perderse por el extremo superior. Una línea
+# que dice `grad_norm=inf` asusta a todo el mundo, y muchas veces es la línea más sana del log.
 #
 # Aquí vas a reabrir una reparación publicada. Al terminar sabrás
 #
@@ -57,23 +57,26 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# This is a public case. A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows
-# `grad_norm=inf` and a loss that stays near 12.06. The report names the cause: *“GradScaler starts at
-# 2^16, way too high; it amplifies the gradients exponentially, and once they hit inf they never recover.”*
-# The repair: start at 2^10, grow by 1.5 every 200 steps, halve on overflow, and skip every batch whose
-# gradient is not finite.
+# This is a [public
+# case](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md).
+# A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows `grad_norm=inf` and a loss that
+# stays near 12.06. The report names the cause: GradScaler starts at 2^16, which is *“WAY TOO HIGH!”*; it amplifies
+# the problem exponentially, and *“once gradients hit `inf`, they never recover”*. The repair: start at 2^10, grow
+# by 1.5 every 200 steps, halve on overflow, and skip every batch whose gradient is not finite.
 #
 # Before anything is repaired, two figures: what does PyTorch start with, and what is the loss of a model that
 # guesses?
 
-# %% [markdown] id="meet" lang="es" of="e8c4c9c1c67c"
+# %% [markdown] id="meet" lang="es" of="0a5d667b777d"
 # ## 1 · Un run que se porta mal
 #
-# Este es un caso público. Un modelo con un vocabulario de 200,019 tokens se entrena en fp16. Su log muestra
-# `grad_norm=inf` y un loss que se queda cerca de 12.06. El informe nombra la causa: *«GradScaler empieza en
-# 2^16, un valor altísimo; amplifica los gradientes de forma exponencial, y cuando llegan a inf ya no se
-# recuperan».* La reparación: empezar en 2^10, crecer por 1.5 cada 200 pasos, reducir a la mitad con cada
-# overflow y saltarse todo batch cuyo gradiente no sea finito.
+# Este es un [caso
+# público](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md).
+# Un modelo con un vocabulario de 200,019 tokens se entrena en fp16. Su log muestra `grad_norm=inf` y un loss que se
+# queda cerca de 12.06. El informe nombra la causa: GradScaler empieza en 2^16, un valor *«DEMASIADO ALTO»*;
+# amplifica el problema de forma exponencial, y *«cuando los gradientes llegan a `inf`, ya no se recuperan»*. La
+# reparación: empezar en 2^10, crecer por 1.5 cada 200 pasos, reducir a la mitad con cada overflow y saltarse todo
+# batch cuyo gradiente no sea finito.
 #
 # Antes de reparar nada, dos cifras: ¿con qué empieza PyTorch, y cuál es el loss de un modelo que adivina?
 
@@ -84,22 +87,23 @@ for name in ("init_scale", "growth_factor", "backoff_factor", "growth_interval")
 print(f"ln 200019 = {math.log(200019):.2f}")
 
 # %% [markdown] id="first-doubt" lang="en"
-# So “way too high” is what every user of PyTorch has. And 12.06 is a model at chance: it has learnt next to
-# nothing. A diagnosis has to explain both signs. Keep that in mind.
+# So what the report calls way too high is PyTorch's default. And 12.06 is the loss of a model at chance: it has
+# learnt next to nothing. A diagnosis has to explain both signs. Keep that in mind.
 #
-# Our small model gets the same two signs. Its scale starts much higher than 2^16, so that there is an
-# `inf` to see, and its learning rate is computed as in the public source of that project: the number of the
-# *epoch* divided by the warm-up epochs, set once per epoch. The run is one epoch long, as in the project's own
-# verification phase.
+# Our small model gets the same two signs. Its scale starts much higher than 2^16, so that there is an `inf` to see,
+# and its learning rate is computed as in the public source of that project: `lr_max` times the number of the
+# *epoch* divided by the warm-up epochs, set once per epoch. The run is one epoch long, like the test with which the
+# report asks to verify the repair.
 
-# %% [markdown] id="first-doubt" lang="es" of="081c377f82f7"
-# Así que «altísimo» es lo que tiene todo usuario de PyTorch. Y 12.06 es un modelo al nivel del azar: casi no ha
-# aprendido nada. Un diagnóstico tiene que explicar las dos señales. Tenlo presente.
+# %% [markdown] id="first-doubt" lang="es" of="f6b44baec3ee"
+# Así que lo que el informe llama demasiado alto es el valor predeterminado de PyTorch. Y 12.06 es el loss de un
+# modelo al nivel del azar: casi no ha aprendido nada. Un diagnóstico tiene que explicar las dos señales. Tenlo
+# presente.
 #
-# Nuestro modelo pequeño recibe las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para
-# que haya un `inf` que ver, y su learning rate se calcula como en el código público de aquel proyecto: el número
-# de la *época* dividido entre las épocas de warm-up, fijado una vez por época. El run dura una época, igual que
-# la fase de verificación del propio proyecto.
+# Nuestro modelo pequeño recibe las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para que haya
+# un `inf` que ver, y su learning rate se calcula como en el código público de aquel proyecto: `lr_max` por el
+# número de la *época* dividido entre las épocas de warm-up, fijado una vez por época. El run dura una época, igual
+# que la prueba con la que el informe pide verificar la reparación.
 
 # %% id="the-case"
 EPOCH, WARMUP_EPOCHS = 60, 2
@@ -141,9 +145,13 @@ predict("case", skipped=..., skipped_repaired=..., fallen=..., fallen_repaired=.
 
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it, and repair it as published
+#
+# First the run as it was; then, with its curve in grey, the same run with the published start of the scale.
 
-# %% [markdown] id="break" lang="es" of="15e51a3d4e2c"
+# %% [markdown] id="break" lang="es" of="9a650693ce8f"
 # ## 3 · Rómpelo, y repáralo como se publicó
+#
+# Primero el run tal como era; después, con su curva en gris, el mismo run con la escala inicial publicada.
 
 # %% id="train-case"
 broken = train(case, runs / "case", callbacks=[LivePlot()], overwrite=True)
@@ -173,17 +181,17 @@ compare(
 
 # %% [markdown] id="not-cured" lang="en"
 # The `inf` is gone, and the loss has not moved. The published repair cured the sign that frightens, not the one
-# that matters. And the broken run had cured itself: a few skipped steps at the start, one for every halving,
-# then none.
+# that matters. And as far as the `inf` goes, the broken run had cured itself: a few skipped steps at the start, one
+# for every halving, then none.
 #
 # ## 4 · Inspect
 #
 # ### The scale, step by step
 
-# %% [markdown] id="not-cured" lang="es" of="24402d86f1ad"
-# El `inf` desapareció, y el loss no se movió. La reparación publicada curó la señal que asusta, no la que
-# importa. Y el run roto se había curado solo: unos pasos saltados al comienzo, uno por cada vez que la escala
-# se redujo a la mitad, y después ninguno.
+# %% [markdown] id="not-cured" lang="es" of="5e968d7bcc25"
+# El `inf` desapareció, y el loss no se movió. La reparación publicada curó la señal que asusta, no la que importa.
+# Y, en cuanto al `inf`, el run roto se había curado solo: unos pasos saltados al comienzo, uno por cada vez que la
+# escala se redujo a la mitad, y después ninguno.
 #
 # ## 4 · Inspecciona
 #
@@ -207,44 +215,44 @@ for name, run in (("case", broken), ("published", published)):
     print(t(name), sorted({rate for record in run.metrics for rate in record["lr"].values()}))
 
 # %% [markdown] id="cause" lang="en"
-# There it is. Epoch 0 divided by anything is 0: the learning rate was 0 in every step of the epoch, in both
-# runs. Nothing was ever learnt, and no scaler can change that. This is leaf `base-lr-zero` of lesson 18-02, and
-# the loss of chance was its sign all along.
+# There it is. Epoch 0 divided by anything is 0: the learning rate was 0 in every step of the epoch, in both runs.
+# Nothing was ever learnt, and no scaler can change that. This is leaf `base-lr-zero` of lesson 18-02, and the loss
+# at chance was its sign all along.
 #
-# What stays unknown: whether the 12.06 of the report was read in epoch 0. The source says that it would be so
-# there; it does not say when the screen was photographed. The report also blames a state-space block and
-# synaptic plasticity. In the public source the first is named in the configuration and never built, and the
-# second does not run in the default fp16 path.
+# What stays unknown: whether the 12.06 of the report was read in epoch 0. By the source the loss would look like
+# that there; but the report does not say at which epoch it was read. It also blames a state-space block and
+# synaptic plasticity. In the public source that we read, the first is never built, and the second does not run in
+# the fp16 path.
 #
 # ### What does a scale do? Turn the knob
 #
-# The gradient of our model on one batch, computed in fp16 at different scales. Left: how large the gradients
-# are before they are divided again, against what fp16 can hold. Right: which share of them is lost, to 0 or to
-# infinity.
+# The gradient of our model on one batch, computed in fp16 at different scales. On the left: how large the gradients
+# are before they are divided by the scale again; the dashed lines mark what fp16 can hold. On the right: which
+# share of them is lost, to 0 or to infinity.
 #
-# 1. At which exponent do the first gradients become 0? At which do the first overflow?
-# 2. How many powers of two lie between the two? Is 2^16 inside?
+# 1. Go down from 16: at which exponent do the first gradients become 0? Go up: at which do the first overflow?
+# 2. How many powers of two lie between the two? Does 2^16 lie between them?
 # 3. A scale of 1 means no scaling. Would this model need a scaler?
 
-# %% [markdown] id="cause" lang="es" of="dc2315bfb03e"
+# %% [markdown] id="cause" lang="es" of="fe758985ba95"
 # Ahí está. La época 0 dividida entre lo que sea es 0: el learning rate fue 0 en todos los pasos de la época, en
 # los dos runs. Nunca se aprendió nada, y eso no lo cambia ningún scaler. Es la hoja `base-lr-zero` de la lección
 # 18-02, y el loss del azar era su señal desde el comienzo.
 #
-# Lo que no se sabe: si el 12.06 del informe se leyó en la época 0. El código dice que ahí sería así; no dice
-# cuándo se tomó la captura de pantalla. El informe también culpa a un bloque de espacio de estados y a la
-# plasticidad sináptica. En el código público, el primero aparece en la configuración y nunca se construye, y la
-# segunda no se ejecuta en el camino fp16, que es el habitual.
+# Lo que no se sabe: si el 12.06 del informe se leyó en la época 0. Según el código, ahí el loss se vería así; pero
+# el informe no dice en qué época se leyó. También culpa a un bloque de espacio de estados y a la plasticidad
+# sináptica. En el código público que leímos, el primero nunca se construye, y la segunda no se ejecuta en el camino
+# fp16.
 #
 # ### ¿Qué hace una escala? Gira la perilla
 #
 # El gradiente de nuestro modelo con un batch, calculado en fp16 con distintas escalas. A la izquierda, qué tan
-# grandes son los gradientes antes de volver a dividirlos, frente a lo que cabe en fp16. A la derecha, qué parte
-# de ellos se pierde, en 0 o en infinito.
+# grandes son los gradientes antes de volver a dividirlos entre la escala; las líneas discontinuas marcan lo que
+# cabe en fp16. A la derecha, qué parte de ellos se pierde, en 0 o en infinito.
 #
-# 1. ¿Con qué exponente se vuelven 0 los primeros gradientes? ¿Con cuál desbordan los primeros?
-# 2. ¿Cuántas potencias de dos hay entre los dos? ¿Está 2^16 ahí dentro?
-# 3. Una escala de 1 es no escalar. ¿Le haría falta un scaler a este modelo?
+# 1. Baja desde 16: ¿con qué exponente se vuelven 0 los primeros gradientes? Sube: ¿con cuál desbordan los primeros?
+# 2. ¿Cuántas potencias de dos hay entre los dos? ¿Está 2^16 ahí en medio?
+# 3. Una escala de 1 equivale a no escalar. ¿Le haría falta un scaler a este modelo?
 
 # %% id="gradients"
 recipe = Recipe(config)
@@ -294,20 +302,19 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities, near 2^20.
-# 2. About twenty. 2^16 is inside, and so is 2^10. Inside, the scale makes no difference at all: it is a power of
-#    two, and multiplying by it loses no digit.
+# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities appear at 2^22.
+# 2. About twenty. 2^16 lies between them, and so does 2^10. There the scale makes no difference at all: it is a
+#    power of two, and multiplying by it loses no digit.
 # 3. Hardly: at 2^0 next to nothing is lost. Deep models and large batches have smaller gradients, and there it
 #    is another matter.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="59289550d22b"
+# %% [markdown] id="play-answers" lang="es" of="c9a37c42dc76"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Con 2^0, más o menos, aparecen unos pocos ceros, y muchos por debajo de 2^-8; los primeros infinitos, cerca
-#    de 2^20.
-# 2. Unas veinte. 2^16 está ahí dentro, y también 2^10. Dentro, la escala no cambia nada: es una potencia de
-#    dos, y multiplicar por ella no pierde ninguna cifra.
+# 1. Hacia 2^0 aparecen unos pocos ceros, y por debajo de 2^-8, muchos; los primeros infinitos aparecen con 2^22.
+# 2. Unas veinte. 2^16 está en medio, y también 2^10. Ahí la escala no cambia nada: es una potencia de dos, y al
+#    multiplicar por ella no se pierde ninguna cifra.
 # 3. Casi no: con 2^0 no se pierde prácticamente nada. Los modelos profundos y los batches grandes tienen
 #    gradientes más pequeños, y ahí la cosa cambia.
 # </details>
@@ -329,7 +336,7 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 #   them holds a value that is not finite: `inf`, `-inf` or `nan`.
 # * `update(found)` is called once per step, with what `unscale` returned, and returns the new scale. After an
 #   overflow: times `backoff`. After `interval` steps **in a row** without one: times `growth`, and the counting
-#   starts again. An overflow breaks the row.
+#   starts again. An overflow, too, starts the counting again.
 #
 # <details><summary>Hint 1: in place</summary>
 #
@@ -341,7 +348,7 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # A counter that starts at 0, goes up by one in every good step, and back to 0 in two cases. Which?
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="b495246a5d65"
+# %% [markdown] id="fix" lang="es" of="f3ac387c2262"
 # ## 5 · Arregla
 #
 # Dos ejercicios. Cada comprobación es una pregunta pequeña, de lo grueso a lo fino; la que falla te dice qué
@@ -356,9 +363,9 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # * `scale_loss(loss)` devuelve el loss multiplicado por la escala.
 # * `unscale(gradients)` divide cada tensor de una lista entre la escala, **en el mismo tensor**, y devuelve si
 #   alguno contiene un valor que no es finito: `inf`, `-inf` o `nan`.
-# * `update(found)` se llama una vez por paso, con lo que devolvió `unscale`, y devuelve la nueva escala. Después
-#   de un overflow: por `backoff`. Después de `interval` pasos **seguidos** sin ninguno: por `growth`, y la cuenta
-#   empieza de nuevo. Un overflow interrumpe la serie.
+# * `update(found)` se llama una vez por paso, con lo que devolvió `unscale`, y devuelve la nueva escala. Después de
+#   un overflow: por `backoff`. Después de `interval` pasos **seguidos** sin ninguno: por `growth`, y la cuenta
+#   empieza de nuevo. También empieza de nuevo con un overflow.
 #
 # <details><summary>Pista 1: en el mismo tensor</summary>
 #
@@ -426,10 +433,10 @@ check("scaler/growth", Scaler)
 # The cell below this text is the published repair of the training step, shortened. It looks careful, and it
 # raises an error at the step *after* the first overflow. Run the cell and see.
 #
-# Write `amp_step(model, optimizer, scaler, loss, max_norm)` right. `scaler` behaves as PyTorch's `GradScaler`;
-# `loss(model)` returns the loss; gradients are clipped to `max_norm`. Each call is one whole step and leaves
-# nothing behind for the next one. It returns the gradient norm before clipping, in the units of the loss *as it
-# is*, without the scale.
+# Write a correct `amp_step(model, optimizer, scaler, loss, max_norm)`. `scaler` behaves like PyTorch's
+# `GradScaler`; `loss(model)` returns the loss; gradients are clipped to `max_norm`. Each call is one whole step and
+# leaves nothing behind for the next one. It returns the gradient norm before clipping, in the units of the loss *as
+# it is*, without the scale.
 #
 # <details><summary>Hint 1: who decides?</summary>
 #
@@ -441,7 +448,7 @@ check("scaler/growth", Scaler)
 # the step is over, and lowers the scale.
 # </details>
 
-# %% [markdown] id="task-amp-step" lang="es" of="a56d57497cf3"
+# %% [markdown] id="task-amp-step" lang="es" of="efc9d60e3d90"
 # ### Ejercicio 2 · Un error en un código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
@@ -449,10 +456,10 @@ check("scaler/growth", Scaler)
 # La celda debajo de este texto es la reparación publicada del paso de entrenamiento, abreviada. Parece
 # cuidadosa, y produce un error en el paso *siguiente* al primer overflow. Ejecuta la celda y míralo.
 #
-# Escribe bien `amp_step(model, optimizer, scaler, loss, max_norm)`. `scaler` se comporta como el `GradScaler` de
-# PyTorch; `loss(model)` devuelve el loss; los gradientes se recortan a `max_norm`. Cada llamada es un paso
-# completo y no deja nada pendiente para el siguiente. Devuelve la norma del gradiente antes del clipping, en las
-# unidades del loss *tal como es*, sin la escala.
+# Escribe un `amp_step(model, optimizer, scaler, loss, max_norm)` correcto. `scaler` se comporta como el
+# `GradScaler` de PyTorch; `loss(model)` devuelve el loss; los gradientes se recortan a `max_norm`. Cada llamada es
+# un paso completo y no deja nada pendiente para el siguiente. Devuelve la norma del gradiente antes del clipping,
+# en las unidades del loss *tal como es*, sin la escala.
 #
 # <details><summary>Pista 1: ¿quién decide?</summary>
 #
@@ -527,14 +534,15 @@ check("amp-step/overflow", amp_step)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Your two answers, one beside the other: your step with PyTorch's scaler, and your scaler in a bare loop. Both
-# start at 2^30, from the same weights, on the same batch. Do the scales agree?
+# Your two answers, side by side: your step with PyTorch's scaler, and your scaler in a plain loop. Both start at
+# 2^30, from the same weights, on the same batch. Do the scales agree? (The cell prints their exponents.)
 
-# %% [markdown] id="verify" lang="es" of="4259830d6720"
+# %% [markdown] id="verify" lang="es" of="1b815ed822a7"
 # ## 6 · Comprueba
 #
-# Tus dos respuestas, una al lado de la otra: tu paso con el scaler de PyTorch, y tu scaler en un bucle desnudo.
-# Las dos empiezan en 2^30, con los mismos pesos y el mismo batch. ¿Coinciden las escalas?
+# Tus dos respuestas, una al lado de la otra: tu paso con el scaler de PyTorch, y tu scaler en un bucle simple. Las
+# dos empiezan en 2^30, con los mismos pesos y el mismo batch. ¿Coinciden las escalas? (La celda imprime sus
+# exponentes.)
 
 # %% id="mine"
 recipe.init_weights(model, config)
@@ -558,11 +566,12 @@ print("GradScaler", *theirs)
 print("Scaler    ", *own)
 
 # %% [markdown] id="the-real-fix" lang="en"
-# And the case itself. The scale that was called way too high stays, even the far higher one; the rate is fixed.
+# And the case itself. The scale stays as it is, even this one, far higher than the one that was called way too
+# high. Only the learning rate is fixed.
 
-# %% [markdown] id="the-real-fix" lang="es" of="0af6ea5960be"
-# Y el caso mismo. La escala que llamaron altísima se queda, incluso la otra, mucho más alta; lo que se arregla
-# es el learning rate.
+# %% [markdown] id="the-real-fix" lang="es" of="c41c0cb47690"
+# Y el caso mismo. La escala se queda como está, incluso esta, mucho más alta que la que llamaron demasiado alta.
+# Solo se arregla el learning rate.
 
 # %% id="train-repaired"
 repaired = train(
@@ -580,44 +589,44 @@ show(diagnosis.walk(diagnosis.evidence_of(repaired.path), NON_FINITE_QUESTIONS),
 # %% [markdown] id="counter" lang="en"
 # ### A counter-example: when 2^16 really was too high
 #
-# A lesson that only mocks would be a bad one. 65,536 is one step above the largest fp16 number, 65,504. A
-# program that stores the *scale itself* in fp16 turns it into infinity. ONNX Runtime cast its scale to fp16 until
-# July 2020; whoever fixed it reports that with 65,536 the loss did not fall at all, and with 1,024 it worked.
-# So the published repair is a real cure for another illness. How would you tell which one you have?
+# It would be too easy to laugh at the report. 65,536 is one step above the largest fp16 number, 65,504. A program
+# that stores the *scale itself* in fp16 turns it into infinity. ONNX Runtime did that until it was fixed in 2020,
+# and the author of the fix reports that with 65,536 the loss did not fall at all, while with 1,024 it worked. So
+# the published repair is a real cure for another illness. How would you tell which one you have?
 
-# %% [markdown] id="counter" lang="es" of="9b57610625e1"
+# %% [markdown] id="counter" lang="es" of="883bbe7b8cc8"
 # ### Un contraejemplo: cuando 2^16 sí era demasiado
 #
-# Una lección que solo se burla sería mala. 65,536 está un paso más allá del mayor número de fp16, 65,504. Un
-# programa que guarda *la escala misma* en fp16 la convierte en infinito. ONNX Runtime pasó su escala a fp16 hasta
-# julio de 2020; quien lo arregló cuenta que con 65,536 el loss no bajaba en absoluto, y con 1,024 funcionaba.
-# Así que la reparación publicada es una cura real de otra enfermedad. ¿Cómo sabrías cuál de las dos tienes?
+# Sería demasiado fácil reírse del informe. 65,536 está un paso más allá del mayor número de fp16, 65,504. Un
+# programa que guarda *la escala misma* en fp16 la convierte en infinito. ONNX Runtime lo hizo hasta que se arregló
+# en 2020, y quien lo arregló cuenta que con 65,536 el loss no bajaba en absoluto, y que con 1,024 funcionaba. Así
+# que la reparación publicada es una cura real, pero de otra enfermedad. ¿Cómo sabrías cuál de las dos tienes?
 
 # %% id="scale-in-half" compare=true
 for exponent in (10, 15, 16):
     print(f"2^{exponent}", torch.tensor(2.0**exponent).half().item())
 
 # %% [markdown] id="counter-said" lang="en"
-# By the number of skips. A start that is too high costs one skipped step per halving, and then it is over. A
-# scale that *cannot* work is skipped in every step, until the scale lies on the floor. That is what question 7.2
-# of the stability check counts.
+# By the number of skips. A start that is too high costs one skipped step per halving, and then it is over. With a
+# scale that *cannot* work, every step is skipped, until the scale has nowhere lower to go. Question 7.2 of the
+# stability check counts just that.
 
-# %% [markdown] id="counter-said" lang="es" of="9204eb327c13"
-# Por el número de pasos saltados. Un comienzo demasiado alto cuesta un paso saltado por cada división entre dos,
-# y se acabó. Con una escala que *no puede* funcionar se saltan todos los pasos, hasta que la escala llega al
-# suelo. Eso es lo que cuenta la pregunta 7.2 de la revisión de estabilidad.
+# %% [markdown] id="counter-said" lang="es" of="372f38b880a0"
+# Por el número de pasos saltados. Un comienzo demasiado alto cuesta un paso saltado por cada división entre dos, y
+# se acabó. Con una escala que *no puede* funcionar se saltan todos los pasos, hasta que la escala ya no puede bajar
+# más. Eso es lo que cuenta la pregunta 7.2 de la revisión de estabilidad.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A colleague sends you her log: five lines with `grad_norm=inf`, all within the first ten steps; then a loss
-# that stays at ln V for 3,000 steps; the scale stands at 2^14. She wants to start with 2^8 and to skip
-# every step whose norm is not finite, with a `continue` before `scaler.update()`.
+# A colleague sends you her log: five lines with `grad_norm=inf`, all within the first ten steps; then a loss that
+# stays at ln V for 3,000 steps; the scale is at 2^14. She wants to start with 2^8 and to skip every step whose norm
+# is not finite, with a `continue` before `scaler.update()`.
 #
 # Answer in three to six sentences: what the five lines mean; what her `continue` will do; and which figure you
 # would ask for next, and why. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="ad3284909d7b"
+# %% [markdown] id="explain" lang="es" of="8b3a06a2c2eb"
 # ## 7 · Explica
 #
 # Una colega te manda su log: cinco líneas con `grad_norm=inf`, todas en los primeros diez pasos; después, un
@@ -650,7 +659,7 @@ for exponent in (10, 15, 16):
 # movieron los pesos en un paso).
 #
 # ---
-# **Rúbrica.** Un punto por cada parte. (1) Los saltos del comienzo son la búsqueda de una escala, uno por cada
+# **Rúbrica.** Un punto por cada parte. (1) Los pasos saltados del comienzo son la búsqueda de una escala, uno por cada
 # división entre dos, y terminaron; no hay nada roto. (2) Falta `update`: un error en el paso siguiente, o una
 # escala que nunca baja. (3) Una cifra que distinga «no hay actualizaciones» de «hay actualizaciones malas»: el
 # learning rate de los grupos, el tamaño de las actualizaciones, si los parámetros están en el optimizador. «La
@@ -661,7 +670,7 @@ for exponent in (10, 15, 16):
 #
 # | leaf | symptom | first action |
 # |---|---|---|
-# | `fp16-overflow` | steps skipped again and again, beyond the halvings of the start | look at the scale: is it still falling? |
+# | `fp16-overflow` | steps skipped again and again, beyond the halvings at the start | look at the scale: is it still falling? |
 # | `fp16-underflow` | more gradients are exactly zero than in `fp32` on the same batch | raise the scale, or use `bf16` |
 # | `clip-before-unscale` | the logged norm changes with the scale | unscale, then clip |
 # | `scaler-not-updated` | an error at the next `unscale_`, or a scale that never moves | call update in every step |
@@ -669,7 +678,7 @@ for exponent in (10, 15, 16):
 #
 # One `inf` is not an illness. Ask three things: how many, when, and *what else is wrong*.
 
-# %% [markdown] id="card" lang="es" of="b91a2b7f5451"
+# %% [markdown] id="card" lang="es" of="f282617f9041"
 # ## 8 · Una tarjeta para guardar
 #
 # | hoja | síntoma | primera acción |
@@ -685,14 +694,14 @@ for exponent in (10, 15, 16):
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any loop with a `GradScaler`: count the skips, and compare them with the halvings. PyTorch does
-# not tell you that it skipped; the scale does, because it falls.
+# Ten lines for any loop with a `GradScaler`: count the skips. PyTorch does not tell you that it skipped a step; the
+# scale does, because it falls. The first steps may be skipped; after that it should hardly ever happen.
 
-# %% [markdown] id="own-run" lang="es" of="08c9d318f504"
+# %% [markdown] id="own-run" lang="es" of="5253a810e5e2"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier bucle con un `GradScaler`: cuenta los saltos y compáralos con las divisiones.
-# PyTorch no te avisa de que se saltó un paso; la escala sí, porque baja.
+# Diez líneas para cualquier bucle con un `GradScaler`: cuenta los pasos saltados. PyTorch no te avisa de que se
+# saltó un paso; la escala sí, porque baja. Los primeros pasos se pueden saltar; después casi nunca debería ocurrir.
 
 # %% id="foreign-loop" compare=true
 torch.manual_seed(0)
@@ -716,23 +725,29 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #   the weights in fp32 and a scaled loss.
 # * PyTorch, [Automatic mixed precision examples](https://docs.pytorch.org/docs/stable/notes/amp_examples.html):
 #   the order of the calls, also with accumulation and several optimizers.
-# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (2020): the scale that
-#   was stored in fp16.
+# * The case: its
+#   [report](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
+#   and its [source](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py),
+#   where the rate is `epoch / self.warmup_epochs`.
+# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (July 2020): losses before
+#   and after the fix of a scale that was stored in fp16.
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): the same missing `update` as in
 #   our case, found by its error message, and the right repair.
 #
-# **A true story.** In November 2021 OPT-175B was trained in fp16. A few hundred updates after each restart the
-# gradients exploded, and the loss scale fell so far that they underflowed massively. The team lowered the learning
-# rate and the clip limit, raised the weight decay, lowered β₂, and took ReLU in place of GELU, whose x³ they suspected
-# in fp16. The NaNs stopped, and then the loss stood still. So they changed what was left, all at once, to what GPT-3
-# had used: among other things how the weights are initialised. From then on the only restarts were for hardware
-# ([their diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)).
-# The falling scale had been a sign. Which of the changes was the cure, nobody knows: they were made together. bf16
-# has the range of fp32 and fewer digits, so it needs no scaler: the scaler is a crutch for a number format.
+# **A true story.** In November 2021 OPT-175B was trained in fp16. A couple of hundred updates after each restart
+# the gradients exploded, and the loss scale fell so far that they underflowed massively. The team lowered the
+# learning rate and the clip limit, raised the weight decay, lowered β₂, and put ReLU in place of GELU, whose x³
+# they suspected in fp16. The NaNs stopped, but the run seemed about to stagnate. So they changed whatever still
+# differed from the published settings of GPT-3, all at once: among other things how the weights are initialised. In
+# the days that followed, until they wrote their
+# [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md), only
+# the hardware forced them to restart. The falling scale had been a sign. Which of the changes was the cure, nobody
+# knows: they were made together. And bf16, which has the range of fp32 with fewer digits, needs no scaler at all: a
+# scaler makes up for the narrow range of fp16.
 #
-# **Hard bonus.** A window of four micro-batches, and the third one's loss is NaN. Somebody skips that one and
-# makes the step with the other three. Show on our model that the step is not the step of the three, and write
-# a window that is dropped whole. Beware: `scaler.update()` raises an error if nothing was unscaled before.
+# **A hard bonus task.** A window of four micro-batches, and the third one's loss is NaN. Somebody skips that one
+# and makes the step with the other three. Show on our model that the step is not the step of the three, and write a
+# window that is dropped whole. Beware: `scaler.update()` raises an error if nothing was unscaled before.
 #
 # <details><summary>Hint</summary>
 #
@@ -757,34 +772,42 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #     return True
 # ```
 #
-# Each loss was divided by four, so the three gradients that are left add up to three quarters of their mean. Clipping sees a norm that is too small, and Adam keeps moments that are. A window that is dropped has never asked the scaler for anything, so it must not ask for `update()` either.
+# Each loss was divided by four, so the three gradients that are left add up to three quarters of their mean.
+# Clipping sees a norm that is too small, and the moments that Adam keeps are too small as well. A window that is
+# dropped has never called `unscale_`, so it must not call `update()` either.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="33c2c2d32ca5"
+# %% [markdown] id="sources" lang="es" of="6f58460d3275"
 # ## 10 · De dónde viene esto
 #
 # * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
 #   loss escalado.
 # * [PyTorch, ejemplos de precisión mixta](https://docs.pytorch.org/docs/stable/notes/amp_examples.html): el
 #   orden de las llamadas, también con acumulación y varios optimizadores.
-# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (2020): la escala que
-#   se guardaba en fp16.
+# * El caso: su
+#   [informe](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
+#   y su [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py), donde
+#   el learning rate es `epoch / self.warmup_epochs`.
+# * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (julio de 2020): el loss
+#   antes y después de arreglar una escala que se guardaba en fp16.
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): el mismo `update` que falta en
 #   nuestro caso, encontrado por su mensaje de error, y la reparación correcta.
 #
-# **Una historia real.** En noviembre de 2021, OPT-175B se entrenaba en fp16. Unos cientos de actualizaciones después
-# de cada reinicio explotaban los gradientes, y la escala del loss bajaba tanto que había underflow por todas partes.
-# El equipo bajó el learning rate y el límite del clipping, subió el weight decay, bajó β₂ y puso ReLU en lugar de GELU,
-# de cuyo x³ sospechaba en fp16. Los NaN cesaron, y entonces el loss se quedó quieto. Así que cambiaron lo que quedaba,
-# todo a la vez, por lo que había usado GPT-3: entre otras cosas, cómo se inicializan los pesos. Desde ahí solo
-# reiniciaron por el hardware
-# ([su diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)).
-# La escala que bajaba era una señal. Cuál de los cambios fue la cura, nadie lo sabe: se hicieron juntos. bf16 tiene el
-# rango de fp32 y menos cifras, así que no necesita ningún scaler: el scaler es una muleta para un formato de números.
+# **Una historia real.** En noviembre de 2021, OPT-175B se entrenaba en fp16. Un par de cientos de actualizaciones
+# después de cada reinicio explotaban los gradientes, y la escala del loss bajaba tanto que había underflow por
+# todas partes. El equipo bajó el learning rate y el límite del clipping, subió el weight decay, bajó β₂ y puso ReLU
+# en lugar de GELU, de cuyo x³ sospechaba en fp16. Los NaN cesaron, pero el run parecía a punto de estancarse. Así
+# que cambiaron todo lo que aún difería de lo publicado sobre GPT-3, y todo a la vez: entre otras cosas, cómo se
+# inicializan los pesos. En los días siguientes, hasta que escribieron su
+# [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md), solo
+# el hardware los obligó a reiniciar. La escala que bajaba era una señal. Cuál de los cambios fue la cura, nadie lo
+# sabe: se hicieron juntos. Y bf16, que tiene el rango de fp32 con menos cifras, no necesita ningún scaler: un
+# scaler compensa lo estrecho que es el rango de fp16.
 #
-# **Un reto difícil.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se salta ese y
-# da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y escribe una
-# ventana que se descarta entera. Ojo: `scaler.update()` produce un error si antes no se hizo ningún `unscale_`.
+# **Un reto difícil, de propina.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se
+# salta ese y da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y
+# escribe una ventana que se descarta entera. Ojo: `scaler.update()` produce un error si antes no se hizo ningún
+# `unscale_`.
 #
 # <details><summary>Pista</summary>
 #
@@ -809,5 +832,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #     return True
 # ```
 #
-# Cada loss se dividió entre cuatro, así que los tres gradientes que quedan suman tres cuartos de su media. El clipping ve una norma demasiado pequeña, y los momentos que guarda Adam también lo son. Una ventana que se descarta no le ha pedido nada al scaler, así que tampoco debe pedirle `update()`.
+# Cada loss se dividió entre cuatro, así que los tres gradientes que quedan suman tres cuartos de su media. El
+# clipping ve una norma demasiado pequeña, y los momentos que guarda Adam también lo son. Una ventana que se
+# descarta nunca llamó a `unscale_`, así que tampoco debe llamar a `update()`.
 # </details>

@@ -1,8 +1,8 @@
 """Lesson 19-03: loss spikes. Two that look alike, the control that tells them apart, and what to do about each."""
 
 # %% [markdown] id="why" lang="en"
-# The loss falls nicely, and then there is a spike in it. Somebody says “bad data”, somebody says “the learning
-# rate”, somebody says “it comes down again by itself”. Each of them is sometimes right.
+# The loss falls nicely, and then it has a spike. One person says “bad data”, another “the learning rate”, a third
+# “it will come down by itself”. Each of them is right at times.
 #
 # A spike is a symptom. What matters is whether the **weights** were damaged, and by what. Here you make two spikes
 # that look alike and have different causes, and you tell them apart by an experiment that a large lab published.
@@ -10,14 +10,14 @@
 #
 # * detect a spike by how unusual it is, not by a factor that somebody picked;
 # * roll a run back so that nothing of the spike is left, bit for bit;
-# * clip by a limit that follows the run, and say what clipping cannot do;
-# * decide when the right thing is to leave it alone.
+# * clip to a limit that follows the run, and say what clipping cannot do;
+# * decide when it is right to leave a spike alone.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="dda113cbc4eb"
-# El loss baja muy bien, y de pronto tiene un pico. Alguien dice «datos malos», alguien dice «el learning rate (tasa
-# de aprendizaje)», alguien dice «eso baja solo». Todos tienen razón alguna vez.
+# %% [markdown] id="why" lang="es" of="d14d413a5d43"
+# El loss baja muy bien, y de pronto tiene un pico. Uno dice «datos malos»; otro, «el learning rate (tasa de
+# aprendizaje)»; otro, «eso baja solo». Cada uno tiene razón a veces.
 #
 # Un pico es un síntoma. Lo que importa es si se dañaron los **pesos**, y por qué. Aquí vas a producir dos picos que
 # se parecen y tienen causas distintas, y los vas a distinguir con un experimento que publicó un laboratorio grande.
@@ -26,7 +26,7 @@
 # * detectar un pico por lo raro que es, y no por un factor que alguien eligió;
 # * hacer que un run vuelva atrás sin que quede nada del pico, bit por bit;
 # * recortar con un límite que sigue al run, y decir qué no puede hacer el clipping;
-# * decidir cuándo lo correcto es dejarlo pasar.
+# * decidir cuándo lo correcto es dejar pasar un pico.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -41,14 +41,17 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
 from minigpt.data.batches import get_batch
+from minigpt.diagnosis.report import show
+from minigpt.diagnosis.trees.dynamics.spikes import SPIKE_QUESTIONS
 
 lesson("19-03")
 runs = Path("experiments") / "19-03"
@@ -59,15 +62,16 @@ matplotlib.rcParams["font.size"] = 9
 # ## 1 · A run that misbehaves
 #
 # A small GPT, 160 steps. From step 100 on, some batches arrive with their targets shuffled: a loader has lost track
-# of which answer belongs to which question. The loop below is as plain as a loop can be. `advance` copies the state
-# that it starts from, so you can start from the same state as often as you like.
+# of which answer belongs to which question. The loop below is as plain as a loop can be. `advance` works on a copy
+# of the state that you give it, so you can start from the same state as often as you like.
 
-# %% [markdown] id="meet" lang="es" of="93c37214de4a"
+# %% [markdown] id="meet" lang="es" of="14597e435131"
 # ## 1 · Un run que se porta mal
 #
-# Un GPT pequeño, 160 pasos. A partir del paso 100, algunos batches llegan con los targets barajados: un loader perdió
-# la cuenta de qué respuesta va con qué pregunta. El bucle de abajo es lo más simple que puede ser un bucle. `advance`
-# copia el estado del que parte, así que puedes partir del mismo estado las veces que quieras.
+# Un GPT pequeño, 160 pasos. A partir del paso 100, algunos batches llegan con los targets barajados: un loader
+# perdió la cuenta de qué respuesta va con qué pregunta. El bucle de abajo es lo más simple que puede ser un bucle.
+# `advance` trabaja con una copia del estado que le das, así que puedes partir del mismo estado las veces que
+# quieras.
 
 # %% id="facts"
 config = Config(steps=160, warmup_steps=10, lr_max=3e-3, batch_size=8, eval_every=0, eval_batches=4)
@@ -120,16 +124,16 @@ def advance(state, batches, rates, plot=None, limit=config.clip_norm):
 #
 # Two runs: one with **one** bad batch at step 100, one with **ten** from step 100 on. The loss before is about 3.4.
 #
-# **How high is the spike** in each? And **after how many good batches** is the loss within 0.3 nats of the run that
+# **How high does the loss go** in each? And **after how many good batches** is it within 0.3 nats of the run that
 # had no bad batch at all?
 
-# %% [markdown] id="predict" lang="es" of="9654b16d4c7c"
+# %% [markdown] id="predict" lang="es" of="3af18b7f95ae"
 # ## 2 · Predice
 #
 # Dos runs: uno con **un** batch malo en el paso 100, otro con **diez** desde el paso 100. Antes, el loss anda por 3.4.
 #
-# **¿Hasta dónde sube el pico** en cada uno? ¿Y **después de cuántos batches buenos** está el loss a menos de 0.3 nats
-# del run que no tuvo ningún batch malo?
+# **¿Hasta dónde sube el loss** en cada uno? ¿Y **después de cuántos batches buenos** está a menos de 0.3 nats del
+# run que no tuvo ningún batch malo?
 
 # %% id="my-prediction"
 predict("spikes", peak_one=..., peak_ten=..., back_one=..., back_ten=...)
@@ -189,12 +193,12 @@ draw_losses(figure.subplots(), {t("one-bad"): one, t("ten-bad"): ten})
 Picture().show(figure, t("both-curves-alt"))
 
 # %% [markdown] id="height-deceives" lang="en"
-# **The same height, to the digit.** The first bad batch meets the same healthy weights in both runs. And that is the
-# first lesson about spikes: *the height says how bad the batch is, and nothing about the weights.* With one bad batch
-# the loss of the very next good one is as if nothing had happened; Adam has averaged it away. With ten, the loss of the
-# good batches after them is still high: the weights have really learnt the wrong thing.
+# **The same height, to the digit.** In both runs, the first bad batch meets the same healthy weights. And that is
+# the first lesson about spikes: *the height says how bad the batch is, and nothing about the weights.* With one bad
+# batch the very next good one has an ordinary loss, as if nothing had happened; Adam has averaged it away. With
+# ten, the loss of the good batches after them is still high: the weights have really learnt the wrong thing.
 #
-# So look at **what comes after** the spike, on batches that are good.
+# So look at **what comes after** the spike, on good batches.
 #
 # ## 4 · Inspect
 #
@@ -203,11 +207,12 @@ Picture().show(figure, t("both-curves-alt"))
 # Many programs call a loss a spike when it is several times its mean. Take two factors that people have used, 5 and
 # 3, and the highest loss here:
 
-# %% [markdown] id="height-deceives" lang="es" of="298e1fb51971"
-# **La misma altura, cifra por cifra.** El primer batch malo se encuentra en los dos runs con los mismos pesos sanos. Y
-# esa es la primera lección sobre los picos: *la altura dice qué tan malo es el batch, y nada sobre los pesos.* Con un
-# batch malo, ya el loss del siguiente batch bueno es como si nada hubiera pasado; Adam lo promedió hasta borrarlo. Con
-# diez, el loss de los batches buenos que siguen todavía es alto: los pesos de verdad aprendieron algo equivocado.
+# %% [markdown] id="height-deceives" lang="es" of="34c429a19738"
+# **La misma altura, cifra por cifra.** El primer batch malo se encuentra en los dos runs con los mismos pesos
+# sanos. Y esa es la primera lección sobre los picos: *la altura dice qué tan malo es el batch, y nada sobre los
+# pesos.* Con un solo batch malo, el siguiente batch bueno ya tiene un loss normal, como si nada hubiera pasado:
+# Adam lo promedió hasta borrarlo. Con diez, el loss de los batches buenos que siguen todavía es alto: los pesos de
+# verdad aprendieron algo equivocado.
 #
 # Así que mira **lo que viene después** del pico, en batches que son buenos.
 #
@@ -229,27 +234,27 @@ for factor in (5, 3):
 print(f"{t('above')} 6 {t('deviations')}: {t(str(bool(peak > usual + 6 * deviation)))}")
 
 # %% [markdown] id="robust" lang="en"
-# A loss near 3.4 cannot become five times as large: at ln 512 = 6.2 the model knows nothing any more. Both factors
-# miss a spike that wipes out a hundred steps.
+# A loss near 3.4 can hardly become five times as large: at ln 512 = 6.2 the model knows nothing any more. Both
+# factors miss a spike that undoes a hundred steps.
 #
-# The last line asks how unusual the value is. Usual is the **median** of the last ordinary losses, and the yardstick
-# is the **MAD**: the median of their distances from that median, times 1.4826, which makes it the standard deviation
-# where values are normally distributed. Why not mean and standard deviation? Because one spike moves both of them:
-# the second spike then hides behind the first.
+# The last line asks how unusual the value is. What is usual is the **median** of the last ordinary losses, and the
+# yardstick is the **MAD**, the median of their distances from that median. Times 1.4826 it is the standard
+# deviation, if the values are normally distributed. Why not mean and standard deviation? Because a single spike
+# moves both of them, and the second spike then hides behind the first.
 #
 # ### A second spike that looks like the first
 #
 # Same start, good batches throughout, but for five steps the learning rate is 30 times too high: somebody restarted
 # the run with a wrong setting.
 
-# %% [markdown] id="robust" lang="es" of="20e7b5c851b1"
-# Un loss de alrededor de 3.4 no puede hacerse cinco veces mayor: en ln 512 = 6.2 el modelo ya no sabe nada. A los dos
-# factores se les escapa un pico que borra cien pasos.
+# %% [markdown] id="robust" lang="es" of="08fc588e3ec9"
+# Un loss de alrededor de 3.4 casi no puede hacerse cinco veces mayor: en ln 512 = 6.2 el modelo ya no sabe nada. A
+# los dos factores se les escapa un pico que echa a perder cien pasos.
 #
 # La última línea pregunta qué tan raro es el valor. Lo usual es la **mediana** de los últimos losses normales, y la
-# vara de medir es la **MAD**: la mediana de sus distancias a esa mediana, por 1.4826, que la convierte en la desviación
-# estándar cuando los valores siguen una distribución normal. ¿Por qué no la media y la desviación estándar? Porque un
-# solo pico mueve las dos, y el segundo se esconde detrás del primero.
+# vara de medir es la **MAD**, la mediana de sus distancias a esa mediana. Multiplicada por 1.4826 es la desviación
+# estándar, si los valores siguen una distribución normal. ¿Por qué no la media y la desviación estándar? Porque un
+# solo pico mueve las dos, y el segundo pico se esconde detrás del primero.
 #
 # ### Un segundo pico que se parece al primero
 #
@@ -265,20 +270,22 @@ draw_losses(figure.subplots(), {t("ten-bad"): ten, t("burst"): burst})
 Picture().show(figure, t("burst-alt"))
 
 # %% [markdown] id="control" lang="en"
-# Two spikes of nearly one height, both slow to heal. Suppose that you did not know what I have told you. **Is it the
-# data?** There is an experiment that decides. The authors of PaLM made it when their loss spiked: take the batches
-# around the spike, and train on them **from another state**, an earlier checkpoint. If the spike comes again, it is
-# in the batches; if not, the batches alone are innocent.
+# Two spikes of nearly the same height, and both heal slowly. Suppose that you did not know what you have just been
+# told. **Is it the data?** There is an experiment that decides. The authors of PaLM made it when their loss spiked:
+# take the batches around the spike, and train on them **from another state**, an earlier checkpoint. If the spike
+# comes again, it is in the batches; if not, the batches alone did not make it.
 #
-# Predict: which of the two spikes comes again, if you train from the state after 60 steps on the batches 95 to 114?
+# Predict: which of the two spikes comes again if you train from the state after 60 steps on the batches 95 to 114?
+# Answer with “yes” or “no”.
 
-# %% [markdown] id="control" lang="es" of="880edfddfbe1"
-# Dos picos de casi la misma altura, y los dos tardan en sanar. Supón que no supieras lo que te conté. **¿Son los
-# datos?** Hay un experimento que lo decide. Lo hicieron los autores de PaLM cuando su loss tuvo picos: toma los batches
-# de alrededor del pico y entrena con ellos **desde otro estado**, un checkpoint anterior. Si el pico vuelve, está en los
-# batches; si no, los batches por sí solos son inocentes.
+# %% [markdown] id="control" lang="es" of="cc4521a401c1"
+# Dos picos de casi la misma altura, y los dos tardan en sanar. Supón que no supieras lo que acabas de leer. **¿Son
+# los datos?** Hay un experimento que lo decide. Lo hicieron los autores de PaLM cuando su loss tuvo picos: toma los
+# batches de alrededor del pico y entrena con ellos **desde otro estado**, un checkpoint anterior. Si el pico
+# vuelve, está en los batches; si no, los batches por sí solos no lo produjeron.
 #
-# Predice: ¿cuál de los dos picos vuelve, si entrenas desde el estado de después de 60 pasos con los batches 95 a 114?
+# Predice: ¿cuál de los dos picos vuelve si entrenas desde el estado de después de 60 pasos con los batches 95 a
+# 114? Responde «sí» o «no».
 
 # %% id="my-second-prediction"
 predict("control", ten_comes_again=..., burst_comes_again=...)
@@ -299,33 +306,48 @@ compare(
     burst_comes_again=t(str(comes_again(again_burst))),
 )
 
+# %% id="draw-control" folded=true
+figure = Figure(figsize=(7.2, 2.2), layout="constrained")
+for axes, (name, was, again) in zip(
+    figure.subplots(1, 2, sharey=True),
+    (("ten-bad", ten, again_ten), ("burst", burst, again_burst)),
+    strict=True,
+):
+    axes.plot(range(95, 115), was[95:115], color="0.7", linewidth=3, label=t("then"))
+    axes.plot(range(95, 115), again, color=BLUE, linewidth=1.2, label=t("from-earlier"))
+    axes.set(xlabel=t("batch"), title=t(name))
+    axes.title.set_fontsize(10)
+figure.axes[0].set_ylabel(t("loss"))
+figure.axes[0].legend(fontsize=8)
+Picture().show(figure, t("control-alt"))
+
 # %% [markdown] id="control-said" lang="en"
-# That settles it, with twenty steps of training. (You could answer with “yes” and “no”.) Note what it does **not**
-# say about the second spike: only that the batches *alone* did not make it. PaLM's authors saw no spike either in
-# their control, and they concluded just that: a spike needs certain batches *and* a certain state of the weights.
+# That settles it, with twenty steps of training. But note how little it says about the second spike: only that the
+# batches *alone* did not make it. PaLM's authors saw no spike in their control either, and they concluded just
+# that: a spike needs certain batches *and* a certain state of the weights.
 #
 # ### When is it worth doing something? Turn the knobs
 #
 # From the state before the spike, the model trains again each time that you move something. In blue the run with bad
 # batches, in grey the one without them. The title says how much worse the last ten steps are.
 #
-# 1. Let the number of bad batches grow from 0. From how many on would you do something?
-# 2. Keep ten, and lower the clip limit to 0.05, then raise it to 10. Does clipping protect the run?
-# 3. Keep one, and raise the learning rate. Does a single batch become dangerous?
+# 1. Raise the number of bad batches from 0. From how many on would you do something?
+# 2. Keep it at ten, and lower the clip limit to 0.05; then raise it to 10. Does clipping protect the run?
+# 3. Go back to one, and raise the learning rate. Does a single batch become dangerous?
 
-# %% [markdown] id="control-said" lang="es" of="1973f300b74e"
-# Con veinte pasos de entrenamiento, queda resuelto. (Podías responder «sí» y «no».) Fíjate en lo que **no** dice del
-# segundo pico: solo que los batches *por sí solos* no lo produjeron. Los autores de PaLM tampoco vieron picos en su
-# control, y concluyeron exactamente eso: un pico necesita ciertos batches *y* cierto estado de los pesos.
+# %% [markdown] id="control-said" lang="es" of="2a106e69c607"
+# Con veinte pasos de entrenamiento, queda resuelto. Pero fíjate en lo poco que dice del segundo pico: solo que los
+# batches *por sí solos* no lo produjeron. Los autores de PaLM tampoco vieron picos en su control, y concluyeron
+# exactamente eso: un pico necesita ciertos batches *y* cierto estado de los pesos.
 #
 # ### ¿Cuándo vale la pena hacer algo? Gira las perillas
 #
 # Desde el estado anterior al pico, el modelo se entrena otra vez cada vez que mueves algo. En azul, el run con batches
 # malos; en gris, el que no los tiene. El título dice cuánto peor son los últimos diez pasos.
 #
-# 1. Deja crecer el número de batches malos desde 0. ¿Desde cuántos harías algo?
-# 2. Deja diez, y baja el límite del clipping a 0.05; después súbelo a 10. ¿Protege el clipping al run?
-# 3. Deja uno y sube el learning rate. ¿Se vuelve peligroso un solo batch?
+# 1. Sube el número de batches malos desde 0. ¿A partir de cuántos harías algo?
+# 2. Déjalo en diez y baja el límite del clipping a 0.05; después súbelo a 10. ¿Protege el clipping al run?
+# 3. Vuelve a uno y sube el learning rate. ¿Se vuelve peligroso un solo batch?
 
 # %% id="playground" folded=true
 trained = {}
@@ -359,25 +381,26 @@ playground(
 # <details><summary>What you should have found</summary>
 #
 # 1. One costs next to nothing, two or three a few hundredths. **Dropping a single bad batch gains nothing that you
-#    could measure, and a rollback costs all the steps since the snapshot.** From five or so the harm is larger than
-#    that price.
-# 2. At 10, no: the bad gradients are hardly longer than good ones; they point the wrong way, and clipping shortens
-#    but does not turn. At 0.05 the spike does little harm, and look at the grey curve: it hardly falls. Adam's second
-#    moment remembers gradients twenty times as long, so all its steps are tiny, good and bad ones alike. That run ends
-#    *worse* than the damaged one.
-# 3. A little: each step goes further. But even then it heals in a few steps.
+#    could measure, and going back costs all the steps since the last saved state.** From about five on, the harm is
+#    larger than that price.
+# 2. At 10, no: the bad gradients are hardly longer than good ones. They point the wrong way, and clipping shortens
+#    them but does not turn them. At 0.05 the spike does little harm, but look at the grey curve: it hardly falls.
+#    Adam's second moment remembers gradients twenty times as long, so all its steps are tiny, good and bad ones
+#    alike. That run ends *worse* than the damaged one.
+# 3. A little more: each step goes further. But even then the run heals in a few steps.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="8448132ce055"
+# %% [markdown] id="play-answers" lang="es" of="6b4baacd51e1"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Uno no cuesta casi nada; dos o tres, unas centésimas. **Descartar un solo batch malo no da nada que puedas medir,
-#    y volver atrás cuesta todos los pasos desde la copia.** Más o menos desde cinco, el daño supera ese precio.
-# 2. Con 10, no: los gradientes malos apenas son más largos que los buenos; apuntan hacia donde no es, y el clipping
-#    acorta, pero no gira. Con 0.05 el pico hace poco daño, y mira la curva gris: apenas baja. El segundo momento de
-#    Adam recuerda gradientes veinte veces más largos, así que todos sus pasos son diminutos, los buenos y los malos.
-#    Ese run termina *peor* que el dañado.
-# 3. Un poco: cada paso llega más lejos. Pero aun así sana en unos pasos.
+# 1. Uno no cuesta casi nada; dos o tres, unas centésimas. **Descartar un solo batch malo no da nada que puedas
+#    medir, y volver atrás cuesta todos los pasos dados desde el último estado guardado.** Más o menos desde cinco,
+#    el daño supera ese precio.
+# 2. Con 10, no: los gradientes malos apenas son más largos que los buenos. Apuntan hacia donde no es, y el clipping
+#    los acorta, pero no los gira. Con 0.05 el pico hace poco daño, pero mira la curva gris: apenas baja. El segundo
+#    momento de Adam recuerda gradientes veinte veces más largos, así que todos sus pasos son diminutos, los buenos
+#    y los malos. Ese run termina *peor* que el dañado.
+# 3. Un poco más: cada paso llega más lejos. Pero aun así el run sana en unos pasos.
 # </details>
 
 # %% [markdown] id="task-find" lang="en"
@@ -390,17 +413,18 @@ playground(
 # Write `find_spikes(losses, z=6.0, window=64, enough=32)`. It returns a list of the places (from 0) of the spikes, in
 # order.
 #
-# * A value is judged by the ordinary values before it, of which the last `window` count. Spikes are not ordinary.
+# * A value is judged by the ordinary values before it: the last `window` of them, or all if there are fewer. A
+#   spike is not an ordinary value.
 # * With fewer than `enough` ordinary values before it, no finite value is a spike.
 # * It is a spike if it lies **above** their median by at least `z` × 1.4826 × MAD.
-# * A value that is not finite is always a spike.
+# * A value that is not finite is always a spike, from the first one on.
 #
 # <details><summary>Hint: which list grows?</summary>
 #
 # Keep a list of ordinary values of your own, and put a value into it only after you have judged it.
 # </details>
 
-# %% [markdown] id="task-find" lang="es" of="2821aace42b0"
+# %% [markdown] id="task-find" lang="es" of="bd52f42d0431"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · Un detector de picos
@@ -410,11 +434,11 @@ playground(
 # Escribe `find_spikes(losses, z=6.0, window=64, enough=32)`. Devuelve una lista con los lugares (desde 0) de los picos,
 # en orden.
 #
-# * Un valor se juzga por los valores normales anteriores, de los que cuentan los últimos `window`. Los picos no son
-#   normales.
+# * Un valor se juzga por los valores normales anteriores: los últimos `window`, o todos si hay menos. Un pico no es
+#   un valor normal.
 # * Si antes hay menos de `enough` valores normales, ningún valor finito es un pico.
 # * Es un pico si está **por encima** de la mediana de ellos en al menos `z` × 1.4826 × MAD.
-# * Un valor que no es finito es siempre un pico.
+# * Un valor que no es finito es siempre un pico, desde el primero.
 #
 # <details><summary>Pista: ¿qué lista crece?</summary>
 #
@@ -458,7 +482,7 @@ check("find-spikes/edges", find_spikes)
 #
 # > Difficulty ●●●●○ · Importance ●●●●● · 20 minutes
 #
-# A colleague keeps the weights from before each ten steps, so that he can go back:
+# Every ten steps a colleague keeps the weights as they are, so that he can go back:
 #
 # ```python
 # if step % 10 == 0:
@@ -468,9 +492,9 @@ check("find-spikes/edges", find_spikes)
 #     model.load_state_dict(snapshot)
 # ```
 #
-# **Two things are wrong.** One shows in the next cell; for the other, think of what Adam keeps.
+# **Two things are wrong.** The next cell shows one; for the other, think of what Adam keeps.
 
-# %% [markdown] id="task-rollback" lang="es" of="df8002bf8c70"
+# %% [markdown] id="task-rollback" lang="es" of="7a0a7744aaf9"
 # ### Ejercicio 2 · Volver atrás, y un error en código que parece correcto
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
@@ -495,20 +519,21 @@ with torch.no_grad():
 print(kept_weights["weight"].item())
 
 # %% [markdown] id="rollback-spec" lang="en"
-# `state_dict()` holds the tensors themselves. They change as the model trains, so his snapshot is always the present,
-# and going back does nothing.
+# `state_dict()` holds the tensors themselves. They change as the model trains, so his snapshot always shows the
+# present, and going back does nothing.
 #
 # Write `train_with_rollback(model, optimizer, loss_of, batches, is_spike, every)`. It takes the batches in order:
 #
-# * Before a batch, if the number of updates that count is a multiple of `every` (0 too), it takes a snapshot: copies
-#   of the weights **and of the optimizer's state**.
+# * Before a batch, if the number of updates that count is a multiple of `every` (0 is one), it takes a snapshot:
+#   copies of the weights **and of the optimizer's state**.
 # * It computes `loss = loss_of(model, batch)` and asks `is_spike(loss.item())`, once a batch.
 # * No spike: `backward()`, `optimizer.step()`, and no gradient is left. The update counts.
-# * A spike: no update. Weights and optimizer go back to the newest snapshot; the updates since then do not count any
-#   more. It goes on with the **next** batch; nothing is trained twice.
-# * It returns the list of the numbers (from 0) of the batches whose updates count.
+# * A spike: no update. Weights and optimizer go back to the newest snapshot; the updates since then do not count
+#   any more. It continues with the **next** batch; nothing is trained twice.
+# * It returns a list: the numbers (from 0) of the batches whose updates count.
 #
-# No clipping here. The test: the run that it leaves is exactly the run on those batches alone.
+# No clipping here. This is the test: the weights at the end are exactly those of a run on the counted batches
+# alone.
 #
 # <details><summary>Hint 1: a copy</summary>
 #
@@ -516,25 +541,26 @@ print(kept_weights["weight"].item())
 # </details>
 # <details><summary>Hint 2: what belongs to a snapshot</summary>
 #
-# Everything that going back must put back: the weights, `optimizer.state_dict()`, and your list of the updates that
+# Everything that has to be put back: the weights, `optimizer.state_dict()`, and your list of the updates that
 # count.
 # </details>
 
-# %% [markdown] id="rollback-spec" lang="es" of="e35ce244c65b"
-# `state_dict()` contiene los tensores mismos. Cambian mientras el modelo se entrena, así que su copia es siempre el
-# presente, y volver atrás no hace nada.
+# %% [markdown] id="rollback-spec" lang="es" of="0f17376be12a"
+# `state_dict()` contiene los tensores mismos. Cambian mientras el modelo se entrena, así que su instantánea muestra
+# siempre el presente, y volver atrás no hace nada.
 #
 # Escribe `train_with_rollback(model, optimizer, loss_of, batches, is_spike, every)`. Toma los batches en orden:
 #
-# * Antes de un batch, si el número de actualizaciones que cuentan es múltiplo de `every` (también 0), toma una
+# * Antes de un batch, si el número de actualizaciones que cuentan es múltiplo de `every` (0 lo es), toma una
 #   instantánea: copias de los pesos **y del estado del optimizador**.
 # * Calcula `loss = loss_of(model, batch)` y pregunta `is_spike(loss.item())`, una vez por batch.
 # * Si no es un pico: `backward()`, `optimizer.step()`, y no queda ningún gradiente. La actualización cuenta.
 # * Si es un pico: ninguna actualización. Pesos y optimizador vuelven a la última instantánea; las actualizaciones
 #   posteriores ya no cuentan. Sigue con el batch **siguiente**; nada se entrena dos veces.
-# * Devuelve la lista de los números (desde 0) de los batches cuyas actualizaciones cuentan.
+# * Devuelve una lista: los números (desde 0) de los batches cuyas actualizaciones cuentan.
 #
-# Aquí no hay clipping. La prueba: el run que deja es exactamente el run con esos batches y ninguno más.
+# Aquí no hay clipping. Esta es la prueba: los pesos del final son exactamente los de un run con solo los batches
+# que cuentan.
 #
 # <details><summary>Pista 1: una copia</summary>
 #
@@ -589,31 +615,34 @@ check("train-with-rollback/kept", train_with_rollback)
 #
 # > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
 #
-# Clipping cannot turn a wrong gradient. But a gradient of the right direction that is a thousand times too long is
-# its business, and there a fixed limit has a weakness: 1.0 may be far too much late in a run. An adaptive limit is
-# some factor times what is usual.
+# Clipping cannot turn a wrong gradient. But it is made for a gradient with the right direction that is a thousand
+# times too long, and there a fixed limit has a weakness: 1.0 may be far too much late in a run. An adaptive limit
+# is some factor times what is usual.
 #
-# Write `adaptive_norms(norms, factor=2.0, window=50, enough=10)`: from the norms before clipping, the list of the
-# norms **after** it. The limit of a step is `factor` × the median of the last `window` norms **after clipping**
-# before it; the first `enough` steps are not clipped.
+# Write `adaptive_norms(norms, factor=2.0, window=50, enough=10)`. It is given the norms before clipping and returns
+# the list of the norms **after** it. The first `enough` steps are not clipped. The limit of every other step is
+# `factor` × the median of the norms of the steps before it, **as they were after clipping**: the last `window` of
+# them, or all if there are fewer.
 #
 # <details><summary>Hint: why after clipping?</summary>
 #
-# Let thirty steps in a row be twenty times too long. If their raw norms enter the history, they are soon the usual.
+# Suppose that thirty steps in a row are twenty times too long. If their raw norms enter the history, they are soon
+# what is usual.
 # </details>
 
-# %% [markdown] id="task-clip" lang="es" of="0fb2809fa160"
+# %% [markdown] id="task-clip" lang="es" of="61cfbf43c178"
 # ### Ejercicio 3 · Un límite que sigue al run
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# El clipping no puede girar un gradiente equivocado. Pero un gradiente con la dirección correcta y mil veces demasiado
-# largo sí es asunto suyo, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un run. Un
-# límite adaptativo es un factor por lo que es usual.
+# El clipping no puede girar un gradiente equivocado. Pero está hecho para un gradiente con la dirección correcta y
+# mil veces demasiado largo, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un run.
+# Un límite adaptativo es un factor por lo que es usual.
 #
-# Escribe `adaptive_norms(norms, factor=2.0, window=50, enough=10)`: a partir de las normas anteriores al clipping, la
-# lista de las normas **posteriores**. El límite de un paso es `factor` × la mediana de las últimas `window` normas **ya
-# recortadas** anteriores a él; los primeros `enough` pasos no se recortan.
+# Escribe `adaptive_norms(norms, factor=2.0, window=50, enough=10)`. Recibe las normas de antes del clipping y
+# devuelve la lista de las normas de **después**. Los primeros `enough` pasos no se recortan. El límite de cada uno
+# de los demás es `factor` × la mediana de las normas de los pasos anteriores, **ya recortadas**: las últimas
+# `window`, o todas si hay menos.
 #
 # <details><summary>Pista: ¿por qué ya recortadas?</summary>
 #
@@ -648,16 +677,16 @@ check("adaptive-norms/follows", adaptive_norms)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Your detector decides, your rollback acts, on both spikes. A batch carries its learning rate along, so the burst is
-# a property of the batches 100 to 104. The question is the one of lesson 19-01: **is the run that is left equal to a
-# run on the kept batches alone, bit for bit?**
+# Your detector decides and your rollback acts, on both spikes. Here each batch carries its learning rate along, so
+# the burst belongs to the batches 100 to 104. The question is that of lesson 19-01: **are the weights equal to
+# those of a run on the kept batches alone, bit for bit?**
 
-# %% [markdown] id="verify" lang="es" of="ae75c3ebd917"
+# %% [markdown] id="verify" lang="es" of="3281233c7130"
 # ## 6 · Comprueba
 #
-# Decide tu detector y actúa tu vuelta atrás, con los dos picos. Cada batch lleva consigo su learning rate, así que la
-# ráfaga es una propiedad de los batches 100 a 104. La pregunta es la de la lección 19-01: **¿es el run que queda igual
-# a un run con solo los batches conservados, bit por bit?**
+# Decide tu detector y actúa tu vuelta atrás, con los dos picos. Aquí cada batch lleva consigo su learning rate, así
+# que el salto pertenece a los batches 100 a 104. La pregunta es la de la lección 19-01: **¿son los pesos iguales a
+# los de un run con solo los batches conservados, bit por bit?**
 
 
 # %% id="rolled-back" compare=true
@@ -703,20 +732,21 @@ for name, batches, used in (("ten-bad", with_bad(10), rates), ("burst", good, bu
     print(f"{t(name):24}{three}{config.steps - BEFORE - len(kept):20}")
 
 # %% [markdown] id="ends-said" lang="en"
-# Rolling back from the burst undoes it completely, and continuing with other batches costs nothing. After the bad
-# batches it undoes most of the harm; what remains is the price of ten batches fewer. (A run that merely *drops* bad
-# batches would have got over the first spike as well, but not over the second: there the batches are good and the
-# weights are not.)
+# Rolling back from the burst undoes it completely, and the few batches that were skipped are hardly missed. After
+# the bad batches it undoes most of the harm; what remains is the price of more batches skipped. (Simply *dropping*
+# bad batches would have got the run over the first spike as well, but not over the second: there the batches are
+# good and the weights are not.)
 #
 # ### What clipping is for
 #
 # Now a third accident: at step 100 one gradient arrives ten thousand times too long, in the right direction. Four
 # rules for the limit: none, 1, 100, and yours.
 
-# %% [markdown] id="ends-said" lang="es" of="39136b99cabc"
-# Volver atrás desde la ráfaga la deshace por completo, y seguir con otros batches no cuesta nada. Desde los batches
-# malos evita casi todo el daño; lo que queda es el precio de diez batches menos. (Un run que solo *descarta* batches
-# malos también habría superado el primer pico, pero no el segundo: ahí los batches son buenos y los pesos no.)
+# %% [markdown] id="ends-said" lang="es" of="6901bfdda648"
+# Volver atrás deshace por completo el salto del learning rate, y los pocos batches que se saltaron casi no se echan
+# de menos. Con los batches malos deshace casi todo el daño; lo que queda es el precio de haber saltado más batches.
+# (Con solo *descartar* batches malos, el run también habría superado el primer pico, pero no el segundo: ahí los
+# batches son buenos y los pesos no.)
 #
 # ### Para qué sirve el clipping
 #
@@ -753,26 +783,28 @@ for name, losses in long_runs.items():
     print(f"{t(name):14}{losses[SPIKE - BEFORE]:18.2f}{np.mean(losses[-10:]):18.2f}")
 
 # %% [markdown] id="long-said" lang="en"
-# Look at the first column: **the loss of that step is ordinary.** There is no spike in the loss at all, only in the
-# gradient norm; without a limit the run then rises, slowly, for as long as Adam's moments remember. A limit of 1 and
-# yours are as good as no accident. The fixed one had to be chosen; yours found its limit by itself.
+# Look at the first column: **the loss of that step is ordinary.** The loss has no spike at all, only the gradient
+# norm has one; without a limit the loss then rises, slowly, for as long as Adam's moments remember. With a limit of
+# 1, and with yours, it is as if there had been no accident. The fixed limit had to be chosen; yours was found by
+# the run itself.
 #
 # ### The trainer's guard, and its post-mortem
 #
-# `guard_spikes=True` in the config: it drops a batch whose loss is too unusual. After eight in a row it lets one update
-# through, which often heals weights that a step too far has damaged; if the next loss is no better, it goes back. Here
-# is what it did on the run with ten bad batches.
+# With `guard_spikes=True` in the config, the trainer drops a batch whose loss is too unusual. After eight in a row
+# it lets one update through, which often heals weights that were damaged by one step too long; if the next loss is
+# no better, it goes back. Here is what it did in the run with ten bad batches.
 
-# %% [markdown] id="long-said" lang="es" of="85d767b72a53"
+# %% [markdown] id="long-said" lang="es" of="afa0483cffcd"
 # Mira la primera columna: **el loss de ese paso es normal.** En el loss no hay ningún pico, solo en la norma del
-# gradiente; sin límite, el run después sube, despacio, mientras los momentos de Adam se acuerdan. Con un límite de 1 y
-# con el tuyo es como si no hubiera habido accidente. El fijo hubo que elegirlo; el tuyo encontró su límite solo.
+# gradiente; sin límite, el loss sube después, despacio, mientras los momentos de Adam se acuerdan. Con un límite de
+# 1, y con el tuyo, es como si no hubiera habido accidente. El límite fijo hubo que elegirlo; el tuyo salió del
+# propio run.
 #
 # ### El guard del trainer y su informe
 #
-# `guard_spikes=True` en la configuración: descarta un batch cuyo loss sea demasiado raro. Después de ocho seguidos deja
-# pasar una actualización, que muchas veces sana unos pesos dañados por un paso demasiado largo; si el loss siguiente no
-# mejora, vuelve atrás. Esto es lo que hizo en el run con diez batches malos.
+# Con `guard_spikes=True` en la configuración, el trainer descarta un batch cuyo loss sea demasiado raro. Después de
+# ocho seguidos deja pasar una actualización, que muchas veces sana unos pesos dañados por un solo paso demasiado
+# largo; si el loss siguiente no mejora, vuelve atrás. Esto es lo que hizo en el run con diez batches malos.
 
 
 # %% id="own-guard"
@@ -789,34 +821,62 @@ for line in (saved_run.path / "events.jsonl").read_text(encoding="utf-8").splitl
 print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('post-mortem.*'))}")
 
 # %% [markdown] id="guard-said" lang="en"
-# It dropped eight, let the ninth through, and at the tenth it concluded that the weights were damaged. **They were not,
-# until the guard itself let a bad batch in.** You know that, because you know what happened; the guard knows only a row
-# of high losses. Its rollback took ten steps back, nine of them good. A guard decides in a millisecond with what it has
-# seen. That is why it writes down what it did, and why a person reads it: `post-mortem.md` in the folder of the run
-# holds the figures and the text of the batches.
+# It dropped eight, let the ninth through, and at the tenth it concluded that the weights were damaged. **They were
+# not, until the guard itself let a bad batch in.** You know that, because you know what happened; the guard knows
+# only a row of high losses. Its rollback took back ten steps, nine of them good. A guard decides in a millisecond,
+# by what it has seen. That is why it writes down what it did, and why a person should read it: `post-mortem.md` in
+# the folder of the run has the figures and the text of the batches.
 
-# %% [markdown] id="guard-said" lang="es" of="b29e7a622954"
-# Descartó ocho, dejó pasar el noveno, y en el décimo concluyó que los pesos estaban dañados. **No lo estaban, hasta que
-# el propio guard dejó entrar un batch malo.** Lo sabes porque sabes qué pasó; el guard solo conoce una serie de losses
-# altos. Su vuelta atrás deshizo diez pasos, nueve de ellos buenos. Un guard decide en una milésima de segundo con lo que
-# ha visto. Por eso anota lo que hizo, y por eso lo lee una persona: `post-mortem.md`, en la carpeta del run, tiene las
-# cifras y el texto de los batches.
+# %% [markdown] id="guard-said" lang="es" of="40396fd9d9c5"
+# Descartó ocho, dejó pasar el noveno, y en el décimo concluyó que los pesos estaban dañados. **No lo estaban, hasta
+# que el propio guard dejó entrar un batch malo.** Lo sabes porque sabes qué pasó; el guard solo conoce una serie de
+# losses altos. Su vuelta atrás deshizo diez pasos, nueve de ellos buenos. Un guard decide en una milésima de
+# segundo con lo que ha visto. Por eso anota lo que hizo, y por eso una persona debe leerlo: `post-mortem.md`, en la
+# carpeta del run, tiene las cifras y el texto de los batches.
+
+# %% [markdown] id="walk-text" lang="en"
+# ### Before and after, by the stability check
+#
+# Question 8.2 looks for such batches. Here is its answer for the same batches without the guard, and then for the
+# run with it.
+
+# %% [markdown] id="walk-text" lang="es" of="18a42ca6dffe"
+# ### Antes y después, según la revisión de estabilidad
+#
+# La pregunta 8.2 busca batches así. Aquí está su respuesta para los mismos batches sin el guard y, después, para el
+# run con él.
+
+# %% id="walk"
+unguarded = train(dataclasses.replace(recipe, get_batch=bad_batches), runs / "unguarded", overwrite=True)
+asked = [question for question in SPIKE_QUESTIONS if question.id == "8.2"]
+for run in (unguarded, saved_run):
+    show(diagnosis.walk(diagnosis.evidence_of(run.path), asked), Console(width=88))
+
+# %% [markdown] id="walk-said" lang="en"
+# Without the guard the batches are a fault. With it they are something to watch: nearly all of them were dropped,
+# and so did no harm. But read the warning before you pass on. The loader still mixes up its targets, and the guard
+# has done nothing about that.
+
+# %% [markdown] id="walk-said" lang="es" of="7704a6f14bd8"
+# Sin el guard, los batches son un fallo. Con él, son algo que vigilar: casi todos se descartaron y no hicieron
+# daño. Pero lee el aviso antes de seguir. El loader sigue confundiendo los targets, y contra eso el guard no hizo
+# nada.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain: a post-mortem
 #
-# Write the post-mortem of the run with the **burst** for somebody who was not there, in eight to ten sentences:
-# the symptom, with figures; the first wrong explanation that one could believe, and the control that rules it out,
-# with its outcome; the cause; what was done, what it cost, and how you know that nothing of it is left; and what
-# remains unknown, or what the control does *not* prove. (One point each for the last four.)
+# Write the post-mortem of the run with the **burst**, for somebody who was not there, in eight to ten sentences.
+# Begin with the symptom, in figures. Then, for one point each: (1) a wrong explanation that one could believe at
+# first, and the control that rules it out, with its outcome; (2) the cause; (3) what was done, what it cost, and
+# how you know that nothing of the burst is left; (4) what remains unknown, or what the control does *not* prove.
 
-# %% [markdown] id="explain" lang="es" of="15b44c03321c"
+# %% [markdown] id="explain" lang="es" of="4a6ad3f40fa2"
 # ## 7 · Explica: un informe post mortem
 #
-# Escribe el informe del run con la **ráfaga** para alguien que no estuvo, en ocho a diez oraciones: el síntoma, con
-# cifras; la primera explicación equivocada que se podría creer y el control que la descarta, con su resultado; la
-# causa; qué se hizo, qué costó y cómo sabes que no queda nada; y qué sigue sin saberse, o qué *no* demuestra el
-# control. (Un punto por cada una de las cuatro últimas partes.)
+# Escribe el informe del run con el **salto del learning rate**, para alguien que no estuvo, en ocho a diez
+# oraciones. Empieza por el síntoma, con cifras. Después, un punto por cada parte: (1) una explicación equivocada
+# que al principio se podría creer, y el control que la descarta, con su resultado; (2) la causa; (3) qué se hizo,
+# cuánto costó y cómo sabes que no queda nada del salto; (4) qué sigue sin saberse, o qué *no* demuestra el control.
 
 # %% [markdown] answer="post-mortem" points=4 lang="en"
 # At step 103 the loss of the run rose from about 3.4 to nearly 6 and was still half a nat too high at the end. Bad
@@ -860,38 +920,38 @@ print(f"{t('post-mortem')}: {sorted(file.name for file in saved_run.path.glob('p
 # |---|---|---|
 # | one high loss, the next one ordinary | is it over? | leave it alone; write down the batch |
 # | several high losses in a row | the same batches from another state: again? | again: drop those batches, fix the loader · not again: go back, and look at the rate |
-# | good batches have a high loss after the spike | are the weights damaged? | go back to before the *first* odd step, skip what was seen since |
+# | good batches have a high loss after the spike | are the weights damaged? | go back to before the *first* odd step, skip the batches since |
 # | a spike in the gradient norm alone | loss of the steps after it | an adaptive limit; never none |
-# | the detector is silent | threshold in deviations, not in factors | median and MAD, spikes kept out |
+# | the detector is silent | is its threshold a factor of the mean? | median and MAD, spikes kept out |
 #
-# A snapshot is a copy of the weights *and* of the optimizer. A rollback is right if the run that it leaves could have
-# been.
+# A snapshot is a copy of the weights *and* of the optimizer. A rollback is right if the run that it leaves could
+# have happened without it.
 
-# %% [markdown] id="card" lang="es" of="a534efce11ad"
+# %% [markdown] id="card" lang="es" of="48823d025b95"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | pregunta | primera acción |
 # |---|---|---|
 # | un loss alto, el siguiente normal | ¿ya pasó? | déjalo pasar; anota el batch |
 # | varios losses altos seguidos | los mismos batches desde otro estado: ¿otra vez? | otra vez: descarta esos batches, arregla el loader · no: vuelve atrás y mira el learning rate |
-# | después del pico, los batches buenos tienen un loss alto | ¿se dañaron los pesos? | vuelve a antes del *primer* paso raro, salta lo visto desde entonces |
+# | después del pico, los batches buenos tienen un loss alto | ¿se dañaron los pesos? | vuelve a antes del *primer* paso raro, salta los batches vistos desde entonces |
 # | un pico solo en la norma del gradiente | el loss de los pasos siguientes | un límite adaptativo; nunca ninguno |
-# | el detector calla | umbral en desviaciones, no en factores | mediana y MAD, sin los picos |
+# | el detector calla | ¿es su umbral un factor de la media? | mediana y MAD, sin los picos |
 #
 # Una instantánea es una copia de los pesos *y* del optimizador. Una vuelta atrás está bien hecha si el run que deja
-# podría haber sido.
+# podría haber ocurrido sin ella.
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Your three functions need nothing of this course. Here is another loop: a small recurrent network learns a noisy
-# sine, and three of its batches come from a broken sensor.
+# Your functions need nothing of this course. Here your detector and your rollback are in another loop: a small
+# recurrent network learns a noisy sine, and three of its batches come from a broken sensor.
 
-# %% [markdown] id="own-run" lang="es" of="1ac6323c6364"
+# %% [markdown] id="own-run" lang="es" of="3837e4728cb6"
 # ## 9 · En tu propio run
 #
-# Tus tres funciones no necesitan nada de este curso. Aquí hay otro bucle: una red recurrente pequeña aprende un seno con
-# ruido, y tres de sus batches vienen de un sensor roto.
+# Tus funciones no necesitan nada de este curso. Aquí tu detector y tu vuelta atrás están en otro bucle: una red
+# recurrente pequeña aprende un seno con ruido, y tres de sus batches vienen de un sensor roto.
 
 
 # %% id="another-loop" compare=true
@@ -927,52 +987,58 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** PaLM, 540 billion parameters, spiked about 20 times although gradients were clipped, at irregular
-# moments, sometimes late. Smaller models did not. Its authors restarted from a checkpoint about 100 steps before each
-# spike and skipped 200 to 500 batches; the spike did not come back. Then they made the control that you have made,
-# and saw no spike: so, they write, it was not bad data as such, but certain batches meeting a certain state of the
-# weights. They add that they have found no principled cure ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311),
-# section 5.1).
+# **A true story.** The loss of PaLM, with 540 billion parameters, spiked about 20 times although gradients were
+# clipped, at very irregular intervals, sometimes late. Smaller models had no spikes. Its authors restarted from a
+# checkpoint about 100 steps before each spike and skipped 200 to 500 batches; the loss did not spike again at that
+# point. Then they made the control that you have made, and saw no spike. So, they write, it was not bad data as
+# such, but certain batches meeting a certain state of the weights. They add that they could not find a principled
+# way to prevent it ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311), section 5.1).
 #
-# OPT-175B's team kept a diary while it trained. In [December 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
-# at 56 % of the run, they report that gradient and activation norms had begun to spike and drift; a rate lower by 10 %
-# calmed them. Later, when perplexity began to diverge after a few large gradient spikes, they lowered the rate to two
-# thirds of GPT-3's and managed to continue.
-# In its [first attempt](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md)
-# clipping had gone from 2.5 to 1.5 to 1.0 and the loss still exploded. What made those spikes is not known.
+# OPT-175B's team kept a diary while it trained. In [December
+# 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md), at 56 %
+# of the run, they report that gradient and activation norms had begun to spike and drift; lowering the rate by 10 %
+# calmed them. Later, when perplexity began to diverge after a few large gradient spikes, they lowered the rate to
+# two thirds of GPT-3's and managed to continue. In their [first
+# attempt](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) they
+# had lowered the clip limit from 2.5 to 1.5 to 1.0, and the loss still exploded. What made those spikes is not
+# known.
 #
-# * A clipper like yours, with a mean and a deviation: [ZClip](https://arxiv.org/abs/2504.02507). One for each tensor:
-#   [AdaGC](https://arxiv.org/abs/2502.11034). Both are in `minigpt/training/guards/clipping.py`.
+# * Adaptive clipping like yours, but with a mean and a deviation: [ZClip](https://arxiv.org/abs/2504.02507). With a
+#   limit for each tensor: [AdaGC](https://arxiv.org/abs/2502.11034). Both are in
+#   `minigpt/training/guards/clipping.py`.
 # * Why Adam itself can spike: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
 #
-# **A hard bonus task.** A burst of ten times the rate, in place of 30, leaves this run *better* at the end than it
-# was. Check it on three seeds. If it holds, which of the lesson's statements about spikes would you word more
-# carefully? Then give the detector a budget: it may cost at most one false alarm in 10,000 steps. Which z is that, on
-# the losses of a healthy run, and why is it not the one of the normal distribution?
+# **A hard bonus task.** A burst of ten times the rate, in place of 30, leaves this run *better* at the end than
+# without any burst. Check it on three seeds. If it holds, which of the lesson's statements about spikes would you
+# word more carefully? Then give the detector a budget: at most one false alarm in 10,000 steps. Which z keeps to
+# that, on the losses of a healthy run, and why is it not the one of the normal distribution?
 
-# %% [markdown] id="sources" lang="es" of="b7d880334bf2"
+# %% [markdown] id="sources" lang="es" of="c6d3d2fca9ab"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** PaLM, con 540 mil millones de parámetros, tuvo unos 20 picos aunque recortaba los gradientes, en
-# momentos irregulares, a veces muy tarde. Los modelos más pequeños no los tuvieron. Sus autores reiniciaban desde un
-# checkpoint de unos 100 pasos antes de cada pico y saltaban entre 200 y 500 batches; el pico no volvía. Después
-# hicieron el control que hiciste tú, y no vieron ningún pico: así que, escriben, no eran datos malos en sí, sino ciertos
-# batches que se encuentran con cierto estado de los pesos. Añaden que no hallaron una cura de principio
-# ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311), sección 5.1).
+# **Una historia real.** El loss de PaLM, con 540 mil millones de parámetros, tuvo unos 20 picos aunque los
+# gradientes se recortaban, a intervalos muy irregulares, a veces muy tarde. Los modelos más pequeños no los
+# tuvieron. Sus autores reiniciaban desde un checkpoint de unos 100 pasos antes de cada pico y saltaban entre 200 y
+# 500 batches; en ese punto el pico no volvía. Después hicieron el control que hiciste tú, y no vieron ningún pico.
+# Así que, escriben, no eran datos malos en sí, sino ciertos batches que se encuentran con cierto estado de los
+# pesos. Y reconocen que no hallaron una manera fundamentada de evitarlo ([Chowdhery et al.,
+# 2022](https://arxiv.org/abs/2204.02311), sección 5.1).
 #
-# El equipo de OPT-175B llevó un diario mientras entrenaba. En
-# [diciembre de 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md),
-# al 56 % del run, cuentan que las normas de gradientes y activaciones habían empezado a tener picos y a desviarse; las
-# calmó un learning rate un 10 % menor. Después, cuando la perplejidad empezó a divergir tras unos picos grandes del
-# gradiente, lo bajaron a dos tercios del de GPT-3 y lograron seguir. En su
-# [primer intento](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) el
-# clipping había pasado de 2.5 a 1.5 y a 1.0, y el loss explotaba igual. Qué produjo esos picos no se sabe.
+# El equipo de OPT-175B llevó un diario mientras entrenaba. En [diciembre de
+# 2021](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md), al 56 %
+# del run, cuentan que las normas de gradientes y activaciones habían empezado a tener picos y a desviarse; se
+# calmaron al bajar el learning rate un 10 %. Después, cuando la perplejidad empezó a divergir tras unos picos
+# grandes del gradiente, lo bajaron a dos tercios del de GPT-3 y lograron seguir. En su [primer
+# intento](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) el
+# límite del clipping había bajado de 2.5 a 1.5 y a 1.0, y el loss explotaba igual. Qué produjo esos picos no se
+# sabe.
 #
-# * Un clipping como el tuyo, con media y desviación: [ZClip](https://arxiv.org/abs/2504.02507). Uno por tensor:
-#   [AdaGC](https://arxiv.org/abs/2502.11034). Los dos están en `minigpt/training/guards/clipping.py`.
+# * Un clipping adaptativo como el tuyo, pero con media y desviación: [ZClip](https://arxiv.org/abs/2504.02507). Con
+#   un límite por tensor: [AdaGC](https://arxiv.org/abs/2502.11034). Los dos están en
+#   `minigpt/training/guards/clipping.py`.
 # * Por qué el propio Adam puede tener picos: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
 #
-# **Un reto difícil, de propina.** Una ráfaga de diez veces el learning rate, en lugar de 30, deja este run *mejor* al
-# final de lo que estaba. Compruébalo con tres semillas. Si se confirma, ¿cuál de las afirmaciones de la lección sobre
-# los picos dirías con más cuidado? Después dale un presupuesto al detector: como máximo, una falsa alarma en 10,000
-# pasos. ¿Qué z es esa, con los losses de un run sano, y por qué no es la de la distribución normal?
+# **Un reto difícil, de propina.** Un salto a diez veces el learning rate, en lugar de 30, deja este run *mejor* al
+# final que sin ningún salto. Compruébalo con tres semillas. Si se confirma, ¿cuál de las afirmaciones de la lección
+# sobre los picos dirías con más cuidado? Después dale un presupuesto al detector: como máximo, una falsa alarma en
+# 10,000 pasos. ¿Qué z lo cumple, con los losses de un run sano, y por qué no es la de la distribución normal?

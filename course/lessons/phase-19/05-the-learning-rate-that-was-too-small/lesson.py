@@ -1,32 +1,32 @@
 """Lesson 19-05: a published repair of a learning rate, read again: what it multiplied, and what it left broken."""
 
 # %% [markdown] id="why" lang="en"
-# Somebody trained a GPT of 63 million parameters and watched the loss stand still: from 10.374 to 10.283 in
-# 1,405 iterations. The screen showed a learning rate of 2.75e-08 where 5e-5 had been asked for. They wrote a
-# guide, which is public: the rate was *1,818 times too small*, the cause was a long warm-up, and the cure was
+# Somebody trained a GPT of 63 million parameters and watched the loss stand still: from 10.374 to 10.283 in 1,405
+# iterations. The screen showed a learning rate of 2.75e-08 where 5e-5 had been asked for. They published a guide:
+# the rate was *1,818 times too small*, the causes were small group multipliers and a long warm-up, and the cure was
 # a higher rate.
 #
-# In lesson 18-02 you took the 1,818 apart on paper. Here you run it: the symptom, the published cure, and
-# what is still broken afterwards. Afterwards you can
+# In lesson 18-02 you took the 1,818 apart on paper. Here you run it: the symptom, the published cure, and what the
+# cure leaves broken. At the end of the lesson you can
 #
-# * say for each factor between two learning rates whether it was asked for or is a fault;
+# * say, for each factor between two learning rates, whether somebody asked for it or whether it is a fault;
 # * measure the rate that the *weights* saw, from the weights, whatever the screen says;
-# * estimate when a run will reach a loss, also in a warm-up, where a straight line is wrong by weeks.
+# * estimate when a run will reach a given loss, even during a warm-up, where a straight line is wrong by weeks.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="12bef23607d2"
-# Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo
-# que la pantalla llamaba 1,405 «iterations». La pantalla mostraba un learning rate (tasa de aprendizaje) de
-# 2.75e-08, y se había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, la
-# causa era un warm-up largo y la cura, un valor más alto.
+# %% [markdown] id="why" lang="es" of="3011c8378b6c"
+# Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo que la
+# pantalla llamaba 1,405 «iterations». La pantalla mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
+# había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, las causas eran unos
+# multiplicadores por grupo demasiado pequeños y un warm-up largo, y la cura, un valor más alto.
 #
-# En la lección 18-02 desarmaste ese 1,818 en papel. Aquí lo vas a entrenar: el síntoma, la cura publicada y
-# lo que sigue roto después. Al terminar sabrás
+# En la lección 18-02 desarmaste ese 1,818 en papel. Aquí lo vas a entrenar: el síntoma, la cura publicada y lo que
+# la cura deja roto. Al terminar sabrás
 #
 # * decir, de cada factor entre dos learning rates, si alguien lo pidió o si es un fallo;
 # * medir el learning rate que vieron los *pesos*, a partir de los pesos, diga lo que diga la pantalla;
-# * calcular cuándo llegará un run a un loss, también durante el warm-up, donde una recta se equivoca por
+# * calcular cuándo llegará un run a cierto loss, también durante el warm-up, donde una recta se equivoca por
 #   semanas.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
@@ -41,6 +41,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
@@ -48,7 +49,8 @@ from course.notebook import check, lesson, t
 from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Monitor, Recipe, train
+from minigpt import Config, Monitor, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
 
 lesson("19-05")
 runs = Path("experiments") / "19-05"
@@ -63,23 +65,23 @@ def last_loss(run, count=10):
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# The same mistakes, small. The plan is 20 epochs of 1,500 micro-batches; the gradients of three micro-batches
-# are added up for one step; the warm-up is a tenth of the run. Three groups of parameters learn at different
-# rates, as in the original: the one called *memory* there (here the token embedding, `wte`) at 0.1 of the
-# rate, the one called *neuroscience* (here the first block, `h.0`) at 0.5, and the rest at 1.
+# The same mistakes, small. The plan is 20 epochs of 1,500 micro-batches; the gradients of three micro-batches are
+# added up for one step; the warm-up is a tenth of the run. Three groups of parameters learn at different rates, as
+# in the original. What is called *memory* there is the token embedding here, `wte`; it learns at 0.1 of the rate.
+# What is called *neuroscience* is the first block here, `h.0`; it learns at 0.5. The rest learns at 1.
 #
-# The schedule is told its length in micro-batches, and called once a step. The screen shows the first group.
+# The schedule is told its length in micro-batches, but it is called once a step. The screen shows the first group.
 
-# %% [markdown] id="meet" lang="es" of="718c2536d591"
+# %% [markdown] id="meet" lang="es" of="f0cfc1a7e953"
 # ## 1 · Un run que se porta mal
 #
-# Los mismos errores, en pequeño. El plan son 20 épocas de 1,500 micro-batches; se suman los gradientes de
-# tres micro-batches para dar un paso; el warm-up es la décima parte del run. Tres grupos de parámetros
-# aprenden a distinta velocidad, como en el original: el que allí se llama *memory* (aquí, el embedding de
-# tokens, `wte`), con 0.1 del valor; el que se llama *neuroscience* (aquí, el primer bloque, `h.0`), con 0.5;
-# y el resto, con 1.
+# Los mismos errores, en pequeño. El plan son 20 épocas de 1,500 micro-batches; se suman los gradientes de tres
+# micro-batches para dar un paso; el warm-up es la décima parte del run. Tres grupos de parámetros aprenden a
+# distinta velocidad, como en el original. Lo que allí se llama *memory* es aquí el embedding de tokens, `wte`, y
+# aprende con 0.1 del valor. Lo que se llama *neuroscience* es aquí el primer bloque, `h.0`, y aprende con 0.5. El
+# resto aprende con 1.
 #
-# Al schedule se le dice su duración en micro-batches y se le llama una vez por paso. La pantalla muestra el
+# Al schedule se le dice su duración en micro-batches, pero se le llama una vez por paso. La pantalla muestra el
 # primer grupo.
 
 # %% id="facts" compare=true
@@ -110,17 +112,18 @@ print(f"{t('cure-told')}: {planned // 2 // 20:,}   lr_max × 4")
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# We watch the first 90 steps. **What does the screen show** in the last one, in the group at 0.1, where
-# `lr_max` is 0.003? **How far does the loss fall** in the 90 steps, from ln 512 = 6.24? And with the
-# published cure (`lr_max` four times as high, half the epochs, a warm-up of a twentieth): **how far does it
-# fall then?**
+# We watch the first 90 steps. **What does the screen show** in the last of them, for the group at 0.1, if `lr_max`
+# is 0.003? **How far does the loss fall** in these 90 steps, from ln 512 = 6.24? The published cure is an `lr_max`
+# four times as high, half the epochs, and a warm-up of a twentieth of the run. **How far does the loss fall with
+# it?**
 
-# %% [markdown] id="predict" lang="es" of="c05e5787fef5"
+# %% [markdown] id="predict" lang="es" of="aff49d6fa9ae"
 # ## 2 · Predice
 #
 # Miramos los primeros 90 pasos. **¿Qué muestra la pantalla** en el último, en el grupo de 0.1, si `lr_max` es
-# 0.003? **¿Cuánto baja el loss** en esos 90 pasos, desde ln 512 = 6.24? Y con la cura publicada (`lr_max`
-# cuatro veces mayor, la mitad de épocas, un warm-up de una vigésima parte), **¿cuánto baja entonces?**
+# 0.003? **¿Cuánto baja el loss** en esos 90 pasos, desde ln 512 = 6.24? La cura publicada es un `lr_max` cuatro
+# veces mayor, la mitad de épocas y un warm-up que dura la vigésima parte del run. **¿Cuánto baja el loss con
+# ella?**
 
 # %% id="my-prediction"
 predict("screen", on_the_screen=..., falls=..., falls_cured=...)
@@ -128,12 +131,12 @@ predict("screen", on_the_screen=..., falls=..., falls_cured=...)
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it
 #
-# First the run as it was published, then with the cure. In grey, the run before it.
+# First the run as it was published; then, with the first in grey, the run with the cure.
 
-# %% [markdown] id="break" lang="es" of="1a0f2a535c99"
+# %% [markdown] id="break" lang="es" of="cb79de4ffd91"
 # ## 3 · Rómpelo
 #
-# Primero el run tal como se publicó; después, con la cura. En gris, el run anterior.
+# Primero el run tal como se publicó; después, con el primero en gris, el run con la cura.
 
 # %% id="train-published"
 ill = train(published, runs / "published", callbacks=[LivePlot()], overwrite=True)
@@ -155,34 +158,34 @@ compare(
 )
 
 # %% [markdown] id="it-looks-cured" lang="en"
-# The curve goes down several times as fast. Anybody would write a guide now, and anybody would believe it.
+# The curve goes down several times as fast. Anybody would write a guide now, and anybody would believe that guide.
 #
 # ## 4 · Inspect
 #
 # ### What would the repaired run have done?
 #
-# The cure asked for more. It repaired nothing: the schedule still counts in micro-batches, and the first
-# group still learns at a tenth. So compare it with runs that *are* repaired:
+# The cure only asked for a higher rate. It repaired nothing: the schedule still counts in micro-batches, and the
+# first group still learns at a tenth. So compare it with runs that *are* repaired:
 #
-# * **both repaired**: the rate that was asked for from the beginning, no multipliers, lengths in steps;
+# * **both repaired**: the `lr_max` that was asked for in the first place, no multipliers, lengths in steps;
 # * **warm-up chosen**: the same, and somebody has thought about the warm-up: 20 steps, not “a tenth”;
-# * **16 × on top**: the cure raised the screen's figure sixteenfold. The same rise, applied to the repaired
-#   run.
+# * **16 × on top**: the cure raised the figure on the screen sixteenfold. Here the run with the chosen warm-up gets
+#   the same rise.
 
-# %% [markdown] id="it-looks-cured" lang="es" of="97d77a0cd451"
+# %% [markdown] id="it-looks-cured" lang="es" of="515b385f8872"
 # La curva baja varias veces más rápido. Cualquiera escribiría una guía, y cualquiera le creería.
 #
 # ## 4 · Inspecciona
 #
 # ### ¿Qué habría hecho el run reparado?
 #
-# La cura pidió más. No reparó nada: el schedule sigue contando micro-batches y el primer grupo sigue
-# aprendiendo a la décima parte. Compárala, entonces, con runs que *sí* están reparados:
+# La cura solo pidió un valor más alto. No reparó nada: el schedule sigue contando micro-batches y el primer grupo
+# sigue aprendiendo a la décima parte. Compárala, entonces, con runs que *sí* están reparados:
 #
-# * **ambos reparados**: el valor que se pidió desde el principio, sin multiplicadores, con duraciones en pasos;
+# * **ambos reparados**: el `lr_max` que se pidió al principio, sin multiplicadores, con duraciones en pasos;
 # * **warm-up elegido**: lo mismo, y alguien pensó en el warm-up: 20 pasos, no «la décima parte»;
-# * **16 × encima**: la cura multiplicó por dieciséis la cifra de la pantalla. El mismo aumento, aplicado al
-#   run reparado.
+# * **16 × encima**: la cura multiplicó por dieciséis la cifra de la pantalla. Aquí el run con el warm-up elegido
+#   recibe el mismo aumento.
 
 # %% id="four-more-runs"
 plain = Recipe(config.replace(lr_multipliers=""))
@@ -205,34 +208,33 @@ print(" < ".join(t(name) for name in order))
 # %% [markdown] id="what-the-order-says" lang="en"
 # Read the list from its right end, the worst.
 #
-# * The repaired run learns *more* than the cured one, with a quarter of its `lr_max`. In the embedding a factor
-#   of 30 was missing, and the cure put in 16.
-# * And yet even the repaired run has hardly begun. Its warm-up is a thousand steps because a tenth of 20
-#   epochs is a thousand steps. Nobody chose that number; a percentage did. That is the third thing wrong, and
-#   it is not a fault of the code.
-# * Chosen in steps, the warm-up makes the same rate learn within 90 steps. Nothing was raised.
-# * The counter-example: what cured the broken run **harms** the one that is right. Compare the two on the
-#   left: the same warm-up, and the rate sixteen times as high ends more than a nat above. Whoever takes the
-#   cure first and finds the bug later gets that run, and the repair will look like the culprit.
+# * The repaired run learns *more* than the cured one, with a quarter of its `lr_max`. The embedding was missing a
+#   factor of 30, and the cure gave it 16.
+# * And yet even the repaired run has hardly begun. Its warm-up is a thousand steps because a tenth of 20 epochs is
+#   a thousand steps. Nobody chose that number: it came out of a percentage. That is the third thing wrong, and it
+#   is not a fault of the code.
+# * With a warm-up chosen in steps, the same rate learns within 90 steps. Nobody raised anything.
+# * The counter-example: what cured the broken run **harms** the one that is right. Compare the two on the left:
+#   they have the same warm-up, and the one with the sixteenfold rate ends more than a nat higher. Whoever applies
+#   the cure first and finds the bug later gets that run, and the repair will look like the culprit.
 #
 # ### Where do the 33 % come from?
 #
-# The guide says that at iteration 1,405 the run was “only 33 % through warm-up”. Here are the facts of the
-# public code once more, and three ways to get a percentage out of them:
+# The guide says that at iteration 1,405 the run was “only 33% through warmup”. Here are the facts of the public
+# code once more, and three ways to get a percentage out of them:
 
-# %% [markdown] id="what-the-order-says" lang="es" of="382d066591c4"
+# %% [markdown] id="what-the-order-says" lang="es" of="5a37f33f078e"
 # Lee la lista desde la derecha, desde el peor.
 #
 # * El run reparado aprende *más* que el curado, con la cuarta parte de su `lr_max`. Al embedding le faltaba un
 #   factor de 30, y la cura puso 16.
-# * Aun así, ni el run reparado arrancó del todo. Su warm-up dura mil pasos porque la décima parte de 20
-#   épocas son mil pasos. Ese número no lo eligió nadie: salió de un porcentaje. Es lo tercero que está mal,
-#   y no es un fallo del código.
-# * Elegido en pasos, el warm-up hace que el mismo learning rate aprenda en 90 pasos. Nadie subió nada.
-# * El contraejemplo: lo que curó al run roto **daña** al que está bien. Compara los dos de la izquierda: el
-#   mismo warm-up, y el learning rate dieciséis veces mayor termina más de un nat por encima. Quien aplica
-#   primero la cura y encuentra después el error se queda con ese run, y la reparación va a parecer la
-#   culpable.
+# * Aun así, ni siquiera el run reparado arrancó del todo. Su warm-up dura mil pasos porque la décima parte de 20
+#   épocas son mil pasos. Ese número no lo eligió nadie: salió de un porcentaje. Es lo tercero que está mal, y no es
+#   un fallo del código.
+# * Con un warm-up elegido en pasos, el mismo learning rate aprende en 90 pasos. Nadie subió nada.
+# * El contraejemplo: lo que curó al run roto **daña** al que está bien. Compara los dos de la izquierda: tienen el
+#   mismo warm-up, y el del learning rate dieciséis veces mayor termina más de un nat por encima. Quien aplica
+#   primero la cura y encuentra después el error se queda con ese run, y la reparación va a parecer la culpable.
 #
 # ### ¿De dónde sale el 33 %?
 #
@@ -246,13 +248,13 @@ print(f"{iteration // 3 / (0.1 * per_epoch * epochs):.2%}   {t('as-it-ran')}")
 print(f"{iteration // 3 / (0.1 * per_epoch * epochs / 3):.2%}   {t('as-asked')}")
 
 # %% [markdown] id="sixty-times" lang="en"
-# The printed figure takes a tenth of *one* epoch for a tenth of the run, and counts micro-batches on top. The
+# The guide's figure takes a tenth of *one* epoch for a tenth of the run, and counts micro-batches as well. The
 # scheduler was sixty times further from its goal. Here is the calculation for each of the three groups:
 
-# %% [markdown] id="sixty-times" lang="es" of="baaf7ff68e1e"
-# La cifra impresa toma la décima parte de *una* época por la décima parte del run, y además cuenta
-# micro-batches. El scheduler estaba sesenta veces más lejos de su meta. Esta es la cuenta de cada uno de los
-# tres grupos:
+# %% [markdown] id="sixty-times" lang="es" of="f29c9794554a"
+# La cifra de la guía toma la décima parte de *una* época por la décima parte del run, y además cuenta
+# micro-batches. El scheduler estaba sesenta veces más lejos de su meta. Esta es la cuenta de cada uno de los tres
+# grupos:
 
 # %% id="three-bills" compare=true
 calls, warmup = iteration // 3, 0.1 * per_epoch * epochs
@@ -262,29 +264,30 @@ for name, multiplier in {"memory": 0.1, "neuroscience": 0.5, "core": 1.0}.items(
     print(f"{name:14}{used:12.2e}{warmup / 3 / calls:10.1f}{3:10}{1 / multiplier:10.0f}")
 
 # %% [markdown] id="who-paid" lang="en"
-# The *ramp* was asked for, the *unit* is a fault, and the *group* factor stands in the code but on no screen.
-# So 1,818 describes one group of three. The core was 182 times below its top, of which 61 were as planned.
+# The *ramp* was asked for, the *unit* is a fault, and the *group* factor is in the code but on no screen. So 1,818
+# describes one group of three. The core was 182 times below its top, and of that factor, 61 was as planned.
 #
 # ### Ask the weights
 #
-# All of these figures were read off a schedule. There is a witness that cannot be told a wrong length: the
+# All of these figures were read off a schedule. There is one source that nobody can tell a wrong length: the
 # weights. AdamW moves a weight by exactly
 #
 # $w_{t} - w_{t-1} = -\eta \left( \hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1} \right)$
 #
-# and everything in there but $\eta$ can be read: the moments stand in the optimizer's state, $\lambda$ and
-# $\epsilon$ in the group. So one step of any run tells its rate. You will write that in exercise 2.
+# and everything in it except $\eta$ can be read: the moments are in the optimizer's state, $\lambda$ and
+# $\epsilon$ in the group. So a single step of any run gives away its rate. You will write that in exercise 2.
 #
 # ### Turn the knobs: the sum of the rates
 #
-# A one-layer GPT, trained again each time for 60 steps. On the left its loss against the step, on the right
-# the same loss against the **sum of the rates** so far. In grey, the run with the starting values.
+# A one-layer GPT, trained again for 60 steps each time. On the left its loss against the step, on the right the
+# same loss against the **sum of the rates** so far. In grey, the run with the starting values.
 #
-# 1. Leave lr_max at 0.001 and move the warm-up from 1 to 200. What happens on the left, what on the right?
-# 2. Now take lr_max from 0.0001 up to 0.01. Until where do the curves on the right stay together?
-# 3. What does the right picture say to somebody who divides “loss fallen” by “iterations” in a warm-up?
+# 1. Leave lr_max at 0.001 and move the warm-up from 1 to 200. What happens on the left, and what on the right?
+# 2. Now move lr_max from 0.0001 up to 0.01. How far do the curves on the right stay together?
+# 3. What does the picture on the right say to somebody who, in the middle of a warm-up, divides “how far the loss
+#    has fallen” by the number of steps?
 
-# %% [markdown] id="who-paid" lang="es" of="cef4eb163d2e"
+# %% [markdown] id="who-paid" lang="es" of="0747f0663428"
 # La *rampa* se pidió, la *unidad* es un fallo, y el factor del *grupo* está en el código pero en ninguna
 # pantalla. Así que 1,818 describe a un grupo de tres. El núcleo (*core*) iba 182 veces por debajo de su tope,
 # y de ese factor, 61 era lo previsto.
@@ -368,36 +371,36 @@ playground(
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. On the left everything moves: with a long warm-up the loss hardly falls. On the right the curve gets
-#    shorter, but it stays on the same line. A warm-up changes *when* the rate is paid, not what it buys.
-# 2. They never part suddenly. Up to 0.002 you have to look closely; towards 0.01 the curve lies a little
-#    higher for the same sum, because long steps waste part of what they pay.
-# 3. The unit of progress at small rates is the sum of the rates, not the iteration. In a linear warm-up that
-#    sum grows with the *square* of the steps. The guide's “60+ days” continues a straight line from the
+# 1. On the left everything moves: with a long warm-up the loss hardly falls. On the right the curve gets shorter,
+#    but it stays on the same line. A warm-up changes *when* the rate is spent, not what it buys.
+# 2. They never part suddenly. Up to 0.002 you have to look closely; towards 0.01 the curve lies a little higher for
+#    the same sum, because long steps waste part of what is spent.
+# 3. At small rates, progress is measured by the sum of the rates, not by the number of steps. In a linear warm-up
+#    that sum grows with the *square* of the steps. The guide's “60+ days” continues a straight line from the
 #    slowest part of the ramp.
 #
-# So is a warm-up only a delay? At small rates, yes. At a high one the first steps throw the weights about, because
-# Adam's second moment knows hardly a gradient yet. You turned that knob in lesson 18-02. The leaf for it is
-# `warmup-missing`, question 8.3: there is no ramp, **and** it did harm: the loss rises half a nat above ln V within
-# 20 steps, or the gradient norm reaches 100. A missing ramp that harms nobody is no fault.
+# So is a warm-up nothing but a delay? At small rates, yes. At a high one the first steps throw the weights about,
+# because Adam's second moment has hardly seen a gradient yet. You turned that knob in lesson 18-02. The leaf for it
+# is `warmup-missing`, question 8.3: there is no ramp, **and** that did harm: the loss rises half a nat above ln V
+# within 20 steps, or the gradient norm reaches 100. A missing ramp that does no harm is no fault.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="4249dfce2c20"
+# %% [markdown] id="play-answers" lang="es" of="3974bada8a7d"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. A la izquierda se mueve todo: con un warm-up largo, el loss apenas baja. A la derecha, la curva se
-#    acorta, pero sigue sobre la misma línea. Un warm-up cambia *cuándo* se paga el learning rate, no lo que
-#    se compra con él.
-# 2. Nunca se separan de golpe. Hasta 0.002 hay que mirar de cerca; hacia 0.01, la curva queda un poco más
-#    arriba con la misma suma, porque los pasos largos desperdician una parte de lo que pagan.
-# 3. Con valores pequeños, la unidad de avance es la suma de los learning rates, no el paso. En un warm-up
-#    lineal, esa suma crece con el *cuadrado* de los pasos. Los «más de 60 días» de la guía prolongan una
+# 1. A la izquierda se mueve todo: con un warm-up largo, el loss apenas baja. A la derecha, la curva se acorta, pero
+#    sigue sobre la misma línea. Un warm-up cambia *cuándo* se gasta el learning rate, no lo que se compra con él.
+# 2. Nunca se separan de golpe. Hasta 0.002 hay que mirar de cerca; hacia 0.01, la curva queda un poco más arriba
+#    con la misma suma, porque los pasos largos desperdician una parte de lo que se gasta.
+# 3. Con valores pequeños, lo que mide el avance es la suma de los learning rates, no el número de pasos. En un
+#    warm-up lineal, esa suma crece con el *cuadrado* de los pasos. Los «más de 60 días» de la guía prolongan una
 #    recta desde la parte más lenta de la rampa.
 #
-# Entonces, ¿un warm-up solo retrasa? Con valores pequeños, sí. Con uno alto, los primeros pasos sacuden los pesos,
-# porque el segundo momento de Adam apenas ha visto un gradiente. Ya giraste esa perilla en la lección 18-02. La hoja es
-# `warmup-missing`, pregunta 8.3: falta la rampa **y** eso hizo daño: el loss sube medio nat por encima de ln V en los
-# primeros 20 pasos, o la norma del gradiente llega a 100. Una rampa que falta y no le hace daño a nadie no es un fallo.
+# Entonces, ¿un warm-up no es más que un retraso? Con valores pequeños, sí. Con uno alto, los primeros pasos sacuden
+# los pesos, porque el segundo momento de Adam apenas ha visto un gradiente. Ya giraste esa perilla en la lección
+# 18-02. La hoja es `warmup-missing`, pregunta 8.3: falta la rampa **y** eso hizo daño: el loss sube medio nat por
+# encima de ln V en los primeros 20 pasos, o la norma del gradiente llega a 100. Una rampa que falta y no le hace
+# daño a nadie no es un fallo.
 # </details>
 
 # %% [markdown] id="fix" lang="en"
@@ -410,7 +413,7 @@ playground(
 #
 # > Difficulty ●●○○○ · Importance ●●●●○ · 10 minutes
 #
-# This line printed the 33 %:
+# Code like this gives the 33 %:
 #
 # ```python
 # def warmup_share(iteration, batches_per_epoch, epochs, accumulation, share, told_in):
@@ -418,17 +421,17 @@ playground(
 #     return iteration / warmup
 # ```
 #
-# Repair it. It should return the part of its warm-up that the *scheduler* has done, between 0 and 1.
-# `iteration` counts micro-batches. The scheduler is called once for `accumulation` of them; a step that is
-# not complete has not called it. `share` is a share of all `epochs`. `told_in` says in which unit the
-# scheduler was told the length of its warm-up: `"micro-batches"`, or `"steps"` (optimizer steps).
+# Repair it. It should return the part of its warm-up that the *scheduler* has done, between 0 and 1. `iteration`
+# counts micro-batches. The scheduler is called once for every `accumulation` of them, and not before a step is
+# complete. The warm-up is the part `share` of all `epochs` together. `told_in` says in which unit the scheduler was
+# told the length of its warm-up: `"micro-batches"`, or `"steps"` (optimizer steps).
 #
 # <details><summary>Hint</summary>
 #
 # Two numbers, each in its own line: how often the scheduler was called, and how many calls its warm-up takes.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="5d2dee109310"
+# %% [markdown] id="fix" lang="es" of="0100c0705211"
 # ## 5 · Arregla
 #
 # Tres ejercicios. Cada comprobación de un ejercicio es una pregunta pequeña; la que falla te dice qué cree
@@ -438,7 +441,7 @@ playground(
 #
 # > Dificultad ●●○○○ · Importancia ●●●●○ · 10 minutos
 #
-# Estas líneas imprimieron el 33 %:
+# Con un código así sale el 33 %:
 #
 # ```python
 # def warmup_share(iteration, batches_per_epoch, epochs, accumulation, share, told_in):
@@ -446,11 +449,10 @@ playground(
 #     return iteration / warmup
 # ```
 #
-# Arréglalas. La función debe devolver la parte de su warm-up que lleva hecha el *scheduler*, entre 0 y 1.
-# `iteration` cuenta micro-batches. Al scheduler se le llama una vez por cada `accumulation` de ellos; un paso
-# incompleto todavía no lo llamó. `share` es una parte del total de las `epochs` épocas. `told_in` dice en qué
-# unidad se le dijo al scheduler la duración de su warm-up: `"micro-batches"`, o `"steps"` (pasos del
-# optimizador).
+# Arréglalo. La función debe devolver la parte de su warm-up que lleva hecha el *scheduler*, entre 0 y 1.
+# `iteration` cuenta micro-batches. Al scheduler se le llama una vez por cada `accumulation` de ellos, y no antes de
+# que el paso esté completo. El warm-up es la parte `share` del total de las `epochs` épocas. `told_in` dice en qué
+# unidad se le dijo al scheduler la duración de su warm-up: `"micro-batches"`, o `"steps"` (pasos del optimizador).
 #
 # <details><summary>Pista</summary>
 #
@@ -486,11 +488,11 @@ check("warmup-share/done", warmup_share)
 #
 # > Difficulty ●●●●○ · Importance ●●●●● · 20 minutes
 #
-# Write `effective_lr(before, after, state, group)`: the learning rate of the step that took one weight tensor
-# from `before` to `after`. `state` is the optimizer's state for it *after* that step, with `step` (1 after
-# the first), `exp_avg` (m) and `exp_avg_sq` (v). `group` is its parameter group, with `betas`, `eps` and
-# `weight_decay`. In `group["lr"]` stands whatever the scheduler has written there since; that is what you
-# want to check, so do not use it.
+# Write `effective_lr(before, after, state, group)`: the learning rate of the step that took one weight tensor from
+# `before` to `after`. `state` is the optimizer's state for it *after* that step, with `step` (1 after the first),
+# `exp_avg` (m) and `exp_avg_sq` (v). `group` is its parameter group, with `betas`, `eps` and `weight_decay`.
+# `group["lr"]` holds whatever the scheduler has written there since; that is what you want to check, so do not use
+# it.
 #
 # Put together the direction, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, with
 # $\hat m = m / (1 - \beta_1^t)$ and $\hat v = v / (1 - \beta_2^t)$. Then find the one number η for which
@@ -499,11 +501,11 @@ check("warmup-share/done", warmup_share)
 #
 # <details><summary>Hint: why not divide element by element?</summary>
 #
-# You may, but where the direction is near 0 you divide rounding by nearly nothing. The quotient of the two
-# sums, or a median, does not mind.
+# You may, but where the direction is near 0 you divide a rounding error by nearly nothing. The quotient of the two
+# sums, or a median, is not disturbed by that.
 # </details>
 
-# %% [markdown] id="task-effective" lang="es" of="a1e0b4533440"
+# %% [markdown] id="task-effective" lang="es" of="fc31c2610bbf"
 # ### Ejercicio 2 · El learning rate que vieron los pesos
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
@@ -521,8 +523,8 @@ check("warmup-share/done", warmup_share)
 #
 # <details><summary>Pista: ¿por qué no dividir elemento a elemento?</summary>
 #
-# Se puede, pero donde la dirección es casi 0 divides un error de redondeo entre casi nada. Al cociente de las
-# dos sumas, o a una mediana, eso no le importa.
+# Se puede, pero donde la dirección es casi 0 divides un error de redondeo entre casi nada. Al cociente de las dos
+# sumas, o a una mediana, eso no le afecta.
 # </details>
 
 
@@ -555,13 +557,12 @@ check("effective-lr/still", effective_lr)
 #
 # > Difficulty ●●●○○ · Importance ●●●●○ · 15 minutes
 #
-# Write `steps_to_target(losses, rates, target)`. `losses` are those of the first n steps; `rates` are the
-# learning rates of *all* the steps that are planned, N ≥ n. Assume what the playground showed: the loss falls
-# in proportion to the sum of the rates. The loss of step t is measured before that step's update, so it has
-# been paid for by the rates of the steps 0 to t − 1.
+# Write `steps_to_target(losses, rates, target)`. `losses` are those of the first n steps; `rates` are the learning
+# rates of *all* the steps that are planned, N ≥ n. Assume what the playground showed: the loss falls in proportion
+# to the sum of the rates. The loss of step t is measured before that step's update, so only the rates of the steps
+# 0 to t − 1 have gone into it.
 #
-# * Fit a straight line to the losses seen, against the sum of the rates paid. Use all of them: single losses
-#   are noisy.
+# * Fit a straight line to the losses seen, against that sum. Use all of them: a single loss is noisy.
 # * Return the first step, counted from 0, whose loss on that line is at or below `target`; `None` if no
 #   planned step gets there.
 #
@@ -574,17 +575,17 @@ check("effective-lr/still", effective_lr)
 # `np.polyfit(x, y, 1)` gives slope and height at x = 0.
 # </details>
 
-# %% [markdown] id="task-target" lang="es" of="b1bb8a901eec"
+# %% [markdown] id="task-target" lang="es" of="6d1e7c9bb1cc"
 # ### Ejercicio 3 · ¿Cuándo va a llegar?
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
 # Escribe `steps_to_target(losses, rates, target)`. `losses` son los de los primeros n pasos; `rates` son los
-# learning rates de *todos* los pasos previstos, N ≥ n. Supón lo que mostró el experimento: el loss baja en
-# proporción a la suma de los learning rates. El loss del paso t se mide antes de la actualización de ese paso,
-# así que lo pagaron los valores de los pasos 0 a t − 1.
+# learning rates de *todos* los pasos previstos, N ≥ n. Supón lo que mostraron las perillas: el loss baja en
+# proporción a la suma de los learning rates. El loss del paso t se mide antes de la actualización de ese paso, así
+# que solo cuentan para él los valores de los pasos 0 a t − 1.
 #
-# * Ajusta una recta a los loss vistos, frente a la suma de lo pagado. Usa todos: un loss suelto tiene ruido.
+# * Ajusta una recta a los losses vistos, frente a esa suma. Usa todos: un loss suelto tiene ruido.
 # * Devuelve el primer paso, contado desde 0, cuyo loss en esa recta es `target` o menos; `None` si no llega
 #   ninguno de los previstos.
 #
@@ -623,16 +624,16 @@ check("steps-to-target/never", steps_to_target)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# First the witness. One step of the broken run, with PyTorch's optimizer; then the scheduler moves on, as it
-# does in most loops, before anybody prints. Left: what stands in the group. Right: what the weights saw, by
-# your function. At which step of the ramp is each of them?
+# First, the weights. Five steps of the broken run, with PyTorch's optimizer; then the scheduler moves on, as it
+# does in most loops, before anybody prints anything. On the left, what is in the group. On the right, what the
+# weights saw in the last step, by your function. At which step of the ramp is each of them?
 
-# %% [markdown] id="verify" lang="es" of="05628eb70663"
+# %% [markdown] id="verify" lang="es" of="a0728684b013"
 # ## 6 · Comprueba
 #
-# Primero, los pesos. Un paso del run roto, con el optimizador de PyTorch; después el scheduler avanza, como
-# en casi todos los bucles, antes de que nadie imprima nada. A la izquierda, lo que está en el grupo. A la
-# derecha, lo que vieron los pesos, según tu función. ¿En qué paso de la rampa está cada uno?
+# Primero, los pesos. Cinco pasos del run roto, con el optimizador de PyTorch; después el scheduler avanza, como en
+# casi todos los bucles, antes de que nadie imprima nada. A la izquierda, lo que está en el grupo. A la derecha, lo
+# que vieron los pesos en el último paso, según tu función. ¿En qué paso de la rampa está cada uno?
 
 # %% id="ask-the-weights" compare=true
 torch.manual_seed(config.seed)
@@ -667,10 +668,10 @@ for group in optimizer.param_groups:
 # and the group already holds the sixth. In a warm-up that is a difference of a fifth, and every screen that
 # prints after `scheduler.step()` has it. The weights also know every factor between the groups.
 #
-# Now the estimate. From the first 40 steps of “both repaired” alone: when will the loss be down at 5.8? On the
-# left the straight line that the guide drew, in the middle yours, on the right what the run did.
+# Now the estimate. From the first 40 steps of “both repaired” alone: when will the loss be down to 5.8? On the left
+# is the straight line that the guide drew, in the middle yours, on the right what the run did.
 
-# %% [markdown] id="one-late" lang="es" of="159e70d81be0"
+# %% [markdown] id="one-late" lang="es" of="4f4c66461eaf"
 # El grupo va un paso por delante de los pesos: se dieron cinco pasos, con los valores 1 a 5 de la rampa, y en
 # el grupo ya está el sexto. En pleno warm-up eso es una diferencia de un quinto, y la tiene toda pantalla que
 # imprime después de `scheduler.step()`. Y los pesos conocen también cada factor entre los grupos.
@@ -704,19 +705,52 @@ right.set(xlabel=t("sum-of-rates"), xscale="log")
 left.legend(fontsize=7)
 Picture().show(figure, t("curves-alt"))
 
+# %% [markdown] id="walk-text" lang="en"
+# And the tree? Question 2.1 compares the rate of each group with the schedule that was asked for. These runs have
+# theirs from a function, so tell the tree what was asked for, with all lengths in steps.
+
+# %% [markdown] id="walk-text" lang="es" of="190585af89cd"
+# ¿Y el árbol? La pregunta 2.1 compara el learning rate de cada grupo con el schedule que se pidió. Estos runs lo
+# reciben de una función, así que dile al árbol qué se pidió, con todas las duraciones en pasos.
+
+# %% id="walk"
+asked_for = {  # the highest rate, the steps of warm-up
+    "published": (top, planned // 10 // k),
+    "cured": (4 * top, planned // 2 // 20 // k),
+    "both-repaired": (top, planned // 10 // k),
+    "warm-up-chosen": (top, 20),
+    "16-on-top": (16 * top, 20),
+}
+as_asked, walks = [question for question in diagnosis.QUESTIONS if question.id == "2.1"], {}
+for name, (highest, length) in asked_for.items():
+    evidence = diagnosis.evidence_of(attempts[name].path)
+    declared = evidence.config.replace(steps=planned // k, lr_max=highest, warmup_steps=length)
+    walks[name] = diagnosis.walk(dataclasses.replace(evidence, config=declared), as_asked)
+show(walks["cured"], Console(width=88))
+
+# %% id="walk-leaves" compare=true
+for name, walk in walks.items():
+    print(f"{t(name):24} {walk.leaf or t('no-fault')}")
+
 # %% [markdown] id="explain" lang="en"
+# The cured run still has the fault of the broken one. And the last run has none: it got exactly what was asked for.
+# That nobody should have asked for it is more than a schedule can tell.
+#
 # ## 7 · Explain
 #
-# The guide closes with: *“Your learning rate was effectively 1,818× too small due to parameter group scaling
-# and warm-up. The new scripts fix this!”* The new scripts ask for 1e-4 to 5e-4, and the schedule still
-# counts in micro-batches.
+# The guide closes with: *“Your learning rate was effectively 1,818x too small due to parameter group scaling and
+# warmup. The new scripts fix this!”* The new scripts ask for 1e-4 to 5e-4, and the schedule still counts in
+# micro-batches.
 #
 # Answer in four to eight sentences. (1) Which part of the 1,818 is a fault, which was asked for, and for
 # which group does the number hold? (2) The loss does fall faster with the new scripts. Why does that prove
 # neither the diagnosis nor the repair? Use an experiment of this lesson. (3) Name one thing that nobody can
 # know from the published record. (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="e137f4d53405"
+# %% [markdown] id="explain" lang="es" of="9394b43c39cd"
+# El run curado todavía tiene el fallo del roto. Y el último run no tiene ninguno: recibió exactamente lo que se
+# pidió. Que nadie debió pedirlo es más de lo que un schedule puede decir.
+#
 # ## 7 · Explica
 #
 # La guía termina así: *«En la práctica, tu learning rate era 1,818 veces demasiado pequeño por la escala de
@@ -769,7 +803,7 @@ Picture().show(figure, t("curves-alt"))
 #
 # | symptom | measure | threshold | first action |
 # |---|---|---|---|
-# | loss stays at ln V, no NaN | rate of **every** group ÷ lr_max, at a step that you can compute | 1 after the warm-up | find the factor: ramp, unit, group |
+# | loss stays at ln V, no NaN | rate of **every** group ÷ lr_max, at a step where you know what it should be | 1 after the warm-up | find the factor: ramp, unit, group |
 # | the schedule looks right | `effective_lr` from one step's weights | equals the rate asked for to 1 % | whatever writes `group["lr"]`, and when |
 # | “x % of warm-up” on a screen | calls of the scheduler ÷ its length, both in steps | – | divide every length by `accumulation` |
 # | “days to go” from a straight line | loss against the sum of the rates | – | `steps_to_target` with the planned rates |
@@ -777,12 +811,12 @@ Picture().show(figure, t("curves-alt"))
 #
 # Leaves: `schedule-step-unit`, `lr-group-scale`. The next lesson, 19-06, has a plateau that no rate cures.
 
-# %% [markdown] id="card" lang="es" of="e198c4d0cd7d"
+# %% [markdown] id="card" lang="es" of="3f6f3becf3da"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
-# | el loss se queda en ln V, sin NaN | valor de **cada** grupo ÷ lr_max, en un paso que sepas calcular | 1 después del warm-up | busca el factor: rampa, unidad, grupo |
+# | el loss se queda en ln V, sin NaN | valor de **cada** grupo ÷ lr_max, en un paso donde sepas cuánto debe valer | 1 después del warm-up | busca el factor: rampa, unidad, grupo |
 # | el schedule parece correcto | `effective_lr` con los pesos de un solo paso | es el que se pidió, con 1 % de margen | lo que escribe `group["lr"]`, y cuándo |
 # | «x % del warm-up» en una pantalla | llamadas al scheduler ÷ su duración, ambas en pasos | – | divide toda duración entre `accumulation` |
 # | «faltan tantos días» según una recta | loss frente a la suma de los learning rates | – | `steps_to_target` con los valores previstos |
@@ -794,15 +828,14 @@ Picture().show(figure, t("curves-alt"))
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Somebody else's loop: PyTorch's own scheduler, told its length in micro-batches, and called once for
+# Somebody else's loop: PyTorch's own scheduler was told its length in micro-batches, and is called once for every
 # three of them. The monitor needs the rate that you *asked* for, written down by hand, in steps.
 
-# %% [markdown] id="own-run" lang="es" of="b22da56c814c"
+# %% [markdown] id="own-run" lang="es" of="6bfc9d1042d7"
 # ## 9 · En tu propio run
 #
-# Un bucle que no es nuestro: el scheduler de PyTorch, al que se le dijo la duración en micro-batches y al que
-# se llama una vez por cada tres. Al monitor hay que darle el learning rate que *pediste*, escrito a mano, en
-# pasos.
+# Un bucle que no es nuestro: al scheduler de PyTorch se le dijo la duración en micro-batches, y se le llama una vez
+# por cada tres. Al monitor hay que darle el learning rate que *pediste*, escrito a mano, en pasos.
 
 # %% id="own-loop" compare=true
 shutil.rmtree(runs / "own", ignore_errors=True)
@@ -830,7 +863,8 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# * The guide: [`LEARNING_RATE_FIX.md` of comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/LEARNING_RATE_FIX.md).
+# * The guide: [`LEARNING_RATE_FIX.md` of
+#   comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/guides/LEARNING_RATE_FIX.md).
 #   Its figures are quoted here; its table of speed-ups (30, 75 and 150 times) has no run behind it.
 # * [“Scheduler always steps when training with gradient accumulation”](https://github.com/huggingface/accelerate/issues/963),
 #   Hugging Face accelerate, 2023: the same two units, in a library that thousands use.
@@ -839,15 +873,16 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186): how to *find* a rate, once you know that
 #   it is applied (`minigpt lr-find`).
 #
-# **A true story.** Accelerate's issue 963 carries the label *bug*: with accumulated gradients the scheduler moved
-# at every micro-batch. One of the participants does the sums for 100 batches, 10 epochs, 4 accumulated: told
-# 1,000 steps with a warm-up of 100 and moved four times as often, it gives the same rates as told 250 with a
-# warm-up of 25. Another finds the approach “completely incorrect”. A length is wrong only *together with* how
-# often it is counted, and whoever reads one file cannot see both.
+# **A true story.** In January 2023 accelerate's issue 963 reported that, with accumulated gradients, the scheduler
+# moved at every micro-batch; it was labelled a *bug*. One participant did the sums for 100 batches, 10 epochs and 4
+# accumulated. A scheduler that is told 1,000 steps with a warm-up of 100, and is moved four times as often, gives
+# the same rates as one that is told 250 with a warm-up of 25. Another found that approach “completely incorrect”.
+# Both had a point: a length is right or wrong only *together with* how often the scheduler is moved, and whoever
+# reads one file alone cannot see both.
 #
-# **Hard bonus.** `effective_lr` needs the moments. Write one that needs nothing but three successive copies of
-# a weight and the two gradients between them, for plain SGD with momentum. Which of rate and momentum can you
-# tell apart, and from how many steps?
+# **A hard bonus task.** `effective_lr` needs the moments. Write a version that needs nothing but three successive
+# copies of a weight and the two gradients between them, for plain SGD with momentum. Can you tell the rate and the
+# momentum apart, and from how many steps?
 #
 # <details><summary>Hint</summary>
 #
@@ -864,13 +899,16 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 #     return rate, momentum
 # ```
 #
-# The second move is momentum · the first − rate · the second gradient: one equation for each weight, and two unknowns. So three copies tell both, if there are at least two weights and the first move does not happen to point along the second gradient. One weight alone cannot tell them apart.
+# The second move is momentum · the first move − rate · the second gradient: one equation for each weight, and two
+# unknowns. So three copies tell both, if there are at least two weights and the first move does not happen to point
+# along the second gradient. One weight alone cannot tell them apart.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="ad8528d65eeb"
+# %% [markdown] id="sources" lang="es" of="a81ad62b9c38"
 # ## 10 · De dónde viene esto
 #
-# * La guía: [`LEARNING_RATE_FIX.md` de comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/LEARNING_RATE_FIX.md).
+# * La guía: [`LEARNING_RATE_FIX.md` de
+#   comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/guides/LEARNING_RATE_FIX.md).
 #   Aquí se citan sus cifras; su tabla de aceleraciones (30, 75 y 150 veces) no tiene detrás ningún run.
 # * El [issue 963 de accelerate](https://github.com/huggingface/accelerate/issues/963), de Hugging Face, 2023: las mismas dos unidades, en una biblioteca que usan miles de personas.
 # * Loshchilov y Hutter, [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101): la fórmula
@@ -878,15 +916,16 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186): cómo *encontrar* un learning rate,
 #   cuando ya sabes que se aplica (`minigpt lr-find`).
 #
-# **Una historia real.** El issue 963 de accelerate lleva la etiqueta *bug*: al acumular gradientes, el scheduler
-# avanzaba en cada micro-batch. Un participante hace la cuenta con 100 batches, 10 épocas y 4 acumulados: con
-# una duración de 1,000 y un warm-up de 100, moviéndolo cuatro veces más seguido, salen los mismos valores que
-# con 250 y un warm-up de 25. Otro opina que el enfoque es «completamente incorrecto». Una duración solo está
-# mal *junto con* la frecuencia con que se cuenta, y quien lee un solo archivo no puede ver las dos cosas.
+# **Una historia real.** En enero de 2023, el issue 963 de accelerate reportó que, al acumular gradientes, el
+# scheduler avanzaba en cada micro-batch; le pusieron la etiqueta *bug*. Un participante hizo la cuenta con 100
+# batches, 10 épocas y 4 acumulados. Un scheduler al que se le dicen 1,000 pasos con un warm-up de 100, y que avanza
+# cuatro veces más seguido, da los mismos valores que uno al que se le dicen 250 con un warm-up de 25. Otro opinó
+# que ese enfoque era «completamente incorrecto». Los dos tenían algo de razón: una duración solo está bien o mal
+# *junto con* la frecuencia con que avanza el scheduler, y quien lee un solo archivo no puede ver las dos cosas.
 #
-# **Extra difícil.** `effective_lr` necesita los momentos. Escribe una versión que solo necesite tres copias
-# sucesivas de un peso y los dos gradientes intermedios, para SGD con momentum. ¿Puedes distinguir el learning
-# rate del momentum, y con cuántos pasos?
+# **Un reto difícil, de propina.** `effective_lr` necesita los momentos. Escribe una versión que solo necesite tres
+# copias sucesivas de un peso y los dos gradientes intermedios, para SGD con momentum. ¿Puedes distinguir el
+# learning rate del momentum, y con cuántos pasos?
 #
 # <details><summary>Pista</summary>
 #

@@ -1,28 +1,29 @@
 """Lesson 19-06: a published plateau, its remedies tried one by one, and the cause that none of them touches."""
 
 # %% [markdown] id="why" lang="en"
-# Somebody fine-tuned GPT-2. The loss began at 9.23, fell to 6.6 and stayed there; at step 2000 it jumped to
-# 9.58 and came back. A report blamed three settings: sequences too long (256), a batch too small (8), a
-# schedule. All three were changed. In the next run the loss rose from 6.71 to 6.93.
+# Somebody fine-tuned GPT-2. The loss began at 9.23, fell to 6.6 and stayed there; at step 2000 it jumped to 9.58
+# and came back. A report blamed three settings: the sequences were too long (256), the batch too small (8), and the
+# schedule was wrong. All three were changed. In the next run the validation loss rose from 6.71 to 6.93.
 #
 # Here you try every hypothesis of that report, and one that is not in it. Afterwards you can
 #
 # * tell a remedy that *helps* from one that *cures*;
-# * estimate how noisy a gradient is, from micro-batches, before you blame the batch;
-# * recognise a target that is one token off from a single number, measured before the first step.
+# * estimate how noisy a gradient is, from micro-batches, before you blame the size of the batch;
+# * recognise targets that are one token off, from a single number that is measured before the first step.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="108f20375ef2"
-# Alguien hizo fine-tuning de GPT-2. El loss empezó en 9.23, bajó a 6.6 y ahí se quedó; en el paso 2000 saltó a
-# 9.58 y después volvió. Un informe culpó a tres ajustes: secuencias demasiado largas (256), un batch demasiado
-# pequeño (8) y el schedule. Se cambiaron los tres. En el run siguiente, el loss subió de 6.71 a 6.93.
+# %% [markdown] id="why" lang="es" of="6417df3598ff"
+# Alguien hizo fine-tuning de GPT-2. El loss empezó en 9.23, bajó a 6.6 y ahí se quedó; en el paso 2000 saltó a 9.58
+# y después volvió. Un informe culpó a tres ajustes: secuencias demasiado largas (256), un batch demasiado pequeño
+# (8) y un schedule equivocado. Se cambiaron los tres. En el run siguiente, el loss de validación subió de 6.71 a
+# 6.93.
 #
 # Aquí vas a probar todas las hipótesis de ese informe, y una que no está en él. Al terminar sabrás
 #
 # * distinguir un remedio que *ayuda* de uno que *cura*;
-# * medir cuánto ruido tiene un gradiente, con micro-batches, antes de culpar al batch;
-# * reconocer un target corrido un token con un solo número, medido antes del primer paso.
+# * medir cuánto ruido tiene un gradiente, con micro-batches, antes de culpar al tamaño del batch;
+# * reconocer unos targets corridos un token con un solo número, medido antes del primer paso.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -35,13 +36,15 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
 
 lesson("19-06")
 runs = Path("experiments") / "19-06"
@@ -56,10 +59,10 @@ def last_loss(run, count=10):
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# First a model that is *pretrained*: our small GPT, trained the right way. Then the fine-tuning, from its
-# weights, on the same text. It ought to begin where the pretraining ended.
+# First a *pretrained* model: our small GPT, trained as it should be. Then the fine-tuning, from its weights, on the
+# same text. It should begin where the pretraining ended.
 
-# %% [markdown] id="meet" lang="es" of="20acfc2d935c"
+# %% [markdown] id="meet" lang="es" of="db8adc374698"
 # ## 1 · Un run que se porta mal
 #
 # Primero, un modelo *preentrenado*: nuestro pequeño GPT, entrenado como se debe. Después, el fine-tuning, a
@@ -95,14 +98,14 @@ print(f"ln {config.vocab_size} = {math.log(config.vocab_size):.2f}")
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# In the recipe of the fine-tuning something is wrong; never mind what. **With which loss does it begin**, in
-# step 0, before any weight has moved? And **where is it after 60 steps?**
+# Something is wrong in the recipe of the fine-tuning; for now it does not matter what. **At which loss does it
+# begin**, in step 0, before any weight has moved? And **at which loss is it after 60 steps?**
 
-# %% [markdown] id="predict" lang="es" of="c57fe2bbc71d"
+# %% [markdown] id="predict" lang="es" of="01aa7d197c25"
 # ## 2 · Predice
 #
-# En la receta del fine-tuning hay algo mal; todavía no importa qué. **¿Con qué loss empieza**, en el paso 0,
-# antes de que se mueva ningún peso? ¿Y **dónde está después de 60 pasos?**
+# En la receta del fine-tuning hay algo mal; por ahora no importa qué. **¿Con qué loss empieza**, en el paso 0,
+# antes de que se mueva ningún peso? ¿Y **en qué loss está después de 60 pasos?**
 
 # %% id="my-prediction"
 predict("plateau", first=..., last=...)
@@ -122,16 +125,18 @@ compare("plateau", first=round(broken.metrics[0]["loss"], 1), last=round(last_lo
 #
 # ### The report's hypotheses, each tried
 #
-# A fall, and then a flat line. Each hypothesis of the report is one change. Change one thing, train, write
-# down two numbers: the loss before the first update, and the loss at the end.
+# A fall, and then a flat line. Each hypothesis of the report is one change. Change one thing, train, and write down
+# two numbers: the loss before the first update, and the loss at the end. (The report also advises a higher learning
+# rate, if nothing else helps: the last row but one.)
 
-# %% [markdown] id="hypotheses" lang="es" of="81d6a50c3a7a"
+# %% [markdown] id="hypotheses" lang="es" of="81dfd2531be4"
 # ## 4 · Inspecciona
 #
 # ### Las hipótesis del informe, una por una
 #
-# Una bajada y después una línea plana. Cada hipótesis del informe es un cambio. Cambia una sola cosa, entrena
-# y anota dos números: el loss antes de la primera actualización y el loss al final.
+# Una bajada y después una línea plana. Cada hipótesis del informe es un cambio. Cambia una sola cosa, entrena y
+# anota dos números: el loss antes de la primera actualización y el loss al final. (El informe también aconseja un
+# learning rate (tasa de aprendizaje) más alto, si nada más ayuda: es la penúltima fila.)
 
 # %% id="try-each"
 constant = {"schedule": "constant", "warmup_steps": 0, "lr_max": 5e-4}
@@ -159,29 +164,31 @@ for name, run in tried.items():
     print(f"{t(name):30}{t('starts-well') if run.metrics[0]['loss'] < start + 1 else t('starts-badly')}")
 
 # %% [markdown] id="before-training" lang="en"
-# Look at the first column. Step 0 is measured **before any update**. No batch size, no schedule and no
-# learning rate has acted on it yet, so none of them can explain it. A pretrained model that begins nearer to
-# chance than to where its pretraining ended does not suffer from training. It is asked the wrong question.
+# Look at the first column. Step 0 is measured **before any update**. No batch size, no schedule and no learning
+# rate has acted on it yet, so none of them can explain it. A pretrained model that begins nearer to chance than to
+# where its pretraining ended has no problem with training. It is being asked the wrong question.
 #
-# That number stood in the original log: 9.23, from a pretrained GPT-2, whose chance is ln 50,257 = 10.82.
+# That number was there in the original log: 9.23, from a pretrained GPT-2, for which chance is ln 50,257 = 10.82.
 # Everybody looked at the plateau.
 #
 # ### Ask the model what it was taught
 #
-# Score the pretrained model against the token itself, the next one, and those after it.
+# Take the predictions of the pretrained model, and compute their loss against the token itself, against the next
+# one, and against those after it.
 
-# %% [markdown] id="before-training" lang="es" of="d7c05b8c0ba7"
+# %% [markdown] id="before-training" lang="es" of="862edd43a257"
 # Mira la primera columna. El paso 0 se mide **antes de cualquier actualización**. Ni el tamaño del batch, ni el
-# schedule, ni el learning rate (tasa de aprendizaje) han actuado todavía, así que ninguno puede explicarlo. A
-# un modelo preentrenado que empieza más cerca del azar que de donde terminó su preentrenamiento no le pasa
-# nada con el entrenamiento. Le están haciendo la pregunta equivocada.
+# schedule, ni el learning rate han actuado todavía, así que ninguno puede explicarlo. Un modelo preentrenado que
+# empieza más cerca del azar que de donde terminó su preentrenamiento no tiene un problema de entrenamiento. Le
+# están haciendo la pregunta equivocada.
 #
 # Ese número estaba en el log original: 9.23, con un GPT-2 preentrenado, cuyo nivel de azar es
 # ln 50,257 = 10.82. Todo el mundo miraba la meseta.
 #
 # ### Pregúntale al modelo qué le enseñaron
 #
-# Evalúa el modelo preentrenado frente al mismo token, al siguiente y a los que vienen después.
+# Toma las predicciones del modelo preentrenado y calcula su loss frente al mismo token, al siguiente y a los que
+# vienen después.
 
 
 # %% id="offsets" compare=true
@@ -200,31 +207,45 @@ for offset, value in enumerate(by_offset):
     print(f"t + {offset}   {t('as-taught') if value < start + 1 else t('not-taught')}")
 print(t("lowest"), f"t + {int(np.argmin(by_offset))}")
 
+# %% [markdown] id="walk-text" lang="en"
+# The log can answer too. Before the first update the trainer takes the gradient of the loss with respect to the
+# logits. It is negative at the target and nowhere else, so it shows which target the loss really scores, whoever
+# shifted it. Question 1.4 of the configuration tree reads that:
+
+# %% [markdown] id="walk-text" lang="es" of="11f8c64b6016"
+# El log también puede contestar. Antes de la primera actualización, el trainer toma el gradiente del loss con
+# respecto a los logits. Es negativo en el target y en ningún otro lugar, así que muestra con qué target se evalúa
+# de verdad, sin importar quién lo corrió. La pregunta 1.4 del árbol de la configuración lee ese dato:
+
+# %% id="walk"
+asked = [question for question in diagnosis.QUESTIONS if question.id == "1.4"]
+show(diagnosis.walk(diagnosis.evidence_of(broken.path), asked), Console(width=88))
+
 # %% [markdown] id="shifted-twice" lang="en"
-# The model knows t + 1 and is scored on t + 2. The loader had shifted the targets by one, and the model's
-# loss shifts them once more, because in the library that it comes from, the loss *always* shifts. Each of the
-# two is right. Together they are wrong, and training on works: the loss falls, as far as the token after the
-# next can be guessed. That is the plateau.
+# The model knows t + 1 and is scored on t + 2. The loader had shifted the targets by one, and the model's loss
+# shifts them once more, because in the library that it comes from, the loss *always* shifts. Each of the two is
+# right. Together they are wrong, and yet training seems to work: the loss falls as far as the token after the next
+# can be guessed. That is the plateau.
 #
 # ### Turn the knob: train on the wrong question
 #
 # A one-layer GPT, trained from scratch for 60 steps to predict t + d. In grey, d = 1.
 #
-# 1. Take d from 1 to 5. Which curves fall? Could you tell d = 2 from a slow run?
-# 2. And d = 0?
+# 1. Move d from 1 to 5. Which curves fall? Could you tell d = 2 from a slow run?
+# 2. And what does d = 0 do?
 
-# %% [markdown] id="shifted-twice" lang="es" of="6af9ca15472e"
-# El modelo sabe t + 1 y lo evalúan con t + 2. El código que carga los datos ya había corrido los targets un
-# lugar, y el loss del modelo los corre otra vez, porque en la biblioteca de donde viene, el loss *siempre* los
-# corre. Cada uno de los dos está bien. Juntos están mal, y entrenar así funciona: el loss baja hasta donde se
-# puede adivinar el token que sigue al siguiente. Esa es la meseta.
+# %% [markdown] id="shifted-twice" lang="es" of="c0a6928946f1"
+# El modelo sabe t + 1 y lo evalúan con t + 2. El código que carga los datos ya había corrido los targets un lugar,
+# y el loss del modelo los corre otra vez, porque en la biblioteca de donde viene, el loss *siempre* los corre. Cada
+# uno de los dos está bien. Juntos están mal, y aun así entrenar parece funcionar: el loss baja hasta donde se puede
+# adivinar el token que sigue al siguiente. Esa es la meseta.
 #
 # ### Gira la perilla: entrena con la pregunta equivocada
 #
 # Un GPT de una capa, entrenado desde cero durante 60 pasos para predecir t + d. En gris, d = 1.
 #
 # 1. Lleva d de 1 a 5. ¿Qué curvas bajan? ¿Podrías distinguir d = 2 de un run lento?
-# 2. ¿Y d = 0?
+# 2. ¿Y qué hace d = 0?
 
 # %% id="small-run"
 small = config.replace(n_layer=1, n_head=2, n_embd=32, context=32, batch_size=32, lr_max=1e-2)
@@ -266,21 +287,21 @@ playground(draw, offset=Slider("d", 0, 5, 2))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. All of them fall. From 3 on they stop where the frequencies of single tokens leave off; d = 2 gets a
-#    little further, and its curve looks like that of a slow run. By its shape alone nobody tells it from a
-#    rate that is too low or a batch that is too noisy.
-# 2. It falls to nearly 0: the answer stands in the input. A curve that is too good is the same fault with the
-#    other sign.
+# 1. All of them fall. From d = 3 on they get no further than the frequencies of single tokens allow; d = 2 gets a
+#    little further, and its curve looks like that of a slow run. By its shape alone, nobody can tell it from a rate
+#    that is too low or a batch that is too noisy.
+# 2. Its loss falls to nearly 0: the answer is in the input. A curve that is too good is the same fault in the other
+#    direction.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="d34e476e3eaa"
+# %% [markdown] id="play-answers" lang="es" of="936567cea694"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Bajan todas. Desde 3 se detienen donde se agotan las frecuencias de los tokens sueltos; d = 2 llega un poco
-#    más lejos, y su curva parece la de un run lento. Por su forma, nadie la distingue de un learning rate
-#    demasiado bajo o de un batch con demasiado ruido.
-# 2. Baja casi a 0: la respuesta está en la entrada. Una curva demasiado buena es el mismo fallo con el signo
-#    contrario.
+# 1. Bajan todas. Desde d = 3 no llegan más allá de lo que permiten las frecuencias de los tokens sueltos; d = 2
+#    llega un poco más lejos, y su curva parece la de un run lento. Solo por su forma, nadie la distingue de un
+#    learning rate demasiado bajo o de un batch con demasiado ruido.
+# 2. Su loss baja casi a 0: la respuesta está en la entrada. Una curva demasiado buena es el mismo fallo en la otra
+#    dirección.
 # </details>
 
 # %% [markdown] id="fix" lang="en"
@@ -290,8 +311,9 @@ playground(draw, offset=Slider("d", 0, 5, 2))
 #
 # > Difficulty ●●○○○ · Importance ●●●●● · 12 minutes
 #
-# `model(input_ids, labels)` is like Hugging Face's: it returns the mean loss, **shifts the labels itself**
-# (position t is scored against `labels[:, t + 1]`), and leaves out labels of −100. This code trained with it:
+# `model(input_ids, labels)` is like a model of Hugging Face: it returns the mean loss, **shifts the labels itself**
+# (position t is scored against `labels[:, t + 1]`), and leaves out labels of −100. This is the code that trained
+# it:
 #
 # ```python
 # def training_loss(model, tokens, pad):
@@ -299,24 +321,24 @@ playground(draw, offset=Slider("d", 0, 5, 2))
 #     return model(inputs, targets)
 # ```
 #
-# Repair it. `tokens` is (B, T + 1): all T targets in it should count, except those that are `pad`. Leave
-# `tokens` as it is.
+# Repair it. `tokens` is (B, T + 1), so it holds T targets: the token after each of the first T. All of them should
+# count, except those that are `pad`. Do not change `tokens` itself.
 #
 # <details><summary>Hint</summary>
 #
-# How many shifts should there be in all, and who makes the one?
+# How many times should the targets be shifted in all, and who does it? And which label does the model leave out?
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="663382ecab1b"
+# %% [markdown] id="fix" lang="es" of="a478be2a1163"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · Un error en código que parece correcto
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 12 minutos
 #
-# `model(input_ids, labels)` es como el de Hugging Face: devuelve el loss medio, **corre los labels por su
-# cuenta** (la posición t se evalúa con `labels[:, t + 1]`) y deja fuera los labels que valen −100. Este código
-# entrenaba con él:
+# `model(input_ids, labels)` es como el de Hugging Face: devuelve el loss medio, **corre los labels por su cuenta**
+# (la posición t se evalúa con `labels[:, t + 1]`) y deja fuera los labels que valen −100. Este es el código que lo
+# entrenaba:
 #
 # ```python
 # def training_loss(model, tokens, pad):
@@ -324,12 +346,12 @@ playground(draw, offset=Slider("d", 0, 5, 2))
 #     return model(inputs, targets)
 # ```
 #
-# Arréglalo. `tokens` es (B, T + 1): deben contar sus T targets, salvo los que son `pad`. Deja `tokens` como
-# está.
+# Arréglalo. `tokens` es (B, T + 1), así que contiene T targets: el token que sigue a cada uno de los primeros T.
+# Deben contar todos, salvo los que son `pad`. No cambies `tokens` mismo.
 #
 # <details><summary>Pista</summary>
 #
-# ¿Cuántas veces hay que correr los targets en total, y quién lo hace?
+# ¿Cuántas veces hay que correr los targets en total, y quién lo hace? ¿Y qué label deja fuera el modelo?
 # </details>
 
 
@@ -354,32 +376,42 @@ check("training-loss/padding", training_loss)
 #
 # > Difficulty ●●●●○ · Importance ●●●●○ · 20 minutes
 #
-# The report said “batch 8 is noisy”. That can be measured. Write `noise_scale(gradients, tokens)`:
-# `gradients` is (k, d), the gradients of k micro-batches at the *same* weights, each the mean over `tokens`
-# tokens. Return $B_{simple} = tr\,\Sigma / |G|^2$ in tokens (McCandlish et al., 2018): with about so many
-# tokens in a batch, noise and signal are equal.
+# The report said that a batch of 8 gives noisy gradients. That can be measured. Write `noise_scale(gradients,
+# tokens)`: `gradients` is (k, d), the gradients of k micro-batches at the *same* weights, each the mean over
+# `tokens` tokens. Return $B_{simple} = tr\,\Sigma / |G|^2$, a number of tokens (McCandlish et al., 2018): in a
+# batch of about that many tokens, noise and signal are equally strong.
 #
-# * Let s be the sum over all coordinates of the variance between the micro-batches (divide by k − 1). Then
-#   $tr\,\Sigma = s \cdot tokens$: a mean over n tokens has 1/n of the variance of one.
-# * The squared norm of the *mean* gradient is too large: it holds noise as well, s/k of it. So $|G|^2 = |\bar
-#   g|^2 - s/k$.
+# * For each coordinate, take the variance between the micro-batches (divide by k − 1). Let s be the sum of these
+#   variances. Then $tr\,\Sigma = s \cdot tokens$: a mean over n tokens has 1/n of the variance of one.
+# * The squared norm of the *mean* gradient is too large, because it holds noise as well: s/k of it. So $|G|^2 =
+#   |\bar g|^2 - s/k$.
 # * If $|G|^2$ is not above 0, no signal can be seen: return `math.inf`.
+#
+# <details><summary>Hint</summary>
+#
+# `gradients.var(dim=0)` has one variance for each coordinate, already divided by k − 1.
+# </details>
 
-# %% [markdown] id="task-noise" lang="es" of="5d340009bd3a"
+# %% [markdown] id="task-noise" lang="es" of="bdad893c8e77"
 # ### Ejercicio 2 · ¿Es demasiado pequeño el batch?
 #
 # > Dificultad ●●●●○ · Importancia ●●●●○ · 20 minutos
 #
-# El informe decía «un batch de 8 tiene ruido». Eso se puede medir. Escribe `noise_scale(gradients, tokens)`:
-# `gradients` es (k, d), los gradientes de k micro-batches con los *mismos* pesos, cada uno la media sobre
-# `tokens` tokens. Devuelve $B_{simple} = tr\,\Sigma / |G|^2$ en tokens (McCandlish et al., 2018): con más o
-# menos esa cantidad de tokens en un batch, el ruido y la señal son iguales.
+# El informe decía que un batch de 8 da gradientes con ruido. Eso se puede medir. Escribe `noise_scale(gradients,
+# tokens)`: `gradients` es (k, d), los gradientes de k micro-batches con los *mismos* pesos, cada uno la media sobre
+# `tokens` tokens. Devuelve $B_{simple} = tr\,\Sigma / |G|^2$, un número de tokens (McCandlish et al., 2018): en un
+# batch de más o menos esa cantidad de tokens, el ruido y la señal tienen la misma fuerza.
 #
-# * Sea s la suma, sobre todas las coordenadas, de la varianza entre los micro-batches (divide entre k − 1).
-#   Entonces $tr\,\Sigma = s \cdot tokens$: una media sobre n tokens tiene 1/n de la varianza de uno.
-# * El cuadrado de la norma del gradiente *medio* es demasiado grande: también contiene ruido, s/k. Por eso
+# * Para cada coordenada, toma la varianza entre los micro-batches (divide entre k − 1). Sea s la suma de esas
+#   varianzas. Entonces $tr\,\Sigma = s \cdot tokens$: una media sobre n tokens tiene 1/n de la varianza de uno.
+# * El cuadrado de la norma del gradiente *medio* es demasiado grande, porque también contiene ruido: s/k. Por eso
 #   $|G|^2 = |\bar g|^2 - s/k$.
 # * Si $|G|^2$ no es mayor que 0, no se ve ninguna señal: devuelve `math.inf`.
+#
+# <details><summary>Pista</summary>
+#
+# `gradients.var(dim=0)` tiene una varianza por coordenada, ya dividida entre k − 1.
+# </details>
 
 
 # %% solution="noise-scale"
@@ -406,14 +438,15 @@ check("noise-scale/no-signal", noise_scale)
 #
 # > Difficulty ●●○○○ · Importance ●●●●● · 10 minutes
 #
-# Write `verdict(ill, tried, right, margin)`. Each of the first three is a pair: loss before the first update,
-# loss at the end. Return
+# Write `verdict(ill, tried, right, margin)`. Each of the first three is a pair: the loss before the first update,
+# and the loss at the end. Return
 #
-# * `"cures"` if the tried run is within `margin` of the right one in **both**;
-# * else `"helps"` if its end is more than `margin` below that of the ill run;
-# * else `"nothing"`.
+# * `"cures"` if **both** losses of the tried run differ from those of the right run by less than `margin`, up or
+#   down;
+# * otherwise `"helps"` if its last loss is more than `margin` below the last loss of the ill run;
+# * otherwise `"nothing"`.
 
-# %% [markdown] id="task-verdict" lang="es" of="436e6bdfa39b"
+# %% [markdown] id="task-verdict" lang="es" of="898326ae7de7"
 # ### Ejercicio 3 · Una tabla de hipótesis
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
@@ -421,8 +454,9 @@ check("noise-scale/no-signal", noise_scale)
 # Escribe `verdict(ill, tried, right, margin)`. Los tres primeros son pares: el loss antes de la primera
 # actualización y el loss al final. Devuelve
 #
-# * `"cures"` si el run probado está a menos de `margin` del correcto en **los dos**;
-# * si no, `"helps"` si su final está más de `margin` por debajo del final del run enfermo;
+# * `"cures"` si **los dos** valores del run probado difieren de los del run correcto en menos de `margin`, hacia
+#   arriba o hacia abajo;
+# * si no, `"helps"` si su último loss está más de `margin` por debajo del último loss del run enfermo;
 # * si no, `"nothing"`.
 
 
@@ -447,12 +481,12 @@ check("verdict/nothing", verdict)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# A model with the library's habit, and your function. Does the fine-tuning begin where the pretraining ended?
+# A model with the habit of that library, and your function. Does the fine-tuning begin where the pretraining ended?
 
-# %% [markdown] id="verify" lang="es" of="a5ff3ba005b6"
+# %% [markdown] id="verify" lang="es" of="be5a228190b5"
 # ## 6 · Comprueba
 #
-# Un modelo con la costumbre de la biblioteca, y tu función. ¿Empieza el fine-tuning donde terminó el
+# Un modelo con la costumbre de aquella biblioteca, y tu función. ¿Empieza el fine-tuning donde terminó el
 # preentrenamiento?
 
 
@@ -476,12 +510,12 @@ for name, value in {"published": published, "yours": mine}.items():
     print(f"{t(name):16}{t('starts-well') if value < start + 1 else t('starts-badly')}")
 
 # %% [markdown] id="verify-table" lang="en"
-# The table of hypotheses, by your function. And the noise, before training and after: 16 micro-batches of 8
-# rows each.
+# The verdict on each hypothesis, by your function. Then the noise scale, before training and after, from 16
+# micro-batches of 8 rows each.
 
-# %% [markdown] id="verify-table" lang="es" of="f83768ca9788"
-# La tabla de hipótesis, según tu función. Y el ruido, antes y después de entrenar: 16 micro-batches de 8 filas
-# cada uno.
+# %% [markdown] id="verify-table" lang="es" of="3f82c0c9fefd"
+# El veredicto sobre cada hipótesis, según tu función. Después, la escala del ruido, antes y después de entrenar,
+# con 16 micro-batches de 8 filas cada uno.
 
 
 # %% id="verdicts"
@@ -510,58 +544,70 @@ noise = {"newborn": measured_noise(newborn), "trained": measured_noise(keep.mode
 for name, value in noise.items():
     print(f"{t(name):30}{value:,.0f} {t('tokens')}")
 
-# %% [markdown] id="helps-is-not-cures" lang="en"
-# The counter-example of this lesson: **a remedy that helps, and is wrong**. The higher rate lowers the final
-# loss of the broken run. And hold the two noise scales against the 512 tokens of a step: the batch *is* on the
-# small side, so a larger one would be worth its price. The report could find evidence for each of its causes,
-# because a batch that is too small and a target that is wrong are two things. But nothing on its list moves
-# the first column.
-#
-# Three sentences of the report can be checked without a run. “Each head sees only 2 of 8 examples”: heads
-# divide the channels, never the batch. “256 tokens in place of 64”: a step had 8 × 256 = 2,048 tokens and then
-# 32 × 128 = 4,096. And the schedule: by the report's own figure the rate at step 2000 was 1.55e-5, on its way
-# down from 2e-5. A rate that falls is an odd cause of an explosion.
-#
-# **What stays unknown.** At step 2000 training *and* validation read 9.58 and 9.62, close to where the run
-# began, and were back at step 2500. Two evaluations 500 steps apart show no explosion of gradients; a model
-# reloaded for that evaluation would look the same. Nobody can tell from what was published.
+# %% [markdown] id="rewalk-text" lang="en"
+# And question 1.4 once more, to all seven runs:
 
-# %% [markdown] id="helps-is-not-cures" lang="es" of="8bb612d246a8"
+# %% [markdown] id="rewalk-text" lang="es" of="059dcffdaa44"
+# Y otra vez la pregunta 1.4, a los siete runs:
+
+# %% id="rewalk" compare=true
+for name, run in tried.items():
+    walk = diagnosis.walk(diagnosis.evidence_of(run.path), asked)
+    print(f"{t(name):30}{walk.leaf or t('no-fault')}")
+
+# %% [markdown] id="helps-is-not-cures" lang="en"
+# The counter-example of this lesson: **a remedy that helps, and is wrong**. The higher rate lowers the final loss
+# of the broken run. And compare the two noise scales with the 512 tokens of a step: the batch *is* on the small
+# side, so a larger one would be worth its price. The report could find evidence for each of its causes, because a
+# batch that is too small and a target that is wrong can both be there. But nothing on its list moves the first
+# column.
+#
+# Three claims of the report can be checked without a run. “Each head sees only 2 examples”: heads divide the
+# channels, never the batch. “256 tokens instead of 64” in an update: by its own settings it was 8 × 256 = 2,048
+# tokens before, and 32 × 128 = 4,096 afterwards. And the schedule: by the report's own figure the rate at step 2000
+# was 1.55e-5, on its way down from 2e-5. A falling rate would be a strange cause of an explosion.
+#
+# **What stays unknown.** At step 2000 the training *and* the validation loss read 9.58 and 9.62, close to where the
+# run began, and at step 2500 they were back. Two evaluations 500 steps apart do not show an exploding gradient; a
+# model that had been reloaded for that evaluation would look the same. Nobody can tell from what was published.
+
+# %% [markdown] id="helps-is-not-cures" lang="es" of="30b6ef6f0d69"
 # El contraejemplo de esta lección: **un remedio que ayuda y está equivocado**. El learning rate más alto baja el
-# loss final del run roto. Y compara las dos escalas del ruido con los 512 tokens de un paso: el batch *sí* es
-# más bien pequeño, así que uno más grande valdría la pena. El informe pudo encontrar pruebas de cada una de
-# sus causas, porque un batch demasiado pequeño y un target equivocado son dos cosas distintas. Pero nada de su
-# lista mueve la primera columna.
+# loss final del run roto. Y compara las dos escalas del ruido con los 512 tokens de un paso: el batch *sí* es más
+# bien pequeño, así que uno más grande valdría la pena. El informe pudo encontrar pruebas de cada una de sus causas,
+# porque un batch demasiado pequeño y un target equivocado pueden darse a la vez. Pero nada de su lista mueve la
+# primera columna.
 #
-# Tres frases del informe se pueden comprobar sin entrenar. «Cada cabeza ve solo 2 de los 8 ejemplos»: las
-# cabezas dividen los canales, nunca el batch. «256 tokens en lugar de 64»: un paso tenía 8 × 256 = 2,048
-# tokens y después 32 × 128 = 4,096. Y el schedule: según el propio informe, el learning rate del paso 2000 era
-# 1.55e-5 y venía bajando desde 2e-5. Que baje es una causa rara para una explosión.
+# Tres afirmaciones del informe se pueden comprobar sin entrenar. «Cada cabeza ve solo 2 ejemplos»: las cabezas
+# dividen los canales, nunca el batch. «256 tokens en lugar de 64» por actualización: según sus propios ajustes,
+# eran 8 × 256 = 2,048 tokens antes y 32 × 128 = 4,096 después. Y el schedule: según el propio informe, el learning
+# rate del paso 2000 era 1.55e-5 y venía bajando desde 2e-5. Un learning rate que baja sería una causa rara de una
+# explosión.
 #
-# **Lo que no se sabe.** En el paso 2000, entrenamiento *y* validación marcaron 9.58 y 9.62, cerca de donde
-# empezó el run, y en el paso 2500 ya habían vuelto. Dos evaluaciones separadas por 500 pasos no muestran
-# ninguna explosión de gradientes; un modelo recargado para esa evaluación se vería igual. Con lo que se
-# publicó, nadie lo puede saber.
+# **Lo que no se sabe.** En el paso 2000, el loss de entrenamiento *y* el de validación marcaron 9.58 y 9.62, cerca
+# de donde empezó el run, y en el paso 2500 ya habían vuelto. Dos evaluaciones separadas por 500 pasos no muestran
+# un gradiente que explota; un modelo cargado de nuevo para esa evaluación se vería igual. Con lo que se publicó,
+# nadie lo puede saber.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A colleague fine-tunes a pretrained model with a vocabulary of 32,000. “Step 0: loss 9.1. Step 3000: 6.2 and
-# flat. I will try a larger batch.”
+# A colleague fine-tunes a pretrained model with a vocabulary of 32,000. She writes: “Step 0: loss 9.1. Step 3000:
+# 6.2 and flat. I will try a larger batch.”
 #
-# Answer in three to six sentences. (1) What does step 0 already tell, and why can no batch size explain it?
-# (2) Which measurement, without training, decides? What would it show? (3) The larger batch lowers the loss to
-# 6.0. What follows from that? (One point each.)
+# Answer in three to six sentences. (1) What does step 0 already tell you, and why can no batch size explain it? (2)
+# Which measurement, without any training, decides? What would it show? (3) The larger batch lowers the loss to 6.0.
+# What follows from that? (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="313fa76f9092"
+# %% [markdown] id="explain" lang="es" of="893f2910941e"
 # ## 7 · Explica
 #
-# Una colega hace fine-tuning de un modelo preentrenado con un vocabulario de 32,000. «Paso 0: loss 9.1. Paso
-# 3000: 6.2, y plano. Voy a probar con un batch más grande».
+# Una colega hace fine-tuning de un modelo preentrenado con un vocabulario de 32,000. Escribe: «Paso 0: loss 9.1.
+# Paso 3000: 6.2, y plano. Voy a probar con un batch más grande».
 #
-# Responde en tres a seis oraciones. (1) ¿Qué dice ya el paso 0, y por qué ningún tamaño de batch lo puede
-# explicar? (2) ¿Qué medida, sin entrenar, lo decide? ¿Qué mostraría? (3) El batch más grande baja el loss a
-# 6.0. ¿Qué se deduce de eso? (Un punto por cada parte).
+# Responde en tres a seis oraciones. (1) ¿Qué te dice ya el paso 0, y por qué ningún tamaño de batch lo puede
+# explicar? (2) ¿Qué medida, sin entrenar, lo decide? ¿Qué mostraría? (3) El batch más grande baja el loss a 6.0.
+# ¿Qué se deduce de eso? (Un punto por cada parte).
 
 # %% [markdown] answer="review-a-plateau" points=3 lang="en"
 # (1) Chance is ln 32,000 = 10.4, and a pretrained model should begin at 3 or 4. At 9.1 it is being scored on
@@ -595,31 +641,33 @@ for name, value in noise.items():
 # | symptom | measure | threshold | first action |
 # |---|---|---|---|
 # | a pretrained model begins near ln V | loss at t, t + 1, t + 2, before any step | lowest at t + 1 | shift the targets once: `target-shift` |
-# | a curve too good to be true | the same | t + 0 lowest | the answer is in the input |
-# | “the batch is too noisy” | B_simple from micro-batches, three times | ≫ tokens a step | then, and only then, a larger batch |
-# | a remedy helps | first and last loss against the *right* run | both | else keep looking |
+# | a curve too good to be true | the same | lowest at t + 0 | take the answer out of the input |
+# | “the batch is too noisy” | B_simple from micro-batches, three times | far above the tokens of a step | then, and only then, a larger batch |
+# | a remedy helps | first and last loss against those of the *right* run | both close | otherwise keep looking |
 
-# %% [markdown] id="card" lang="es" of="613ce72316f7"
+# %% [markdown] id="card" lang="es" of="bb5ad75d4a5f"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
 # | un modelo preentrenado empieza cerca de ln V | loss en t, t + 1, t + 2, antes de cualquier paso | el más bajo, en t + 1 | corre los targets una sola vez: `target-shift` |
-# | una curva demasiado buena | lo mismo | el más bajo, en t + 0 | la respuesta está en la entrada |
-# | «el batch tiene demasiado ruido» | B_simple con micro-batches, tres veces | ≫ tokens por paso | entonces, y solo entonces, un batch más grande |
-# | un remedio ayuda | primer y último loss frente al run *correcto* | los dos | si no, sigue buscando |
+# | una curva demasiado buena | lo mismo | el más bajo, en t + 0 | saca la respuesta de la entrada |
+# | «el batch tiene demasiado ruido» | B_simple con micro-batches, tres veces | muy por encima de los tokens de un paso | entonces, y solo entonces, un batch más grande |
+# | un remedio ayuda | primer y último loss frente a los del run *correcto* | los dos, cerca | si no, sigue buscando |
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any model that returns logits (B, T, V). No training, no labels: only text that the model
-# should know.
+# Ten lines for any model that returns logits (B, T, V). They need no training and no labels, only text that the
+# model should know. First a table of three tokens that always follow one another, which nobody trained; then the
+# GPT.
 
-# %% [markdown] id="own-run" lang="es" of="ccc9b34ab0da"
+# %% [markdown] id="own-run" lang="es" of="ab45f2d17478"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier modelo que devuelva logits (B, T, V). Sin entrenar y sin labels: solo texto que el
-# modelo debería conocer.
+# Diez líneas para cualquier modelo que devuelva logits (B, T, V). No necesitan entrenar ni labels, solo texto que
+# el modelo debería conocer. Primero, una tabla de tres tokens que siempre se siguen en el mismo orden, que nadie
+# entrenó; después, el GPT.
 
 
 # %% id="own-loop" compare=true
@@ -640,8 +688,9 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# * The report and its repair, `docs/loss_plateau_analysis.md` and `IMPLEMENTATION_SUMMARY.md` of
-#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy): the losses quoted here.
+# * The losses quoted here: the report, its repair, and what the repaired run did, in
+#   `docs/loss_plateau_analysis.md`, `docs/IMPLEMENTATION_SUMMARY.md` and `docs/training_optimization_plan.md` of
+#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy).
 # * McCandlish et al., [An Empirical Model of Large-Batch Training](https://arxiv.org/abs/1812.06162), 2018:
 #   the noise scale.
 # * [“Clarify that causal LM labels are shifted internally”](https://github.com/huggingface/transformers/pull/44642),
@@ -649,17 +698,25 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # * [The same fault inside the library](https://github.com/huggingface/transformers/pull/46898): Florence-2
 #   shifted its labels, and then called a loss that shifts them again.
 #
-# **A true story.** The documentation of `labels` did not say that a causal language model shifts them itself.
-# A pull request of 2026 proposes the sentence, because this “has tripped up a lot of users who pre-shift their
-# labels and end up training next-next-token prediction by accident”. In the same year it was found in models
-# of the library itself: Moonshine, CohereASR, Florence-2. It is not a beginner's mistake.
+# **A true story.** The author of this run found the cause himself. The log of the plateau is of 22 November 2025.
+# On the 24th, at 16:01, he committed the words “After 5,000 steps, still gibberish”. At 17:40 came one changed
+# argument, `labels=idx` in place of `labels=targets`, under the title “fixed bug that was causing Double offset for
+# training”
+# ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). At
+# 21:22, after some more tweaks: “Finally generating coherent English text and loss around 3”
+# ([73eb55f](https://github.com/gness1804/build_llm_karpathy/commit/73eb55f223862eef1a41ead019c2199e109b8c4d)). The
+# report with its three settings stayed in the repository as it was. And he is not alone. A pull request of 2026
+# wants the documentation to say that the labels are shifted inside the model, because this “has tripped up a lot of
+# users”. In the same year the fault was found in models of the library itself: Moonshine, CohereASR, Florence-2. It
+# is not a beginner's mistake.
 #
-# **Hard bonus.** Estimate B_simple from the numbers that any loop with accumulation has: the mean squared norm
-# of the micro-batch gradients, and the squared norm of their sum. No gradient may be kept.
+# **A hard bonus task.** Estimate B_simple from the numbers that any loop with accumulation has: the mean of the
+# squared norms of the micro-batch gradients, and the squared norm of their sum. No gradient may be kept.
 #
 # <details><summary>Hint</summary>
 #
-# Both numbers are ‖G‖² plus a share of tr Σ. What share does one micro-batch have, and what share have k of them together?
+# Squared norms of means are ‖G‖² plus a part of tr Σ. How large is that part for one micro-batch, and for the mean
+# of k of them?
 # </details>
 #
 # <details><summary>Show one solution</summary>
@@ -675,29 +732,40 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # `tokens` are those of one micro-batch. Average `signal` and `trace` over many steps before you divide: from one step, `signal` may come out negative.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="786da12dc5af"
+# %% [markdown] id="sources" lang="es" of="4ab919e4366d"
 # ## 10 · De dónde viene esto
 #
-# * El informe y su reparación, `docs/loss_plateau_analysis.md` e `IMPLEMENTATION_SUMMARY.md` de
-#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy): los loss que se citan aquí.
+# * Las cifras que se citan aquí: el informe, su reparación y lo que hizo el run reparado, en
+#   `docs/loss_plateau_analysis.md`, `docs/IMPLEMENTATION_SUMMARY.md` y `docs/training_optimization_plan.md` de
+#   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy).
 # * McCandlish et al., 2018, [arXiv 1812.06162](https://arxiv.org/abs/1812.06162): la escala del ruido.
 # * [El cambio 44642 de transformers](https://github.com/huggingface/transformers/pull/44642), de Hugging
 #   Face, 2026: aclara que los labels se corren dentro del modelo.
 # * [El mismo fallo dentro de la biblioteca](https://github.com/huggingface/transformers/pull/46898): Florence-2
 #   corría sus labels y después llamaba a un loss que los corre otra vez.
 #
-# **Una historia real.** La documentación de `labels` no decía que un modelo de lenguaje causal los corre por su
-# cuenta. Un cambio de 2026 propone agregar la frase, porque muchos usuarios los corrían de antemano y terminaban
-# entrenando, sin querer, la predicción del token que sigue al siguiente. El mismo año apareció en modelos de la
-# propia biblioteca: `Moonshine`, `CohereASR`, `Florence2`. No es un error de principiantes.
+# **Una historia real.** El autor de este run encontró la causa por su cuenta. El log de la meseta es del 22 de
+# noviembre de
+# 2025. El día 24, a las 16:01, guardó un cambio con las palabras «después de 5,000 pasos, todavía puro galimatías».
+#       A las
+# 17:40 llegó un solo argumento cambiado, `labels=idx` en lugar de `labels=targets`, con el título «arreglado el
+# error que causaba un desplazamiento doble al entrenar»
+# ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). A
+# las 21:22, tras algunos retoques más: «por fin genera texto coherente en inglés, y el loss anda por 3»
+# ([73eb55f](https://github.com/gness1804/build_llm_karpathy/commit/73eb55f223862eef1a41ead019c2199e109b8c4d)). El
+# informe con sus tres ajustes se quedó en el repositorio tal como estaba. Y no es el único. Un cambio propuesto en
+# 2026 quiere que la documentación diga que los labels se corren dentro del modelo, porque ya confundió a muchos
+# usuarios. El mismo año apareció el fallo en modelos de la propia biblioteca: `Moonshine`, `CohereASR`,
+# `Florence2`. No es un error de principiantes.
 #
-# **Extra difícil.** Calcula B_simple con los números que tiene cualquier bucle que acumula: la media de los
-# cuadrados de las normas de los micro-batches y el cuadrado de la norma de su suma. No se puede guardar ningún
-# gradiente.
+# **Un reto difícil, de propina.** Calcula B_simple con los números que tiene cualquier bucle que acumula: la media
+# de los cuadrados de las normas de los gradientes de los micro-batches y el cuadrado de la norma de su suma. No se
+# puede guardar ningún gradiente.
 #
 # <details><summary>Pista</summary>
 #
-# Los dos números son ‖G‖² más una parte de tr Σ. ¿Qué parte le toca a un micro-batch, y cuál a k juntos?
+# El cuadrado de la norma de una media es ‖G‖² más una parte de tr Σ. ¿Qué tan grande es esa parte para un
+# micro-batch, y para la media de k de ellos?
 # </details>
 #
 # <details><summary>Mostrar una solución</summary>

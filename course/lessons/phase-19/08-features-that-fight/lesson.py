@@ -2,26 +2,27 @@
 
 # %% [markdown] id="why" lang="en"
 # Somebody built a hybrid: a GPT with spiking units, a state-space block, STDP, meta-plasticity and tasks in
-# sequence. Gradients became infinite. The published report blamed the loss scaler and every one of the new
-# features. In the source, the state-space block was never built and STDP never ran with mixed precision: half
-# of the suspects were not in the model.
+# sequence. Gradients became infinite. The published report blamed the loss scaler and the new features, all
+# together: a “perfect storm”. In the source, the state-space block was never built and STDP never ran with mixed
+# precision: half of the suspects were not in the model.
 #
-# Here all of them are. Afterwards you can
+# Here the suspects are really there. Afterwards you can
 #
-# * find the feature that breaks a run with a ladder, and know why one feature at a time is not the same as
-#   each feature alone;
-# * name every tensor that somebody besides the optimizer has written to;
+# * find with a ladder the feature that breaks a run, and say why adding one feature at a time is not the same as
+#   trying each feature alone;
+# * name every tensor that somebody other than the optimizer has written to;
 # * keep a first task while a second is learnt, and say what that costs.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="dda87f54c404"
+# %% [markdown] id="why" lang="es" of="ae102c0dee3b"
 # Alguien construyó un híbrido: un GPT con unidades de spikes, un bloque de espacio de estados, STDP,
 # metaplasticidad y tareas en secuencia. Los gradientes se volvieron infinitos. El informe publicado culpó a la
-# escala del loss y a cada una de las piezas nuevas. En el código, el bloque de espacio de estados nunca se
-# construía y STDP nunca se ejecutaba con precisión mixta: la mitad de los sospechosos no estaba en el modelo.
+# escala del loss y a las piezas nuevas, todas juntas: una «tormenta perfecta». En el código, el bloque de espacio
+# de estados nunca se construía y STDP nunca se ejecutaba con precisión mixta: la mitad de los sospechosos no estaba
+# en el modelo.
 #
-# Aquí sí están todos. Al terminar sabrás
+# Aquí los sospechosos sí están. Al terminar sabrás
 #
 # * encontrar con una escalera la pieza que rompe un run, y por qué agregar de una en una no es lo mismo que
 #   probar cada una sola;
@@ -38,13 +39,15 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
-from minigpt import Config, Recipe, train
+from minigpt import Config, Recipe, diagnosis, train
+from minigpt.diagnosis.report import show
 
 lesson("19-08")
 runs = Path("experiments") / "19-08"
@@ -54,14 +57,15 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="meet" lang="en"
 # ## 1 · A run that misbehaves
 #
-# Everything at once: spiking units, a state space beside the attention, STDP, and two texts, conjugations
-# first and Python after step 60. Below the curve: the validation loss of the *first* text.
+# Everything at once: spiking units, a state space beside the attention, STDP, and two texts, conjugations first and
+# Python from step 60 on. Below the curve the cell prints the validation loss of the *first* text.
 
-# %% [markdown] id="meet" lang="es" of="be58668437ec"
+# %% [markdown] id="meet" lang="es" of="76e05f04e447"
 # ## 1 · Un run que se porta mal
 #
-# Todo a la vez: unidades de spikes, un espacio de estados junto a la atención, STDP y dos textos, primero
-# las conjugaciones y, desde el paso 60, Python. Debajo de la curva: el loss de validación del *primer* texto.
+# Todo a la vez: unidades de spikes, un espacio de estados junto a la atención, STDP y dos textos, primero las
+# conjugaciones y, desde el paso 60, Python. Debajo de la curva, la celda imprime el loss de validación del *primer*
+# texto.
 
 # %% id="all-at-once"
 base = Config(
@@ -111,18 +115,18 @@ print(t("first-text"), [round(float(loss), 1) for loss in first_text(broken)])
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# The training loss jumps and comes down again; the loss of the first text rises and stays up. Five rungs, each
-# with one feature more: (1) base, (2) spiking units, (3) state space, (4) STDP, (5) two tasks. **On which rung
-# does the run break first**? Say that it breaks if the first text ends half a nat or more above its best. And
-# **how many nats are lost there?**
+# The training loss jumps and comes down again; the loss of the first text rises and stays up. Now climb a ladder of
+# five rungs, each with one feature more: (1) base, (2) spiking units, (3) state space, (4) STDP, (5) two tasks. Say
+# that a run breaks if the loss of the first text ends half a nat or more above its best. **On which rung does it
+# break first?** And **how many nats are lost there?**
 
-# %% [markdown] id="predict" lang="es" of="9f217d75fc92"
+# %% [markdown] id="predict" lang="es" of="b7f7513fd00d"
 # ## 2 · Predice
 #
-# El loss de entrenamiento salta y vuelve a bajar; el del primer texto sube y ya no baja. Cinco peldaños, cada
-# uno con una pieza más: (1) base, (2) unidades de spikes, (3) espacio de estados, (4) STDP, (5) dos tareas.
-# **¿En qué peldaño se rompe primero el run**, es decir, el primer texto termina medio nat o más por encima de
-# su mejor valor? ¿Y **cuántos nats se pierden ahí?**
+# El loss de entrenamiento salta y vuelve a bajar; el del primer texto sube y ya no baja. Ahora sube por una
+# escalera de cinco peldaños, cada uno con una pieza más: (1) base, (2) unidades de spikes, (3) espacio de estados,
+# (4) STDP, (5) dos tareas. Digamos que un run se rompe si el loss del primer texto termina medio nat o más por
+# encima de su mejor valor. **¿En qué peldaño se rompe primero?** ¿Y **cuántos nats se pierden ahí?**
 
 # %% id="my-prediction"
 predict("ladder", rung=..., forgotten=...)
@@ -130,12 +134,12 @@ predict("ladder", rung=..., forgotten=...)
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it
 #
-# One feature more on each rung, on top of those before.
+# Each rung adds one feature to all those before it.
 
-# %% [markdown] id="break" lang="es" of="6afa176c2730"
+# %% [markdown] id="break" lang="es" of="1345c96c7101"
 # ## 3 · Rómpelo
 #
-# En cada peldaño, una pieza más, encima de las anteriores.
+# Cada peldaño agrega una pieza a todas las anteriores.
 
 # %% id="the-ladder"
 settings, lost = {}, []
@@ -154,8 +158,8 @@ for (name, _), value in zip(rungs, lost, strict=True):
     print(f"{t('r-' + name):24}{t('breaks') if value >= 0.5 else t('holds')}")
 
 # %% [markdown] id="suspects" lang="en"
-# Nothing exploded. The exotic units hold, and the plain one breaks: a second text. No gradient norm shows it,
-# and neither does the training loss. Only somebody who still measures the first text can see it.
+# Nothing exploded. The exotic features hold, and the most ordinary one breaks the run: a second text. No gradient
+# norm shows it, and neither does the training loss. Only somebody who still measures the first text can see it.
 #
 # ## 4 · Inspect
 #
@@ -164,9 +168,9 @@ for (name, _), value in zip(rungs, lost, strict=True):
 # STDP strengthens a weight whose input fires just before its output. It writes the weights itself, between two
 # steps; the optimizer's moments know nothing of it. Does it help? Three seeds, 60 steps, without and with it:
 
-# %% [markdown] id="suspects" lang="es" of="38a8c1af81a7"
-# Nada explotó. Las unidades exóticas aguantan y se rompe lo más común: un segundo texto. Ninguna norma del
-# gradiente lo muestra, y el loss de entrenamiento tampoco. Solo lo ve quien sigue midiendo el primer texto.
+# %% [markdown] id="suspects" lang="es" of="72472266515d"
+# Nada explotó. Las piezas exóticas aguantan, y la que rompe el run es la más común: un segundo texto. Ninguna norma
+# del gradiente lo muestra, y el loss de entrenamiento tampoco. Solo lo ve quien sigue midiendo el primer texto.
 #
 # ## 4 · Inspecciona
 #
@@ -184,12 +188,12 @@ for seed in range(3):
     print(seed, row)
 
 # %% [markdown] id="undeclared" lang="en"
-# The seeds differ more than the two columns do. A local rule that helps nothing and harms nothing is the worst
-# case for a diagnosis by the loss: there is nothing to see. Now the same rule *undeclared*, in a loop whose
-# author forgot that it is there. The course's own instrument takes a checksum of every tensor after an update
-# and again before the next.
+# The seeds differ more than the two columns do. A local rule that neither helps nor harms is the worst case for a
+# diagnosis by the loss: there is nothing to see. Now the same rule *undeclared*, in a loop whose author forgot that
+# it is there. The course's own instrument takes a checksum of every tensor after an update and another before the
+# next.
 
-# %% [markdown] id="undeclared" lang="es" of="3bf9edef3cd5"
+# %% [markdown] id="undeclared" lang="es" of="4341f6f920b7"
 # Las semillas difieren más que las dos columnas. Una regla local que no ayuda ni hace daño es el peor caso para
 # un diagnóstico por el loss: no hay nada que ver. Ahora la misma regla *sin declarar*, en un bucle cuyo autor
 # olvidó que está ahí. El instrumento del curso toma una suma de verificación de cada tensor después de una
@@ -205,17 +209,32 @@ seen = {
 }
 print(t("written"), *sorted(seen))
 
+# %% [markdown] id="walk-text" lang="en"
+# Question 11.1 of the stability check reads these checksums:
+
+# %% [markdown] id="walk-text" lang="es" of="110c16b7fdbc"
+# La pregunta 11.1 de la revisión de estabilidad lee esas sumas:
+
+
+# %% id="walk"
+def walked(run, number):
+    asked = [question for question in diagnosis.QUESTIONS if question.id == number]
+    return diagnosis.walk(diagnosis.evidence_of(run.path), asked)
+
+
+show(walked(secret_run, "11.1"), Console(width=88))
+
 # %% [markdown] id="where-it-hurts" lang="en"
 # ### The same write, harmful here and harmless there
 #
-# Rules of this kind are often followed by a clamp to [0, 1]. One clamp after every step, on the embeddings, and
-# then on the first matrix of the MLP. Which one costs more?
+# Rules of this kind are often followed by a clamp to [0, 1]. Put one such clamp after every step, in one run on the
+# embeddings, in another on the first matrix of the MLP. Which one costs more?
 
-# %% [markdown] id="where-it-hurts" lang="es" of="759b98745c54"
+# %% [markdown] id="where-it-hurts" lang="es" of="7259aac1e67a"
 # ### La misma escritura: aquí hace daño, allá no
 #
-# A reglas así les suele seguir un clamp a [0, 1]. Un clamp después de cada paso, en los embeddings, y después en
-# la primera matriz del MLP. ¿Cuál cuesta más?
+# Después de una regla así suele venir un clamp a [0, 1]. Pon uno después de cada paso: en un run, en los
+# embeddings; en otro, en la primera matriz del MLP. ¿Cuál cuesta más?
 
 
 # %% id="clamps"
@@ -244,23 +263,23 @@ for part, more in cost.items():
 
 # %% [markdown] id="two-cures" lang="en"
 # An embedding with no negative coordinate has lost most of its directions. A matrix between two others has
-# neighbours that make up for it. So “it did no harm when I tried it” tells about the one place where it was
-# tried. The evidence is the checksum.
+# neighbours that make up for it. So “it did no harm when I tried it” holds only for the place where it was tried.
+# The evidence is the checksum.
 #
 # ### The second task: two cures
 #
-# **Replay** takes some rows of each batch from the first text. **EWC** pulls each weight back to where the
-# first task left it, the harder the more that task depended on it.
+# **Replay** takes some rows of each batch from the first text. **EWC** (elastic weight consolidation) pulls each
+# weight back to where the first task left it; the more that task depended on a weight, the stronger the pull.
 
-# %% [markdown] id="two-cures" lang="es" of="2333e1b8e416"
+# %% [markdown] id="two-cures" lang="es" of="23f8c64d0415"
 # Un embedding sin coordenadas negativas perdió casi todas sus direcciones. Una matriz entre otras dos tiene
 # vecinas que lo compensan. Así que «no hizo daño cuando lo probé» habla solo del lugar donde se probó. La prueba
 # es la suma de verificación.
 #
 # ### La segunda tarea: dos curas
 #
-# El **repaso** (replay) toma algunas filas de cada batch del primer texto. **EWC** tira de cada peso hacia donde
-# lo dejó la primera tarea, con más fuerza cuanto más dependía de él esa tarea.
+# El **repaso** (replay) toma algunas filas de cada batch del primer texto. **EWC** (consolidación elástica de
+# pesos) tira de cada peso hacia donde lo dejó la primera tarea, con más fuerza cuanto más dependía de él esa tarea.
 
 # %% id="cures"
 two = {"tasks": "conjugations,python"}
@@ -287,27 +306,39 @@ for name in ("nothing", "replay", "ewc-strong"):
     first = t("kept") if forgotten(run) < 0.5 else t("lost")
     print(f"{t(name):20}{first:28}{t('paid') if second_text(run)[-1] > free + 0.5 else t('learnt')}")
 
+# %% [markdown] id="rewalk-text" lang="en"
+# And question 9.4, which asks whether earlier tasks are kept:
+
+# %% [markdown] id="rewalk-text" lang="es" of="761c6de1c9df"
+# Y la pregunta 9.4, que es si se conservan las tareas anteriores:
+
+# %% id="rewalk" compare=true
+for name, run in cures.items():
+    print(f"{t(name):20}{walked(run, '9.4').leaf or t('no-fault')}")
+
 # %% [markdown] id="turn-the-knob" lang="en"
-# The counter-example of this lesson: the strong EWC has the best figure for forgetting in the table, and it is
-# the worst run. It kept the first task by not learning the second. **A cure for forgetting is two numbers.**
+# The counter-example of this lesson: the strong EWC has the best figure for forgetting in the table, and it is the
+# worst run. It kept the first task by not learning the second. Question 9.4 finds no fault in it, since forgetting
+# is all that it asks about. **A cure for forgetting is judged by two numbers.**
 #
 # ### Turn the knob: how much replay?
 #
-# Rows of the first text among the 8 of a batch. In grey, none.
+# The knob is the number of rows of the first text among the 8 of a batch. In grey, none.
 #
-# 1. Take it from 0 to 1. What does one row change?
-# 2. And from 2 to 4? What does the second text pay?
+# 1. Move it from 0 to 1. What does one row change?
+# 2. And from 2 to 4? What does it cost the second text?
 
-# %% [markdown] id="turn-the-knob" lang="es" of="0b6a442a2f55"
+# %% [markdown] id="turn-the-knob" lang="es" of="0df41b23e3de"
 # El contraejemplo de esta lección: la EWC fuerte tiene la mejor cifra de olvido de la tabla, y es el peor run.
-# Conservó la primera tarea a fuerza de no aprender la segunda. **Una cura del olvido son dos números.**
+# Conservó la primera tarea a fuerza de no aprender la segunda. La pregunta 9.4 no le encuentra ningún fallo, porque
+# solo pregunta por el olvido. **Una cura del olvido se juzga con dos números.**
 #
 # ### Gira la perilla: ¿cuánto repaso?
 #
-# Filas del primer texto entre las 8 de un batch. En gris, ninguna.
+# La perilla es el número de filas del primer texto entre las 8 de un batch. En gris, ninguna.
 #
-# 1. Pasa de 0 a 1. ¿Qué cambia una sola fila?
-# 2. ¿Y de 2 a 4? ¿Qué paga el segundo texto?
+# 1. Muévela de 0 a 1. ¿Qué cambia una sola fila?
+# 2. ¿Y de 2 a 4? ¿Cuánto le cuesta al segundo texto?
 
 
 # %% id="playground" folded=true
@@ -348,23 +379,23 @@ playground(draw, rows=Slider(t("replayed"), 0, 4, 2))
 #
 # > Difficulty ●●○○○ · Importance ●●●●● · 10 minutes
 #
-# Write `climb(rungs, train, healthy)`. `rungs` is a list of `(name, added)`, where `added` is a dict of
-# settings; the base adds `{}`. On each rung switch on what it adds **on top of all the rungs before** (if two
-# set the same thing, the later one decides), train with `train(settings)`, and ask `healthy(run)`. Return the
-# list of `(name, healthy)` of the rungs that you trained. The first that is not healthy is the last one.
+# Write `climb(rungs, train, healthy)`. `rungs` is a list of `(name, added)`, where `added` is a dict of settings;
+# the base adds `{}`. On each rung switch on what it adds **on top of all the rungs before** (if two set the same
+# thing, the later one decides). Then get the run, `train(settings)`, and ask `healthy(run)`. Stop after the first
+# rung that is not healthy. Return a list with `(name, True)` or `(name, False)` for each rung that you trained.
 
-# %% [markdown] id="fix" lang="es" of="63e317a2af3b"
+# %% [markdown] id="fix" lang="es" of="1bcc523cb9a9"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · La escalera
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
 #
-# Escribe `climb(rungs, train, healthy)`. `rungs` es una lista de `(name, added)`, donde `added` es un
-# diccionario de ajustes; la base agrega `{}`. En cada peldaño, enciende lo que agrega **encima de todos los
-# anteriores** (si dos fijan lo mismo, decide el posterior), entrena con `train(settings)` y pregunta
-# `healthy(run)`. Devuelve la lista de `(name, healthy)` de los peldaños que entrenaste. El primero que no está
-# sano es el último.
+# Escribe `climb(rungs, train, healthy)`. `rungs` es una lista de `(name, added)`, donde `added` es un diccionario
+# de ajustes; la base agrega `{}`. En cada peldaño, enciende lo que agrega **encima de todos los anteriores** (si
+# dos fijan lo mismo, decide el posterior). Después obtén el run, `train(settings)`, y pregunta `healthy(run)`.
+# Detente después del primer peldaño que no esté sano. Devuelve una lista con `(name, True)` o `(name, False)` por
+# cada peldaño que entrenaste.
 
 
 # %% solution="climb"
@@ -398,9 +429,9 @@ check("climb/overrides", climb)
 #
 # > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
 #
-# `steps` is a list of pairs of functions `(update, between)`. `update(model)` is the optimizer's. `between(model)`
-# is everything that happens until the next update. This code ought to name whoever was written to in between,
-# except those that are `declared` (a list of names). It has never named anybody.
+# `steps` is a list of pairs of functions `(update, between)`. `update(model)` is what the optimizer does.
+# `between(model)` is everything that happens until the next update. This code should name the tensors that were
+# written to in between, except those that are `declared` (a list of names). It has never named a single one.
 #
 # ```python
 # def audit(model, steps, declared):
@@ -414,23 +445,23 @@ check("climb/overrides", climb)
 #     return found
 # ```
 #
-# Repair it, so that it keeps one number per tensor. Every change counts: of one bit, of a sign, of two rows that
-# change places. Return one list of names a step.
+# Repair it, so that it keeps one number per tensor. Every change counts: of a single bit, of a sign, of two rows
+# that change places. Return one list of names for each step.
 #
 # <details><summary>Hint</summary>
 #
 # `zlib.crc32(weight.detach().numpy().tobytes())` is one number, made of all bytes *in their order*.
 # </details>
 
-# %% [markdown] id="task-audit" lang="es" of="258e6e901399"
+# %% [markdown] id="task-audit" lang="es" of="8a4fcf00ab80"
 # ### Ejercicio 2 · Un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
 #
-# `steps` es una lista de pares de funciones `(update, between)`. `update(model)` es la del optimizador.
-# `between(model)` es todo lo que ocurre hasta la siguiente actualización. Este código debería nombrar los
-# tensores escritos en medio, salvo los que están en `declared` (una lista de nombres). Nunca ha nombrado a
-# nadie.
+# `steps` es una lista de pares de funciones `(update, between)`. `update(model)` es lo que hace el optimizador.
+# `between(model)` es todo lo que ocurre hasta la siguiente actualización. Este código debería nombrar los tensores
+# en los que se escribió en medio, salvo los que están en `declared` (una lista de nombres). Nunca ha nombrado
+# ninguno.
 #
 # ```python
 # def audit(model, steps, declared):
@@ -544,12 +575,12 @@ for ladder in (rungs, with_replay):
     print()
 
 # %% [markdown] id="verify-audit" lang="en"
-# Your audit on a GPT that AdamW trains, with a clamp on the embeddings that nobody mentioned, and then with
-# the same clamp declared.
+# Your audit on a GPT that AdamW trains. First with a clamp on the embeddings that nobody mentioned, then with the
+# same clamp declared.
 
-# %% [markdown] id="verify-audit" lang="es" of="b1708995d497"
-# Tu auditoría con un GPT que entrena AdamW, con un clamp en los embeddings que nadie mencionó, y después con el
-# mismo clamp declarado.
+# %% [markdown] id="verify-audit" lang="es" of="48a01d382da0"
+# Tu auditoría con un GPT que entrena AdamW. Primero con un clamp en los embeddings que nadie mencionó; después, con
+# el mismo clamp declarado.
 
 # %% id="verify-clamp" compare=true
 recipe = Recipe(base.replace(**two))
@@ -604,15 +635,15 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
     print(f"{t(name):24}{t('kept') if history[1] - history[0] < 0.8 else t('lost')}")
 
 # %% [markdown] id="limits" lang="en"
-# **What a ladder cannot tell.** It names the rung that breaks, and the feature may be innocent: it may fight
-# with one below, and another order would accuse another one. To convict it, try it once on the base alone, and
-# once on top without each of the others.
+# **What a ladder cannot tell.** It names the rung that breaks, and the feature may be innocent: perhaps it only
+# fights with one below, and another order would accuse another feature. To convict it, try it once alone on the
+# base, and then on top again, leaving out each of the others in turn.
 #
-# **What a checksum cannot tell.** The course's own instrument adds up the bits of a tensor, because that is
-# fast on a GPU. Two rows that change places leave the sum as it is: it would miss what your audit finds. And a
-# write that is undone before the next update leaves no trace for either.
+# **What a checksum cannot tell.** The course's own instrument adds up the bits of a tensor, because that is fast on
+# a GPU. Two rows that change places leave the sum as it is, so it would miss what your audit finds. And a write
+# that is undone before the next update leaves no trace for either of them.
 
-# %% [markdown] id="limits" lang="es" of="4ab9c1c23292"
+# %% [markdown] id="limits" lang="es" of="00e298738055"
 # **Lo que una escalera no puede decir.** Nombra el peldaño que se rompe, y la pieza puede ser inocente: quizá se
 # pelea con una de abajo, y otro orden acusaría a otra. Para condenarla, pruébala una vez sola sobre la base y
 # una vez arriba, quitando cada una de las demás.
@@ -625,19 +656,19 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A colleague switched on spiking units, STDP and a second task in one commit. The loss on the first task went
-# from 4.5 to 6.3. “STDP is the newest, so it is STDP. I switched it off and took EWC with λ = 10⁶: now the
+# A colleague switched on spiking units, STDP and a second task in one commit. The loss on the first task went from
+# 4.5 to 6.3. He says: “STDP is the newest, so it is STDP. I switched it off and took EWC with λ = 10⁶: now the
 # first task stays at 4.6.”
 #
 # Answer in three to six sentences. (1) How would you find the guilty feature, and why not by trying each one
 # alone? (2) How do you find out whether STDP still writes somewhere, and why is the loss no evidence? (3) What
 # has to be shown besides the 4.6? (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="602916ae1515"
+# %% [markdown] id="explain" lang="es" of="5fd161b34ceb"
 # ## 7 · Explica
 #
-# Un colega encendió unidades de spikes, STDP y una segunda tarea en un mismo cambio. El loss de la primera
-# tarea pasó de 4.5 a 6.3. «STDP es lo más nuevo, así que es STDP. Lo apagué y puse EWC con λ = 10⁶: ahora la
+# Un colega encendió unidades de spikes, STDP y una segunda tarea en un mismo cambio. El loss de la primera tarea
+# pasó de 4.5 a 6.3. Dice: «STDP es lo más nuevo, así que es STDP. Lo apagué y puse EWC con λ = 10⁶: ahora la
 # primera tarea se queda en 4.6».
 #
 # Responde en tres a seis oraciones. (1) ¿Cómo encontrarías la pieza culpable, y por qué no basta con probar cada
@@ -679,9 +710,9 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # | broken, with many features on | a ladder, one feature more on each rung | the first rung that breaks | that feature alone, then its pairs |
 # | “something else writes the weights” | checksums between two updates | any difference | declare it, or make it a gradient: `writes-outside-optimizer` |
 # | a new task, an old one gets worse | old task's loss − its best | > 0.5 nats | replay a quarter: `forgetting` |
-# | a cure for forgetting | both tasks' losses | second as without the cure | lower λ, or replay |
+# | a cure for forgetting | the losses of both tasks | the second as without the cure | lower λ, or replay |
 
-# %% [markdown] id="card" lang="es" of="52249867b9d1"
+# %% [markdown] id="card" lang="es" of="066e090aef07"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
@@ -734,19 +765,27 @@ for number in range(4):
 # * Rolnick et al., 2019, [arXiv 1811.11682](https://arxiv.org/abs/1811.11682): replay for continual learning.
 # * Bi & Poo, 1998, [Journal of Neuroscience 18(24)](https://doi.org/10.1523/JNEUROSCI.18-24-10464.1998): the
 #   timing of spikes decides whether a synapse grows.
-# * The report that asked for this lesson, and what was true of it: `docs/seeds.md`, 001. The whole ladder, with
-#   all its rungs, is `minigpt ladder seed-001`.
+# * The
+#   [report](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
+#   behind this lesson; what was true of it: `docs/seeds.md`, 001. The whole ladder, with all its rungs, is `minigpt
+#   ladder seed-001`.
 #
-# **A true story.** In the public source of that report the learning rate is 0 for the whole of the first epoch,
-# and the phase that was to verify the repair runs for one epoch. Nothing could explode there, nor learn. The
-# loss that was read, 12.06, is near ln 200,019 = 12.21: chance.
+# **A true story.** With its fixes the report came with a [quick
+# start](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/QUICK_START_FIXES.md):
+# run a single epoch, about 30 minutes, and the loss will go “from ~12.0 to <10.0”. In the
+# [source](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py) of the project,
+# as we read it, the learning rate is multiplied by `epoch / self.warmup_epochs`, and the schedule moves once an
+# epoch. In the first epoch that factor is 0. So in the very test that was to prove the repair, no weight could
+# move: nothing could be learnt, and nothing could be proved. The loss of 12.06 that the report had set out to cure
+# is close to ln 200,019 = 12.21: chance.
 #
-# **Hard bonus.** A ladder of n features names one rung. Find the smallest *set* of features that breaks the run,
-# with as few runs as you can: begin with everything on, and leave out halves.
+# **A hard bonus task.** A ladder of n features names one rung. Find the smallest *set* of features that breaks the
+# run, with as few runs as you can: begin with everything switched on, and leave out halves.
 #
 # <details><summary>Hint</summary>
 #
-# If it still breaks without one part, forget that part. If it breaks without none of them, make the parts smaller.
+# If it still breaks without one of the parts, forget that part. If leaving out any of them makes it healthy, make
+# the parts smaller.
 # </details>
 #
 # <details><summary>Show one solution</summary>
@@ -771,28 +810,35 @@ for number in range(4):
 # No single feature can be left out of what it returns. For two guilty ones among eight it trains about 14 runs. The idea has a name, *delta debugging* (Zeller, 1999).
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="2c92188c5163"
+# %% [markdown] id="sources" lang="es" of="a9b9e30bb523"
 # ## 10 · De dónde viene esto
 #
-# * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): consolidación elástica de
-#   pesos (EWC).
+# * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): EWC.
 # * Rolnick et al., 2019, [arXiv 1811.11682](https://arxiv.org/abs/1811.11682): el repaso en el aprendizaje
 #   continuo.
-# * Bi & Poo, 1998, [doi 10.1523](https://doi.org/10.1523/JNEUROSCI.18-24-10464.1998): el
-#   momento de los disparos decide si una sinapsis crece.
-# * El informe que pidió esta lección, y lo que había de cierto en él: `docs/seeds.md`, 001. La escalera completa,
-#   con todos sus peldaños, es `minigpt ladder seed-001`.
+# * Bi y Poo, 1998, [`Journal of Neuroscience` 18(24)](https://doi.org/10.1523/JNEUROSCI.18-24-10464.1998): el momento
+#   de los disparos decide si una sinapsis crece.
+# * El
+#   [informe](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
+#   que dio pie a esta lección; lo que había de cierto en él: `docs/seeds.es.md`, 001. La escalera completa, con
+#   todos sus peldaños, es `minigpt ladder seed-001`.
 #
-# **Una historia real.** En el código público de ese informe, el learning rate (tasa de aprendizaje) es 0 durante
-# toda la primera época, y la fase que debía verificar la reparación dura una época. Ahí nada podía explotar, ni
-# aprender. El loss que se leyó, 12.06, está cerca de ln 200,019 = 12.21: el azar.
+# **Una historia real.** Con sus arreglos, el informe traía una [guía
+# rápida](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/QUICK_START_FIXES.md):
+# ejecuta una sola época, unos 30 minutos, y el loss bajará de cerca de 12.0 a menos de 10.0. En el
+# [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py) del proyecto,
+# tal como lo leímos, el learning rate (tasa de aprendizaje) se multiplica por `epoch / self.warmup_epochs`, y el
+# schedule avanza una vez por época. En la primera época, ese factor es 0. Así que, justo en la prueba que debía
+# demostrar la reparación, ningún peso podía moverse: nada se podía aprender, y nada se podía demostrar. El loss de
+# 12.06 que el informe quería curar está cerca de ln 200,019 = 12.21: el azar.
 #
-# **Extra difícil.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño de piezas que
-# rompe el run, con la menor cantidad de runs que puedas: empieza con todo encendido y quita mitades.
+# **Un reto difícil, de propina.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño
+# de piezas que rompe el run, con la menor cantidad de runs que puedas: empieza con todo encendido y quita mitades.
 #
 # <details><summary>Pista</summary>
 #
-# Si se sigue rompiendo sin una parte, olvídate de esa parte. Si no se rompe al quitar ninguna, haz las partes más pequeñas.
+# Si se sigue rompiendo sin una de las partes, olvídate de esa parte. Si al quitar cualquiera de ellas queda sano,
+# haz las partes más pequeñas.
 # </details>
 #
 # <details><summary>Mostrar una solución</summary>

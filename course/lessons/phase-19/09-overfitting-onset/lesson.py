@@ -4,22 +4,22 @@
 # The validation loss falls, stops, and rises. Everybody knows what to do: stop at the lowest point. This
 # lesson asks two questions before you do.
 #
-# **When** did it begin? A rise of 0.03 may be noise, or it may be certain. **For whom?** A validation loss is
+# **When** did it begin? A rise of 0.03 may be noise, or it may be beyond doubt. **For whom?** A validation loss is
 # an average over many things. Some of them the model can learn from its text, and some it cannot.
 #
 # Afterwards you can
 #
 # * tell a rise from noise with a standard error that fits the question;
 # * split a validation loss into classes, here regular and irregular verbs, and see what the average hid;
-# * keep the best weights of a run, which fails in most first attempts for a reason that nobody sees.
+# * keep the best weights of a run, which most people get wrong at first, for a reason that is hard to see.
 #
 # Run the cells in order with **Shift + Enter**. Everything trains on your own machine, in seconds.
 
-# %% [markdown] id="why" lang="es" of="611802930f0c"
+# %% [markdown] id="why" lang="es" of="e37d161bb5c7"
 # El loss de validación baja, se detiene y sube. Todo el mundo sabe qué hacer: parar en el punto más bajo. Esta
 # lección hace dos preguntas antes.
 #
-# **¿Cuándo** empezó? Una subida de 0.03 puede ser ruido, o puede ser segura. **¿Para quién?** Un loss de
+# **¿Cuándo** empezó? Una subida de 0.03 puede ser ruido, o puede estar fuera de duda. **¿Para quién?** Un loss de
 # validación es un promedio de muchas cosas. Algunas el modelo las puede aprender de su texto; otras, no.
 #
 # Al terminar sabrás
@@ -27,8 +27,8 @@
 # * distinguir una subida del ruido con un error estándar que corresponda a la pregunta;
 # * dividir un loss de validación por clases, aquí verbos regulares e irregulares, y ver qué escondía el
 #   promedio;
-# * conservar los mejores pesos de un run, algo que casi siempre falla la primera vez por una razón que nadie
-#   ve.
+# * conservar los mejores pesos de un run, algo que casi todos hacen mal la primera vez por una razón difícil de
+#   ver.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**. Todo se entrena en tu propia máquina, en segundos.
 
@@ -70,19 +70,19 @@ matplotlib.rcParams["font.size"] = 9
 # Somebody teaches the small GPT to conjugate. The text is 300 lines about twenty verbs: *yo trabajo / I work*.
 # Twelve of the verbs are regular in English and eight are not.
 #
-# There are two exams. The first is the usual one: 600 other lines about the same verbs. The second is
-# smaller and sharper. Of fourteen verbs the past tense was taken out of the training text altogether. The
-# model knows the verbs, it has seen the past of six others, and it is asked for *I played* and *I went*.
+# There are two exams. The first is the usual one: 600 other lines about the same verbs. The second is smaller and
+# sharper. For fourteen verbs, the past tense was taken out of the training text altogether. The model knows these
+# verbs, and it has seen the past of six others. Now it is asked for *I played* and *I went*.
 
-# %% [markdown] id="meet" lang="es" of="437c9a6b1114"
+# %% [markdown] id="meet" lang="es" of="4b16e08c52b9"
 # ## 1 · Un run que se porta mal
 #
 # Alguien le enseña a conjugar al pequeño GPT. El texto son 300 líneas sobre veinte verbos: *yo trabajo / I
 # work*. En inglés, doce de esos verbos son regulares y ocho no.
 #
-# Hay dos exámenes. El primero es el de siempre: otras 600 líneas sobre los mismos verbos. El segundo es más
-# pequeño y más fino. Del texto de entrenamiento se sacó por completo el pasado de catorce verbos. El modelo
-# conoce esos verbos, ha visto el pasado de otros seis, y se le pide *I played* y *I went*.
+# Hay dos exámenes. El primero es el de siempre: otras 600 líneas sobre los mismos verbos. El segundo es más pequeño
+# y más fino. Del texto de entrenamiento se sacó por completo el pasado de catorce verbos. El modelo conoce esos
+# verbos y ha visto el pasado de otros seis. Ahora se le pide *I played* y *I went*.
 
 # %% id="two-exams" compare=true
 config = Config(
@@ -175,18 +175,18 @@ def train_on(lines, name, settings=config, both=True, **options):
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# The model will learn its 300 lines by heart, so at some step the loss on the 600 others is lowest. Call that
-# step *the bottom*. From step 50 to the bottom, **by how much does the loss of a past form change** that the
-# model never saw: of the regular verbs (*played*), and of the irregular ones (*went*)? In nats for the whole
-# form, negative if it falls. Put a number in place of each `...`; nobody grades it.
+# The model will learn its 300 lines by heart, so at some step the loss on the 600 others is lowest. Call that step
+# *the bottom*. Now take the past forms that the model never saw. From step 50 to the bottom, **by how much does
+# their loss change**: that of the regular ones (*played*), and that of the irregular ones (*went*)? In nats for a
+# whole form, negative if it falls. Put a number in place of each `...`; nobody grades it.
 
-# %% [markdown] id="predict" lang="es" of="cf278d096e2e"
+# %% [markdown] id="predict" lang="es" of="0e188418dd3c"
 # ## 2 · Predice
 #
-# El modelo se aprenderá de memoria sus 300 líneas, así que en algún paso el loss de las otras 600 será el más
-# bajo. A ese paso llámalo *el fondo*. Del paso 50 al fondo, **¿cuánto cambia el loss de una forma de pasado**
-# que el modelo nunca vio: de los verbos regulares (*played*) y de los irregulares (*went*)? En nats por la
-# forma entera, negativo si baja. Escribe un número en lugar de cada `...`; nadie lo califica.
+# El modelo se aprenderá de memoria sus 300 líneas, así que en algún paso el loss de las otras 600 será el más bajo.
+# A ese paso llámalo *el fondo*. Ahora toma las formas de pasado que el modelo nunca vio. Del paso 50 al fondo,
+# **¿cuánto cambia su loss**: el de las regulares (*played*) y el de las irregulares (*went*)? En nats por forma
+# entera, negativo si baja. Escribe un número en lugar de cada `...`; nadie lo califica.
 
 # %% id="my-prediction"
 predict("forms", regular=..., irregular=...)
@@ -226,15 +226,16 @@ onset_question = [question for question in DRIFT_QUESTIONS if "overfit-onset" in
 show(diagnosis.walk(diagnosis.evidence_of(first.path), onset_question), Console(width=88))
 
 # %% [markdown] id="stop" lang="en"
-# Question 9.3 of the stability check names it. (It has only the log, one mean per evaluation, so it takes the
-# noise from the curve itself. You will do better.) A textbook picture, and the textbook has a cure: *early stopping*. Take the weights of the bottom, at the
-# dotted line. Up to there, it says, the model was getting better at what it has not seen. Was it?
+# Question 9.3 of the stability check names it. (It has only the log, one mean per evaluation, so it estimates the
+# noise from the curve itself. You will do better.) This is a picture from the textbook, and the textbook has a
+# cure, *early stopping*: take the weights of the bottom, at the dotted line. Up to there, it says, the model was
+# getting better at what it had not seen. Was it?
 
-# %% [markdown] id="stop" lang="es" of="9f5d972e668b"
+# %% [markdown] id="stop" lang="es" of="3550dc4278fd"
 # La pregunta 9.3 de la revisión de estabilidad le pone nombre. (Solo tiene el log, una media por evaluación, así
-# que toma el ruido de la propia curva. Tú lo harás mejor.) Un dibujo de libro, y el libro tiene una cura: el *early stopping*, parar a tiempo. Quédate con los pesos del
-# fondo, donde está la línea de puntos. Hasta ahí, dice, el modelo mejoraba en lo que no había visto. ¿Es
-# verdad?
+# que estima el ruido a partir de la propia curva. Tú lo harás mejor.) Es un dibujo de manual, y el manual tiene una
+# cura, el *early stopping* o parar a tiempo: quédate con los pesos del fondo, donde está la línea de puntos. Hasta
+# ahí, dice, el modelo mejoraba en lo que no había visto. ¿Es verdad?
 
 # %% id="compare-prediction"
 forms = np.array(exams.forms)
@@ -252,16 +253,16 @@ curves = {name: class_curve(forms, name) for name in ("regular", "irregular")}
 compare("forms", **{name: round(float(c[bottom] - c[at_50]), 1) for name, c in curves.items()})
 
 # %% [markdown] id="two-stories" lang="en"
-# While the average was still falling, one of its classes had been getting worse from the start, by several
-# nats a form. Early stopping keeps a model that is *more wrong* about *went* than it was at step 50.
+# While the loss on the 600 lines was still falling, the irregular forms had been getting worse from the start, by
+# several nats a form. Early stopping keeps a model that is *more wrong* about *went* than it was at step 50.
 #
 # ## 4 · Inspect
 #
 # ### For whom?
 
-# %% [markdown] id="two-stories" lang="es" of="779c48a0e443"
-# Mientras el promedio todavía bajaba, una de sus clases llevaba empeorando desde el comienzo, varios nats por
-# forma. El early stopping se queda con un modelo que se equivoca *más* con *went* que en el paso 50.
+# %% [markdown] id="two-stories" lang="es" of="11163ed09995"
+# Mientras el loss de las 600 líneas todavía bajaba, las formas irregulares empeoraban desde el comienzo, varios
+# nats por forma. El early stopping se queda con un modelo que se equivoca *más* con *went* que en el paso 50.
 #
 # ## 4 · Inspecciona
 #
@@ -294,40 +295,40 @@ for cell, answer in zip(asked_for, Sampler.load(first.path).lines(beginnings), s
     print(f"{cell.spanish:20} {cell.english:14} {' '.join(answer.split(' / ')[-1].split()[:4])}")
 
 # %% [markdown] id="why-two" lang="en"
-# The dashed line is a guess: every token equally likely. The irregular forms end far *above* it. Nothing in
-# the text says *went*, so the more certain the model becomes of what it has seen, the more certain it
-# becomes that *went* is wrong. A regular form is different: *has played* is in the text, and six other verbs
-# show that the past looks like that.
+# The dashed line is a guess: every token equally likely. The irregular forms end far *above* it. *went* is nowhere
+# in the text, so the more certain the model becomes of what it has seen, the more certain it becomes that *went* is
+# wrong. A regular form is different: *has played* is in the text, and other verbs show that the past looks like
+# that.
 #
-# So “it overfits” was two statements. For the regular verbs it is a question of *when*. For the irregular ones
-# no step is good, because what they need is not in the text. The grey average of both is almost flat, and
-# describes neither.
+# So “it overfits” was really two statements. For the regular verbs the question is *when*. For the irregular ones
+# no step is good, because what they need is not in the text. The average of both, in grey, goes down a little and
+# ends about where it began; it describes neither.
 #
 # ### When?
 #
-# Back to the 600 lines. The loss at the bottom and the loss some steps later are two means over the same
-# lines, and lines differ a lot: some are easy, some hard. Does a difference of a few hundredths mean anything
-# then? It depends on the error that you compare it with. Two ways to get one, in the table below:
+# Back to the 600 lines. The loss at the bottom and the loss some steps later are two means over the same lines, and
+# the lines differ a lot: some are easy, some hard. Does a difference of a few hundredths mean anything, then? That
+# depends on the standard error that you compare it with. The table below has two ways to get one:
 #
 # * *two samples*: each mean has its own standard error, and the two are added in squares;
 # * *paired*: the change of each line, and the standard error of the mean change.
 
-# %% [markdown] id="why-two" lang="es" of="ca531f3cba25"
-# La línea discontinua es adivinar: todos los tokens igual de probables. Las formas irregulares terminan muy
-# *por encima*. Nada en el texto dice *went*; cuanto más seguro está el modelo de lo que ha visto, más
-# seguro está de que *went* no puede ser. Con una forma regular es distinto: *has played* está en el texto, y
-# otros seis verbos muestran que el pasado se ve así.
+# %% [markdown] id="why-two" lang="es" of="f0831cc909f2"
+# La línea discontinua es adivinar: todos los tokens igual de probables. Las formas irregulares terminan muy *por
+# encima*. *went* no está en ninguna parte del texto, así que cuanto más seguro está el modelo de lo que ha visto,
+# más seguro está de que *went* no puede ser. Con una forma regular es distinto: *has played* está en el texto, y
+# otros verbos muestran que el pasado se ve así.
 #
-# «Está sobreajustado» eran, entonces, dos afirmaciones. Para los verbos regulares la pregunta es *cuándo*.
-# Para los irregulares no hay ningún paso bueno, porque lo que necesitan no está en el texto. El promedio de
-# ambos, en gris, es casi plano y no describe a ninguno de los dos.
+# «Está sobreajustado» eran, entonces, dos afirmaciones. Para los verbos regulares la pregunta es *cuándo*. Para los
+# irregulares no hay ningún paso bueno, porque lo que necesitan no está en el texto. El promedio de ambos, en gris,
+# baja un poco y termina más o menos donde empezó; no describe a ninguno de los dos.
 #
 # ### ¿Cuándo?
 #
 # Volvamos a las 600 líneas. El loss en el fondo y el loss unos pasos después son dos medias sobre las mismas
 # líneas, y las líneas son muy distintas entre sí: unas fáciles, otras difíciles. ¿Significa algo, entonces, una
-# diferencia de unas centésimas? Depende del error con el que la compares. Hay dos maneras de obtenerlo, en la
-# tabla de abajo:
+# diferencia de unas centésimas? Depende del error estándar con el que la compares. En la tabla de abajo hay dos
+# maneras de obtenerlo:
 #
 # * *dos muestras*: cada media tiene su propio error estándar, y los dos se suman en cuadratura;
 # * *por pares*: el cambio de cada línea, y el error estándar del cambio medio.
@@ -342,32 +343,35 @@ for place in range(bottom + 1, len(lines)):
     print(f"{exams.steps[place]:6}{change.mean():+12.3f}{ratios[0]:20.1f}{ratios[1]:20.1f}")
 
 # %% [markdown] id="paired-said" lang="en"
-# The two right-hand columns are the change divided by its error. Same losses, same change; one column says
-# “noise” to the very end, while the other is certain at once. The lines' differences among themselves have nothing
-# to do with the question. A line that is hard is hard at both steps, and in the paired change that cancels.
+# The two right-hand columns are the change divided by its error. The losses are the same, and so is the change; but
+# one column says “noise” for a long time, while the other is certain at once. How much the lines differ from one
+# another has nothing to do with the question. A hard line is hard at both steps, and in the paired change that
+# cancels.
 #
 # ### Turn the knobs
 #
-# The run above, no training. The picture shows the exam of past forms for another mix of verbs: you choose
-# which share of the exam is irregular. The dot is the bottom, where early stopping would stop.
+# This is the run from above; nothing is trained. The picture shows the exam of past forms with another mix of
+# verbs: you choose which share of the exam is irregular. The dot is the lowest point, where early stopping would
+# stop.
 #
-# 1. Move the share from 0 to 1. Where does early stopping stop at either end?
-# 2. Find the share at which the average is nearly flat. What would you have concluded from that curve alone?
+# 1. Move the share from 0 to 1. At which step does early stopping stop at each end?
+# 2. Find the share at which the average ends where it began. What would you have concluded from that curve alone?
 # 3. Nothing about the *model* changed while you moved the slider. What did?
 
-# %% [markdown] id="paired-said" lang="es" of="e02abc810772"
-# Las dos columnas de la derecha son el cambio dividido entre su error. Los mismos losses, el mismo cambio; una
-# columna dice «ruido» hasta el final, mientras la otra está segura desde el comienzo. Lo que se diferencian las líneas entre
-# sí no tiene nada que ver con la pregunta. Una línea difícil es difícil en los dos pasos, y en el cambio por
-# pares eso se cancela.
+# %% [markdown] id="paired-said" lang="es" of="dab0b1211558"
+# Las dos columnas de la derecha son el cambio dividido entre su error. Los losses son los mismos, y el cambio
+# también; pero una columna dice «ruido» durante mucho tiempo, mientras la otra está segura desde el comienzo.
+# Cuánto se diferencian las líneas entre sí no tiene nada que ver con la pregunta. Una línea difícil es difícil en
+# los dos pasos, y en el cambio por pares eso se cancela.
 #
 # ### Gira las perillas
 #
-# El run de arriba, sin entrenar nada. El dibujo muestra el examen de las formas de pasado con otra proporción
-# de verbos: tú eliges qué parte del examen es irregular. El punto es el fondo, donde pararía el early stopping.
+# Es el run de arriba; no se entrena nada. El dibujo muestra el examen de las formas de pasado con otra proporción
+# de verbos: tú eliges qué parte del examen es irregular. El punto es el valor más bajo, donde pararía el early
+# stopping.
 #
-# 1. Mueve la parte de 0 a 1. ¿Dónde se detiene el early stopping en cada extremo?
-# 2. Busca la parte con la que el promedio queda casi plano. ¿Qué habrías concluido solo de esa curva?
+# 1. Mueve la parte de 0 a 1. ¿En qué paso se detiene el early stopping en cada extremo?
+# 2. Busca la parte con la que el promedio termina donde empezó. ¿Qué habrías concluido solo de esa curva?
 # 3. Mientras movías el control, nada cambió en el *modelo*. ¿Qué cambió?
 
 
@@ -391,20 +395,20 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 #
 # 1. With regular verbs alone it stops somewhere in the middle or late, wherever the green curve happens to be
 #    lowest. With irregular ones alone it stops within the first 50 steps, when the model knows nothing yet.
-# 2. Somewhere between a third and a half. “It has stopped learning”, a plateau. In truth one half is learning
-#    and the other is being unlearnt.
-# 3. The exam. The bottom of a validation curve is a property of the model *and of the mix you ask*. If your
-#    validation set has more rare names, more code or more Spanish than what you will use the model for, its
+# 2. Somewhere around 0.4. “It got better, and from the middle on it lost everything again.” In truth these are two
+#    stories: the regular forms keep most of what they have gained, and the irregular ones were lost from the start.
+# 3. The exam. The bottom of a validation curve is a property of the model *and of the mix that you ask for*. If
+#    your validation set has more rare names, more code or more Spanish than what you will use the model for, its
 #    bottom is not your bottom.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="d3df11530f60"
+# %% [markdown] id="play-answers" lang="es" of="3f51f2f83da1"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Solo con verbos regulares se detiene hacia la mitad o más tarde, donde la curva verde resulte ser más
 #    baja. Solo con irregulares se detiene en los primeros 50 pasos, cuando el modelo todavía no sabe nada.
-# 2. Entre un tercio y la mitad, más o menos. «Dejó de aprender», una meseta. En realidad, una mitad se está
-#    aprendiendo y la otra se está desaprendiendo.
+# 2. Cerca de 0.4. «Mejoró, y desde la mitad lo perdió todo otra vez». En realidad son dos historias: las formas
+#    regulares conservan casi todo lo que ganaron, y las irregulares se perdían desde el comienzo.
 # 3. El examen. El fondo de una curva de validación depende del modelo *y de la proporción de lo que
 #    preguntas*. Si tu validación tiene más nombres raros, más código o más español que aquello para lo que
 #    usarás el modelo, su fondo no es tu fondo.
@@ -420,23 +424,23 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 #
 # > Difficulty ●●○○○ · Importance ●●●●○ · 10 minutes
 #
-# Write `by_class(values, verbs, classes)`. `values` is an array with one number per form: its loss, or how
-# much its loss changed. `verbs` is a list, the verb of each form: `"go"` stands there three times, for *I
-# went*, *you went*, *he went*. `classes` is a dict from verb to class. Return a dict from class to a pair
-# `(mean, standard_error)`:
+# Write `by_class(values, verbs, classes)`. `values` is an array with one number per form: its loss, or how much its
+# loss changed. `verbs` is a list with the verb of each form: `"go"` is in it three times, for *I went*, *you went*,
+# *he went*. `classes` is a dict from verb to class. Return a dict from class to a pair `(mean, standard_error)`,
+# for the classes whose verbs are in the exam:
 #
 # * every **verb** counts once, however many of its forms are in the exam: first the mean of each verb, then
 #   the mean of those;
 # * the standard error is that of the verbs' means: their standard deviation (with n − 1) divided by √n, for n
 #   verbs. Three forms of *go* are one piece of knowledge, not three;
-# * one verb alone says nothing about others: its error is `math.inf`.
+# * a class with a single verb says nothing about other verbs: its error is `math.inf`.
 #
 # <details><summary>Hint</summary>
 #
 # Collect the values of each verb in a dict of lists. `np.std(means, ddof=1)` divides by n − 1.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="7458d94a7f5a"
+# %% [markdown] id="fix" lang="es" of="46fb69e75d57"
 # ## 5 · Arregla
 #
 # Tres ejercicios. Cada comprobación es una pregunta pequeña, de lo grueso a lo fino; la que falla te dice
@@ -446,16 +450,16 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 #
 # > Dificultad ●●○○○ · Importancia ●●●●○ · 10 minutos
 #
-# Escribe `by_class(values, verbs, classes)`. `values` es un array con un número por forma: su loss, o cuánto
-# cambió su loss. `verbs` es una lista con el verbo de cada forma: `"go"` está tres veces, por *I went*, *you
-# went* y *he went*. `classes` es un diccionario de verbo a clase. Devuelve un diccionario de clase a un par
-# `(mean, standard_error)`:
+# Escribe `by_class(values, verbs, classes)`. `values` es un array con un número por forma: su loss, o cuánto cambió
+# su loss. `verbs` es una lista con el verbo de cada forma: `"go"` está tres veces, por *I went*, *you went* y *he
+# went*. `classes` es un diccionario de verbo a clase. Devuelve un diccionario de clase a un par `(mean,
+# standard_error)`, para las clases que tienen verbos en el examen:
 #
 # * cada **verbo** cuenta una vez, sin importar cuántas de sus formas haya en el examen: primero la media de
 #   cada verbo y después la media de esas medias;
 # * el error estándar es el de las medias de los verbos: su desviación estándar (con n − 1) dividida entre √n,
 #   si hay n verbos. Tres formas de *go* son un solo conocimiento, no tres;
-# * un solo verbo no dice nada de los demás: su error es `math.inf`.
+# * una clase con un solo verbo no dice nada de otros verbos: su error es `math.inf`.
 #
 # <details><summary>Pista</summary>
 #
@@ -503,10 +507,10 @@ check("by-class/single", by_class)
 #
 # * the mean loss has risen since the **lowest evaluation so far** by more than `errors` standard errors of
 #   the *paired* change (n − 1, divided by √n);
-# * and training has fallen since that lowest evaluation. If it has not, the run has another illness.
+# * and the training loss has fallen since that lowest evaluation. If it has not, the run has another illness.
 #
-# A detector runs while you train, so it knows only the evaluations up to e. It may not be told later that a
-# lower one was still to come.
+# A detector runs while you train, so at evaluation e it knows only the evaluations up to e. It must not look ahead
+# to a lower one that is still to come.
 #
 # <details><summary>Hint 1: paired</summary>
 #
@@ -519,7 +523,7 @@ check("by-class/single", by_class)
 # you have a new lowest one, and no rise to test.
 # </details>
 
-# %% [markdown] id="task-onset" lang="es" of="df7bde1c035f"
+# %% [markdown] id="task-onset" lang="es" of="b900b07ed463"
 # ### Ejercicio 2 · Cuándo empezó
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
@@ -531,11 +535,11 @@ check("by-class/single", by_class)
 #
 # * el loss medio ha subido desde la **evaluación más baja hasta ese momento** más de `errors` errores estándar
 #   del cambio *por pares* (n − 1, dividido entre √n);
-# * y el de entrenamiento ha bajado desde esa evaluación más baja. Si no ha bajado, el run tiene otra
+# * y el loss de entrenamiento ha bajado desde esa evaluación más baja. Si no ha bajado, el run tiene otra
 #   enfermedad.
 #
-# Un detector trabaja mientras entrenas, así que solo conoce las evaluaciones hasta e. Nadie le puede contar
-# después que todavía iba a venir una más baja.
+# Un detector trabaja mientras entrenas, así que en la evaluación e solo conoce las evaluaciones hasta e. No puede
+# mirar hacia delante, a una más baja que todavía está por venir.
 #
 # <details><summary>Pista 1: por pares</summary>
 #
@@ -585,21 +589,21 @@ check("onset/past", onset)
 # You have decided to keep the best weights. The cell below this text is what many repositories have. It runs,
 # it returns the right loss, and the model that it leaves is the wrong one.
 #
-# Write `keep_best` right. `train_step(model)` changes the weights; `evaluate(model)` returns a number and changes
-# nothing. Afterwards
+# Write a correct `keep_best(model, train_step, evaluate, steps)`. `train_step(model)` changes the weights; after
+# each of the `steps` training steps, `evaluate(model)` returns the loss and changes nothing. Afterwards
 #
-# * the model has the weights of its lowest loss, the first of them if several are equal; a loss that is NaN
-#   is never the lowest;
+# * the model has the weights of its lowest loss, the first of them if several are equal; a loss that is NaN is
+#   never the lowest. If there was no lowest loss, it has the weights that it began with;
 # * each evaluation ran in evaluation mode (no dropout), each training step in training mode, and the model is
 #   left in training mode;
-# * the function returns the lowest loss.
+# * the function returns the lowest loss, or `math.inf` if there was none.
 #
 # <details><summary>Hint: print it</summary>
 #
 # Before and after `train_step`, print one number of `weights`. What is a state dict a dict *of*?
 # </details>
 
-# %% [markdown] id="task-keep-best" lang="es" of="5132a207167c"
+# %% [markdown] id="task-keep-best" lang="es" of="4ed62d0d7024"
 # ### Ejercicio 3 · Un error en un código que parece correcto
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
@@ -607,14 +611,15 @@ check("onset/past", onset)
 # Decidiste conservar los mejores pesos. La celda debajo de este texto es lo que tienen muchos repositorios.
 # Funciona, devuelve el loss correcto, y el modelo que deja es el equivocado.
 #
-# Escribe bien `keep_best`. `train_step(model)` cambia los pesos; `evaluate(model)` devuelve un número y no cambia nada.
-# Al terminar,
+# Escribe un `keep_best(model, train_step, evaluate, steps)` correcto. `train_step(model)` cambia los pesos; después
+# de cada uno de los `steps` pasos de entrenamiento, `evaluate(model)` devuelve el loss y no cambia nada. Al
+# terminar,
 #
-# * el modelo tiene los pesos de su loss más bajo, el primero si hay varios iguales; un loss que es NaN nunca es
-#   el más bajo;
+# * el modelo tiene los pesos de su loss más bajo, el primero si hay varios iguales; un loss que es NaN nunca es el
+#   más bajo. Si no hubo ninguno, tiene los pesos con los que empezó;
 # * cada evaluación se hizo en modo de evaluación (sin dropout), cada paso de entrenamiento en modo de
 #   entrenamiento, y el modelo queda en modo de entrenamiento;
-# * la función devuelve el loss más bajo.
+# * la función devuelve el loss más bajo, o `math.inf` si no hubo ninguno.
 #
 # <details><summary>Pista: imprímelo</summary>
 #
@@ -665,14 +670,14 @@ check("keep-best/edges", keep_best)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Your two functions on the run above. First the 600 lines: at which step does your detector ring, and what had
-# become of each class by then?
+# Your first two functions on the run from above. Your detector looks at the 600 lines: at which step does it ring?
+# And by how much had the loss of each class of past forms changed by then, since step 50?
 
-# %% [markdown] id="verify" lang="es" of="934ea440f457"
+# %% [markdown] id="verify" lang="es" of="8a27c1bce415"
 # ## 6 · Comprueba
 #
-# Tus dos funciones con el run de arriba. Primero las 600 líneas: ¿en qué paso suena tu detector, y qué había
-# sido de cada clase para entonces?
+# Tus dos primeras funciones con el run de arriba. Tu detector mira las 600 líneas: ¿en qué paso suena? ¿Y cuánto
+# había cambiado para entonces, desde el paso 50, el loss de cada clase de formas de pasado?
 
 # %% id="my-onset"
 rings = onset(training, lines)
@@ -682,14 +687,14 @@ for name, (mean, error) in by_class(change, form_verbs, classes).items():
     print(f"{t(name):12}{mean:+8.1f} ± {error:.1f}")
 
 # %% [markdown] id="data" lang="en"
-# Early stopping cannot help the irregular verbs: no step is good for them. What is missing is *information*. So
-# add some: the past of those six verbs in the first person, *yo fui / I went*, and nothing else. The exam asks
-# only for the other two persons, in both runs.
+# Early stopping cannot help the irregular verbs: no step is good for them. What is missing is *information*. So add
+# some: the past of those six verbs in the first person, *yo fui / I went*, and nothing else. From here on the exam
+# asks only for the other two persons, in both runs.
 
-# %% [markdown] id="data" lang="es" of="ff9d00f18d42"
+# %% [markdown] id="data" lang="es" of="c0fa3852c6b4"
 # El early stopping no puede ayudar a los verbos irregulares: ningún paso es bueno para ellos. Lo que falta es
-# *información*. Agrégala: el pasado de esos seis verbos en primera persona, *yo fui / I went*, y nada más. El
-# examen solo pregunta por las otras dos personas, en los dos runs.
+# *información*. Agrégala: el pasado de esos seis verbos en primera persona, *yo fui / I went*, y nada más. Desde
+# aquí, el examen solo pregunta por las otras dos personas, en los dos runs.
 
 # %% id="train-repaired"
 told = [
@@ -729,18 +734,19 @@ figure.axes[0].legend(fontsize=8, loc="lower left")
 Picture().show(figure, t("repaired-alt"))
 
 # %% [markdown] id="data-said" lang="en"
-# A few lines changed what 400 steps could not. The optimizer, the learning rate and the stopping were the
-# same. *Before you stop a run earlier, ask which class is rising, and whether your text could teach it.*
+# A few lines changed what 400 steps could not. The optimizer, the learning rate and the number of steps were the
+# same. *Before you stop a run earlier, ask the loss of which class is rising, and whether your text could teach
+# that class.*
 #
 # ### A counter-example: the bell rings, and the model gets better
 #
-# The detector is certain that the loss on the 600 lines rises. Does that mean that the model answers worse?
+# The detector is certain that the loss on the 600 lines rises. Does that mean that the model gives worse answers?
 # Count how many tokens it gets right, at the bottom and at the end.
 
-# %% [markdown] id="data-said" lang="es" of="2040d7b53d1c"
-# Unas pocas líneas cambiaron lo que 400 pasos no pudieron. El optimizador, el learning rate y el momento de
-# parar eran los mismos. *Antes de parar un run más temprano, pregunta qué clase está subiendo, y si tu texto
-# podría enseñarla.*
+# %% [markdown] id="data-said" lang="es" of="f970a8610e97"
+# Unas pocas líneas cambiaron lo que 400 pasos no pudieron. El optimizador, el learning rate y el número de pasos
+# eran los mismos. *Antes de parar un run más temprano, pregunta de qué clase sube el loss, y si tu texto podría
+# enseñar esa clase.*
 #
 # ### Un contraejemplo: suena la alarma, y el modelo mejora
 #
@@ -753,34 +759,33 @@ for name, place in (("bottom", bottom), ("end", -1)):
     print(f"{t(name):12}{lines[place].mean():10.3f}{exams.right[place]:24.1%}")
 
 # %% [markdown] id="overconfident" lang="en"
-# In this run the loss is worse and the answers are not. Where the model is wrong it has become *surer* of
-# itself, and the loss punishes that without limit, while a count of right answers does not see it. So decide first what you use the model for. If you need its probabilities, stop at the bottom.
-# If you need its answers, evaluate answers.
+# In this run the loss is worse and the answers are not. Where the model is wrong it has become *surer* of itself.
+# The loss punishes that without limit; a count of right answers does not see it. So decide first what you use the
+# model for. If you need its probabilities, stop at the bottom. If you need its answers, evaluate its answers.
 #
-# What stays unknown: the standard error here knows the noise of the exam alone, that is, which lines we
-# happened to ask. Another seed would move the bottom, and no error bar of a single run says by how much.
+# What stays unknown: this standard error covers only the noise of the exam, that is, which lines we happened to
+# ask. Another seed would move the bottom, and no error bar of a single run says by how much.
 
-# %% [markdown] id="overconfident" lang="es" of="13692963f4ae"
-# En este run el loss es peor y las respuestas no. Donde se equivoca, el
-# modelo está más *seguro* de sí mismo, y eso el loss lo castiga sin límite, mientras que contar aciertos no lo
-# ve. Así que decide primero para qué usas el modelo. Si necesitas sus probabilidades, detente en el fondo. Si
-# necesitas sus respuestas, evalúa respuestas.
+# %% [markdown] id="overconfident" lang="es" of="2a0adf1980b7"
+# En este run el loss es peor y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí mismo. El
+# loss castiga eso sin límite; contar aciertos no lo ve. Así que decide primero para qué usas el modelo. Si
+# necesitas sus probabilidades, detente en el fondo. Si necesitas sus respuestas, evalúa sus respuestas.
 #
-# Lo que no se sabe: este error estándar solo conoce el ruido del examen, es decir, qué líneas nos tocó
-# preguntar. Otra semilla movería el fondo, y ninguna barra de error de un solo run dice cuánto.
+# Lo que no se sabe: este error estándar solo abarca el ruido del examen, es decir, qué líneas nos tocó preguntar.
+# Otra semilla movería el fondo, y ninguna barra de error de un solo run dice cuánto.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
-# A team trains a model on English and a little Spanish. One validation set holds both, half and half. Its loss
-# is lowest at step 8,000 and 0.02 higher at step 10,000. They write: *“Overfitting begins at 8,000. We ship
+# A team trains a model on English and a little Spanish. A single validation set contains both, half and half. Its
+# loss is lowest at step 8,000 and 0.02 higher at step 10,000. They write: *“Overfitting begins at 8,000. We ship
 # those weights. 0.02 is within the error of either mean, but better safe than sorry.”*
 #
 # Answer in three to six sentences: why “within the error of either mean” is the wrong comparison, and which
 # one is right; what the average may be hiding, and which figures you would ask for; and one result under which
 # stopping earlier would *not* be the cure, with what would be. (Three points, one for each.)
 
-# %% [markdown] id="explain" lang="es" of="dc879f52bb0f"
+# %% [markdown] id="explain" lang="es" of="d7c41e59d38d"
 # ## 7 · Explica
 #
 # Un equipo entrena un modelo con inglés y un poco de español. Una sola validación contiene los dos, mitad y
@@ -854,17 +859,17 @@ for name, place in (("bottom", bottom), ("end", -1)):
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any loop. All they need is a loss **per item**, not per batch: `reduction="none"`, a mean over
-# each row, and the same items in the same order every time. Here the loop is not ours: a bag of words with
-# plain SGD, and two classes of questions, one with an answer in the data and one whose labels are noise.
+# Ten lines for any loop. All they need is a loss **per item**, not per batch: `reduction="none"`, a mean over each
+# row, and the same items in the same order every time. Here the loop is not ours: a small classifier with plain
+# SGD, and two classes of questions, one with an answer in the data and one whose labels are noise.
 
-# %% [markdown] id="own-run" lang="es" of="32510119167d"
+# %% [markdown] id="own-run" lang="es" of="50d028bf2b02"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier bucle. Solo necesitan un loss **por ítem**, no por batch: `reduction="none"`, una
-# media sobre cada fila, y los mismos ítems en el mismo orden cada vez. Aquí el bucle no es nuestro: una bolsa
-# de palabras con SGD simple, y dos clases de preguntas: una cuya respuesta está en los datos y otra cuyas
-# etiquetas son ruido.
+# Diez líneas para cualquier bucle. Solo necesitan un loss **por ítem**, no por batch: `reduction="none"`, una media
+# sobre cada fila, y los mismos ítems en el mismo orden cada vez. Aquí el bucle no es nuestro: un clasificador
+# pequeño con SGD simple, y dos clases de preguntas: una cuya respuesta está en los datos y otra cuyas etiquetas son
+# ruido.
 
 # %% id="foreign-loop" compare=true
 generator = torch.Generator().manual_seed(0)
@@ -900,46 +905,46 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 # * Rumelhart & McClelland (1986), [On learning the past tenses of English
 #   verbs](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): the network that began the quarrel about
 #   *goed* and *went*.
-# * Prechelt (1998), [Early stopping, but when?](https://doi.org/10.1007/3-540-49430-8_3): 1,296 runs. Slower
+# * Prechelt (1998), [Early stopping, but when?](https://doi.org/10.1007/3-540-49430-8_3): in 1,296 runs, slower
 #   criteria gained about 4 % and took about four times as long.
-# * Miller (2024), [Adding error bars to evals](https://arxiv.org/abs/2411.00640): paired differences, and
-#   clustered errors that are more than three times the naive ones.
+# * Miller (2024), [Adding error bars to evals](https://arxiv.org/abs/2411.00640): paired differences, and clustered
+#   errors that can be more than three times the naive ones.
 # * Guo et al. (2017), [On calibration of modern neural networks](https://arxiv.org/abs/1706.04599): the loss
 #   overfits while the error still falls.
 #
-# **A true story.** The 1986 network learnt *went*, then said *goed*, then *went* again, as children do, and the
-# curve of irregular verbs by class made it famous. Critics asked where the dip came from. In 1995 Gary Marcus
-# put a successor beside the records of a child called Adam and wrote that the likeness was exaggerated, among
-# other things by unexplained changes in how the graphs were plotted; and that in the simulation the dip came
-# only after an abrupt change of the training text ([Cognition 56,
-# 271–279](https://doi.org/10.1016/0010-0277(94)00656-6)). A curve by class is evidence. What caused its shape
-# is another question, and you have to ask the training text.
+# **A true story.** The network of 1986 first got *went* right, then said *goed*, then *went* again, as children do,
+# and the curve of its irregular verbs made it famous. Critics asked where the dip in that curve came from. In 1995
+# Gary Marcus compared a successor, by Plunkett and Marchman, with the records of a child called Adam. The likeness,
+# he wrote, was exaggerated, among other things by unexplained changes in how the graphs were plotted; and in the
+# simulation the dip came only after an abrupt change in the training ([Cognition 56,
+# 271–279](https://doi.org/10.1016/0010-0277(94)00656-6)). A curve by class is evidence. What gave it its shape is
+# another question, and the training text has to answer it.
 #
-# **Hard bonus.** Make the exam of past forms ring. With six irregular verbs the error by verb is large. Take
-# all the verbs of the lexicon (`verbs()`), hold out the past of half of each class, and give `onset` an array
-# of verb means. How many verbs do you need before it rings for the irregular class at every one of five seeds?
+# **A hard bonus task.** Make the exam of past forms ring. With six irregular verbs the error by verb is large. Take
+# all the verbs of the lexicon (`verbs()`), hold out the past of half of each class, and give `onset` an array of
+# verb means. How many verbs do you need before it rings for the irregular class with each of five seeds?
 
-# %% [markdown] id="sources" lang="es" of="0b0573c905f6"
+# %% [markdown] id="sources" lang="es" of="71f06ee3ae64"
 # ## 10 · De dónde viene esto
 #
 # * [Rumelhart y McClelland (1986)](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): la red que empezó la
 #   disputa sobre *goed* y *went*.
 # * [Prechelt (1998)](https://doi.org/10.1007/3-540-49430-8_3): cuándo parar, medido en 1296 runs. Los criterios
 #   más lentos ganaron cerca de un 4 % y tardaron unas cuatro veces más.
-# * [Miller (2024)](https://arxiv.org/abs/2411.00640): barras de error para evaluaciones. Diferencias por pares,
-#   y errores agrupados que son más del triple de los ingenuos.
+# * [Miller (2024)](https://arxiv.org/abs/2411.00640): barras de error para evaluaciones. Diferencias por pares, y
+#   errores agrupados que pueden ser más del triple de los ingenuos.
 # * [Guo et al. (2017)](https://arxiv.org/abs/1706.04599): la calibración de las redes modernas. El loss empeora
 #   en validación mientras el error todavía baja.
 #
-# **Una historia real.** La red de 1986 aprendió *went*, después dijo *goed* y después otra vez *went*, como los
-# niños, y la curva de los verbos irregulares la hizo famosa. Los críticos preguntaron de dónde salía la caída.
-# En 1995, Gary Marcus puso una sucesora junto a los registros de un niño llamado Adam y escribió que el
-# parecido era exagerado, entre otras cosas por cambios sin explicar en la manera de dibujar las gráficas; y que
-# en la simulación la caída solo aparecía tras un cambio brusco del texto de entrenamiento ([Marcus,
-# 1995](https://doi.org/10.1016/0010-0277(94)00656-6)). Una curva por clases es evidencia. Qué causó su forma
-# es otra pregunta, y hay que hacérsela al texto de entrenamiento.
+# **Una historia real.** La red de 1986 primero acertaba con *went*, después dijo *goed* y después otra vez *went*,
+# como los niños, y la curva de sus verbos irregulares la hizo famosa. Los críticos preguntaron de dónde salía la
+# caída de esa curva. En 1995, Gary Marcus comparó una sucesora, de Plunkett y Marchman, con los registros de un
+# niño llamado Adam. El parecido, escribió, estaba exagerado, entre otras cosas por cambios sin explicar en la
+# manera de dibujar las gráficas; y en la simulación la caída solo aparecía tras un cambio brusco en el
+# entrenamiento ([Marcus, 1995](https://doi.org/10.1016/0010-0277(94)00656-6)). Una curva por clases es evidencia.
+# Qué le dio esa forma es otra pregunta, y la tiene que responder el texto de entrenamiento.
 #
-# **Un reto difícil.** Haz que suene el examen de las formas de pasado. Con seis verbos irregulares, el error por
-# verbo es grande. Toma todos los verbos del léxico (`verbs()`), aparta el pasado de la mitad de cada clase y
-# dale a `onset` un array con las medias por verbo. ¿Cuántos verbos hacen falta para que suene en la clase
+# **Un reto difícil, de propina.** Haz que suene el examen de las formas de pasado. Con seis verbos irregulares, el
+# error por verbo es grande. Toma todos los verbos del léxico (`verbs()`), aparta el pasado de la mitad de cada
+# clase y dale a `onset` un array con las medias por verbo. ¿Cuántos verbos hacen falta para que suene en la clase
 # irregular con cinco semillas de cinco?

@@ -84,11 +84,11 @@ MY_NAME = "Emmy Noether"
 check("my-name/given", MY_NAME)
 
 # %% [markdown] id="rounds" lang="en"
-# Every patient is a small mini-GPT with two layers of width 32. There are three kinds: a plain one, one with a memory
-# beside attention and homeostasis in it, and one that trains in fp16. The kind is not a hint: the healthy run may
-# be of any of them. Train all six.
+# Every patient is a small mini-GPT with two layers of width 32. There are three kinds: a plain one, one with a
+# memory beside the attention, regulated by homeostasis, and one that trains in fp16. The kind is not a hint: the
+# healthy run may be of any of them. Train all six.
 
-# %% [markdown] id="rounds" lang="es" of="23dc2a2e124d"
+# %% [markdown] id="rounds" lang="es" of="b355e5215717"
 # Cada paciente es un mini-GPT pequeño, con dos capas de ancho 32. Los hay de tres tipos: uno simple, uno con memoria
 # junto a la atención, regulada por homeostasis, y uno que se entrena en fp16. El tipo no es una pista: el run sano puede
 # ser de cualquiera de los tres. Entrena a los seis.
@@ -200,10 +200,11 @@ untreated = practice.train(runs / "practice")
 show(diagnosis.check(untreated.path), Console(width=88))
 
 # %% [markdown] id="silenced" lang="en"
-# The rate leaps in the middle of the run, nobody asked for that, and the loss follows. The report offers a guard that
-# holds a rate that leaps, `guard_rate`. Try it before you repair anything: the same broken run, with the guard on.
+# In the middle of the run the rate leaps, though nobody asked for it, and the loss follows. The report offers a
+# guard that holds back such a rate, `guard_rate`. Try it before you repair anything: the same broken run, with the
+# guard on.
 
-# %% [markdown] id="silenced" lang="es" of="f1a611a70754"
+# %% [markdown] id="silenced" lang="es" of="ecb8c889e89e"
 # El learning rate (tasa de aprendizaje) salta a mitad del run, nadie lo pidió, y el loss lo sigue. El informe propone un
 # guard que frena un learning rate que salta, `guard_rate`. Pruébalo antes de reparar nada: el mismo run roto, con el
 # guard encendido.
@@ -217,14 +218,14 @@ print("8.1:", textwrap.fill(seen(next(each for each in walk.findings if each.que
 print(f"{t('leaf')}: {walk.leaf}")
 
 # %% [markdown] id="behind-it" lang="en"
-# Two things happened. The guard held the rate, and question 8.1 only warns now: **the alarm is silent, and what wrote
-# that rate is still in the loop.** A guard is a seat belt. Wear one, but do not call it a
-# repair; in this lesson it does not count as one.
+# Two things happened. The guard held the rate back, and question 8.1 only warns now: **the alarm is silent, and
+# whatever wrote that rate is still in the loop.** A guard is a seat belt. Wear one, but do not call it a repair; in
+# this lesson it does not count as one.
 #
-# And with 8.1 out of the way the walk went on and ended at another leaf: there is a second fault. Now repair the
+# And with 8.1 out of the way the walk continued and ended at another leaf: there is a second fault. Now repair the
 # first one properly, and look again.
 
-# %% [markdown] id="behind-it" lang="es" of="8132112ee094"
+# %% [markdown] id="behind-it" lang="es" of="8ed7ecda0dd3"
 # Pasaron dos cosas. El guard frenó el learning rate, y ahora la pregunta 8.1 solo advierte: **la alarma se apagó, y lo
 # que escribió ese learning rate sigue en el bucle.** Un guard es un cinturón de seguridad. Llévalo puesto, pero
 # no lo llames reparación; en esta lección no cuenta como tal.
@@ -244,10 +245,10 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # The second fault made no noise at all: a gate that no gradient reaches. No curve shows it, and no guard stops it.
 #
 # **Causes before symptoms.** Some questions test one part by itself: a checksum between two updates, the same batch
-# twice, the order of the calls. Where such a question fails, that is a cause. Others read the course of the run: a
-# spike, a loss that stands still. Those name symptoms, and many causes look alike there. So a walk asks all questions
-# and ends at a cause, if there is one, even where a symptom came up before it. If your six show you two questions that
-# break, ask which of the two is a test.
+# twice, the order of the calls. Where such a question fails, that is a cause. Others read how the run went: a
+# spike, a loss that does not move. Those name symptoms, and there many causes look alike. So a walk asks all
+# questions and ends at a cause, if there is one, even if a symptom came up before it. If two questions break in one
+# of your six, ask which of the two is a test.
 #
 # The parts of the loop are those of lesson 18-08. With the faults of this phase in mind:
 #
@@ -261,7 +262,7 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # | `clip`, `step` | in which order are scale, clipping, update and clearing? |
 # | *settings* | `lr_max`, `warmup_steps`, `loss_scale`, … as the manifest says |
 
-# %% [markdown] id="causes-first" lang="es" of="e748ada21bcc"
+# %% [markdown] id="causes-first" lang="es" of="896f9e918cf6"
 # El segundo fallo no hizo ningún ruido: un gate al que no llega ningún gradiente. No se ve en ninguna curva y no lo
 # detiene ningún guard.
 #
@@ -324,17 +325,17 @@ print(example)
 # ### Your six, question by question
 #
 # You see the measurements and the limits, never the verdict: you say whether it is fine or whether it breaks here.
-# Below a leaf stands what it means, what to change, and which part of the loop can do it. It works with the mouse and
-# with the keyboard. Walk each patient to its end before you ask the machine, and then only where you are not sure:
-# `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
+# Below each leaf you read what it means, what to change, and which part of the loop can cause it. It works with the
+# mouse and with the keyboard. Walk each patient to the end before you ask the machine, and ask only where you are
+# not sure: `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
 
-# %% [markdown] id="bedside" lang="es" of="7a09c7e2aa77"
+# %% [markdown] id="bedside" lang="es" of="faaee250ab20"
 # ### Tus seis, pregunta por pregunta
 #
-# Ves las medidas y los límites, nunca el veredicto: tú dices si está bien o si aquí se rompe. Debajo de cada hoja dice
-# qué significa, qué hay que cambiar y qué parte del bucle puede causarlo. Funciona con el mouse y con el teclado.
-# Recorre a cada paciente hasta el final antes de preguntarle a la máquina, y pregúntale solo donde tengas dudas:
-# `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
+# Ves las medidas y los límites, nunca el veredicto: tú dices si está bien o si aquí se rompe. Debajo de cada hoja
+# se explica qué significa, qué hay que cambiar y qué parte del bucle puede causarlo. Funciona con el mouse y con el
+# teclado. Recorre a cada paciente hasta el final antes de preguntarle a la máquina, y pregúntale solo donde tengas
+# dudas: `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
 
 # %% id="at-the-bedside"
 Bedside(trained).show()
@@ -357,9 +358,9 @@ Bedside(trained).show()
 # </details>
 # <details><summary>Hint 2: two parts could do it</summary>
 #
-# Try one; the walk will tell. If a batch is bad, the rate of that step is the ordinary one; if the rate is wrong, it
-# stands in the log. A gradient that never arrives is the model's; a weight that changes between two updates is written
-# by somebody who runs between them.
+# Try one; the walk will tell. If a batch is bad, the rate of that step is the ordinary one; if the rate is wrong,
+# the log shows it. A gradient that never arrives is the model's doing; a weight that changes between two updates is
+# written by something that runs between them.
 # </details>
 # <details><summary>Hint 3: the one with two</summary>
 #
@@ -374,7 +375,7 @@ Bedside(trained).show()
 # `loss_scale` 65536, `loss_scale_backoff` 0.5. One fault may have moved two settings.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="3b600df51d50"
+# %% [markdown] id="fix" lang="es" of="205eee8356fe"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 75 minutos
@@ -393,9 +394,9 @@ Bedside(trained).show()
 # </details>
 # <details><summary>Pista 2: podrían ser dos partes</summary>
 #
-# Prueba una; el recorrido lo dirá. Si el batch es malo, el learning rate de ese paso es el de siempre; si el learning
-# rate está mal, queda en el log. Un gradiente que nunca llega es cosa del modelo; un peso que cambia entre dos
-# actualizaciones lo escribe alguien que se ejecuta entre ellas.
+# Prueba una; el recorrido lo dirá. Si el batch es malo, el learning rate de ese paso es el de siempre; si el
+# learning rate está mal, queda en el log. Un gradiente que nunca llega es cosa del modelo; un peso que cambia entre
+# dos actualizaciones lo escribe algo que se ejecuta entre ellas.
 # </details>
 # <details><summary>Pista 3: el que tiene dos</summary>
 #
@@ -662,25 +663,25 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # ## 7 · Explain: the post-mortem
 #
-# Write the post-mortem of your patient with **two** faults, for somebody who was not there and has to decide whether the
-# next run may start. Copy this template into the cell below and fill in every line, in two sentences each at most. A
-# post-mortem blames no person: it says what the system let happen.
+# Write the post-mortem of your patient with **two** faults, for somebody who was not there and has to decide
+# whether the next run may start. Copy this template into the cell below and fill in every line, with two sentences
+# each at most. A post-mortem blames nobody: it says what the system let happen.
 #
 # ```text
 # Summary. One sentence: what broke, what it cost, whether it is over.
 # Symptom. What could be seen before the diagnosis, with figures.
-# Timeline. From which step on; which of it the log showed, and when somebody could have known.
+# Timeline. From which step on; what the log showed of it, and when somebody could have known.
 # Evidence. The question and its value, of both walks.
 # Ruled out. One wrong explanation that fits the symptom, and the figure or the control that excludes it.
 # Causes. Both, with the part of the loop; why the first walk could not end at the second.
 # Repair. What was replaced, and a figure from after it. What was not touched.
 # Unknown. What this does not prove.
-# Prevention. One check that is cheap, and at which step it would have rung.
+# Prevention. One cheap check, and the step at which it would have rung.
 # ```
 #
 # (Eight points: one for each line but the summary. A person grades it, by this list.)
 
-# %% [markdown] id="explain" lang="es" of="a7690cade592"
+# %% [markdown] id="explain" lang="es" of="e80c1b07c2e1"
 # Donde la curva azul queda encima de la gris, la reparación no cambió nada que se vea en una curva. Esos fallos no
 # cuestan nada en un run tan corto. Cuestan después, o en otra parte: en una validación que escribe en la memoria, en un
 # run que no se puede repetir, en un gate que se pagó y nunca aprendió.
@@ -830,16 +831,16 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Another loop, with nothing of this course in it but `Monitor`: a small recurrent network learns to count on in threes
-# through the alphabet, one letter in five is wrong, and for five steps somebody has set the rate a hundred times too
-# high. Walk it, repair the one line, walk it again.
+# Another loop, with nothing of this course in it but `Monitor`. A small recurrent network learns to go through the
+# alphabet in steps of three; one letter in five is wrong, and for five steps somebody has set the rate a hundred
+# times too high. Walk it, repair that one line, walk it again.
 
-# %% [markdown] id="own-run" lang="es" of="d3d19a556dd0"
+# %% [markdown] id="own-run" lang="es" of="bcfc3880582c"
 # ## 9 · En tu propio run
 #
-# Otro bucle, que de este curso solo tiene `Monitor`: una red recurrente pequeña aprende a avanzar de tres en tres por el
-# alfabeto, una de cada cinco letras está mal, y durante cinco pasos alguien puso un learning rate cien veces mayor.
-# Recórrelo, repara esa línea y recórrelo otra vez.
+# Otro bucle, que de este curso solo tiene `Monitor`. Una red recurrente pequeña aprende a avanzar de tres en tres
+# por el alfabeto; una de cada cinco letras está mal, y durante cinco pasos alguien puso un learning rate cien veces
+# mayor. Recórrelo, repara esa única línea y recórrelo otra vez.
 
 
 # %% id="another-loop" compare=true
@@ -877,31 +878,32 @@ for times in (100, 1):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** The team of SmolLM3, a model of 3 billion parameters, stopped a run on 384 GPUs after a trillion tokens
-# and started again. Nothing had blown up. The cause was a bug in tensor parallelism, where each matrix is split over
-# several GPUs; it had spoilt the run for days before anybody noticed. They wrote it down so that others can read it, in
-# [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025, under “Launch,
-# take two”. Read it as a post-mortem: find the symptom in figures, the control that decides, the one cause, and what it
-# cost.
+# **A true story.** The team of SmolLM3, a model of 3 billion parameters, stopped a run on 384 GPUs after a trillion
+# tokens and started again. The cause was a subtle bug in tensor parallelism, where each matrix is split over
+# several GPUs; it had spoilt the run for days before anybody noticed. They wrote it down for others to read, in
+# [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025, in the
+# part called “Launch, Take Two”. Read it as a post-mortem: look for the symptom in figures, for the control that
+# decides, for the cause, and for what it cost.
 #
 # * The practice of a post-mortem that blames nobody: [Site Reliability Engineering, chapter 15](https://sre.google/sre-book/postmortem-culture/).
 # * A diary of a run that broke often, day by day: [the chronicles of OPT-175B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles).
 #
 # **A hard bonus task.** Break a seventh patient for somebody else: choose two faults of the dynamics for
-# `Recipe().with_fault(...)` in two parts of the loop, such that the walk ends at the one that costs less. Then
-# write down why the tree is right to name it first, or why it is not.
+# `Recipe().with_fault(...)`, in two parts of the loop, so that the walk ends at the one that costs less. Then write
+# down why the tree is right to name it first, or why it is not.
 #
 # This is the end of the phase. What is left is a run of your own.
 
-# %% [markdown] id="sources" lang="es" of="e4ccd447dcca"
+# %% [markdown] id="sources" lang="es" of="2dd4a294eda2"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** El equipo de SmolLM3, un modelo de 3 mil millones de parámetros, detuvo un run en 384 GPU después
-# de un billón de tokens (10¹²) y empezó de nuevo. Nada había explotado. La causa era un error en el paralelismo de
-# tensores, donde cada matriz se divide entre varias GPU; llevaba días arruinando el run cuando alguien lo notó. Lo escribieron
-# para que otros lo lean, en [`The Smol Training Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook),
-# 2025, en el apartado del segundo lanzamiento. Léelo como un informe post mortem: busca el síntoma en cifras, el control
-# que decide, la única causa y lo que costó.
+# **Una historia real.** El equipo de SmolLM3, un modelo de 3 mil millones de parámetros, detuvo un run en 384 GPU
+# después de un billón de tokens (10¹²) y empezó de nuevo. La causa era un error sutil en el paralelismo de
+# tensores, donde cada matriz se divide entre varias GPU; llevaba días arruinando el run cuando alguien lo notó. Lo
+# escribieron para que otros lo lean, en [`The Smol Training
+# Playbook`](https://huggingface.co/spaces/HuggingFaceTB/smol-training-playbook), 2025, en el apartado del segundo
+# lanzamiento (`Launch, Take Two`). Léelo como un informe post mortem: busca el síntoma en cifras, el control que
+# decide, la causa y lo que costó.
 #
 # * La costumbre de un informe post mortem que no culpa a nadie: [`Site Reliability Engineering`, capítulo 15](https://sre.google/sre-book/postmortem-culture/).
 # * El diario de un run que se rompió muchas veces, día por día: [las crónicas de OPT-175B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles).

@@ -7,12 +7,14 @@ from course.check import Check, array, wrong
 NORMAL = 1.4826
 
 
-def spikes_of(losses, z, window, enough, ordinary_alone=True, both_sides=False, mean=False):
+def spikes_of(losses, z, window, enough, ordinary_alone=True, both_sides=False, mean=False, by_place=False):
     """The places of spikes, by the rule of the exercise or with one part of it changed."""
     found, ordinary = [], []
     for place, loss in enumerate(losses):
         recent, is_spike = ordinary[-window:], not np.isfinite(loss)
-        if not is_spike and len(ordinary) >= enough:
+        if by_place:
+            recent = [losses[n] for n in range(max(0, place - window), place) if n not in found]
+        if not is_spike and len(recent if by_place else ordinary) >= enough:
             middle = np.mean(recent) if mean else np.median(recent)
             spread = np.std(recent) if mean else NORMAL * np.median(np.abs(recent - middle))
             apart = abs(loss - middle) if both_sides else loss - middle
@@ -48,6 +50,7 @@ class _Spikes(Check):
             ("spikes-in-the-window", {"ordinary_alone": False}),
             ("both-sides", {"both_sides": True}),
             ("mean-and-deviation", {"mean": True}),
+            ("window-by-place", {"by_place": True}),
         ):
             if actual and actual == spikes_of(**rule, **changed):
                 return wrong(key, str(right), str(actual))

@@ -37,12 +37,12 @@ def _batches(case):
     return list(zip(inputs, torch.tensor(case["targets"], dtype=torch.float32), strict=True))
 
 
-def _reference(case, weights=True, moments=True, once=False, alone=False):
+def _reference(case, weights=True, moments=True, once=False, alone=False, by_batch=False):
     """The kept batches and the last weights, by the rule or with one part of it left out."""
     model, optimizer = _start(case)
     is_spike, kept, snapshot = TooHigh(case["limit"]), [], None
     for index, batch in enumerate(_batches(case)):
-        if len(kept) % case["every"] == 0 and not (once and snapshot):
+        if (index if by_batch else len(kept)) % case["every"] == 0 and not (once and snapshot):
             snapshot = copy.deepcopy((model.state_dict(), optimizer.state_dict(), kept))
         loss = mean_square(model, batch)
         if is_spike(loss.item()):
@@ -102,6 +102,7 @@ class _Rollback(Check):
             "moments-not-back": _reference(case, moments=False),
             "only-the-batch": _reference(case, alone=True),
             "oldest-snapshot": _reference(case, once=True),
+            "every-by-batch": _reference(case, by_batch=True),
         }
         near = (key for key, (_, slip) in slips.items() if close(actual, slip, rtol=1e-4, atol=1e-6))
         return wrong(next(near, "weights-off"), float(np.abs(right).sum()), float(np.abs(actual).sum()))

@@ -90,6 +90,22 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         _find(known="len(ordinary) >= enough - 5"),
         {EDGES: "too-early"},
     ),
+    Mutant(
+        "find-spikes",
+        "window-by-place",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    found = []
+    for place, loss in enumerate(losses):
+        recent = [losses[n] for n in range(max(0, place - window), place) if n not in found]
+        middle = np.median(recent) if recent else 0.0
+        spread = 1.4826 * np.median(np.abs(np.array(recent) - middle)) if recent else 0.0
+        if not math.isfinite(loss) or len(recent) >= enough and loss - middle >= z * spread:
+            found.append(place)
+    return found
+""",
+        {BURST: "window-by-place"},
+    ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
     Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),
 ]

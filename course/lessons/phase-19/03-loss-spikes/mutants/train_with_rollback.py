@@ -99,6 +99,12 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
     ),
     Mutant(
         "train-with-rollback",
+        "snapshots-by-batch",
+        _train(due="index % every == 0"),
+        {TWICE: "every-by-batch"},
+    ),
+    Mutant(
+        "train-with-rollback",
         "says-it-kept-all",
         _train(names="pass"),
         {TWICE: "weights-off", KEPT: "kept-too-many"},

@@ -27,6 +27,9 @@ class _Verdict(Check):
             return None
         if actual not in ("cures", "helps", "nothing"):
             return wrong("not-a-verdict", expected, actual)
+        pairs = zip(case["tried"], case["right"], strict=True)
+        if (expected, actual) == ("helps", "cures") and any(t < r - case["margin"] for t, r in pairs):
+            return wrong("too-good", expected, actual)
         return wrong(f"{expected}-not-{actual}", expected, actual)
 
 
@@ -50,6 +53,8 @@ class Helps(_Verdict):
         yield runs | {"tried": [ill[0], right[1]]}
         yield runs | {"tried": [right[0], right[1] + 1.2 * margin]}
         yield runs | {"tried": [right[0] + 1.2 * margin, right[1]]}
+        yield runs | {"tried": [right[0] - 1.2 * margin, right[1]]}  # too good to be right
+        yield runs | {"tried": [right[0], right[1] - 1.2 * margin]}
 
 
 class Nothing(_Verdict):

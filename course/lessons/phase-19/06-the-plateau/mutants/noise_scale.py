@@ -62,5 +62,10 @@ def noise_scale(gradients, tokens):
         {NO_NOISE: "divided-by-k", VALUE: "divided-by-k", NO_SIGNAL: "divided-by-k"},
         s="gradients.var(dim=0, unbiased=False).sum()",
     ),
+    _wrong(
+        "mean-over-coordinates",
+        {NO_NOISE: "mean-not-sum", VALUE: "mean-not-sum", NO_SIGNAL: "mean-not-sum"},
+        s="gradients.var(dim=0).mean()",
+    ),
     _wrong("signal-below-zero", {NO_SIGNAL: "signal-invented"}, guard="True"),
 ]

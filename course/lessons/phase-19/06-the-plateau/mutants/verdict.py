@@ -58,8 +58,14 @@ def verdict(ill, tried, right, margin):
     ),
     Mutant(
         "verdict",
+        "better-is-cured-too",
+        _answer(near="tried[0] < right[0] + margin and tried[1] < right[1] + margin"),
+        {HELPS: "too-good"},
+    ),
+    Mutant(
+        "verdict",
         "only-better-is-cured",
         _answer(near="tried[0] <= right[0] and tried[1] <= right[1]"),
-        {CURES: "cures-not-helps"},
+        {CURES: "cures-not-helps", HELPS: "too-good"},
     ),
 ]
