@@ -22,6 +22,8 @@ const STYLE = `
   .jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none; }
   .jp-OutputArea-child:has(.course-revived) ~ .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
   .course-note:empty { display: none; }
+  .jp-RenderedHTMLCommon table.course-map tr { background: none !important; }
+  .course-map td { overflow-wrap: anywhere; }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
   body[data-jp-theme-light="true"] .ansi-green-fg { color: #00703a; }
   body[data-jp-theme-light="true"] .ansi-yellow-fg { color: #7a5c00; }

@@ -46,7 +46,7 @@ class Line(_Slope):
         yield _levels(rng, (0, 6.0), (70, 3.0)) | bend
         # so steep at the steps 50 and 200 that each step counts
         ends = {"beta": 0.98, "early": 50, "later": 200, "bare": True, "kind": "defaults-changed"}
-        yield _levels(rng, (0, 6.0), (45, 2.0), (195, 0.0)) | ends
+        yield _levels(rng, (0, 6.0), (45, 2.0), (195, 9.0)) | ends
 
     def judge(self, case, output):
         actual = output["slope"]
