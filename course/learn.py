@@ -20,7 +20,7 @@ from course.lesson import ROOT
 from course.messages import CourseError, message
 from minigpt.cli.command_line import answer
 from minigpt.cli.parser import Arguments, Parser
-from minigpt.messages import language
+from minigpt.messages import language, reason_of
 
 DEFAULT_PORT = 8888  # JupyterLab's own
 SETTINGS = ROOT / "course" / "landing"
@@ -115,7 +115,7 @@ def _require_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CourseError("learn.port-taken", port=port, reason=error.strerror) from None
+            raise CourseError("learn.port-taken", port=port, reason=reason_of(error)) from None
 
 
 def _private_folders() -> dict[str, str]:

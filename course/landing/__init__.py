@@ -22,7 +22,7 @@ from minigpt.messages import LANGUAGES
 
 PAGES = {"en": "START.md", "es": "EMPIEZA.md"}
 HARDEST = 5
-COLUMNS = ("minutes", "difficulty", "prerequisites", "passed", "written")
+COLUMNS = ("passed", "written", "minutes", "difficulty", "prerequisites")  # what a narrow window cuts is last
 
 
 def write_pages(root: Path = ROOT) -> dict[str, Path]:
@@ -101,7 +101,7 @@ def _lesson_row(lesson: Lesson, languages: list[str], standing: Standing, root: 
     difficulty = "●" * lesson.difficulty + "○" * (HARDEST - lesson.difficulty)
     done = (_count(standing.passed, standing.checks), _count(standing.written, standing.answers))
     needs = lesson.prerequisites[languages[0]]
-    return [f"**{lesson.id}**", *links, str(lesson.minutes), difficulty, needs, *done]
+    return [f"**{lesson.id}**", *links, *done, str(lesson.minutes), difficulty, needs]
 
 
 def _count(done: int, of: int) -> str:

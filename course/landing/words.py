@@ -16,6 +16,7 @@ import yaml
 
 FOLDER = Path(__file__).parent
 DOMAIN = "jupyterlab"
+DOMAINS = (DOMAIN, "jupyterlab_widgets")  # whose catalogues are completed
 
 
 def add_words() -> None:
@@ -26,13 +27,15 @@ def add_words() -> None:
 
 
 def completed(get_language_pack: Callable[[str], tuple[dict, str]]) -> Callable[[str], tuple[dict, str]]:
-    """Return a `get_language_pack` whose catalogue of JupyterLab has our words, in place of its own too."""
+    """Return a `get_language_pack` whose catalogues of JupyterLab and its widgets have our words, in place of
+    their own too."""
 
     @wraps(get_language_pack)
     def with_ours(locale: str) -> tuple[dict, str]:
         data, message = get_language_pack(locale)
         ours = words(locale[:2])
-        return ({**data, DOMAIN: {**data.get(DOMAIN, {}), **ours}} if ours else data), message
+        full = {domain: {**data.get(domain, {}), **ours} for domain in DOMAINS}
+        return ({**data, **full} if ours else data), message
 
     return with_ours
 

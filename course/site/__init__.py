@@ -25,7 +25,7 @@ from course.messages import CourseError, message
 from course.site.inspection import faults
 from course.site.page import index_page, lesson_page, page_name, start_page, style
 from course.source import read_source
-from minigpt.messages import LANGUAGES
+from minigpt.messages import LANGUAGES, reason_of
 
 OUT = ROOT / "build" / "site"
 EXECUTED = ROOT / "build" / "executed"
@@ -88,7 +88,7 @@ def _write(file: Path, text: str) -> None:
     try:
         write(file, text)
     except OSError as error:
-        raise CourseError("site.cannot-write", file=file, reason=error.strerror) from None
+        raise CourseError("site.cannot-write", file=file, reason=reason_of(error)) from None
 
 
 def add_site(command: argparse.ArgumentParser) -> None:

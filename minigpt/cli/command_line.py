@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from minigpt.cli.parser import Arguments, Parser, UsageError
-from minigpt.messages import MiniGPTError, message, nearest, use_language
+from minigpt.messages import MiniGPTError, message, nearest, reason_of, use_language
 
 INTERRUPTED = 130  # as a shell says of a program that Ctrl-C ended
 
@@ -50,7 +50,7 @@ def answer(work: Callable[[list[str]], int], argv: list[str], prefix: str = "", 
     except OSError as error:
         _forget_output()
         place = f" ({error.filename})" if error.filename else ""
-        reason = f"{error.strerror or error}{place}"
+        reason = f"{reason_of(error)}{place}"
         code = _stop(prefix + message("general.refused", reason=reason), unusable)
     finally:
         use_language(None)

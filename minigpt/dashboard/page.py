@@ -18,7 +18,7 @@ from minigpt.dashboard.attempts import with_attempts
 from minigpt.dashboard.panels import panels
 from minigpt.dashboard.source import Source, flat_manifest
 from minigpt.diagnosis.report import as_data
-from minigpt.messages import CATALOGUE, LANGUAGES, MiniGPTError, language, message
+from minigpt.messages import CATALOGUE, LANGUAGES, MiniGPTError, language, message, reason_of
 from minigpt.runs.run import write_atomically
 from minigpt.runs.thresholds import (
     ATTENTION_LOGIT,
@@ -91,7 +91,7 @@ def write(path: Path, html: str) -> None:
         for torn in path.parent.glob(f".{path.name}.*"):
             with contextlib.suppress(OSError):
                 torn.unlink()
-        raise PageError("dashboard.cannot-write", path=path, detail=error.strerror) from error
+        raise PageError("dashboard.cannot-write", path=path, detail=reason_of(error)) from error
 
 
 @cache

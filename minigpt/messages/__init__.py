@@ -12,6 +12,7 @@ never prose.
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable
 from functools import lru_cache
@@ -110,6 +111,21 @@ class MiniGPTError(Exception):
 
     def __str__(self) -> str:
         return self.catalogue.text(self.key, **self.values)
+
+
+_REASONS = {
+    errno.ENOSPC: "no-space", errno.EDQUOT: "over-quota", errno.EACCES: "no-permission",
+    errno.EPERM: "not-permitted", errno.EROFS: "read-only", errno.ENOENT: "not-there",
+    errno.EISDIR: "is-a-folder", errno.ENOTDIR: "no-folder", errno.EEXIST: "exists",
+    errno.EADDRINUSE: "port-taken", errno.EMFILE: "too-many-files", errno.ENAMETOOLONG: "name-too-long",
+    errno.EIO: "device",
+}  # fmt: skip
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system refused, in the language in force if we have the words, else in the system's."""
+    key = _REASONS.get(error.errno)
+    return message(f"system.{key}") if key else error.strerror or str(error)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

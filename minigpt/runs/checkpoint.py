@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from minigpt.messages import MiniGPTError
+from minigpt.messages import MiniGPTError, reason_of
 from minigpt.model.state import load_memory
 from minigpt.runs.run import sha256, strict
 
@@ -108,7 +109,7 @@ def save(
         _sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError("checkpoint.cannot-write", path=final, detail=error) from error
+        raise CheckpointError("checkpoint.cannot-write", path=final, detail=_reason(error)) from error
     found = find(folder)
     for old in found[: max(found.index(final) + 1 - keep, 0)] if keep else []:
         _discard(old)
@@ -162,7 +163,7 @@ def verify(path: Path) -> None:
     try:
         recorded, found = (path / HASHES).read_text(encoding="utf-8"), _hashes(path)
     except (OSError, ValueError) as error:
-        raise CheckpointError("checkpoint.damaged", path=path, detail=error) from error
+        raise CheckpointError("checkpoint.damaged", path=path, detail=_reason(error)) from error
     if recorded != found:
         lines = zip(FILES, found.splitlines()[1:], strict=False)
         changed = [name for name, line in lines if line not in recorded.splitlines()]
@@ -235,3 +236,10 @@ def _fill(target: dict[str, Tensor], source: dict[str, Tensor], path: Path) -> N
     with torch.no_grad():
         for name, tensor in target.items():
             tensor.copy_(source[name])
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written or read; safetensors tells the system's number in its text."""
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        error = OSError(int(found[1]), str(error))
+    return reason_of(error) if isinstance(error, OSError) else str(error)

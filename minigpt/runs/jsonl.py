@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from minigpt.messages import MiniGPTError
+from minigpt.messages import MiniGPTError, reason_of
 
 BLOCK = 1 << 21  # bytes
 LONGEST = 64  # entries of a list that are columns: one for each layer of a model
@@ -216,7 +216,7 @@ def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
                 yield _records(text, path, done)
                 done += text.count(b"\n") + 1
     except OSError as error:
-        raise RunError("logs.cannot-read", path=path, detail=error.strerror) from error
+        raise RunError("logs.cannot-read", path=path, detail=reason_of(error)) from error
     try:
         yield _records(rest, path, done)
     except RunError:

@@ -28,6 +28,7 @@ import orjson
 import torch
 
 from minigpt.config import Config
+from minigpt.messages import reason_of
 from minigpt.runs.jsonl import RunError
 from minigpt.runs.run import strict, write_atomically
 
@@ -69,7 +70,7 @@ class RunWriter:
             yield
         except OSError as error:
             path = error.filename or self.path / name
-            raise RunError("run.cannot-write", path=path, detail=error.strerror) from error
+            raise RunError("run.cannot-write", path=path, detail=reason_of(error)) from error
 
     def manifest(self, content: dict[str, Any]) -> None:
         """Write the manifest whole; with it the folder becomes a run."""

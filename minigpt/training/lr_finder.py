@@ -11,9 +11,7 @@ The loss first stays, then falls, then blows up; a good lr_max lies where it fal
 from __future__ import annotations
 
 import dataclasses
-import errno
 import math
-import os
 import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigpt.config import Config
-from minigpt.messages import MiniGPTError, message
+from minigpt.messages import MiniGPTError, message, reason_of
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, Trainer
 
@@ -156,7 +154,7 @@ def plot(found: Finding, path: str | Path) -> None:
         try:
             figure.savefig(path, metadata={"Date": None} if Path(path).suffix.lower() == ".svg" else None)
         except OSError as error:
-            raise MiniGPTError("run.cannot-write", path=path, detail=error.strerror) from error
+            raise MiniGPTError("run.cannot-write", path=path, detail=reason_of(error)) from error
 
 
 def refuse_path(path: str | Path) -> None:
@@ -170,4 +168,4 @@ def refuse_path(path: str | Path) -> None:
     if Path(path).suffix.lower() not in FORMATS:
         raise MiniGPTError("lr_find.not-a-picture", path=path, known=", ".join(FORMATS))
     if not Path(path).parent.is_dir():
-        raise MiniGPTError("run.cannot-write", path=path, detail=os.strerror(errno.ENOENT))
+        raise MiniGPTError("run.cannot-write", path=path, detail=message("system.not-there"))

@@ -1,11 +1,15 @@
 """What a learner can do wrong without meaning to: one sentence each, and nothing is lost."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from course.kernel_errors import sentence
 from course.predictions import compare, predict
 from minigpt import Config, Recipe, train
-from minigpt.messages import message
+from minigpt.messages import LANGUAGES, message, use_language
 from minigpt.runs.jsonl import RunError
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter
@@ -33,6 +37,41 @@ def test_a_lesson_opened_twice_does_not_delete_the_run_that_the_other_is_writing
 def test_once_the_other_has_finished_the_run_is_made_again(tmp_path):
     train(Recipe(TINY), tmp_path / "run")
     assert len(train(Recipe(TINY), tmp_path / "run", overwrite=True).metrics) == TINY.steps
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_full_disk_while_a_run_is_written_is_one_sentence_in_the_learners_language(
+    tmp_path, monkeypatch, code
+):
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, lines):
+            if self.file.tell() > 2_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self.file.write(lines[:300])  # a disk that fills up takes part of them
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda self, mode="r", *more, **named: (
+            Full(opened(self, mode, *more, **named))
+            if self.name == "metrics.jsonl" and mode == "ab"
+            else opened(self, mode, *more, **named)
+        ),
+    )
+    use_language(code)
+    with pytest.raises(RunError) as caught:
+        train(Recipe(TINY.replace(steps=60)), tmp_path / "run")
+    told = sentence(caught.value, {}, None)
+    assert "\n" not in told and message("system.no-space", code) in told
+    assert message("system.no-space", "en") in told or code != "en"
+    assert Run(tmp_path / "run").metrics  # what was whole before is still read
 
 
 @pytest.mark.parametrize("guess", [[1.0], float("nan"), "", {}, object()])

@@ -13,16 +13,14 @@ from jupyterlab_server.translation_utils import get_language_pack
 from course.landing.words import DOMAIN, buttons, completed, words
 
 SHARED = Path(sys.prefix) / "share" / "jupyter"
-LAB = SHARED / "lab"
 PLACEHOLDER = re.compile(r"%\d")
 
 
 @pytest.fixture(scope="module")
 def spoken() -> bytes:
     """The code and the schemas of the installed JupyterLab, in which each of its English words stands."""
-    return b"".join(
-        file.read_bytes() for kind in ("static/*.js", "schemas/**/*.json") for file in LAB.glob(kind)
-    )
+    kinds = ("lab/static/*.js", "lab/schemas/**/*.json", "labextensions/@jupyter-widgets/*/static/*.js")
+    return b"".join(file.read_bytes() for kind in kinds for file in SHARED.glob(kind))
 
 
 def test_each_word_is_one_that_jupyterlab_says(spoken):

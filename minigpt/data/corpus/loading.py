@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from minigpt.data.corpus.verb_table import Cell, read_cells
-from minigpt.messages import MiniGPTError
+from minigpt.messages import MiniGPTError, reason_of
 
 FOLDER = Path(__file__).parent
 MANIFEST = "manifest.json"
@@ -116,7 +116,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise MiniGPTError("corpus.unreadable", path=path, reason=error.strerror) from error
+        raise MiniGPTError("corpus.unreadable", path=path, reason=reason_of(error)) from error
 
 
 def _decode(data: bytes, path: Path) -> str:

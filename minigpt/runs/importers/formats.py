@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from minigpt.messages import reason_of
 from minigpt.runs.importers.console import console_rows
 from minigpt.runs.importers.files import LONGEST, numbered_lines, open_bytes, open_text
 from minigpt.runs.importers.json_rows import json_rows
@@ -57,7 +58,7 @@ def rows_of(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tupl
         readers = {"text": _text, "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
         yield from readers[kind](path, asked, notes)
     except (OSError, EOFError, zlib.error) as error:
-        detail = getattr(error, "strerror", None) or error
+        detail = reason_of(error) if isinstance(error, OSError) else error
         raise ExternalLogError("external.cannot-read", path=path, detail=detail) from error
 
 

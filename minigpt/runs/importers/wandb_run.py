@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minigpt.messages import MiniGPTError
+from minigpt.messages import MiniGPTError, reason_of
 from minigpt.runs.jsonl import NON_FINITE, Columns
 
 HEADER = b":W&B\xe1\xbe"  # then one byte for the version
@@ -74,7 +74,7 @@ def read_wandb(folder: str | Path) -> WandbRun:
                     run.columns.add(rows)
                     rows.clear()
     except (OSError, ValueError, DecodeError) as error:
-        detail = getattr(error, "strerror", None) or type(error).__name__
+        detail = reason_of(error) if isinstance(error, OSError) else type(error).__name__
         raise WandbError("dashboard.bad-wandb-file", path=files[0], detail=detail) from error
     run.config.pop("_wandb", None)
     run.columns.add(rows)

@@ -9,7 +9,7 @@ import pytest
 from small_runs import HANGS, MINIMAL, flags, spawn
 
 from minigpt.cli import main
-from minigpt.messages import LANGUAGES
+from minigpt.messages import LANGUAGES, message
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 
@@ -83,7 +83,7 @@ def test_an_output_that_cannot_be_written_ends_a_real_process_with_a_sentence(ar
             text=True,
         )
     assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
-    assert "No space left" in process.stderr
+    assert message("system.no-space", language) in process.stderr
 
 
 def test_a_terminal_without_the_signs_of_the_report_gets_others(capfdbinary, monkeypatch):
@@ -170,7 +170,8 @@ def test_a_disk_that_fills_up_during_a_checkpoint(command, tmp_path, monkeypatch
     monkeypatch.setattr(checkpoint, "_sync", full)
     answer = command("train", *flags(MINIMAL), "--run-dir", tmp_path / "run", "--lang", language)
     monkeypatch.undo()
-    assert answer.code == 2 and "No space left" in answer.err and "step-000008" in answer.err
+    assert answer.code == 2 and message("system.no-space", language) in answer.err
+    assert "step-000008" in answer.err
     assert "Traceback" not in answer.err
     newest, damaged = checkpoint.latest(tmp_path / "run" / "checkpoints")
     assert newest.name == "step-000004" and not damaged

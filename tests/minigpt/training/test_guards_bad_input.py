@@ -15,7 +15,7 @@ from minigpt.dashboard import from_run
 from minigpt.dashboard.attempts import with_attempts
 from minigpt.dashboard.panels import panels
 from minigpt.diagnosis import check
-from minigpt.messages import LANGUAGES, use_language
+from minigpt.messages import LANGUAGES, message, use_language
 from minigpt.runs import checkpoint
 from minigpt.runs.jsonl import RunError
 from minigpt.runs.run import Run
@@ -136,7 +136,8 @@ def test_a_disk_that_fills_up_during_a_snapshot(whole, tmp_path, language, monke
     with pytest.raises(checkpoint.CheckpointError) as refused:
         run_of(GUARDED, tmp_path / "run")
     monkeypatch.undo()
-    assert "No space left" in str(refused.value) and "step-000028" in str(refused.value)
+    assert message("system.no-space", language) in str(refused.value)
+    assert "step-000028" in str(refused.value)
     in_order(run_of(GUARDED, tmp_path / "run", resume=True), whole)
 
 

@@ -2,8 +2,8 @@
 
 # %% [markdown] id="why" lang="en"
 # This course is about training runs that are broken and look fine. To notice that something is wrong you have
-# to know what a healthy run looks like. So nothing breaks in this first lesson: you train one small GPT, and
-# get to know it the way a doctor gets to know a healthy body.
+# to know what a healthy run looks like. So, after one surprise, nothing more breaks in this first lesson: you
+# train one small GPT, and get to know it the way a doctor gets to know a healthy body.
 #
 # A *run* is one training of one model, with everything that it writes down. Afterwards you can
 #
@@ -14,7 +14,7 @@
 # Run the cells in order with **Shift + Enter**. The code is there to be read, and you may change it: nothing
 # here can break your computer.
 
-# %% [markdown] id="why" lang="es" of="bcaec1260566"
+# %% [markdown] id="why" lang="es" of="29eaaa5b419a"
 # Este curso trata de entrenamientos que están rotos y parecen estar bien. Para notar que algo va mal hay que
 # saber cómo se ve un run sano. Por eso, después de una sorpresa, en esta primera lección no se rompe nada más:
 # entrenas un pequeño GPT y lo conoces como un médico conoce un cuerpo sano.

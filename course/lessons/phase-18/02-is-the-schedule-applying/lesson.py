@@ -711,7 +711,7 @@ def rate_fault(realised, asked):
         return "base-lr-zero"
     if np.ptp(realised) == 0:
         return "scheduler-never-stepped"
-    if realised[0] == 0:
+    if realised[0] == 0 and (realised[1:] > 0).all():
         return "warmup-off-by-one"
     ratio = realised / asked
     if np.ptp(ratio) < 1e-3 * ratio[0]:

@@ -22,10 +22,14 @@ const STYLE = `
   .jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none; }
   .jp-OutputArea-child:has(.course-revived) ~ .jp-OutputArea-child:has(.jp-RenderedImage) { display: none; }
   .course-note:empty { display: none; }
+  .jp-RenderedHTMLCommon table.course-map tr { background: none !important; }
+  .course-map td { overflow-wrap: anywhere; }
+  @media (max-width: 1000px) { .course-map td { font-size: 88%; } }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
   body[data-jp-theme-light="true"] .ansi-green-fg { color: #00703a; }
   body[data-jp-theme-light="true"] .ansi-yellow-fg { color: #7a5c00; }
-  body[data-jp-theme-light="true"] .ansi-red-fg { color: #b3261e; }`;
+  body[data-jp-theme-light="true"] .ansi-red-fg { color: #b3261e; }
+  body[data-jp-theme-light="false"] .ansi-red-fg { color: #ffb4ab; }`;
 const SETTLED = 300; // milliseconds after which a slider shows what became of a typed number
 const told = new Set(); // notebooks that were looked at since the page was loaded
 const SAME = 0.005; // a share: what the rounding of a shown number changes

@@ -76,7 +76,7 @@ class Broken(_FirstGradient):
 
     def slip(self, case, actual):
         if math.isnan(case["norm"]):
-            return "nan-let-through"
+            return "nan-not-measured" if actual == "not measured" else "nan-let-through"
         if case["norm"] == 0.0 and actual == "not measured":
             return "zero-not-measured"
         return "large-let-through" if case["norm"] > 1 else "small-let-through"
@@ -91,6 +91,7 @@ class NotMeasured(_FirstGradient):
         bare = self.log(rng, 1.0) | {"kind": "bare"}
         del bare["records"][0]["grad_norm"]
         yield bare
+        yield {"records": [], "kind": "empty"}
 
     def slip(self, case, actual):
-        return "begins-later" if case["kind"] == "later" else "no-norm"
+        return {"later": "begins-later", "bare": "no-norm", "empty": "empty-log"}[case["kind"]]

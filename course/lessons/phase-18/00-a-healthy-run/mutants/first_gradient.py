@@ -71,6 +71,22 @@ ANSWERS = [
         *QUESTIONS,
     ),
     _gradient(
+        "first-record-taken-for-granted",
+        {NOT_MEASURED: "check.raised-at"},
+        find="(records[0] if records[0]['step'] == 0 else {})",
+    ),
+    _gradient(
+        "empty-log-passes",
+        {NOT_MEASURED: "empty-log"},
+        find="({'grad_norm': 1.0} if not records else next((r for r in records if r['step'] == 0), {}))",
+    ),
+    _gradient(
+        "nan-is-no-norm",
+        {BROKEN: "nan-not-measured"},
+        "if math.isnan(norm): return 'not measured'",
+        *QUESTIONS,
+    ),
+    _gradient(
         "nan-passes",
         {BROKEN: "nan-let-through"},
         "if norm > 100 or norm < 0.001: return 'fail'",

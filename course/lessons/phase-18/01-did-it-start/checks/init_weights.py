@@ -140,13 +140,25 @@ class Matrices(_Init):
         return None
 
 
+def _drawn_otherwise(values, ordinary):
+    """What is wrong with how a projection was drawn that is not wrong with an ordinary matrix, or None."""
+
+    def slips(of):
+        yield "mean-off", abs(of["mean"]) > 6 * of["std"] / math.sqrt(of["size"])
+        yield "blocks-alike", of["like"] > 0.5
+        yield "drawn-uniformly", of["std"] > 0 and of["kurtosis"] < 2.1
+
+    pairs = zip(slips(values), slips(ordinary), strict=True)
+    return next((key for (key, here), (_, there) in pairs if here and not there), None)
+
+
 class Residual(_Init):
     """Judged by the ratio to an ordinary matrix of the same block, so that one slip fails one check."""
 
     name = "init-weights/residual"
 
     def _concerns(self, name):
-        return name.endswith("c_proj.weight") or name.endswith("c_fc.weight")
+        return name.endswith(("c_proj.weight", "c_fc.weight"))
 
     def _judge(self, case, output):
         layers, parameters = case["n_layer"], output["parameters"]
@@ -158,6 +170,8 @@ class Residual(_Init):
                 if not parameters[name]["moved"]:
                     return wrong("matrix-untouched", parameter=name)
                 ratios.append(parameters[name]["std"] / max(ordinary, 1e-12))
+                if slip := _drawn_otherwise(parameters[name], parameters[f"h.{block}.mlp.c_fc.weight"]):
+                    return wrong(slip, parameter=name)
         ratios = np.array(found["attn"] + found["mlp"])
         if np.allclose(ratios, expected, rtol=SLACK, atol=0):
             return None

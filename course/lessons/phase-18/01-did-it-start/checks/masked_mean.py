@@ -37,6 +37,7 @@ def _mean_slip(losses, mask, actual):
         "divides-by-length": kept / mask.shape[1],
         "mean-of-means": float(np.mean([row.mean() for row in rows_kept])),
         "one-too-many": kept / (counted + 1),
+        "zeros-not-counted": kept / max(int((losses[mask] != 0).sum()), 1),
     }
     if not mask.all():
         slips["mask-inverted"] = float(losses[~mask].mean())
@@ -68,6 +69,9 @@ class Padding(_MaskedMean):
         alone = np.zeros_like(mask)
         alone[0, 0] = True
         yield {"losses": losses, "mask": alone}
+        losses, mask = _batch(rng)
+        losses[int(rng.integers(len(losses))), 0] = 0.0  # learnt by heart, and it counts
+        yield {"losses": losses, "mask": mask}
 
     def judge(self, case, output):
         expected = float(case["losses"][case["mask"]].mean())

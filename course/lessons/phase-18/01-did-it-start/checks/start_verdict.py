@@ -20,7 +20,7 @@ def _contrasts(rng):
 
 
 class _Verdict(Check):
-    """Bands by Δ = loss − ln V; every case stays clear of the limits, so ≤ and < both pass."""
+    """Bands by Δ = loss − ln V; cases lie close to either side of a limit, never on it: ≤ and < both pass."""
 
     answer = "start_verdict"
     bands: dict[str, tuple[tuple[float, float], ...]]  # expected verdict → ranges of Δ
@@ -50,6 +50,8 @@ class _Verdict(Check):
         return wrong(self._slip(expected, actual), expected, actual)
 
     def _slip(self, expected, actual):
+        if actual == UNKNOWN and expected == TOO_HIGH:
+            return "infinity-is-known"
         if expected == TOO_LOW:
             return "low-is-not-" + ("high" if actual in (TOO_HIGH, WARN) else "fine")
         if expected == PASS:
@@ -67,17 +69,24 @@ def _by_the_course_limits(loss):
 
 class Healthy(_Verdict):
     name = "start-verdict/healthy"
-    bands = {PASS: ((-0.45, -0.3), (0.05, 0.4))}
+    bands = {PASS: ((-0.45, -0.3), (0.05, 0.4), (-0.495, -0.48), (0.48, 0.495))}
 
 
 class High(_Verdict):
     name = "start-verdict/high"
-    bands = {WARN: ((0.6, 1.6),), TOO_HIGH: ((1.9, 3.4), (4.0, 60.0))}
+    bands = {
+        WARN: ((0.6, 1.6), (0.505, 0.52), (1.74, 1.755)),
+        TOO_HIGH: ((1.9, 3.4), (4.0, 60.0), (1.765, 1.78)),
+    }
+
+    def cases(self, rng):
+        yield from super().cases(rng)
+        yield {"vocab_size": 512, "loss": math.inf, "delta": math.inf, "expected": TOO_HIGH}
 
 
 class Low(_Verdict):
     name = "start-verdict/low"
-    bands = {TOO_LOW: ((-2.5, -1.1), (-0.9, -0.6))}
+    bands = {TOO_LOW: ((-2.5, -1.1), (-0.9, -0.6), (-0.52, -0.505))}
 
 
 class NotANumber(Check):

@@ -167,4 +167,25 @@ def init_weights(model, config):
         _init("w.uniform_(-0.02 * 3**0.5, 0.02 * 3**0.5)"),
         {MATRICES: "drawn-uniformly"},
     ),
+    Mutant(
+        "init-weights",
+        "projections-uniform",
+        _init(residual="s = 0.02 * (1.5 / config.n_layer) ** 0.5; w.uniform_(-s, s)"),
+        {RESIDUAL: "drawn-uniformly"},
+    ),
+    Mutant(
+        "init-weights",
+        "projections-off-centre",
+        _init(residual="s = 0.02 / (2 * config.n_layer) ** 0.5; w.normal_(mean=s, std=s)"),
+        {RESIDUAL: "mean-off"},
+    ),
+    Mutant(
+        "init-weights",
+        "projections-of-one-seed",
+        _init(
+            residual="g = torch.Generator().manual_seed(1)\n"
+            "                w.normal_(std=0.02 / (2 * config.n_layer) ** 0.5, generator=g)",
+        ),
+        {RESIDUAL: "blocks-alike"},
+    ),
 ]

@@ -135,4 +135,12 @@ ANSWERS = [
         _masked("if not mask.any(): return losses.sum() * 0", "return losses[mask].mean()"),
         {EMPTY: "empty-leaks"},
     ),
+    Mutant(
+        "masked-mean",
+        "counts-what-is-left",
+        _masked(
+            "kept = torch.where(mask, losses, 0.0)", "return kept.sum() / kept.count_nonzero().clamp(min=1)"
+        ),
+        {PADDING: "zeros-not-counted"},
+    ),
 ]

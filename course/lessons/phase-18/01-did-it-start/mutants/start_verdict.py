@@ -111,6 +111,30 @@ ANSWERS = [
     ),
     Mutant(
         "start-verdict",
+        "two-for-1.76",
+        _verdict(UNKNOWN, DELTA, *BANDS[:2], 'return "warn" if delta <= 2 else "too-high"'),
+        {HIGH: "wrong-band"},
+    ),
+    Mutant(
+        "start-verdict",
+        "a-little-wide",
+        _verdict(UNKNOWN, DELTA, 'if delta < -0.55: return "too-low"', *BANDS[1:]),
+        {LOW: "low-is-not-fine"},
+    ),
+    Mutant(
+        "start-verdict",
+        "a-little-narrow",
+        _verdict(UNKNOWN, DELTA, BANDS[0], 'if delta <= 0.45: return "pass"', *BANDS[2:]),
+        {HEALTHY: "chance-refused"},
+    ),
+    Mutant(
+        "start-verdict",
+        "infinity-unknown",
+        _verdict('if not math.isfinite(loss): return "unknown"', DELTA, *BANDS),
+        {HIGH: "infinity-is-known"},
+    ),
+    Mutant(
+        "start-verdict",
         "own-words",
         _verdict(UNKNOWN, DELTA, 'return "ok" if abs(delta) <= 0.5 else "bad"'),
         dict.fromkeys((HEALTHY, HIGH, LOW), "not-a-verdict"),

@@ -111,9 +111,11 @@ class OneGroupRight(_Audit):
 
 class TwoFaults(_Audit):
     name = "audit/two-faults"
-    slips = {UNKNOWN: "stretched-and-scaled"}
+    slips = {UNKNOWN: "stretched-and-scaled", UNIT: "flat-is-not-stretched"}
 
     def runs(self, rng, settings):
         accumulation = int(rng.integers(2, 4))
         rates = stretched(settings, accumulation)
         yield accumulation, {"memory": (UNIT, 0.1 * rates), "core": (UNIT, rates)}
+        flat = np.full_like(rates, rates.max())
+        yield accumulation, {"bias": (FLAT, flat), "core": (UNIT, rates)}

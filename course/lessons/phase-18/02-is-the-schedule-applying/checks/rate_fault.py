@@ -32,8 +32,8 @@ class _RateFault(Check):
             return None
         if actual not in WORDS:
             return wrong("not-a-fault-name", expected, actual)
-        if case.get("near") and actual == PASS:
-            return wrong("margin-too-wide", expected, actual)
+        if actual == PASS and case.get("special"):
+            return wrong(case["special"], expected, actual)
         return wrong(self.slips.get(actual, self.otherwise), expected, actual)
 
 
@@ -87,6 +87,12 @@ class Scaled(_RateFault):
         yield SCALE, 0.1 * asked * (1 + 1e-6 * rng.uniform(-1, 1, len(asked))), asked
         yield SCALE, 0.1 * asked * (1 + 4e-4 * _signs(asked)), asked
 
+    def cases(self, rng):
+        yield from super().cases(rng)
+        tiny = curve_of(draw_settings(rng))
+        tiny *= 4e-9 / tiny.max()
+        yield {"expected": SCALE, "realised": 0.5 * tiny, "asked": tiny, "special": "margin-absolute"}
+
 
 class Late(_RateFault):
     name = "rate-fault/late"
@@ -104,23 +110,30 @@ class Late(_RateFault):
 
 class Leaps(_RateFault):
     name = "rate-fault/leaps"
-    slips = {JUMPS: "smooth-is-no-leap", SCALE: "not-one-factor"}
+    slips = {
+        JUMPS: "smooth-is-no-leap",
+        SCALE: "not-one-factor",
+        LATE: "late-by-more",
+        ZERO: "one-zero-is-not-all",
+    }
     otherwise = "leap-missed"
 
     def cases(self, rng):
         yield from super().cases(rng)
         asked = curve_of(draw_settings(rng))
-        for factor, margin in ((1.0, 3e-3), (1.0, 1.5e-3), (0.1, 2e-3), (0.1, 7.5e-4)):
+        for factor, margin in ((1.0, 3e-3), (1.0, 1.5e-3), (0.1, 2e-3), (0.1, 1.2e-3)):
             realised = factor * asked * (1 + margin * _signs(asked))
-            yield {"expected": UNKNOWN, "realised": realised, "asked": asked, "near": True}
+            case = {"expected": UNKNOWN, "realised": realised, "asked": asked}
+            yield case | {"special": "margin-too-wide", "percent": round(100 * margin, 2)}
 
     def kinds(self, rng):
         settings = draw_settings(rng)
         asked = curve_of(settings)
         yield JUMPS, curve_of(settings, schedule="step", drop_factor=0.2), asked
-        yield UNKNOWN, _leaping(asked, 2.3), asked
-        yield JUMPS, _leaping(asked, 4.0), asked
+        yield UNKNOWN, _leaping(asked, 2.8), asked
+        yield JUMPS, _leaping(asked, 3.2), asked
         yield UNKNOWN, stretched(settings, 3), asked
+        yield UNKNOWN, np.concatenate([[0.0, 0.0], asked[:-2]]), asked
         broken = asked.copy()
         broken[int(rng.integers(len(asked)))] = math.nan
         yield UNKNOWN, broken, asked

@@ -60,7 +60,7 @@ def audit(rates, config, schedule):
     _wrong_audit("first-group", dict.fromkeys(AUDIT, "group-missing"), groups="list(rates)[:1]"),
     _wrong_audit(
         "one-for-all",
-        {EVERY: "first-group-only", ONE_RIGHT: "first-group-only"},
+        dict.fromkeys((EVERY, ONE_RIGHT, TWO), "first-group-only"),
         back="dict.fromkeys(found, next(iter(found.values())))",
     ),
     _wrong_audit("no-second-look", {UNIT: "axis-not-tried", TWO: "stretched-and-scaled"}, again="False"),
@@ -72,6 +72,20 @@ def audit(rates, config, schedule):
     _wrong_audit("right-group-ignored", {ONE_RIGHT: "one-right-group"}, again="k > 1"),
     _wrong_audit(
         "without-accumulation", {ONE_RIGHT: "one-right-group"}, again='"pass" not in found.values()'
+    ),
+    Mutant(
+        "audit",
+        "one-explained-all-explained",
+        _audit().replace(
+            "for group in found:\n            if fault(group, longer)",
+            "for group in found:\n            if min(fault(other, longer) for other in found)",
+        ),
+        {TWO: "flat-is-not-stretched"},
+    ),
+    _wrong_audit(
+        "all-or-none",
+        {TWO: "stretched-and-scaled"},
+        stretched='and all(fault(g, longer) in ("pass", "lr-group-scale") for g in rates)',
     ),
     _wrong_audit("not-scaled", {TWO: "stretched-and-scaled"}, stretched='== "pass"'),
     _wrong_audit(

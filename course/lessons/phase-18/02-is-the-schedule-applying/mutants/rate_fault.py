@@ -12,7 +12,7 @@ QUESTIONS = {
     "pass": "np.allclose(realised, asked, rtol=1e-3, atol=0)",
     "base-lr-zero": ALL,
     "scheduler-never-stepped": "np.ptp(realised) == 0",
-    "warmup-off-by-one": "realised[0] == 0",
+    "warmup-off-by-one": "realised[0] == 0 and (realised[1:] > 0).all()",
     "lr-group-scale": SCALE,
     "lr-discontinuous": LEAP,
 }
@@ -60,6 +60,26 @@ def rate_fault(realised, asked):
     return "lr-discontinuous" if leaps > 3 * max(abs(np.diff(asked))) else "unknown"
 """,
     ),
+    *(
+        Valid(
+            "rate-fault",
+            name,
+            _rate_fault(lr_group_scale=f"np.allclose(realised, {c} * asked, rtol=1e-3, atol=0)"),
+        )
+        for name, c in (
+            ("one-constant", "(realised / asked).mean()"),
+            ("first-ratio", "(realised[0] / asked[0])"),
+            ("top-to-top", "(realised.max() / asked.max())"),
+        )
+    ),
+    _wrong_fault("only-step-0-asked", {LEAPS: "late-by-more"}, warmup_off_by_one="realised[0] == 0"),
+    _wrong_fault(
+        "allclose-as-it-comes",
+        {SCALED: "margin-absolute"},
+        **{"pass": "np.allclose(realised, asked, rtol=1e-3)"},
+    ),
+    _wrong_fault("three-and-a-half", {LEAPS: "leap-missed"}, lr_discontinuous=LEAP.replace("3", "3.5")),
+    _wrong_fault("two-and-a-half", {LEAPS: "smooth-is-no-leap"}, lr_discontinuous=LEAP.replace("3", "2.5")),
     _wrong_fault("exactly", {EQUAL: "factor-one"}, **{"pass": "(realised == asked).all()"}),
     _wrong_fault(
         "exact-everywhere",
@@ -70,7 +90,11 @@ def rate_fault(realised, asked):
     _wrong_fault("no-scale", {SCALED: "scale-missed"}, _without("lr-group-scale")),
     _wrong_fault("scale-first", {EQUAL: "factor-one"}, _first("lr-group-scale")),
     _wrong_fault("flat-first", {FLAT: "zero-is-flat-too"}, _first("scheduler-never-stepped")),
-    _wrong_fault("late-first", {FLAT: "zero-throughout"}, _first("warmup-off-by-one")),
+    _wrong_fault(
+        "late-first",
+        {FLAT: "zero-throughout", LEAPS: "late-by-more"},
+        _first("warmup-off-by-one") | {"warmup-off-by-one": "realised[0] == 0"},
+    ),
     _wrong_fault("no-flat", {FLAT: "flat-missed"}, _without("scheduler-never-stepped")),
     _wrong_fault(
         "only-smaller", {SCALED: "scale-is-no-leap"}, lr_group_scale=f"{SCALE} and (realised <= asked).all()"
@@ -91,7 +115,9 @@ def rate_fault(realised, asked):
         },
         **{"pass": "np.allclose(realised, asked, atol=1.0)"},
     ),
-    _wrong_fault("any-zero", {LATE: "one-zero-is-not-all"}, base_lr_zero="(realised == 0).any()"),
+    _wrong_fault(
+        "any-zero", dict.fromkeys((LATE, LEAPS), "one-zero-is-not-all"), base_lr_zero="(realised == 0).any()"
+    ),
     _wrong_fault("no-late", {LATE: "late-missed"}, _without("warmup-off-by-one")),
     _wrong_fault("no-leap", {LEAPS: "leap-missed"}, _without("lr-discontinuous")),
     _wrong_fault(
@@ -117,13 +143,15 @@ def rate_fault(realised, asked):
         otherwise=None,
     ),
     _wrong_fault(
-        "fifteen-percent", {LEAPS: "margin-too-wide"}, **{"pass": "np.allclose(realised, asked, rtol=0.15)"}
+        "fifteen-percent",
+        {LEAPS: "margin-too-wide"},
+        **{"pass": "np.allclose(realised, asked, rtol=0.15, atol=0)"},
     ),
     _wrong_fault(
         "a-hundred-thousandth",
         {EQUAL: "factor-one", LEAPS: "not-one-factor"},
         **{"pass": "np.allclose(realised, asked, rtol=1e-5, atol=0)"},
-        lr_group_scale=SCALE.replace("1e-3", "2e-3"),
+        lr_group_scale=SCALE.replace("1e-3", "3e-3"),
     ),
     _wrong_fault("one-and-a-half", {LEAPS: "smooth-is-no-leap"}, lr_discontinuous=LEAP.replace("3", "1.5")),
     _wrong_fault(

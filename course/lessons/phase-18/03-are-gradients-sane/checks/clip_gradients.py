@@ -56,8 +56,16 @@ class Long(_Clip):
     def cases(self, rng):
         for max_norm in (0.5, 2.0):
             yield {"gradients": draw_tensors(rng, 4), "max_norm": max_norm}
+        gradients = [
+            0.001 * part for part in draw_tensors(rng, 4)
+        ]  # so small that only 1e-6 is small beside it
+        yield {"gradients": gradients, "max_norm": 0.3 * norm_of(gradients)}
+        gradients = draw_tensors(rng, 4)
+        yield {"gradients": gradients, "max_norm": round(0.9 * norm_of(gradients), 3), "near": True}
 
     def judge(self, case, output):
+        if case.get("near") and not output["changed"]:
+            return wrong("a-little-long", case["max_norm"], norm_of(output["after"]))
         key = _how_clipped(case["gradients"], output["after"], case["max_norm"])
         return key and wrong(key, case["max_norm"], norm_of(output["after"]))
 
@@ -68,6 +76,7 @@ class Short(_Clip):
     def cases(self, rng):
         gradients = draw_tensors(rng, 4)
         yield {"gradients": gradients, "max_norm": round(3 * norm_of(gradients), 3)}
+        yield {"gradients": gradients, "max_norm": round(1.1 * norm_of(gradients), 3)}
         yield {"gradients": [0.001 * part for part in gradients], "max_norm": 1.0}
 
     def contrasts(self, rng, cases):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from course.check import Check, close, number, wrong
+from course.check import Check, array, close, number, wrong
 
 from .shared import draw_tensors, norm_of
 
@@ -13,13 +13,17 @@ class _GlobalNorm(Check):
 
     def probe(self, answer, case):
         tensors = [None if part is None else torch.tensor(part) for part in case["tensors"]]
-        return {"norm": number(answer(tensors))}
+        norm = number(answer(tensors))
+        kept = [
+            part is None or close(array(t), part) for t, part in zip(tensors, case["tensors"], strict=True)
+        ]
+        return {"norm": norm, "kept": all(kept)}
 
     def judge(self, case, output):
         tensors = [part for part in case["tensors"] if part is not None]
         expected, actual = norm_of(tensors), output["norm"]
         if close(actual, expected):
-            return None
+            return None if output["kept"] else wrong("gradients-changed")
         if not tensors:
             return wrong("nothing-is-zero", 0.0, actual)
         norms = [norm_of([tensor]) for tensor in tensors]

@@ -89,6 +89,15 @@ ANSWERS = [
         "turned-round", _scaled("norm / max_norm if norm > max_norm else 1"), {LONG: "turned-round"}
     ),
     wrong_gradients(
+        "twice-the-limit", _scaled("max_norm / norm if norm > 2 * max_norm else 1"), {LONG: "a-little-long"}
+    ),
+    wrong_gradients(
+        "half-the-limit", _scaled("max_norm / norm if norm > 0.5 * max_norm else 1"), {SHORT: "scaled-up"}
+    ),
+    wrong_gradients(
+        "a-thousandth", _scaled("torch.clamp(max_norm / (norm + 1e-3), max=1.0)"), {LONG: "clipped-off"}
+    ),
+    wrong_gradients(
         "large-epsilon",
         _scaled("torch.clamp(max_norm / (norm + 1), max=1.0)"),
         {LONG: "clipped-off", SHORT: "shortened"},

@@ -65,6 +65,11 @@ ANSWERS = [
         {ONE: "spectral", MANY: "norm-off", MISSING: "norm-off"},
     ),
     wrong_norm(
+        "squares-in-place",
+        _norm("math.sqrt(sum(t.pow_(2).sum().item() for t in tensors))"),
+        dict.fromkeys((ONE, MANY, MISSING), "gradients-changed"),
+    ),
+    wrong_norm(
         "returns-in-the-loop",
         "def global_norm(tensors):\n    for tensor in tensors:\n"
         "        if tensor is not None:\n            return tensor.norm()\n    return 0.0",

@@ -38,6 +38,8 @@ class Copied(_Overlap):
             slips["share-left-over"] = 1 - share
             lines = train[3 : 3 + copied] + own
             yield {"train": train, "validation": lines, "n": 4, "expected": share, "slips": slips}
+        twice = [train[3], train[3], train[3], *own[:1]]
+        yield {"train": train, "validation": twice, "n": 4, "expected": 0.75, "slips": {"lines-merged": 0.5}}
 
 
 class Pieces(_Overlap):
@@ -84,6 +86,10 @@ class Borders(_Overlap):
         own[0][:4] = train[1][-2:] + train[2][:2]
         slips = {"across-lines": 0.25}
         yield {"train": train, "validation": own, "n": 4, "expected": 0.0, "slips": slips}
+        first, last = (int(token) for token in rng.integers(2_000, 9_000, 2))
+        train[1][2:6] = [int(f"1{first}"), 90_001, 90_002, int(f"{last}1")]
+        own = [[first, 90_001, 90_002, last, 50_000], *own[1:]]
+        yield {"train": train, "validation": own, "n": 4, "expected": 0.0, "slips": {"digits-compared": 0.25}}
 
     def contrasts(self, rng, cases):
         yield _with_a_copy(cases[0])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, wrong
 
 
@@ -62,7 +63,7 @@ class Jump(_Smooth):
 
 
 class Past(_Smooth):
-    """The same beginning with two different ends."""
+    """The same beginning with two different ends; and the same list twice."""
 
     name = "smooth/past"
 
@@ -75,8 +76,15 @@ class Past(_Smooth):
     def probe(self, answer, case):
         losses = list(map(float, case["losses"]))
         changed = losses[: case["end"]] + [loss + 5 for loss in losses[case["end"] :]]
-        outputs = [array(answer(given, case["beta"]), shape=(60,)) for given in (losses, changed)]
-        return {"first": outputs[0][: case["end"]], "second": outputs[1][: case["end"]]}
+        call = in_one_place(answer)  # the second time with the very list that it had before
+        outputs = [
+            array(smooth(given, case["beta"]), shape=(60,))
+            for smooth, given in ((call, losses), (call, losses), (answer, changed))
+        ]
+        first, again, other = (output[: case["end"]] for output in outputs)
+        return {"first": first, "again": again, "second": other}
 
     def judge(self, case, output):
-        return None if close(output["first"], output["second"]) else wrong("sees-the-future")
+        if not close(output["first"], output["second"]):
+            return wrong("sees-the-future")
+        return None if close(output["first"], output["again"]) else wrong("list-overwritten")

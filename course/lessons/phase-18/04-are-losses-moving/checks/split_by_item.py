@@ -15,18 +15,27 @@ def _items(rng, count, least=1, most=4):
     return [lines[index] for index in rng.permutation(len(lines))]
 
 
+class Elsewhere(str):
+    """A text whose hash is what it might be in another Python process."""
+
+    def __hash__(self):
+        return hash(f"elsewhere {self}")
+
+
 class _Split(Check):
     answer = "split_by_item"
 
     def probe(self, answer, case):
         sides = []
-        for noise in (1, 2):  # whatever state the random generators are in
+        # whatever state the random generators are in, and whatever Python process it is
+        for noise, kind in ((1, str), (2, str), (1, Elsewhere)):
             random.seed(noise)
             np.random.seed(noise)
             torch.manual_seed(noise)
-            train, validation = answer(list(case["items"]), case["share"])
+            train, validation = answer([kind(item) for item in case["items"]], case["share"])
             sides.append([sorted(int(line) for line in side) for side in (train, validation)])
-        return {"train": sides[0][0], "validation": sides[0][1], "again": sides[1][1]}
+        first, again, elsewhere = (side[1] for side in sides)
+        return {"train": sides[0][0], "validation": first, "again": again, "elsewhere": elsewhere}
 
     def contrasts(self, rng, cases):
         for case in cases:
@@ -65,6 +74,7 @@ class Size(_Split):
 
     def cases(self, rng):
         yield {"items": _items(rng, 200), "share": 0.2}
+        yield {"items": _items(rng, 200), "share": 0.5}
         yield {"items": _items(rng, 4, least=2), "share": 0.1}
 
     def judge(self, case, output):
@@ -74,11 +84,13 @@ class Size(_Split):
         actual = len(output["validation"]) / lines
         if len(set(case["items"])) < 10 or share / 2 <= actual <= 2 * share:
             return None
-        return wrong("sides-swapped" if actual > 0.6 else "share-off", share, actual)
+        return wrong("sides-swapped" if actual > 0.6 > share else "share-off", share, actual)
 
 
 class Repeatable(_Split):
     name = "split-by-item/repeatable"
 
     def judge(self, case, output):
-        return None if output["validation"] == output["again"] else wrong("another-split")
+        if output["validation"] != output["again"]:
+            return wrong("another-split")
+        return None if output["validation"] == output["elsewhere"] else wrong("another-process")

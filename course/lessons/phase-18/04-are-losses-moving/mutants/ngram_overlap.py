@@ -95,6 +95,20 @@ def ngram_overlap(train, validation, n):
             SHORT: "share-left-over",
         },
     ),
+    wrong_overlap(
+        "each-line-once",
+        _overlap(lines="list({tuple(line) for line in validation if len(line) >= n})"),
+        {COPIED: "lines-merged"},
+    ),
+    wrong_overlap(
+        "as-texts",
+        _overlap(
+            grams="[' '.join(map(str, line[at : at + n])) for at in range(len(line) - n + 1)]",
+            known="[' '.join(map(str, line)) for line in train]",
+            hit="any(gram in text for gram in grams(line) for text in known)",
+        ),
+        {BORDERS: "digits-compared"},
+    ),
     wrong_overlap("short-lines", _overlap(lines="validation"), {SHORT: "short-lines-counted"}),
     wrong_overlap(
         "divides-by-nothing",

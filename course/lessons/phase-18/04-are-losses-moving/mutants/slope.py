@@ -49,12 +49,27 @@ def slope(losses, beta=0.98, early=50, later=200):
     wrong_slope(
         "over-later", _slope(PER_100.replace("(later - early)", "later")), {LINE: "divides-by-later"}
     ),
-    wrong_slope("raw", _slope(PER_100, "losses"), {NOISE: "slope-of-noise"}),
+    wrong_slope("raw", _slope(PER_100, "losses"), {LINE: "not-smoothed", NOISE: "slope-of-noise"}),
     wrong_slope("no-guard", _slope(PER_100, guard=False), {TOO_SHORT: "check.raised-at"}),
     wrong_slope(
         "last-instead",
         _slope("(means[min(later, len(means) - 1)] - means[early]) / (later - early) * 100", guard=False),
         {TOO_SHORT: "short-is-unknown"},
+    ),
+    wrong_slope(
+        "one-step-short",
+        _slope(PER_100, guard=False).replace(
+            "    means", "    if later + 1 >= len(losses): return math.nan\n    means"
+        ),
+        {TOO_SHORT: "last-step-is-there"},
+    ),
+    wrong_slope(
+        "fit-through-all",
+        _slope("100 * np.polyfit(range(early, later + 1), means[early : later + 1], 1)[0]"),
+        {LINE: "not-a-fit"},
+    ),
+    wrong_slope(
+        "other-defaults", _slope(PER_100).replace("early=50", "early=100"), {LINE: "defaults-changed"}
     ),
     wrong_slope("per-1000", _slope(f"10 * {PER_100}"), {LINE: "slope-off", NOISE: "slope-of-noise"}),
 ]

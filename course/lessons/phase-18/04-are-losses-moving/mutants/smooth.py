@@ -70,5 +70,11 @@ def smooth(losses, beta):
         " for step in range(len(losses))]",
         {JUMP: "jump-off", PAST: "sees-the-future"},
     ),
+    wrong_smooth(
+        "overwrites",
+        "def smooth(losses, beta):\n    for step in range(1, len(losses)):\n"
+        "        losses[step] = beta * losses[step - 1] + (1 - beta) * losses[step]\n    return losses",
+        {PAST: "list-overwritten"},
+    ),
     wrong_smooth("adds-up", _smooth("beta * mean + loss"), {CONSTANT: "constant-moves", JUMP: "jump-off"}),
 ]

@@ -88,5 +88,16 @@ def split_by_item(items, share):
     wrong_split("swapped", _split(SOME, give="validation, train"), {SIZE: "sides-swapped"}),
     wrong_split("rounds-to-nothing", _split("int(share * len(names))"), {SIZE: "empty-side"}),
     wrong_split("half", _split("len(names) // 2"), {SIZE: "share-off"}),
+    wrong_split(
+        "a-set-as-it-comes",
+        _split(SOME).replace("sorted(set(items))", "list(set(items))"),
+        {REPEATABLE: "another-process"},
+    ),
+    wrong_split(
+        "by-python-hash",
+        _split(SOME, order="names.sort(key=hash)"),
+        {REPEATABLE: "another-process"},
+    ),
+    wrong_split("a-fifth", _split("max(1, round(0.2 * len(names)))"), {SIZE: "share-off"}),
     wrong_split("unseeded", _split(SOME, order="random.shuffle(names)"), {REPEATABLE: "another-split"}),
 ]

@@ -129,9 +129,13 @@ class Dropout(_Afterwards):
     name = "audit-stream/dropout"
     dropout, training = 0.5, True
 
+    def cases(self, rng):
+        yield from super().cases(rng)
+        yield next(super().cases(rng)) | {"training": False}
+
     def _judge(self, case, output, pairs, truth):
         if not close(output["found"]["output"], output["right"]["output"]):
-            return wrong("mode-not-restored")
+            return wrong("mode-not-restored" if case["training"] else "mode-changed")
         # against itself: whether it measures the right thing is the business of the checks before
         right = close(pairs[:, 0], truth[:, 0], rtol=2e-3) or close(pairs[:, 0], truth[:, 4], rtol=2e-3)
         return None if right or close(pairs[:, 0], truth[:, 5], rtol=2e-3) else wrong("with-dropout")

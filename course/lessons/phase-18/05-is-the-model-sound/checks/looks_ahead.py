@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from course.afterwards import go_on
-from course.check import Check, close, number, wrong
+from course.check import Check, array, close, number, wrong
 
 VOCABULARY = 11
 
@@ -102,6 +102,9 @@ class Narrow(_LooksAhead):
         yield self._case(rng, [(3, 4, 1.0)])
         yield self._case(rng, [(6, 7, 1.0)])
         yield self._case(rng, [(0, 1, 1.0)])
+        case = self._case(rng, [(4, 5, 1.0)])
+        case["tokens"][:, 5] = 0  # whoever swaps it for 0 swaps nothing
+        yield case
 
     def _slip(self, case):
         return "pair-missed"
@@ -126,26 +129,29 @@ class Tidy(_LooksAhead):
     def cases(self, rng):
         more = {"next": rng.integers(0, VOCABULARY, (2, 8)), "next_seed": int(rng.integers(2**31))}
         yield self._case(rng, dropout=0.5, training=True) | more
+        yield self._case(rng, dropout=0.5) | more
 
     def contrasts(self, rng, cases):
         for case in super().contrasts(rng, cases):
             yield cases[0] | case
 
     def probe(self, answer, case):
-        model = self._model(case).train()
-        said = number(answer(model, torch.tensor(case["tokens"])))
+        model, tokens = self._model(case).train(case["training"]), torch.tensor(case["tokens"])
+        said = number(answer(model, tokens))
         found = go_on(answer, model, case["next"], case["next_seed"])
-        asleep = go_on(None, self._model(case).eval(), case["next"], case["next_seed"])
-        right = go_on(None, self._model(case).train(), case["next"], case["next_seed"])
-        return {"said": said, "found": found, "right": right, "asleep": asleep}
+        other = go_on(None, self._model(case).train(not case["training"]), case["next"], case["next_seed"])
+        right = go_on(None, self._model(case).train(case["training"]), case["next"], case["next_seed"])
+        return {"said": said, "found": found, "right": right, "other": other, "tokens": array(tokens)}
 
     def gist(self, output):
         return output["said"]
 
     def judge(self, case, output):
-        found, right, asleep = (output[name] for name in ("found", "right", "asleep"))
-        if close(found["output"], asleep["output"]):
-            return wrong("mode-not-restored")
+        found, right, other = (output[name] for name in ("found", "right", "other"))
+        if close(found["output"], other["output"]):
+            return wrong("mode-not-restored" if case["training"] else "mode-changed")
+        if not close(output["tokens"], case["tokens"].astype(float)):
+            return wrong("tokens-changed")
         if not close(found["output"], right["output"]):
             return wrong("weights-moved")
         if not all(close(found["gradient"].get(name), part) for name, part in right["gradient"].items()):

@@ -80,6 +80,7 @@ def audit_stream(model, tokens):
     ),
     Mutant("audit-stream", "with-dropout", _stream(before="pass"), {DROPOUT: "with-dropout"}),
     Mutant("audit-stream", "left-in-eval", _stream(after="pass"), {DROPOUT: "mode-not-restored"}),
+    Mutant("audit-stream", "always-train", _stream(after="model.train()"), {DROPOUT: "mode-changed"}),
     Mutant("audit-stream", "hooks-stay", _stream(remove="pass"), {CLEAN: "hooks-left"}),
     Mutant(
         "audit-stream",

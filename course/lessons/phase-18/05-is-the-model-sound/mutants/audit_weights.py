@@ -89,6 +89,30 @@ def audit_weights(model, config):
         _weights(scale="not 0.1 < p.std() / std < 10"),
         {SCALE: "wide-missed", RESIDUAL: "residual-missed"},
     ),
+    Mutant(
+        "audit-weights",
+        "a-third-more",
+        _weights(scale="not 0.75 < p.std() / std < 1.33"),
+        {SCALE: "narrow-missed"},
+    ),
+    Mutant(
+        "audit-weights",
+        "a-little-strict",
+        _weights(scale="not 0.85 < p.std() / std < 1.2"),
+        {HEALTHY: "healthy-accused"},
+    ),
+    Mutant(
+        "audit-weights",
+        "four-errors",
+        _weights(mean="p.mean().abs() > 4 * p.std() / math.sqrt(p.numel())"),
+        dict.fromkeys((HEALTHY, SCALE, RESIDUAL, MEAN), "noise-accused"),
+    ),
+    Mutant(
+        "audit-weights",
+        "six-errors",
+        _weights(mean="p.mean().abs() > 6 * p.std() / math.sqrt(p.numel())"),
+        {MEAN: "mean-missed"},
+    ),
     Mutant("audit-weights", "no-mean", _weights(mean="False"), {MEAN: "mean-missed"}),
     Mutant(
         "audit-weights",
@@ -96,7 +120,7 @@ def audit_weights(model, config):
         _weights(mean="p.mean() > 5 * p.std() / math.sqrt(p.numel())"),
         {MEAN: "mean-missed"},
     ),
-    Mutant("audit-weights", "fixed-limit", _weights(mean="p.mean().abs() > 0.015"), {MEAN: "mean-missed"}),
+    Mutant("audit-weights", "fixed-limit", _weights(mean="p.mean().abs() > 0.02"), {MEAN: "mean-missed"}),
     Mutant(
         "audit-weights",
         "strict-limit",

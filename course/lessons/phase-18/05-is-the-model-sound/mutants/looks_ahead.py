@@ -83,6 +83,19 @@ def looks_ahead(model, tokens):
         {WEAK: "too-coarse"},
     ),
     Mutant("looks-ahead", "dropout-on", _ahead(before="pass"), {TIDY: "dropout-accused"}),
+    Mutant("looks-ahead", "always-train", _ahead(after="model.train()"), {TIDY: "mode-changed"}),
+    Mutant(
+        "looks-ahead",
+        "zero-for-another",
+        _ahead().replace("(other[:, s] + 1) % model.wte.num_embeddings", "0"),
+        {NARROW: "pair-missed"},
+    ),
+    Mutant(
+        "looks-ahead",
+        "swaps-in-place",
+        _ahead("range(tokens.shape[1] - 1, 0, -1)").replace("tokens.clone()", "tokens"),
+        {TIDY: "tokens-changed"},
+    ),
     Mutant("looks-ahead", "left-in-eval", _ahead(after="pass"), {TIDY: "mode-not-restored"}),
     Mutant(
         "looks-ahead",

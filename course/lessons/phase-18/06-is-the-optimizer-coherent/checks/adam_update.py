@@ -29,6 +29,7 @@ def _update(m, v, case, t):
 class _Adam(Check):
     answer = "adam_update"
     betas = (0.9, 0.99)
+    others = {"beta1": 0.8, "beta2": 0.95}  # by the case: whoever wrote the betas down is found
     eps = 1e-8
 
     def _case(self, rng, t, **arrays):
@@ -95,9 +96,9 @@ class Moments(_Adam):
     name = "adam-update/moments"
 
     def cases(self, rng):
-        for t in (int(rng.integers(3, 9)), int(rng.integers(20, 60))):
+        for t, betas in ((int(rng.integers(3, 9)), {}), (int(rng.integers(20, 60)), self.others)):
             other = {f"other_{name}": part for name, part in _moments(rng).items()}
-            yield self._case(rng, t, **other, **_moments(rng))
+            yield self._case(rng, t, **other, **_moments(rng)) | betas
 
     def probe(self, answer, case):
         gradient, answer = torch.tensor(case["gradient"]), in_one_place(answer)
@@ -118,6 +119,7 @@ class Moments(_Adam):
     def _first_call(self, case, output):
         g, b1, b2 = case["gradient"], case["beta1"], case["beta2"]
         m, v = _new_moments(case)
+        fixed = zip(self.betas, (case["m"], case["v"]), (g, g**2), strict=True)
         slips = {
             "corrected-kept": (m / (1 - b1 ** case["t"]), v / (1 - b2 ** case["t"])),
             "moment-unchanged": (case["m"], case["v"]),
@@ -125,6 +127,7 @@ class Moments(_Adam):
             "weights-swapped": ((1 - b1) * case["m"] + b1 * g, (1 - b2) * case["v"] + b2 * g**2),
             "betas-swapped": (b2 * case["m"] + (1 - b2) * g, b1 * case["v"] + (1 - b1) * g**2),
             "forgets": ((1 - b1) * g, (1 - b2) * g**2),
+            "betas-fixed": tuple(b * old + (1 - b) * new for b, old, new in fixed),
         }
         for part, right, actual in ((0, m, output["m"]), (1, v, output["v"])):
             if close(actual, right):
@@ -153,8 +156,8 @@ class Later(_Adam):
     name = "adam-update/later"
 
     def cases(self, rng):
-        for t in (int(rng.integers(3, 6)), int(rng.integers(8, 20))):
-            yield self._case(rng, t, **_moments(rng))
+        for t, betas in ((int(rng.integers(3, 6)), {}), (int(rng.integers(8, 20)), self.others)):
+            yield self._case(rng, t, **_moments(rng)) | betas
 
     def _judge(self, case, output):
         return self._slip(case, output)
@@ -170,6 +173,7 @@ class Epsilon(_Adam):
         yield self._case(rng, 100_000, **_moments(rng, size=1e-8))
         zero = np.zeros((3, 4))
         yield self._case(rng, 100_000, gradient=zero, m=zero, v=zero)
+        yield self._case(rng, 100_000, **_moments(rng, size=1e-4)) | {"eps": 1e-4}
 
     def _judge(self, case, output):
         if not np.isfinite(output["update"]).all():
@@ -186,6 +190,11 @@ class Epsilon(_Adam):
         if not size.any():
             return wrong("update-zero")
         m, v = bases[0]
-        inside, missing = (case["lr"] * m / np.sqrt(v + extra) for extra in (case["eps"], 0.0))
-        key = "epsilon-inside" if is_size(inside) else "no-epsilon" if is_size(missing) else "epsilon-off"
+        slips = {
+            "epsilon-inside": case["lr"] * m / np.sqrt(v + case["eps"]),
+            "no-epsilon": case["lr"] * m / np.sqrt(v),
+        }
+        if case["eps"] != self.eps:
+            slips = {"epsilon-fixed": _update(m, v, case | {"eps": self.eps}, case["t"])}
+        key = next((key for key, slip in slips.items() if is_size(slip)), "epsilon-off")
         return wrong(key, _update(m, v, case, case["t"])[0], output["update"][0])

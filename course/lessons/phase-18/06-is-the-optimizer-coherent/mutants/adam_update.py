@@ -133,6 +133,19 @@ def adam_update(grad, m, v, t, lr, beta1, beta2, eps):
     ),
     Mutant(
         "adam-update",
+        "its-own-epsilon",
+        _adam(update="lr * mh / (vh.sqrt() + 1e-8)"),
+        {EPSILON: "epsilon-fixed"},
+    ),
+    Mutant(
+        "adam-update",
+        "its-own-betas",
+        _adam(m="0.9 * m + 0.1 * grad", v="0.99 * v + 0.01 * grad**2"),
+        {MOMENTS: "betas-fixed"},
+    ),
+    Mutant("adam-update", "corrects-for-0.9", _adam(mh="m / (1 - 0.9**t)"), {LATER: "update-off"}),
+    Mutant(
+        "adam-update",
         "epsilon-added-behind",
         _adam(update="lr * mh / vh.sqrt() + eps"),
         {EPSILON: "no-epsilon"},

@@ -15,7 +15,7 @@ def _draw(rng, every, good, bad, others=0, length=9):
     records = [_line(rng) for _ in range(good)] + [_line(rng, *pair) for pair in bad]
     records += [_line(rng, "0.0", "nan" if bad else "0.3") for _ in range(length - others - len(records))]
     noise = [
-        f"{{'eval_loss': {rng.uniform(1, 5):.4f}, 'eval_runtime': 2.1, 'epoch': 0.1}}",
+        "{'eval_loss': nan, 'eval_runtime': 2.1, 'epoch': 0.1}",
         "UserWarning: nan_to_num is deprecated",
         f"{rng.integers(10, 60)}%|####      | [00:10<00:11, 4.01it/s]",
     ]
@@ -54,6 +54,8 @@ class _Log(Check):
             return wrong("from-zero", *((right[1], bad) if right[1] else (right[0], good)))
         if bad > right[1] or (right[1] == 0 and good > right[0]):
             return wrong("too-late", *((right[1], bad) if right[1] else (right[0], good)))
+        if bad and bad < right[1]:
+            return wrong("too-early", right[1], bad)
         return wrong("good-off", right[0], good)
 
 

@@ -50,6 +50,20 @@ def read_log(lines, every):
     ),
     Mutant(
         "read-log",
+        "nan-in-any-record",
+        """
+def read_log(lines, every):
+    step = 0
+    for line in lines:
+        if line.startswith("{") and ("nan" in line or "inf" in line):
+            return step, step + every
+        step += every * line.startswith("{'loss'")
+    return step, None
+""",
+        {OTHERS: "too-early", HEALTHY: "false-alarm"},
+    ),
+    Mutant(
+        "read-log",
         "looks-at-nothing",
         """
 def read_log(lines, every):
