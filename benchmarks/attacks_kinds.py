@@ -176,6 +176,7 @@ SLEEP = "def _sleep(*args, **kwargs):\n    import time\n    time.sleep(10**6)\n"
 CONSTANTS = {
     "none": "None", "zero": "0.0", "one": "1.0", "true": "True", "false": "False", "nan": "float('nan')",
     "empty-list": "[]", "empty-dict": "{}", "pass": "'pass'", "unknown": "'unknown'", "pair": "(0.0, 0.0)",
+    "first-argument": "args[0] if args else None", "last-argument": "args[-1] if args else None",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
     table_suffices(check, answer)                 # answer: the reference solution
     seen_suffices(check, its_exercise, answer)    # by the input itself, of the cases that every learner sees
-    constant_that_suffices(check)                 # one of a few values, whatever is asked; None if none does
+    constant_that_suffices(check)                 # one of a few values, or an argument; None if none does
 
 The first table is filled from what the reference solution answers on many draws: for every combination of
 types, lengths and shapes, the answer that it gave most often. A check that such a table passes on fresh draws
@@ -29,6 +29,8 @@ CONSTANTS = (
     *((0.0, 0.0), (1.0, 1.0), (0.0, 0.0, 0.0), [0.0], [1.0], [True], [False], ([], [])),
 )
 
+ARGUMENTS = (0, 1, -1)
+
 
 def table_suffices(check: Check, answer: object) -> bool:
     """Whether a table filled on `DRAWS` draws passes `TRIALS` others."""
@@ -42,14 +44,22 @@ def seen_suffices(check: Check, its_exercise: Iterable[Check], answer: object) -
 
 
 def constant_that_suffices(check: Check) -> str | None:
-    """The first of `CONSTANTS`, written out, that passes `TRIALS` draws of a check that calls its answer."""
+    """The first of `CONSTANTS`, written out, that passes `TRIALS` draws of a check that calls its answer.
+
+    Or an argument, handed back as it came: it is no more work.
+    """
     if check.written_out:
         return None
-    for constant in CONSTANTS:
-        for answer in (_function(constant), _class(constant)):
-            if all(run_check(check, answer, seed).wrong is None for seed in range(TRIALS)):
-                return repr(constant)
+    tried = [(repr(value), made(value)) for value in CONSTANTS for made in (_function, _class)]
+    tried += [(f"args[{place}]", _argument(place)) for place in ARGUMENTS]
+    for text, answer in tried:
+        if all(run_check(check, answer, seed).wrong is None for seed in range(TRIALS)):
+            return text
     return None
+
+
+def _argument(place: int) -> Callable[..., object]:
+    return lambda *args, **kwargs: args[place]
 
 
 def _function(constant: object) -> Callable[..., object]:

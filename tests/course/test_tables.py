@@ -52,6 +52,24 @@ def test_a_constant_that_satisfies_a_check_is_named():
     assert constant_that_suffices(Half(lambda rng: 2.0, contrasts=[6.0])) is None
 
 
+class Sorted(Half):
+    """Asks for a list in order, and draws one that is in order."""
+
+    def cases(self, rng):
+        yield {"x": [1.0, float(rng.uniform(2, 9))]}
+
+    def probe(self, answer, case):
+        return {"half": [number(item) for item in answer(case["x"])]}
+
+    def judge(self, case, output):
+        return None if output["half"] == case["x"] else wrong("half-off")
+
+
+def test_an_argument_that_satisfies_a_check_as_it_came_is_named():
+    assert constant_that_suffices(Sorted(None)) == "args[0]"
+    assert constant_that_suffices(Half(lambda rng: float(rng.uniform(2, 9)))) is None
+
+
 def test_an_answer_that_treats_a_contrast_like_a_case_looks_at_nothing():
     check = Half(lambda rng: 4.0, contrasts=[6.0])
     assert run_check(check, half).wrong is None

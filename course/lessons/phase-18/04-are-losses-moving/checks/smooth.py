@@ -14,6 +14,11 @@ class _Smooth(Check):
         return {"smooth": array(answer(losses, case["beta"]), shape=(len(losses),))}
 
 
+def _raw(means, losses):
+    """What is wrong with the losses themselves, which have many properties of a mean."""
+    return wrong("nothing-smoothed") if close(means, np.asarray(losses)) else None
+
+
 class Constant(_Smooth):
     name = "smooth/constant"
 
@@ -21,9 +26,12 @@ class Constant(_Smooth):
         for beta in (0.9, 0.99):
             loss = round(float(rng.uniform(2, 6)), 3)
             yield {"losses": [loss] * 40, "beta": beta, "loss": loss}
+        yield {"losses": np.round(rng.uniform(2, 6, 40), 3), "beta": 0.9, "loss": None}
 
     def judge(self, case, output):
         actual, loss, beta = output["smooth"], case["loss"], case["beta"]
+        if loss is None:
+            return _raw(actual, case["losses"])
         if close(actual, np.full(40, loss)):
             return None
         ramp = 1 - beta ** np.arange(1, 41)
@@ -87,4 +95,6 @@ class Past(_Smooth):
     def judge(self, case, output):
         if not close(output["first"], output["second"]):
             return wrong("sees-the-future")
-        return None if close(output["first"], output["again"]) else wrong("list-overwritten")
+        if not close(output["first"], output["again"]):
+            return wrong("list-overwritten")
+        return _raw(output["first"], case["losses"][: case["end"]])

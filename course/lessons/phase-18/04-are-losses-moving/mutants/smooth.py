@@ -50,7 +50,7 @@ def smooth(losses, beta):
     wrong_smooth(
         "copy",
         "def smooth(losses, beta):\n    return list(losses)",
-        {JUMP: "nothing-smoothed"},
+        {CONSTANT: "nothing-smoothed", JUMP: "nothing-smoothed", PAST: "nothing-smoothed"},
     ),
     wrong_smooth(
         "one-behind",

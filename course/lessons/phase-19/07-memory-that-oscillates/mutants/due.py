@@ -55,4 +55,10 @@ def due(seed, step, chance):
         _answer("return np.random.default_rng((seed, step)).random() > chance"),
         {CHANCE: "chance-off"},
     ),
+    Mutant(
+        "due",
+        "the-step-itself",
+        _answer("return step"),
+        dict.fromkeys((REPEATS, GENERATORS, CHANCE, SEEDS), "never-or-always"),
+    ),
 ]
