@@ -54,7 +54,12 @@ def _incident(events: list[dict[str, Any]], records: list[dict[str, Any]], train
     first = events[0]
     onset = first["step"]
     here = [r for r in records if any(r["step"] == e["step"] for e in events)]
-    before = [r for r in records if onset - BEFORE <= r["step"] < onset]
+    # updates that were made until then: a dropped step has no rate, and later attempts come later
+    before = [
+        r
+        for r in records
+        if onset - BEFORE <= r["step"] < onset and "lr" in r and r.get("attempt", 0) <= first["attempt"]
+    ]
     batches = sorted({batch for event in events for batch in event["batches"]})
     return {
         "guard": first["guard"],

@@ -94,6 +94,22 @@ def test_a_guard_that_rolls_back_for_ever(tmp_path, language):
     assert len(Run(tmp_path / "run").events) > 100  # all that it did can be read
 
 
+def test_the_shipped_guard_gives_up_with_its_sentence_and_a_post_mortem(tmp_path, language):
+    """Every batch from some step on is bad: one incident follows the other, and none is healed."""
+    config = PLAIN.replace(steps=200, eval_every=0, checkpoint_every=0, guard_spikes=True, guard_finite=True)
+    plain = Recipe(config)
+
+    def bad(tokens, config, data_step, *place):
+        batch = plain.get_batch(tokens, config, data_step, *place)
+        return batch if data_step < 60 else batch._replace(targets=511 - batch.targets)
+
+    with pytest.raises(GuardError) as refused:
+        train(dataclasses.replace(plain, get_batch=bad), tmp_path / "run")
+    assert "3" in str(refused.value) and "events.jsonl" in str(refused.value)
+    told = json.loads((tmp_path / "run" / "post-mortem.json").read_text(encoding="utf-8"))
+    assert told and all(incident["lr"] for incident in told)
+
+
 def test_no_snapshot_yet(tmp_path, language):
     """A run that was begun without guards is resumed with one, between two snapshots."""
     plain = Recipe(PLAIN)
