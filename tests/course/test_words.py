@@ -25,8 +25,10 @@ def spoken() -> bytes:
 
 def test_each_word_is_one_that_jupyterlab_says(spoken):
     def quoted(english):
-        text = english.rpartition("\x04")[2].replace("\n", "\\n")
-        return [f'"{text}"'.encode(), f"'{text}'".encode(), json.dumps(text, ensure_ascii=False).encode()]
+        text = english.rpartition("\x04")[2]
+        flat = text.replace("\n", "\\n")
+        ways = (f"`{text}`", f'"{flat}"', f"'{flat}'", json.dumps(flat, ensure_ascii=False))
+        return [way.encode() for way in ways]
 
     assert [english for english in words("es") if not any(way in spoken for way in quoted(english))] == []
 
