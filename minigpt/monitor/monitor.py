@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -110,6 +111,7 @@ class Monitor:
             self._guarded(self._watch_from_another_rank)
             return self
         self.writer = RunWriter(self.run_dir)
+        atexit.register(self.__exit__, SystemExit)  # where nobody leaves the context, as in a notebook
         self._guarded(self._watch_loop)
         return self
 
@@ -146,6 +148,7 @@ class Monitor:
     def _stop(self) -> None:
         """Take every hook away and close the run directory."""
         self._off = True
+        atexit.unregister(self.__exit__)
         if self._watch:
             self._watch.remove()
         self.writer.close()
