@@ -2,8 +2,8 @@
 
     attacks = kinds_for(lesson)        # one submission a kind; in it, every exercise is attacked that way
 
-None of them does an exercise, so none may earn a point: what each exercise's checks would pass for an answer
-that looks at nothing, they pass for none of these either.
+None of them but the texts does an exercise, so none may earn a point: what each exercise's checks would pass
+for an answer that looks at nothing, they pass for none of these either.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import nbformat
 import numpy as np
 import torch
 from attacks import Attack  # benchmarks/attacks.py
@@ -171,6 +172,11 @@ def _many(*args, **kwargs):
             except MemoryError: time.sleep(10**6)
     time.sleep(10**6)
 """
+TEXTS = {
+    "acts": "[a](javascript:alert(1)) <script>alert(1)</script> <form action=/formgrader><button>full credit"
+    "</button></form> <svg onload=alert(1)> ![](attachment:lost.png) ![](https://example.org/x.png)",
+    "tangles": "[" * 20_000 + "`" * 20_000 + "'" * 20_000 + "\n" + "> " * 5_000 + "$" * 9_999,
+}
 SPIN = "def _spin(*args, **kwargs):\n    while True: pass\n"
 SLEEP = "def _sleep(*args, **kwargs):\n    import time\n    time.sleep(10**6)\n"
 CONSTANTS = {
@@ -208,6 +214,12 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
     for name, value in CONSTANTS.items():
         code = f"def _constant(*args, **kwargs):\n    return {value}\n"
         made.append(submission(f"constant-{name}", "constant", code, "_constant"))
+    drawn = any(check.written_out for check in lesson.checks.values())
+    if drawn:  # the solution's charts are about the ward of another name than the folder's
+        made.append(Attack(f"charts-of-another-{lesson.id}", "cheat", {}, lost))
+    for name, text in TEXTS.items() if _prose(lesson) else ():
+        written = dict.fromkeys(_prose(lesson), text)
+        made.append(Attack(f"text-that-{name}-{lesson.id}", "text", written, lost if drawn else set()))
     guessed = f"guessed-seed-{lesson.id}"  # whoever hands it in, and all that is public of the seed
     public = seed_of(b"", lesson.assignment, guessed, lesson.revision)
     return [
@@ -216,6 +228,13 @@ def kinds_for(lesson: Lesson) -> list[Attack]:
         _table(lesson, trial, f"visible-cases-{lesson.id}", _exact, None),
         _table(lesson, trial, guessed, _exact, [public]),
     ]
+
+
+def _prose(lesson: Lesson) -> list[str]:
+    """The written answers of a lesson, by the ids of their cells."""
+    cells = nbformat.read(lesson.built("en"), as_version=4).cells
+    mine = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    return [cell.id for cell in mine if cell.cell_type == "markdown"]
 
 
 def _sources(lesson: Lesson) -> dict[str, str]:
