@@ -240,9 +240,9 @@ show(walked(secret_run, "11.1"), Console(width=88))
 
 # %% id="liquid-and-meta"
 left_out = {
-    "liquid": {"activation": "liquid"},
-    "with-stdp": {"activation": "spiking", "plasticity": "pair"},
-    "with-meta": {"activation": "spiking", "plasticity": "pair", "meta_plasticity": True},
+    "liquid": {"activation": "liquid", "steps": 60},
+    "with-stdp": {"activation": "spiking", "plasticity": "pair", "seed": 0, "steps": 60},
+    "with-meta": {"activation": "spiking", "plasticity": "pair", "meta_plasticity": True, "steps": 60},
 }
 for name, settings in left_out.items():
     run = trained(settings)
