@@ -616,6 +616,48 @@ for exponent in (10, 15, 16):
 # se acabó. Con una escala que *no puede* funcionar se saltan todos los pasos, hasta que la escala ya no puede bajar
 # más. Eso es lo que cuenta la pregunta 7.2 de la revisión de estabilidad.
 
+# %% [markdown] id="rounding-text" lang="en"
+# ### A figure from a paper, small: bf16 and the direction of rounding
+#
+# bf16 needs no scaler, since it has the range of fp32. What it lacks is digits: two to three decimal ones. If the
+# *weights* themselves are kept in bf16, an update that is smaller than half the step to the next number is rounded
+# away. Gupta et al. showed in 2015, with fixed-point numbers of 16 bits and with images, that much depends on how
+# one rounds: to the nearest number, or up or down by chance, so that small updates count on average. Here is the
+# comparison with bf16 and our GPT. Only the weights are in bf16; the moments of Adam stay in fp32. **Which curve
+# will lie nearer to that of fp32?**
+
+# %% [markdown] id="rounding-text" lang="es" of="d8e947312f27"
+# ### Una figura de un artículo, en pequeño: bf16 y hacia dónde se redondea
+#
+# bf16 no necesita scaler, porque tiene el rango de fp32. Lo que le falta son cifras: tiene dos o tres decimales. Si
+# los propios *pesos* se guardan en bf16, una actualización menor que la mitad del salto al número siguiente se
+# pierde en el redondeo. Gupta et al. mostraron en 2015, con números de punto fijo de 16 bits y con imágenes, que
+# mucho depende de cómo se redondea: al número más cercano, o hacia arriba o hacia abajo por sorteo, de modo que las
+# actualizaciones pequeñas cuenten en promedio. Esta es la comparación con bf16 y nuestro GPT. Solo los pesos están
+# en bf16; los momentos de Adam siguen en fp32. **¿Qué curva quedará más cerca de la de fp32?**
+
+# %% id="rounding"
+gentle = Config(
+    steps=200, context=16, batch_size=8, n_layer=2, schedule="constant", warmup_steps=0,
+    lr_max=1e-3, eval_every=0, eval_batches=1,
+)  # fmt: skip
+rounded = {}
+for kind in ("fp32", "bf16", "bf16_stochastic"):
+    each = train(Recipe(gentle.replace(weights=kind)), runs / f"weights-{kind}", overwrite=True)
+    rounded[kind] = np.convolve([record["loss"] for record in each.metrics], np.ones(20) / 20, "valid")
+figure = Figure(figsize=(6, 2.4), layout="constrained")
+axes = figure.subplots()
+for (kind, losses), style in zip(rounded.items(), ("-", "-", "--"), strict=True):
+    axes.plot(losses, style, label=t(kind))
+axes.set(xlabel=t("step"), ylabel=t("loss"))
+axes.legend(fontsize=8)
+Picture().show(figure, t("rounding-alt"))
+
+# %% id="rounding-told" compare=true
+for kind in ("bf16", "bf16_stochastic"):
+    behind = rounded[kind][-1] - rounded["fp32"][-1]
+    print(f"{t(kind):34}{t('as-fp32') if behind < 0.05 else t('behind-fp32')}")
+
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
 #
@@ -731,6 +773,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #   where the rate is `epoch / self.warmup_epochs`.
 # * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (July 2020): losses before
 #   and after the fix of a scale that was stored in fp16.
+# * Gupta et al., [2015](https://arxiv.org/abs/1502.02551): with 16 bits it matters how one rounds.
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): the same missing `update` as in
 #   our case, found by its error message, and the right repair.
 #
@@ -777,7 +820,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # dropped has never called `unscale_`, so it must not call `update()` either.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="6f58460d3275"
+# %% [markdown] id="sources" lang="es" of="0ca8d701a384"
 # ## 10 · De dónde viene esto
 #
 # * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
@@ -790,6 +833,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #   el learning rate es `epoch / self.warmup_epochs`.
 # * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (julio de 2020): el loss
 #   antes y después de arreglar una escala que se guardaba en fp16.
+# * Gupta et al., [2015](https://arxiv.org/abs/1502.02551): con 16 bits importa cómo se redondea.
 # * [LVSM, pull request 19](https://github.com/Haian-Jin/LVSM/pull/19) (2025): el mismo `update` que falta en
 #   nuestro caso, encontrado por su mensaje de error, y la reparación correcta.
 #

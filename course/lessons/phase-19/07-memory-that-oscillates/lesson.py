@@ -592,9 +592,66 @@ for fault in (None, "memory-saturation"):
     size, same = max(held["size"]), max(held["duplicates"])
     print(f"{fault or t('healthy')}: {t('slots')} {size}, {t('same')} {same:.0%}")
 
-# %% [markdown] id="unknown-said" lang="en"
+# %% [markdown] id="share-said" lang="en"
 # Question 10.5 asks for that share, and the leaf has the name of the fault. A size alone says nothing: a memory may be
 # full and useful. And the loss says nothing either, since the model learns to live without what the memory repeats.
+#
+# ### Three more rules for a memory
+#
+# These were taken from the brain, and in this model each is one switch:
+#
+# * **Sleep and wake** (`consolidation="sleep"`): by day the tokens that were read most are only noted; in the last
+#   steps of each interval, the night, they are written.
+# * **Complementary learning** (`complementary`): a token close to a stored one moves that slot a little instead of
+#   replacing it; only what is new takes a slot at once.
+# * **Metaplasticity** (`metaplasticity`): a slot that is read more than it used to be gains strength, and one that
+#   is read less loses it. When all slots are taken, the weakest makes room.
+#
+# Sixty steps of each, with an interval of ten. Which one writes more often? Which one takes fewer slots? And which
+# one changes neither?
+
+# %% [markdown] id="share-said" lang="es" of="d9b402991366"
+# La pregunta 10.5 pide esa proporción, y la hoja se llama como el fallo. El tamaño solo no dice nada: una memoria
+# puede estar llena y servir. Y el loss tampoco lo dice, porque el modelo aprende a vivir sin lo que la memoria
+# repite.
+#
+# ### Tres reglas más para una memoria
+#
+# Vienen del cerebro, y en este modelo cada una es un solo ajuste:
+#
+# * **Sueño y vigilia** (`consolidation="sleep"`): de día, los tokens más leídos solo se anotan; en los últimos
+#   pasos de cada intervalo, la noche, se escriben.
+# * **Aprendizaje complementario** (`complementary`): un token parecido a uno guardado mueve un poco ese lugar en
+#   vez de reemplazarlo; solo lo nuevo ocupa un lugar de inmediato.
+# * **Metaplasticidad** (`metaplasticity`): un lugar que se lee más que antes gana fuerza, y uno que se lee menos la
+#   pierde. Cuando todos están ocupados, el más débil deja su sitio.
+#
+# Sesenta pasos de cada una, con un intervalo de diez. ¿Cuál escribe más veces? ¿Cuál ocupa menos lugares? ¿Y cuál
+# no cambia ninguna de las dos cosas?
+
+# %% id="three-rules"
+rules = {
+    "no-rule": {},
+    "sleep": {"consolidation": "sleep", "sleep_steps": 3},
+    "complementary": {"complementary": True},
+    "metaplasticity": {"metaplasticity": True},
+}
+by_rule = {}
+for name, settings in rules.items():
+    ruled = config.replace(steps=60, consolidation_interval=10, **settings)
+    by_rule[name] = train(dataclasses.replace(right, config=ruled), runs / name, overwrite=True)
+    held = by_rule[name].metrics[-1]["memory"]
+    print(f"{t(name):28}{t('written')} {max(held['writes']):3}   {t('slots')} {max(held['size']):3}")
+
+# %% id="three-rules-told" compare=true
+for name, run in by_rule.items():
+    print(f"{t(name):28}{walked(run).leaf or t('no-fault')}")
+
+# %% [markdown] id="unknown-said" lang="en"
+# A night of three steps writes three times in an interval instead of once. The complementary rule takes fewer
+# slots, because it calls more tokens “close” (a cosine of 0.9) and moves a slot that is there. Metaplasticity
+# changes how strongly each slot is read, and who must go when all are taken; in 60 steps that has not happened.
+# None of the three is a fault. Whether one *helps*, a single seed and 60 steps cannot say.
 #
 # **What stays unknown.** Of the faults in the published code, one is enough for a swing: scales that wind up. Four
 # layers multiply them, and no normalisation layer follows the last. Over five seeds the loss then swings by a
@@ -602,9 +659,12 @@ for fault in (None, "memory-saturation"):
 # of at most 1.3. But we saw it only without that layer and with a mean that forgets within 50 steps. Whether the
 # published run swung for the same reason, nobody has shown.
 
-# %% [markdown] id="unknown-said" lang="es" of="60bbcac66c05"
-# La pregunta 10.5 pide esa proporción, y la hoja se llama como el fallo. El tamaño solo no dice nada: una memoria puede
-# estar llena y servir. Y el loss tampoco lo dice, porque el modelo aprende a vivir sin lo que la memoria repite.
+# %% [markdown] id="unknown-said" lang="es" of="43d7b6ba6598"
+# Una noche de tres pasos escribe tres veces en cada intervalo, y no una. La regla complementaria ocupa menos
+# lugares, porque llama «parecidos» a más tokens (un coseno de 0.9) y mueve un lugar que ya existe. La
+# metaplasticidad cambia con cuánta fuerza se lee cada lugar y quién debe irse cuando todos están ocupados; en 60
+# pasos eso no ocurrió. Ninguna de las tres es un fallo. Si alguna *ayuda*, no lo pueden decir una sola semilla y 60
+# pasos.
 #
 # **Lo que sigue sin saberse.** De los fallos del código publicado, uno basta para que el loss oscile: escalas con
 # windup. Cuatro capas las multiplican, y después de la última no hay ninguna capa de normalización. Con cinco
