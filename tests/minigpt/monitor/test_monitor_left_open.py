@@ -1,4 +1,4 @@
-"""A monitor that nobody leaves, as in a notebook, is left when Python ends: all is written, and nothing breaks."""
+"""A monitor that nobody leaves, as in a notebook, is left when Python ends, and all is written."""
 
 import subprocess
 import sys

@@ -488,9 +488,8 @@ def written(recipe, name):
 
 
 mine = train(with_mine(ill), runs / "mine", overwrite=True)
-print(
-    f"{t('yours'):24}{t('at-clamp') if clamped(mine) > 0.1 else t('free')}, {walked(mine).leaf or t('no-fault')}"
-)
+where = t("at-clamp") if clamped(mine) > 0.1 else t("free")
+print(f"{t('yours'):24}{where}, {walked(mine).leaf or t('no-fault')}")
 short = dataclasses.replace(right, config=config.replace(steps=40))
 for name, recipe in {"hidden": short.with_fault("random-consolidation"), "yours": with_mine(short)}.items():
     same = written(recipe, name + "-1") == written(recipe, name + "-2")
