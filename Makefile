@@ -45,6 +45,7 @@ aprender: $(LEARNER)  ## abre el curso en JupyterLab, en español / open it in S
 test: install $(EXTRAS)  ## run every test / ejecuta todas las pruebas
 	$(BIN)/course build --check
 	$(BIN)/course check
+	$(BIN)/course check --mutate
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --durations=20 tests solutions
 
 lint: install  ## look for mistakes of style / revisa el estilo

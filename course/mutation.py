@@ -23,7 +23,7 @@ from course.messages import message
 from course.notebook import undisturbed
 from course.trial import Report, Trial
 
-SECONDS = 20  # that a changed answer may take: a changed bound can make a loop endless
+SECONDS = 20  # of computing that a changed answer may take: a changed bound can make a loop endless
 
 _NEGATED = {
     ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -109,10 +109,10 @@ def _limit() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _TooLong
 
-    usual = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    usual = signal.signal(signal.SIGVTALRM, stop)  # by the processor's clock: on a busy machine too
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, usual)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, usual)
