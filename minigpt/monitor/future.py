@@ -88,9 +88,9 @@ def past_gradient(
         if logits is None or logits.ndim != 3 or len(logits) != len(rows) or logits.shape[1] < T:
             return None
         direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
-        mixed = (logits[0, logits.shape[1] - T + at].float() * direction).sum()
+        mixed = (logits[:, logits.shape[1] - T + at].float() * direction).sum()
         gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
-    earlier = [gradient[0, : int(at[0])].abs().max().item() for gradient in gradients if gradient is not None]
+    earlier = [gradient[:, : int(at[0])].abs().max().item() for gradient in gradients if gradient is not None]
     return max(earlier, default=None)
 
 
