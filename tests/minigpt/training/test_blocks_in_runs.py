@@ -87,8 +87,15 @@ def test_an_evaluation_in_the_middle_changes_nothing(recipe, whole, tmp_path):
     assert losses(whole) == losses(train(never, tmp_path / "never"))
 
 
+def resumed_model(run):
+    """Return the model of a run as it is resumed, and leave the folder to whoever comes next."""
+    trainer = resume(run.path)
+    trainer.writer.close()
+    return trainer.model.eval()
+
+
 def test_a_trained_model_keeps_nothing_from_batch_to_batch_and_generates_alike(whole):
-    model = resume(whole.path).model.eval()
+    model = resumed_model(whole)
     idx = torch.randint(512, (8, 16), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         logits = model(idx)
@@ -107,7 +114,7 @@ def test_a_run_that_writes_and_a_run_that_starts_from_it_remember_what_it_learnt
     tuned = Trainer(Recipe(recipe.config.replace(init_from=str(whole.path))), tmp_path / "tuned")
     tuned.writer.close()
     with torch.no_grad():
-        logits = resume(whole.path).model.eval()(idx)
+        logits = resumed_model(whole)(idx)
         assert torch.equal(Sampler.load(whole.path).model(idx), logits)
         assert torch.equal(tuned.model.eval()(idx), logits)
 
