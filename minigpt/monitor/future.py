@@ -47,19 +47,8 @@ def future_gradient(
     early = early if len(early) else counted[:1]
     if not len(early) or (split := max(T // 2, int(early[-1]) + 1)) >= T:
         return None
-    devices = [call.ids.device] if call.ids.is_cuda else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
-        model.eval()
-        rows = torch.arange(min(len(mask), ROWS), device=call.ids.device)
-        embedded, logits = run_rows(model, call, embeddings, head, logits_in, rows)
-        if logits is None or logits.ndim != 3 or len(logits) != len(rows) or logits.shape[1] < T:
-            return None
-        logits = logits[:, logits.shape[1] - T :]  # behind a prefix that is no token
-        # any fixed mixture of logits, so that opposite effects do not cancel
-        direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
-        mixed = (logits[0, early].float() * direction).sum()
-        gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
-    later = [gradient[0, split:].abs().max().item() for gradient in gradients if gradient is not None]
+    gradients = _gradients(model, call, mask, embeddings, head, logits_in, (0, early))
+    later = [gradient[0, split:].abs().max().item() for gradient in gradients]
     return max(later, default=None)
 
 
@@ -79,6 +68,25 @@ def past_gradient(
     at = counted[counted > 0][-PLACES:]
     if not len(at):
         return None
+    gradients = _gradients(model, call, mask, embeddings, head, logits_in, (slice(None), at))
+    earlier = [gradient[:, : int(at[0])].abs().max().item() for gradient in gradients]
+    return max(earlier, default=None)
+
+
+def _gradients(
+    model: nn.Module,
+    call: Call,
+    mask: Tensor,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+    asked: tuple[int | slice, Tensor],
+) -> list[Tensor]:
+    """Return the gradients of some logits by the embeddings, (rows, T, d) each; none if not caught.
+
+    Args:
+        asked: rows and positions of the logits, of the first `ROWS` rows.
+    """
     devices = [call.ids.device] if call.ids.is_cuda else []
     with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
         model.eval()
@@ -86,12 +94,13 @@ def past_gradient(
         embedded, logits = run_rows(model, call, embeddings, head, logits_in, rows)
         T = mask.shape[1]
         if logits is None or logits.ndim != 3 or len(logits) != len(rows) or logits.shape[1] < T:
-            return None
+            return []
+        logits = logits[:, logits.shape[1] - T :]  # behind a prefix that is no token
+        # any fixed mixture of logits, so that opposite effects do not cancel
         direction = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
-        mixed = (logits[:, logits.shape[1] - T + at].float() * direction).sum()
-        gradients = torch.autograd.grad(mixed, embedded, allow_unused=True)
-    earlier = [gradient[:, : int(at[0])].abs().max().item() for gradient in gradients if gradient is not None]
-    return max(earlier, default=None)
+        mixed = (logits[asked].float() * direction).sum()
+        found = torch.autograd.grad(mixed, embedded, allow_unused=True)
+    return [gradient for gradient in found if gradient is not None]
 
 
 def not_compiled() -> AbstractContextManager:

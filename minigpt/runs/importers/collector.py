@@ -141,7 +141,7 @@ class Collector:
     def _uncounted(self, numbers: Mapping[str, float], epoch: float | None, more: Mapping[str, Any]) -> bool:
         """Take note of a row that names no step; a training loss, or a validation loss, makes it a row."""
         names = {self._ours[column][0].partition(":")[0] for column in numbers}
-        if not names & {*LOSSES}:
+        if names.isdisjoint(LOSSES):
             return False
         self._bars.append(int(more[BAR]) if BAR in more else UNCOUNTED)
         self._epochs.append(math.nan if epoch is None else epoch)
@@ -283,13 +283,13 @@ class Collector:
             name, _ = self._ours[column]
             count = len(self._values[column][0])
             taken = best.get(name)
-            asked = taken is not None and self._ours[taken][1] < 0
-            few = taken is not None and len(self._values[taken][0]) < FEW * count
-            if (
-                taken is None
-                or not asked
-                and (few or self._is_nothing(taken) and not self._is_nothing(column))
-            ):
+            if taken is None:
+                best[name] = column
+                continue
+            asked = self._ours[taken][1] < 0
+            few = len(self._values[taken][0]) < FEW * count
+            fills = self._is_nothing(taken) and not self._is_nothing(column)
+            if not asked and (few or fills):
                 best[name] = column
         return {self._ours[column][0]: column for column in self._values if column in best.values()}
 

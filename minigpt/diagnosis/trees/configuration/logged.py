@@ -124,11 +124,9 @@ def falls(question: Question, evidence: Evidence) -> Finding:
 def first_that_is_none(steps: Steps, losses: Floats) -> dict[str, Any] | None:
     """Return step and value of the first loss that is no cross-entropy: NaN, infinite or below 0."""
     wrong = np.flatnonzero(~(losses >= 0) | np.isinf(losses))
-    return (
-        {"step": int(steps[wrong[0]]), "value": str(round(float(losses[wrong[0]]), 4))}
-        if len(wrong)
-        else None
-    )
+    if not len(wrong):
+        return None
+    return {"step": int(steps[wrong[0]]), "value": str(round(float(losses[wrong[0]]), 4))}
 
 
 def _each_higher(evidence: Evidence) -> bool:

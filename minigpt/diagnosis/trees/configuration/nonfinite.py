@@ -26,14 +26,9 @@ def _all_finite(question: Question, evidence: Evidence) -> Finding:
     zero = _tail(losses == 0.0)
     if zero is not None and len(losses) - zero >= FEW and _none_from(norm_steps, norms, steps[zero]):
         return question.failed("fp16-overflow", **_seen("loss", steps, losses, zero))
-    if (
-        zero is not None
-        and len(losses) - zero >= ZEROS
-        and not (norms[norm_steps >= steps[zero]] > SMALL).any()
-    ):
-        return question.unknown(
-            **_seen("loss", steps, losses, zero), kind="zero"
-        )  # nobody learns all there is
+    lasts = zero is not None and len(losses) - zero >= ZEROS  # and nobody learns all there is
+    if lasts and not (norms[norm_steps >= steps[zero]] > SMALL).any():
+        return question.unknown(**_seen("loss", steps, losses, zero), kind="zero")
     wrong = ~np.isfinite(losses)
     if wrong.any() and _nothing_to_learn(steps[wrong], norm_steps, norms):
         return question.failed("loss-mask-empty", **_seen("loss", steps, losses, int(wrong.argmax())))
