@@ -5,6 +5,7 @@ Screenshots go to `tests/browser/screenshots/`, which git ignores: they are ther
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -61,23 +64,29 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(checkout: Path) -> Iterator[Callable[[str], str]]:
-    """`address("es")` is what `make aprender` prints; one server a language, and Ctrl-C ends it."""
-    servers: dict[str, tuple[subprocess.Popen, str]] = {}
-
-    def start(language: str) -> str:
-        if language not in servers:
-            servers[language] = _serve(checkout, language)
-        return servers[language][1]
-
-    yield start
+def servers() -> Iterator[dict[str, tuple[subprocess.Popen, str]]]:
+    """Each language's server and address, where a test has started it; Ctrl-C ends them."""
+    servers = {}
+    yield servers
     for server, _ in servers.values():
         server.send_signal(signal.SIGINT)
     assert [server.wait(timeout=PATIENCE / 1000) for server, _ in servers.values()] == [0] * len(servers)
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def address(checkout: Path, servers: dict[str, tuple[subprocess.Popen, str]]) -> Callable[[str], str]:
+    """`address("es")` is what `make aprender` prints."""
+
+    def start(language: str) -> str:
+        if language not in servers:
+            servers[language] = _serve(checkout, language)
+        return servers[language][1]
+
+    return start
+
+
+@pytest.fixture
+def page(browser: Browser, servers: dict[str, tuple[subprocess.Popen, str]]) -> Iterator[Page]:
     """A new window; its test fails if the page logs an error, gets one, or asks another machine."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
@@ -89,6 +98,8 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("request", lambda request: _is_outside(request.url) and problems.append(request.url))
     yield page
     page.close()
+    for _, address in servers.values():
+        _end_kernels(address)
     assert problems == []
 
 
@@ -107,6 +118,17 @@ def _serve(checkout: Path, language: str) -> tuple[subprocess.Popen, str]:
         if found := re.search(r"http://127\.0\.0\.1:\S+", line):
             return server, found[0]
     raise AssertionError(f"{command} ended with {server.wait()} and printed no address")
+
+
+def _end_kernels(address: str) -> None:
+    """Close every notebook's kernel: each holds 200 to 400 MB, and all tests together open forty."""
+    parts = urlsplit(address)
+    key = {"Authorization": f"token {parse_qs(parts.query)['token'][0]}"}
+    sessions = f"{parts.scheme}://{parts.netloc}/api/sessions"
+    with urlopen(Request(sessions, headers=key)) as answer:
+        open_now = json.load(answer)
+    for session in open_now:
+        urlopen(Request(f"{sessions}/{session['id']}", headers=key, method="DELETE")).close()
 
 
 def _is_error(entry: ConsoleMessage) -> bool:
