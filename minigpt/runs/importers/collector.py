@@ -180,6 +180,8 @@ class Collector:
     def _over_epochs(self, column: str, step: int, epoch: float | None, of: Any) -> int:
         """Return the step over the whole run, where a log restarts its count in each epoch."""
         last, last_epoch, last_of = self._in_epoch
+        if last_epoch is None and epoch == 1 and step < last:
+            last_epoch = 0.0  # a bar that begins again: only then it shows that it was one of an epoch
         if epoch is not None and last_epoch is not None:
             ends = step == last and of is not None and int(of) == step  # a row for each epoch, at its end
             if epoch >= last_epoch + 1 and (step < last or ends):

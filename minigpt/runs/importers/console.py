@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from minigpt.runs.importers.names import BAR, EPOCH, NAMES, OF, SAME, counts_steps, matters, plain
 from minigpt.runs.importers.notes import Notes
+from minigpt.runs.importers.passes import Passes
 from minigpt.runs.importers.printed_tables import PrintedTable
 
 LLM_C = {"s": "step", "trl": "loss", "tel": "val_loss", "norm": "grad_norm"}  # short names of its main.log
@@ -30,7 +31,7 @@ COLOUR = re.compile(
     r"\x1b\[[\d;?]*[A-Za-z]|(?<!\w)\[\d{1,3}(?:;\d{1,3})*m"
 )  # also where a paste lost its escape
 WORD = r"(?i:[-+]?nan|[-+]?inf|[-+]?infinity)"
-WORD += r"(?=\s*(?:[,;:|(){}\]\"']|$|\s[A-Za-z]|\s-\s))"  # not “nan iterations: 0”
+WORD += r"(?=\s*(?:[,;:|(){}\]\"']|$|\.(?:\s|$)|\s[A-Za-z]|\s-\s))"  # not “nan iterations: 0”
 NUMBER = rf"[-+]?(?:[\d.][\w.+-]*(?:,\d{{3}}(?!\d))*|{WORD})"
 WRAPPED = r"(?:(?:tensor|array|np\.float\d\d|Array)?[\[(]{1,2}\s{0,20})?"  # lr=[0.001], loss=tensor(2.5
 NAMED = re.compile(  # a name is all the words before its number, so that “aux loss” is not “loss”
@@ -101,6 +102,7 @@ class _Reader:
         self._block: tuple[int, dict[str, str]] | None = None
         self._epoch: str | None = None  # named by a line of its own, as Keras does
         self._bar: tuple[str, str] | None = None  # count and total of the bar of the whole run
+        self._passes = Passes()
         self._table = PrintedTable(asked)
         self._last: tuple[str, dict[str, str]] = "", {}
         self._ranked = False  # whether each line begins with the number of its process
@@ -137,6 +139,8 @@ class _Reader:
             self._epoch = next((v for n, v in row.items() if plain(n) == EPOCH), self._epoch)
             return
         self._place(part, row, bar)
+        if bar and (passes := self._passes.after(int(bar[1]), int(bar[2]), row)) and EPOCH not in row:
+            row[EPOCH] = str(passes)
         if self._repeats(part, row):
             row[SAME] = "1"
         yield number, row

@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from minigpt.messages import reason_of
-from minigpt.runs.importers.console import console_rows
+from minigpt.runs.importers.console import console_rows, named_numbers
 from minigpt.runs.importers.files import LONGEST, numbered_lines, open_bytes, open_text
 from minigpt.runs.importers.json_rows import json_rows
+from minigpt.runs.importers.lists import list_rows
 from minigpt.runs.importers.names import ExternalLogError, counts_steps, matters
 from minigpt.runs.importers.notes import Notes
 from minigpt.runs.importers.tables import csv_rows, is_mlflow, mlflow_rows, spread
+from minigpt.runs.importers.wrapped import field_lines, message_field, notebook_lines, page_lines
 
 HEAD = 50_000  # lines in which a printed log shows that it is one
+HTML = re.compile(rb"(?i)<(!doctype html|html|head|body|div|table|style|pre)\b[^>]*>")
 PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PAR1", b"SQLite format 3", b"\x89HDF")
 
 
@@ -69,12 +72,27 @@ def _text(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[
         raise ExternalLogError("external.packed", path=path)
     start = start.removeprefix(BOM_UTF8).lstrip()
     if re.match(rb"\{\s*[\"}]|\[\s*[{\]]", start):
-        return spread(json_rows(path, notes), path, asked)
+        return _json(path, asked, notes)
+    if HTML.search(start):
+        return console_rows(page_lines(path), asked, notes)
+    if (rows := list_rows(path, asked)) is not None:
+        return rows
     if _is_printed(path, asked):
         return _printed(path, asked, notes)
     if start.startswith((b"{", b"[")):
         return json_rows(path, notes)
     return spread(csv_rows(path, asked, notes), path, asked)
+
+
+def _json(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[object, Mapping[str, Any]]]:
+    """Return the rows of JSON: its objects, or what is kept inside them."""
+    if (lines := notebook_lines(path)) is not None:
+        return console_rows(lines, asked, notes)
+    if (rows := list_rows(path, asked)) is not None:  # as Keras keeps its history
+        return rows
+    if (field := message_field(path, asked)) is not None:
+        return console_rows(field_lines(path, field, notes), asked, notes)
+    return spread(json_rows(path, notes), path, asked)
 
 
 def _mlflow(path: Path, asked: Mapping[str, str], _notes: Notes) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -86,6 +104,8 @@ def _is_printed(path: Path, asked: Mapping[str, str]) -> bool:
     with open_text(path, "\n") as file:
         head = file.readline(LONGEST)
     names = [name.strip(' \r\n"') for name in re.split("[,;\t]", head)]
+    if any(matters(name, asked) for name in named_numbers(head)):
+        names = []  # “| loss 8.34 | pplx 4191.16, bpc 12.0331” is no header
     if any(counts_steps(name, asked) for name in names) or sum(matters(name, asked) for name in names) > 1:
         return False
     return any(True for _ in islice(_printed(path, asked, Notes(), HEAD), 1))

@@ -65,7 +65,7 @@ def _document(path: Path, notes: Notes) -> list[dict[str, Any]] | None:
         return None
     content = content.removeprefix(BOM_UTF8)
     try:
-        found = _loaded(content)
+        found = loaded(content)
     except ValueError:
         return _broken_off(content, notes)
     rows = found
@@ -96,7 +96,8 @@ def _broken_off(content: bytes, notes: Notes) -> list[dict[str, Any]] | None:
     return rows or None
 
 
-def _loaded(text: bytes) -> Any:
+def loaded(text: bytes) -> Any:
+    """Return the value of a text of JSON, NaN and Infinity among its numbers."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -106,7 +107,7 @@ def _loaded(text: bytes) -> Any:
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    row = _loaded(line)
+    row = loaded(line)
     if not isinstance(row, dict):
         raise ValueError("not an object")
     return row

@@ -28,11 +28,19 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("paso", "pasos", "iteracion")  # as loops in Spanish print it,
     + ("schritt", "schritte", "passo", "passos", "etape")  # in German, Portuguese, Italian, French
     + ("iters", "itr", "nb_steps", "n_iter", "step_num", "current_step", "global_iter", "batch", "batch_idx"),
-    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "train_loss_iter")
+    "loss": (
+        "batch_loss",
+        "loss",
+        "train_loss",
+        "training_loss",
+        "loss_train",
+        "train_loss_step",
+        "train_loss_iter",
+    )
     + ("lm_loss", "lm_loss_training_lm_loss", "reduced_train_loss")  # Megatron-LM, its DeepSpeed fork, NeMo
     + ("loss_metrics_global_avg_loss", "train_crossentropyloss", "train_ce_loss")  # torchtitan, OLMo
     + ("metrics_train_languagecrossentropy", "loss_train_total")  # Composer
-    + ("step_loss", "loss_step", "batch_loss", "trainloss", "tr_loss", "train_nll", "gpt_loss", "llm_loss")
+    + ("step_loss", "loss_step", "trainloss", "tr_loss", "train_nll", "gpt_loss", "llm_loss")
     + ("ce_loss", "cross_entropy", "cross_entropy_loss", "crossentropy", "crossentropyloss", "xent", "nll")
     + ("nll_loss", "train_ce", "train_xent", "train_cross_entropy", "loss_ce", "loss_lm", "train_lm_loss")
     + ("avg_loss", "average_loss", "mean_loss", "loss_avg", "loss_mean", "running_loss", "smooth_loss")
@@ -40,7 +48,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("train_epoch_loss", "average_training_loss", "mean_train_loss", "total_loss", "train_total_loss")
     + ("perdida", "perdida_de_entrenamiento", "perdida_entrenamiento", "costo")
     + ("verlust", "trainingsverlust", "perda", "perda_de_treino", "perte", "perte_d_entrainement")
-    + ("actor_loss", "sft_loss", "cur_loss", "train"),
+    + ("actor_loss", "sft_loss", "cur_loss", "mini_batch_loss", "minibatch_loss", "tr", "trn", "train"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
     + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
     + (
@@ -54,9 +62,10 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     )
     + ("global_norm", "grad_global_norm", "gradient_global_norm", "total_norm", "grad_l2", "grad_total_norm")
     + ("norma", "norma_del_gradiente", "norma_gradiente")
-    + ("train_gnorm", "gn", "gradnorm_total", "raw_grad_norm", "grad"),
+    + ("train_gnorm", "gn", "gradnorm_total", "raw_grad_norm", "actor_grad_norm", "grad"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "learning_rate_learning_rate")
-    + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr")
+    + ("learningrate", "lrate", "current_lr", "cur_lr", "l_r", "step_lr", "optim_lr", "last_lr", "actor_lr")
+    + ("base_learning_rate",)
     + ("tasa_de_aprendizaje", "tasa_aprendizaje", "lernrate", "taxa_de_aprendizado"),
     "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval")
     + ("lm_loss_validation", "lm_loss_validation_lm_loss_validation", "validation_metrics_loss")
@@ -73,7 +82,7 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("eval_avg_loss", "eval_nll", "eval_ce", "average_validation_loss", "evaluation_loss", "held_out_loss")
     + ("perdida_de_validacion", "perdida_validacion", "perdida_val", "perdida_en_validacion")
     + ("validierungsverlust", "perda_de_validacao", "perte_de_validation")
-    + ("val", "valid", "validation"),
+    + ("va", "val", "valid", "validation"),
     "scale": ("loss_scale", "grad_scale", "amp_scale", "scaler_scale", "loss_scaling"),
 }
 BAR = "how far the progress bar had come"  # columns that the reader of printed lines adds

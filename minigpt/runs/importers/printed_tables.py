@@ -12,8 +12,10 @@ from collections.abc import Mapping
 
 from minigpt.runs.importers.names import OTHER_COUNTS, counts_steps, matters, plain
 
-NUMERIC = re.compile(r"[-+]?(\d[\d.,]*([eE][-+]?\d+)?|nan|inf|infinity|no log|n/?a|-+|none)?$", re.IGNORECASE)
-RULE = re.compile(r"[\s|:+=\u2500-\u257f-]*$")
+NUMERIC = re.compile(
+    r"[-+]?(\d[\d.,]*([eE][-+]?\d+)?%?|nan|inf|infinity|no log|n/?a|-+|none)?$", re.IGNORECASE
+)
+RULE = re.compile(r"[\s|:+=.\u2500-\u257f-]*$")  # also the dots of rows that pandas leaves out
 TIME = re.compile(r"\d+:\d\d(:\d\d)?$")
 LONGEST = 2000  # characters of a line that may be a row
 
@@ -34,6 +36,13 @@ class PrintedTable:
             if RULE.match(line):
                 return {}
             cells = _cells(line, self._divider)
+            if len(cells) == len(self._names) + 1 and cells[0].isdigit():
+                cells = cells[1:]  # pandas counts its rows
+            if len(cells) == len(self._names) and not any(c and NUMERIC.match(c) for c in cells):
+                names = [f"{n} {c}".strip() for n, c in zip(self._names, cells, strict=True)]
+                if self._divider == "|" and self._is_header(names):
+                    self._names = names  # a header of two lines
+                    return {}
             if len(cells) == len(self._names) and all(NUMERIC.match(c) or TIME.match(c) for c in cells):
                 return {n: c for n, c in zip(self._names, cells, strict=True) if c and not TIME.match(c)}
         for divider in ("|", "\t", "  ", " "):
@@ -45,7 +54,7 @@ class PrintedTable:
         return None
 
     def _is_header(self, names: list[str]) -> bool:
-        if len(names) < 2 or not all(re.match(r"[A-Za-z#][\w ./#%()-]*$", name) for name in names):
+        if len(names) < 2 or not all(re.match(r"[A-Za-z#][\w ./#%():-]*$", name) for name in names):
             return False
         known = sum(matters(name, self._asked) for name in names)
         counts = any(counts_steps(name, self._asked) or plain(name) in OTHER_COUNTS for name in names)

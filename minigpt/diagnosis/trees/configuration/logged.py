@@ -29,7 +29,7 @@ LONG = 200  # steps that show one; of rows that name no step, a tenth
 NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost
 TINY_RATE = 1e-6  # no model learns at less
 STUCK = 0.5  # share of the run, at its end, in which nothing was learnt
-SINGLE = (0.62, 0.85)  # of ln V: where a model ends that only knows how frequent each token is
+SINGLE = (0.56, 0.85)  # of ln V: where a model ends that only knows how frequent each token is
 UNTRAINED = 5.5  # nats per token: where the vocabulary is not known, more than a trained model has
 HIGH_RATE = 3e-3  # from here on a rate is a suspect
 NO_FIGURES = dict.fromkeys(("early", "later", "slope", "fall"), math.nan) | dict.fromkeys(
@@ -118,7 +118,9 @@ def falls(question: Question, evidence: Evidence) -> Finding:
         return question.failed("lr-too-low", **values, rate=rate)
     if _each_higher(evidence):
         return question.unknown(**values, kind="rising")
-    return question.unknown(**values) if is_long(evidence) else question.not_measured()
+    if not is_long(evidence):
+        return question.not_measured()
+    return question.unknown(**values, kind="flat") if flat else question.unknown(**values)
 
 
 def first_that_is_none(steps: Steps, losses: Floats) -> dict[str, Any] | None:
@@ -151,7 +153,16 @@ def _stuck(question: Question, evidence: Evidence, values: dict[str, Any]) -> Fi
     rate = highest_rate(evidence)
     if rate is not None and rate >= HIGH_RATE:
         return question.failed("lr-too-high", **values, rate=rate)
-    return question.unknown(**values)
+    return question.unknown(**values, kind="stuck")
+
+
+def rates_at(evidence: Evidence, steps: Steps) -> Floats | None:
+    """Return the learning rate of the first group at those steps, or None."""
+    for name in evidence.metrics.names():
+        if name.startswith("lr.") and len(evidence.metrics.column(name)[0]) > 1:
+            at, rates = evidence.metrics.column(name)
+            return np.interp(steps, at, rates)
+    return None
 
 
 def highest_rate(evidence: Evidence) -> float | None:
@@ -182,7 +193,7 @@ def validation_keeps_falling(evidence: Evidence) -> bool:
     losses = losses[np.isfinite(losses)]
     if len(losses) < 3:
         return False
-    return bool(losses[-1] <= losses.min() * 1.01 and losses[-1] < losses[0])
+    return bool(losses[-1] <= losses.min() * 1.01 and losses[-1] < 0.99 * losses[0])
 
 
 class Turn(NamedTuple):

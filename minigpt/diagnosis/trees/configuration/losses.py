@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,13 @@ from minigpt.diagnosis.trees.configuration.logged import (
     is_log,
     is_long,
     lost_on_the_ramp,
+    rates_at,
     side_by_side,
     turned_up,
     validation_keeps_falling,
 )
 from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.diagnosis.trees.leaps import beat, fresh_start
 from minigpt.diagnosis.trees.series import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
 
@@ -94,6 +96,8 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     first, best, last = float(np.median(losses[:fewest])), float(means.min()), float(means[-1])
     learnt = max(first - best, limits["nats"])  # what is less may come and go with the batches
     values = {"best": best, "last": last, "lost": (last - best) / learnt}
+    if log and not evidence.starts_from_checkpoint and (step := fresh_start(steps, losses)) is not None:
+        return question.unknown(**values, step=step, kind="fresh")
     if last - best > max(limits["fail"] * learnt, limits["nats"]):
         if log and validation_keeps_falling(evidence):
             return question.warned(**values)  # the objective changed, and the model goes on learning
@@ -125,6 +129,8 @@ def _leaps(question: Question, evidence: Evidence) -> Finding:
     values = {"count": most, "step": int(steps[at]), "loss": float(losses[at]), "usual": float(usual[at])}
     if most > limits["count"]:
         return question.failed("loss-spikes", **values)
+    if is_log(evidence) and (found := beat(steps, losses, rates_at(evidence, steps))) is not None:
+        return question.unknown(**values | found._asdict(), kind="beat")
     return question.warned(**values) if most else question.passed(**values)
 
 
@@ -188,7 +194,7 @@ def _together(question: Question, evidence: Evidence) -> Finding:
     lines, ngrams = (share or 0 for share in overlaps.values())
     gaps = gaps_until(evidence, int(limits["step"]))
     if gaps is None:
-        return question.unknown(gap=math.nan, step=None, ratio=None, **overlaps)
+        return question.unknown(**_not_finite(evidence), **overlaps)
     sure = [gap for gap in gaps if gap.nats - limits["errors"] * gap.error > limits["high"]]
     widest = max(sure or gaps, key=lambda gap: abs(gap.nats), default=Gap(0, 0.0, 0.0))
     values = {"gap": widest.nats if gaps else None, "step": widest.step if gaps else None, **overlaps}
@@ -212,7 +218,7 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
     """Compare the two losses of a log late enough for the mean of training to have caught up."""
     limits, nothing = question.thresholds, {"overlap": None, "ngrams": None}
     if gaps_until(evidence, sys.maxsize) is None:
-        return question.unknown(gap=math.nan, step=None, ratio=None, **nothing)
+        return question.unknown(**_not_finite(evidence), **nothing)
     looks = side_by_side(evidence)
     if not looks:
         return _by_heart(question, evidence)
@@ -234,6 +240,15 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
     if (stands or stopped) and values["gap"] > limits["odd"]:
         return question.unknown(**values)  # what training learns does not reach validation
     return question.warned(**values) if values["gap"] > limits["odd"] else question.passed(**values)
+
+
+def _not_finite(evidence: Evidence) -> dict[str, Any]:
+    """Return the figures of a finding about the first validation loss that is NaN or infinite."""
+    looks, losses = evidence.metrics.column("val_loss")
+    at = int(np.flatnonzero(~np.isfinite(losses))[0])
+    if np.isinf(losses).any():
+        at = int(np.flatnonzero(np.isinf(losses))[0])
+    return {"gap": math.nan, "ratio": None, "step": int(looks[at]), "value": str(losses[at]), "kind": "none"}
 
 
 def _by_heart(question: Question, evidence: Evidence) -> Finding:

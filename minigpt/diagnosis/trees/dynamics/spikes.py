@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.leaps import fresh_start
 from minigpt.diagnosis.trees.outliers import ENOUGH, held_by_a_guard, leap_with_a_spike, robust_z
 from minigpt.runs.evidence import Evidence
-from minigpt.runs.schema import Event, Updates
+from minigpt.runs.schema import Event, Source, Updates
 from minigpt.runs.thresholds import (
     RATE_LEAP,
     RMS_STALE,
@@ -70,6 +71,8 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     before, after = np.median(losses[max(0, first - SPIKE_RECENT) : first]), np.median(losses[-SPIKE_RECENT:])
     came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
     harm = counts.max() >= limits["lasts"]
+    if evidence.source is Source.LOG and fresh_start(steps, losses) is not None:
+        came_back = False  # it began again from fresh weights, which 4.1b says
     if harm and came_back and not evidence.tasks_untold:
         return question.failed("loss-spike-batch", **values)
     return question.warned(**values)

@@ -1,0 +1,83 @@
+"""Leaps of a logged loss that do not come down at once: a run that begins again, or data that come round.
+
+fresh_start(steps, losses)        # a leap back to where the run began, after which it learns all of it again
+beat(steps, losses)        # leaps up that return after the same number of steps
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigpt.diagnosis.trees.series import noise_of
+
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+FEWEST = 5  # rows before a leap, and after it
+LEARNT = 1.0  # nats below the start: less may come and go
+BACK, QUIET = 0.8, 0.3  # shares of what was learnt: lost by the leap at least, by the row before it at most
+SLOWLY = 0.5  # rows to half of the way down, of those it took the first time: a spike is over sooner
+NATS, SHARE, NOISE = 0.3, 0.1, 8.0  # of a leap up: nats, of the loss, times the noise
+STAYS = 0.6  # share of it that is still there in the next rows
+LEAPS, MATCHED = 3, 0.8  # leaps that make a beat, and their share that a period foretells
+LEAST_PERIOD = 8  # rows
+
+
+class Beat(NamedTuple):
+    """Leaps that return."""
+
+    step: int  # of the first
+    period: int  # steps
+    count: int
+
+
+def fresh_start(steps: Steps, losses: Floats) -> int | None:
+    """Return the step at which a run leaps back to its beginning and learns again; None where none does."""
+    if len(losses) < 2 * FEWEST or not np.isfinite(losses).all():
+        return None
+    start, best = float(losses[0]), np.minimum.accumulate(losses)
+    for at in np.flatnonzero(np.diff(losses) > BACK * LEARNT).tolist():
+        after, learnt = losses[at + 1 :], start - float(best[at])
+        if at + 1 < FEWEST or len(after) < FEWEST or learnt < LEARNT:
+            continue
+        back = after[0] >= best[at] + BACK * learnt and losses[at] <= best[at] + QUIET * learnt
+        first = _rows_to(losses[: at + 1], start - learnt / 2)
+        again = _rows_to(after, float(after[0]) - learnt / 2)
+        if back and again is not None and again >= max(2, SLOWLY * (first or 0)):
+            return int(steps[at + 1])
+    return None
+
+
+def _rows_to(losses: Floats, level: float) -> int | None:
+    """Return after how many rows a curve first lies below a level."""
+    below = np.flatnonzero(losses <= level)
+    return int(below[0]) if len(below) else None
+
+
+def beat(steps: Steps, losses: Floats, rates: Floats | None) -> Beat | None:
+    """Return leaps that return after the same number of rows, where no leap of the rate explains them.
+
+    Args:
+        rates: the learning rate of each row, or None.
+    """
+    if len(losses) < 4 * LEAST_PERIOD or not np.isfinite(losses).all():
+        return None
+    up, noise = np.diff(losses), noise_of(losses, 2)
+    rows = []
+    for at in np.flatnonzero(up > np.maximum(np.maximum(NATS, SHARE * losses[:-1]), NOISE * noise)).tolist():
+        rest, before = losses[at + 1 : at + 4], losses[max(0, at - 2) : at + 1]
+        stays = len(rest) == 3 and np.median(rest) - np.median(before) > STAYS * up[at]
+        if stays and (rates is None or not rates[at + 1] > 1.5 * rates[at]):
+            rows.append(at + 1)
+    for other in rows[1:]:
+        period = other - rows[0]
+        foretold = [row for row in rows if row + period < len(losses) - 3]
+        met = [row for row in foretold if any(abs(row + period - later) <= 1 for later in rows)]
+        enough = len(met) + 1 >= LEAPS and len(met) >= MATCHED * len(foretold)
+        if period >= LEAST_PERIOD and enough:
+            apart = int(steps[rows[0] + period] - steps[rows[0]])
+            return Beat(int(steps[rows[0]]), apart, len(rows))
+    return None
