@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minigpt.monitor.conformance import mixing, tolerance
+from minigpt.monitor.conformance import HALF, mixing, tolerance
+from minigpt.monitor.cut_off import cut_off
 from minigpt.monitor.future import Call, future_gradient, past_gradient
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.layers import find_layers, is_sharded
@@ -51,6 +52,7 @@ class ModelHooks:
         self._on_forward, self._on_logits, self._on_later_logits = on_forward, on_logits, on_later_logits
         self._sharded = any(is_sharded(module) for module in model.modules())
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
+        self.felt: Tensor | None = None  # (B, T), tokens with a share in the loss of the first step
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
         self._read: list[int] = []  # tokens that each forward pass was given since `take_read`
@@ -193,6 +195,20 @@ class ModelHooks:
         finally:
             self._asleep = False
 
+    def cut_off(self) -> dict[str, Any]:
+        """Return what of the model the logits do not teach (`minigpt.monitor.cut_off`)."""
+        halves = tolerance(self.language_model) > HALF / 2  # which round what is next to nothing
+        if self._called is None or self.ids is None or self._sharded or halves:
+            return {}
+        head, tables = next(reversed(self._heads), None), list(self._layers.embeddings.values())
+        self._asleep = True
+        try:
+            return cut_off(self.language_model, Call(*self._called, self.ids), tables, head, self.logits_in)
+        except Exception:  # an external model may raise anything: a probe never ends a run
+            return {}
+        finally:
+            self._asleep = False
+
     def last_call(self) -> Call | None:
         """Return the newest call with gradients, None where its tokens are not among its arguments."""
         if self._called is None or self.ids is None or self._sharded:
@@ -244,13 +260,19 @@ class ModelHooks:
             self._read.append(given.numel())
         self._on_forward(given, True)
 
-    def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
+    def _after_embedding(self, _module: nn.Module, arguments: tuple, output: Tensor) -> None:
         if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
             self._offered.clear()
             self.ids = arguments[0]
             self._turn += 1
             if not self._given:
                 self._on_forward(self.ids, True)
+            if self._looking and isinstance(output, Tensor) and output.requires_grad and output.ndim == 3:
+                output.register_hook(self._hook(self._feel))
+
+    def _feel(self, gradient: Tensor) -> None:
+        if not self._asleep:
+            self.felt = gradient.detach().any(-1)
 
     def _after_head(self, module: nn.Module, _arguments: tuple, output: Tensor) -> None:
         if not self._asleep and isinstance(output, Tensor) and output.requires_grad:

@@ -28,6 +28,7 @@ from minigpt.monitor.tokens_seen import TokensSeen
 from minigpt.monitor.writes import Writes
 
 FIRST = 8  # steps of which each is looked at closely; then some (`rest.look`)
+ASKED = 2  # times that it is asked what logits teach
 FIRST_LOOK = 10  # step at which what changes slowly is measured first
 
 
@@ -64,6 +65,7 @@ class Observers:
         self.scales, self.shared = scales_of(model), shared_layers(model)
         self._scaler: dict[str, Any] | None = None
         self._later: dict[str, Any] = {}
+        self._cut_off: list[dict[str, Any]] = []
         self._updates: list[float] = []
         self._old: list[Tensor] = []
         self._sampled = [p for p in parameters_of(optimizers.main) if p.ndim >= 2][:64:8]
@@ -155,6 +157,8 @@ class Observers:
             mask = None  # what is scored differs by row, so that of the newest batch is not known
         with torch.enable_grad():
             found = hooks.later(mask, first.by_rows)
+            if len(self._cut_off) < ASKED:
+                self._cut_off.append(hooks.cut_off())
         for name, value in found.items():
             if value > self._later.get(name, -1.0):
                 self._later |= {name: value, f"{name}_step": step}
@@ -176,6 +180,7 @@ class Observers:
             "scheduler": self.scheduling.evidence(),
             "bypassed_scaler": self._scaler,
             "later": self._later or None,
+            "cut_off": _reached_most(self._cut_off),
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
             "shared": self.shared,
@@ -189,6 +194,17 @@ class Observers:
         else:
             found["moved"] = _fingerprint(self._model) != self._start_sums
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _reached_most(asked: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what logits did not teach whenever it was asked."""
+    known = [answer for answer in asked if answer]
+    if not known:
+        return None
+    found = min(known, key=lambda answer: answer["rounded"])
+    routed = [answer for answer in known if "router" in answer]
+    best = max(routed, key=lambda answer: answer["reached"], default={})
+    return found | {name: best[name] for name in ("router", "reached") if best}
 
 
 def _padding_index(model: nn.Module, vocab_size: int) -> int | None:

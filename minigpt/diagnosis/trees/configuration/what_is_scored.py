@@ -28,6 +28,16 @@ def _takes_logits(question: Question, evidence: Evidence) -> Finding:
     return question.passed(given=given)
 
 
+def _says_what_is_right(question: Question, evidence: Evidence) -> Finding:
+    spread, limits = evidence.start.target_spread, question.thresholds
+    if spread is None:
+        return question.not_measured()
+    values = {"spread": max(spread, 0.0)}
+    if spread > limits["spread"]:
+        return question.failed("smoothing-too-strong", **values)
+    return question.warned(**values) if spread > limits["odd"] else question.passed(**values)
+
+
 def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Finding:
     kinds, limits = observed(evidence, "kinds"), question.thresholds
     if not kinds:
@@ -96,6 +106,8 @@ SCORED_QUESTIONS = (
         ("double-softmax", "missing-log-softmax", "shuffled-targets", "activation-on-logits"),
         _takes_logits,
     ),
+    # of what targets ask for, the share that is spread over all tokens; usual are 0 to 0.2
+    Question("1.7b", {"odd": 0.3, "spread": 0.4}, ("smoothing-too-strong",), _says_what_is_right),
     # shares of the scored targets that are padding after padding, twice; of the rows whose last target is
     # their own first token; of the targets that are a word which the table of tokens takes for padding; of
     # those that the past alone must tell, with a mask in their place; that stand in the input, beside masks
