@@ -34,15 +34,15 @@ def cut_off(
     """Return which router the logits reach least, and how many matrices they reach through a scale alone.
 
     Returns:
-        `asked` matrices, `rounded` ones among them and the first of those by `name`; and with experts `router`
-        by name and `reached`, the size of its gradient in the usual one of a matrix. Nothing where logits
-        cannot be caught.
+        `asked` matrices, `rounded` ones among them and the first of those by `name`; and with experts the
+        name of a `router` and `reached`, the size of its gradient in the usual one of a matrix. Nothing where
+        logits cannot be caught.
     """
     ids, names = call.ids, {parameter: name for name, parameter in model.named_parameters()}
-    tables = {table.weight for table in embeddings}
     routers = [weight for weight in _routers(model) if weight in names]
+    others = {id(weight) for weight in (*routers, *(table.weight for table in embeddings))}
     linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
-    linear = [w for w in linear if w in names and w.requires_grad and w not in tables and w not in routers]
+    linear = [w for w in linear if w in names and w.requires_grad and id(w) not in others]
     linear = linear[:: max(1, len(linear) // MATRICES)][:MATRICES]
     devices = [ids.device] if ids.is_cuda else []
     rows = torch.arange(min(len(ids), ROWS), device=ids.device)

@@ -30,7 +30,9 @@ FEW_CLASSES = 8  # of which logits may all lie between 0 and 1 by chance
 SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
 FEW_ROWS = 32  # of which it is asked whether their targets are spread,
 SMOOTHED, NEARLY_ALL = 0.05, 0.9  # by so much, in so many of them, before that is what keeps p from fitting
-STRAIGHT = 0.999  # squared correlation of gradient and p beside the target, where no more than a line is there
+STRAIGHT = (
+    0.999  # squared correlation of gradient and p beside the target, where no more than a line is there
+)
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,9 @@ def follows(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor:
 def _spread_of_targets(logits: Tensor, gradient: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
     """Return the share of what targets ask for that is spread evenly over all tokens; 0 for one-hot ones.
 
-    Where a target t adds up to S, the gradient is w · (S · p − t). If t gives every token beside the right one
-    the same, that is a straight line in p: its slope is w · S, and at p = 0 it is −w times what each is given.
-    In half precision there is no such line, nor with the targets of a teacher.
+    Where a target t adds up to S, the gradient is w · (S · p − t). If t gives the same to every token beside
+    the right one, that is a straight line in p: its slope is w · S, and at p = 0 it is −w times what each is
+    given. In half precision there is no such line, nor with the targets of a teacher.
 
     Returns:
         that share and the slope, (m,) each, of the rows that show a line, and the share of those rows.

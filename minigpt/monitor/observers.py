@@ -20,6 +20,7 @@ from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
 from minigpt.monitor.scales import scales_of
+from minigpt.monitor.scores import Scores
 from minigpt.monitor.shared_layers import shared_layers
 from minigpt.monitor.state import StateWatch
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
@@ -59,6 +60,7 @@ class Observers:
         self.ownership = Ownership(model, on_error)
         self.dynamics = DynamicsWatch(model, optimizers.main)
         self.state = StateWatch(model, optimizers.main, writes)
+        self.scores = Scores(model, on_error)
         self.writes = Writes(model, optimizers, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
@@ -184,6 +186,7 @@ class Observers:
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
             "shared": self.shared,
+            "scores": self.scores.evidence(),
             "vocabulary": self.tokens.spread(),
             "decay": self.decay.evidence(),
             "writes": self.writes.evidence(),

@@ -87,7 +87,9 @@ class Start(Probe):
     target_offset_share: Mapping[str, float] | None = None  # by offset d, targets equal to the input at t + d
     targets_of_other_rows: bool | None = None  # whether each row is asked for the next tokens of another
     targets_before: bool | None = None  # whether the targets are the tokens just before
-    targets_ahead: int | None = None  # places from the last token that a logit sees to the one it is asked for
+    targets_ahead: int | None = (
+        None  # places from the last token that a logit sees to the one it is asked for
+    )
     target_spread: float | None = None  # share of what targets ask for that is spread evenly over all tokens
     future_gradient: float | None = None  # largest gradient of a logit with respect to later inputs
     head_bias_max: float | None = None  # largest absolute bias of the layer that makes the logits
@@ -160,6 +162,7 @@ class Observed(Probe):
     writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
     vocabulary: Mapping[str, Any] | None = None  # how many ids came, and the highest of them
+    scores: Mapping[str, Any] | None = None  # of a model that gives one number a row: do they share a target
     shared: Mapping[str, Any] | None = None  # a stack whose layers are one layer
     decay: Mapping[str, Any] | None = None  # how hard weight decay pulls
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer

@@ -12,6 +12,7 @@ from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.logged import (
     NO_FIGURES,
     NO_LOSS,
+    bump_of,
     curve_of,
     falls,
     first_that_is_none,
@@ -125,6 +126,10 @@ def _leaps(question: Question, evidence: Evidence) -> Finding:
     values = {"count": most, "step": int(steps[at]), "loss": float(losses[at]), "usual": float(usual[at])}
     if most > limits["count"]:
         return question.failed("loss-spikes", **values)
+    if not most and is_log(evidence) and (bump := bump_of(losses)):  # of rows that are far apart
+        at, best = bump
+        figures = {"count": 1, "step": int(steps[at]), "loss": float(losses[at]), "usual": best}
+        return question.warned("loss-spikes", **values | figures)
     return question.warned(**values) if most else question.passed(**values)
 
 

@@ -99,6 +99,16 @@ def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
     return question.failed("batch-mixing", **values) if change > limit else question.passed(**values)
 
 
+def _each_has_a_target(question: Question, evidence: Evidence) -> Finding:
+    scores = observed(evidence, "scores")
+    if not scores:
+        return question.not_measured()
+    values = {name: scores[name] for name in ("batches", "shared", "apart")}
+    if values["shared"] > question.thresholds["shared"]:
+        return question.failed("broadcast-loss", **values)
+    return question.passed(**values)
+
+
 SCORED_QUESTIONS = (
     Question(
         "1.7",
@@ -121,4 +131,6 @@ SCORED_QUESTIONS = (
     Question("1.8b", {"came": 0.9, "beyond": 2.0}, ("ids-wrapped",), _ids_whole),
     # of a row's logits, in their standard deviation, when its neighbour or its place changes
     Question("1.9", {"change": 1e-3}, ("batch-mixing",), _rows_by_themselves),
+    # of the batches, those in which all scores are drawn to one number
+    Question("1.9b", {"shared": 0.9}, ("broadcast-loss",), _each_has_a_target),
 )
