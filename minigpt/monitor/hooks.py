@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from minigpt.monitor.conformance import HALF, mixing, tolerance
 from minigpt.monitor.cut_off import cut_off
@@ -162,6 +163,11 @@ class ModelHooks:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:
                     found["future_gradient"] = seen
+                if self._normalises_batches():  # by rows and places as long as it learns
+                    leak = future_gradient(
+                        self.language_model, call, masked, tables, head, self.logits_in, learning=True
+                    )
+                    found |= {} if leak is None else {"learning_leak": leak}
                 if self._layers.mixes:
                     seen = past_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                     found |= {} if seen is None else {"past_gradient": seen}
@@ -170,6 +176,10 @@ class ModelHooks:
         finally:
             self._asleep = False
         return found
+
+    def _normalises_batches(self) -> bool:
+        parts = self.language_model.modules()
+        return any(isinstance(part, _BatchNorm) and part.training for part in parts)
 
     def future_gradient(self, mask: Tensor) -> float | None:
         """Return what logits that count, by `mask` (B, T), feel of later tokens; 0 in a causal model.

@@ -23,6 +23,7 @@ from minigpt.monitor.scales import scales_of
 from minigpt.monitor.scores import Scores
 from minigpt.monitor.shared_layers import shared_layers
 from minigpt.monitor.state import StateWatch
+from minigpt.monitor.step_order import StepOrder
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
@@ -60,6 +61,7 @@ class Observers:
         self.ownership = Ownership(model, on_error)
         self.dynamics = DynamicsWatch(model, optimizers.main)
         self.state = StateWatch(model, optimizers.main, writes)
+        self.order = StepOrder()
         self.scores = Scores(model, on_error)
         self.writes = Writes(model, optimizers, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
@@ -81,7 +83,9 @@ class Observers:
     def note_forward(self, ids: Tensor | None, learning: bool) -> None:
         """A forward pass begins."""
         self.modes.note(learning)
-        if not learning:
+        if learning:
+            self.order.note_forward()
+        else:
             self.state.note_evaluation()
         if learning and ids is not None:
             told = self.tokens.note(ids)
@@ -107,6 +111,7 @@ class Observers:
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.writes.before_step(step)
+        self.order.before_step()
         self.state.before_step()
         if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.before()
@@ -126,6 +131,7 @@ class Observers:
         if self._look:
             self._updates.append(_relative(self._sampled, self._old))
             self._old = []
+        self.order.after_step(self._optimizers.main)
         self.passes.end_step()
         self.scheduling.note(self._optimizers.main, step)
         if self._checksums:
@@ -186,6 +192,7 @@ class Observers:
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
             "shared": self.shared,
+            "order": self.order.evidence(),
             "scores": self.scores.evidence(),
             "vocabulary": self.tokens.spread(),
             "decay": self.decay.evidence(),

@@ -1,9 +1,9 @@
 """Is each score compared with its own target, or every score with every target?
 
-One number for each row, (N, 1), and targets (N,) are broadcast against each other to (N, N). Then the pull at a
-score follows from that score alone, g = w · (s − mean of the targets): a straight line, where targets of its
-own would scatter it. That is so as well where all targets are one number; so it counts only if the number to
-which the scores are drawn changes from batch to batch.
+One number for each row, (N, 1), and targets (N,) are broadcast against each other to (N, N). Then what pulls
+at a score follows from that score alone, g = w · (s − mean of the targets): a straight line, where targets of
+its own would scatter it. That is so as well where all targets are one number; so it counts only if the number
+to which the scores are drawn changes from batch to batch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """What a loss asks for, and whom it teaches: mistakes of both kinds in our own loops, named when broken."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
-from loops import V
+from loops import V, batch_at, tokens
 from torch import nn
 from wild_kinds import Kinds, hold, train
 from wild_loops import Little, adamw, cross_entropy
@@ -149,6 +151,55 @@ def a_router_that_is_used_detached(watch, broken):
     routed(watch, lambda best: best.detach() if broken else best)
 
 
+def by_hand(watch, steps, model=None):
+    """Train, each step in an order of its own: `steps(loss, model, optimizer)`."""
+    model = model or Little()
+    optimizer, data = adamw(model), tokens()
+    with watch(model, optimizer) as monitor:
+        for step in range(16):
+            inputs, targets, _ = batch_at(data, step)
+            loss = cross_entropy(model(inputs), targets)
+            steps(loss, model, optimizer)
+            monitor.step(loss)
+
+
+@KINDS.add("repeated-step")
+def somebody_else_steps_too(watch, broken):
+    def steps(loss, _model, optimizer):
+        optimizer.zero_grad()
+        loss.backward()
+        for _ in range(1 + broken):
+            optimizer.step()
+
+    by_hand(watch, steps)
+
+
+@KINDS.add("clip-after-step")
+def clipping_comes_too_late(watch, broken):
+    def steps(loss, model, optimizer):
+        loss.backward()
+        clip, step = partial(nn.utils.clip_grad_norm_, model.parameters(), 0.1), optimizer.step
+        for do in (step, clip) if broken else (clip, step):
+            do()
+        optimizer.zero_grad()
+
+    by_hand(watch, steps)
+
+
+@KINDS.add("batch-mixing")
+def a_norm_over_the_batch(watch, broken):
+    class Normed(Little):
+        def __init__(self):
+            super().__init__()
+            self.over = nn.BatchNorm1d(16) if broken else nn.GroupNorm(4, 16)
+
+        def hidden(self, ids):
+            x = super().hidden(ids)
+            return self.over(x.flatten(0, 1)).view_as(x)
+
+    train(watch, Normed())
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_is_named_when_broken_and_silent_when_fixed(name, watch):
     hold(KINDS[name], watch)
@@ -167,6 +218,7 @@ def test_vectors_behind_the_text_are_no_prefix(watch):
             x = torch.cat([self.tokens(ids), self.prefix.expand(len(ids), -1, -1)], 1)
             y = self.norm_1(x)
             future = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+            future[:, -PREFIX:] = False  # which every token may see
             x = x + self.attention(y, y, y, attn_mask=future, need_weights=False)[0]
             return self.head(self.norm(x + self.mlp(self.norm_2(x))))
 

@@ -58,6 +58,18 @@ def _taught_by_predictions(question: Question, evidence: Evidence) -> Finding:
     return question.passed(**values)
 
 
+def _clipped_and_used_once(question: Question, evidence: Evidence) -> Finding:
+    order, limits = observed(evidence, "order"), question.thresholds
+    if not order:
+        return question.not_measured()
+    values = {name: order[name] for name in ("steps", "again", "late", "least")}
+    if values["again"] >= limits["times"]:
+        return question.failed("repeated-step", **values)
+    if values["late"] >= limits["times"]:
+        return question.failed("clip-after-step", **values)
+    return question.passed(**values)
+
+
 PASSES_QUESTIONS = (
     Question(
         "3.4",
@@ -70,4 +82,6 @@ PASSES_QUESTIONS = (
     Question("3.6", {"share": 0.5, "scale": 2.0, "least": 1e-3}, ("scaler-bypassed",), _through_the_scaler),
     # matrices whose gradient comes through a scale alone; gradient of a router ÷ the usual one of a matrix
     Question("3.7", {"rounded": 2, "reached": 1e-4}, ("gradient-cut-off",), _taught_by_predictions),
+    # of the first eight steps
+    Question("3.8", {"times": 3}, ("repeated-step", "clip-after-step"), _clipped_and_used_once),
 )

@@ -92,6 +92,9 @@ def _ids_whole(question: Question, evidence: Evidence) -> Finding:
 def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
     later = observed(evidence, "later") or {}
     change = later.get("mixing")
+    if later.get("learning_leak") and later.get("future_gradient") == 0:  # by batch normalisation
+        values = {"change": None, "limit": 0.0, "step": later["learning_leak_step"]}
+        return question.failed("batch-mixing", **values, kind="normalised")
     if change is None:
         return question.not_measured()
     limit = max(question.thresholds["change"], later.get("mixing_tolerance", 0.0))
