@@ -32,7 +32,7 @@ import torch
 
 import minigpt
 from minigpt.diagnosis import QUESTIONS, Evidence, Verdict, evidence_of, walk
-from minigpt.diagnosis.trees.configuration.losses import gaps_until
+from minigpt.diagnosis.trees.configuration.validation import gaps_until
 from minigpt.runs.jsonl import Columns
 from minigpt.training.trainer import train
 

@@ -212,6 +212,9 @@ def conclude(walk: Walk, console: Console) -> None:
         console.print(escape(message("stability.others", leaves=", ".join(walk.others))))
     if walk.watch:
         console.print(escape(message("stability.watch", leaves=", ".join(walk.watch))))
+        for finding in walk.findings:
+            if finding.verdict is Verdict.WARN and finding.leaf in walk.watch:
+                console.print(f"[dim]{finding.question} {escape(seen(finding))}[/]")
 
 
 def _rows(walk: Walk) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+FURTHEST = 4096  # places of a prefix that is no token
 LOOKED_AT = 4  # rows whose targets are sought in others
 SAME = 0.9  # share of a row's targets that are found in another
 
@@ -23,6 +25,28 @@ def of_tokens_before(ids: Tensor, mask: Tensor, targets: Tensor) -> bool:
     here = mask[:, 1:]
     same = (targets[:, 1:] == ids[:, :-1]) & here
     return int(here.sum()) >= LOOKED_AT and int(same.sum()) >= SAME * int(here.sum())
+
+
+def last_asked(ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor | None:
+    """Return which token of each row, (B, T), is the last that its targets, (B, P + T), ask for; (B,).
+
+    With a prefix of P places that are no tokens, targets that are tokens of their row are sought at any
+    distance from their places.
+
+    Returns:
+        None where no one distance fits the targets.
+    """
+    T, prefix = ids.shape[1], mask.shape[1] - ids.shape[1]
+    places = torch.arange(mask.shape[1], device=ids.device)
+    counted = int(mask.sum())
+    for distance in sorted(range(min(prefix, FURTHEST) + LOOKED_AT), key=lambda d: abs(d - 1)):
+        at = places - prefix + distance
+        inside = (at >= 0) & (at < T)
+        here = mask[:, inside]
+        same = int(((ids[:, at[inside]] == targets[:, inside]) & here).sum())
+        if same and same >= SAME * counted:
+            return at.where(mask, -1).amax(-1)
+    return None
 
 
 def unbalanced(gradient: Tensor) -> float:

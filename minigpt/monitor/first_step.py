@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -107,6 +108,8 @@ class FirstStep:
         if not self.complete:
             return evidence
         evidence |= start_evidence(self.micros)
+        if (ahead := self._ahead(hooks.felt)) is not None:
+            evidence["targets_ahead"] = ahead
         if shares := evidence.get("target_offset_share"):
             to_come = max(share for offset, share in shares.items() if offset != "0") >= NEXT_TOKEN_SHARE
             gradient = None
@@ -119,6 +122,18 @@ class FirstStep:
             if gradient is not None and (to_come or gradient == 0):
                 evidence["future_gradient"] = gradient
         return evidence
+
+    def _ahead(self, felt: Tensor | None) -> int | None:
+        """Return how far the last target of a row lies behind the last token that any logit has seen.
+
+        Args:
+            felt: (B, T), tokens with a share in the loss.
+        """
+        asked = self.micros[-1].last_asked
+        if asked is None or felt is None or len(felt) != len(asked) or (asked < 0).any():
+            return None
+        places = torch.arange(felt.shape[1], device=felt.device)
+        return int((asked - places.where(felt, -1).amax(-1)).min())
 
     @property
     def accumulation_ratio(self) -> dict[str, float | None]:

@@ -32,11 +32,13 @@ def future_gradient(
     embeddings: list[nn.Module],
     head: nn.Module | None,
     logits_in: Callable[[Any], Tensor | None],
+    learning: bool = False,
 ) -> float | None:
     """Return the largest gradient of logits with respect to embeddings of later tokens; 0 in a causal model.
 
-    The model runs in evaluation mode; modes and random states are put back, and no `.grad` is written. Only
-    logits that count are asked, by `mask` (B, T): the beginning of a sequence may be read as a whole.
+    The model runs in evaluation mode, or with `learning` in the one it is in; modes and random states are put
+    back, and no `.grad` is written. Only logits that count are asked, by `mask` (B, T): the beginning of a
+    sequence may be read as a whole.
 
     Returns:
         None where embeddings or logits cannot be caught.
@@ -47,7 +49,7 @@ def future_gradient(
     early = early if len(early) else counted[:1]
     if not len(early) or (split := max(T // 2, int(early[-1]) + 1)) >= T:
         return None
-    gradients = _gradients(model, call, mask, embeddings, head, logits_in, (0, early))
+    gradients = _gradients(model, call, mask, embeddings, head, logits_in, (0, early), learning)
     later = [gradient[0, split:].abs().max().item() for gradient in gradients]
     return max(later, default=None)
 
@@ -81,6 +83,7 @@ def _gradients(
     head: nn.Module | None,
     logits_in: Callable[[Any], Tensor | None],
     asked: tuple[int | slice, Tensor],
+    learning: bool = False,
 ) -> list[Tensor]:
     """Return the gradients of some logits by the embeddings, (rows, T, d) each; none if not caught.
 
@@ -89,7 +92,8 @@ def _gradients(
     """
     devices = [call.ids.device] if call.ids.is_cuda else []
     with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
-        model.eval()
+        if not learning:
+            model.eval()
         rows = torch.arange(min(len(mask), ROWS), device=call.ids.device)
         embedded, logits = run_rows(model, call, embeddings, head, logits_in, rows)
         T = mask.shape[1]

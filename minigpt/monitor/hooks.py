@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from minigpt.monitor.conformance import mixing, tolerance
+from minigpt.monitor.conformance import HALF, mixing, tolerance
+from minigpt.monitor.cut_off import cut_off
 from minigpt.monitor.future import Call, future_gradient, past_gradient
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.layers import find_layers, is_sharded
@@ -51,6 +53,7 @@ class ModelHooks:
         self._on_forward, self._on_logits, self._on_later_logits = on_forward, on_logits, on_later_logits
         self._sharded = any(is_sharded(module) for module in model.modules())
         self.ids: Tensor | None = None  # (B, T), of the newest forward pass
+        self.felt: Tensor | None = None  # (B, T), tokens with a share in the loss of the first step
         self.loss: Tensor | None = None  # of the newest output that has one, as Hugging Face's do
         self._asleep, self._turn = False, 0
         self._read: list[int] = []  # tokens that each forward pass was given since `take_read`
@@ -160,6 +163,11 @@ class ModelHooks:
                 seen = future_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                 if seen is not None:
                     found["future_gradient"] = seen
+                if self._normalises_batches():  # by rows and places as long as it learns
+                    leak = future_gradient(
+                        self.language_model, call, masked, tables, head, self.logits_in, learning=True
+                    )
+                    found |= {} if leak is None else {"learning_leak": leak}
                 if self._layers.mixes:
                     seen = past_gradient(self.language_model, call, masked, tables, head, self.logits_in)
                     found |= {} if seen is None else {"past_gradient": seen}
@@ -168,6 +176,10 @@ class ModelHooks:
         finally:
             self._asleep = False
         return found
+
+    def _normalises_batches(self) -> bool:
+        parts = self.language_model.modules()
+        return any(isinstance(part, _BatchNorm) and part.training for part in parts)
 
     def future_gradient(self, mask: Tensor) -> float | None:
         """Return what logits that count, by `mask` (B, T), feel of later tokens; 0 in a causal model.
@@ -190,6 +202,20 @@ class ModelHooks:
             )
         except Exception:  # an external model may raise anything: a probe never ends a run
             return None
+        finally:
+            self._asleep = False
+
+    def cut_off(self) -> dict[str, Any]:
+        """Return what of the model the logits do not teach (`minigpt.monitor.cut_off`)."""
+        halves = tolerance(self.language_model) > HALF / 2  # which round what is next to nothing
+        if self._called is None or self.ids is None or self._sharded or halves:
+            return {}
+        head, tables = next(reversed(self._heads), None), list(self._layers.embeddings.values())
+        self._asleep = True
+        try:
+            return cut_off(self.language_model, Call(*self._called, self.ids), tables, head, self.logits_in)
+        except Exception:  # an external model may raise anything: a probe never ends a run
+            return {}
         finally:
             self._asleep = False
 
@@ -244,13 +270,19 @@ class ModelHooks:
             self._read.append(given.numel())
         self._on_forward(given, True)
 
-    def _after_embedding(self, _module: nn.Module, arguments: tuple, _output: Tensor) -> None:
+    def _after_embedding(self, _module: nn.Module, arguments: tuple, output: Tensor) -> None:
         if not self._asleep and torch.is_grad_enabled() and arguments and arguments[0].ndim == 2:
             self._offered.clear()
             self.ids = arguments[0]
             self._turn += 1
             if not self._given:
                 self._on_forward(self.ids, True)
+            if self._looking and isinstance(output, Tensor) and output.requires_grad and output.ndim == 3:
+                output.register_hook(self._hook(self._feel))
+
+    def _feel(self, gradient: Tensor) -> None:
+        if not self._asleep:
+            self.felt = gradient.detach().any(-1)
 
     def _after_head(self, module: nn.Module, _arguments: tuple, output: Tensor) -> None:
         if not self._asleep and isinstance(output, Tensor) and output.requires_grad:

@@ -90,6 +90,7 @@ class LoopWatch:
             self._gradients,
             self._leftovers,
             self._observers.ownership,
+            self._observers.scores,
             register_optimizer_step_pre_hook(Hook(self._before_step, on_error)),
             register_optimizer_step_post_hook(Hook(self._after_step, on_error)),
             optimizers.main.register_load_state_dict_post_hook(Hook(optimizers.note_loaded, on_error)),

@@ -28,6 +28,11 @@ EXACT = 0.99  # cosine of a gradient and the one that a softmax too many would g
 CUT = 0.1  # share of logits that are exactly 0, and none below; a row of logits has no reason to be so
 FEW_CLASSES = 8  # of which logits may all lie between 0 and 1 by chance
 SUMS_TO_ONE = 2e-3  # how near to 1 the sum of a row comes in half precision
+FEW_ROWS = 32  # of which it is asked whether their targets are spread,
+SMOOTHED, NEARLY_ALL = 0.05, 0.9  # by so much, in so many of them, before that is what keeps p from fitting
+STRAIGHT = (
+    0.999  # squared correlation of gradient and p beside the target, where no more than a line is there
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Kind:
     given: str
     weights: Tensor  # (m,) of the positions where it can be measured
     nats: Tensor  # (n,) of all of them
+    spread: float | None = None  # share of what targets ask for that is spread evenly over all tokens
 
 
 def kind_of_loss(logits: Tensor, gradient: Tensor, targets: Tensor, counted: int) -> Kind | None:
@@ -56,7 +62,11 @@ def kind_of_loss(logits: Tensor, gradient: Tensor, targets: Tensor, counted: int
         return kind
     unsure = (-nats).exp() < SURE
     squashed = _weights_if_squashed(log_p, gradient, targets)
+    spreads, slopes, share = _spread_of_targets(logits, gradient, targets)
+    spread = float(spreads.median()) if share > 0.5 else None
     if unsure.any() and not follows_cross_entropy(log_p[unsure], gradient[unsure], targets[unsure]):
+        if squashed is None and share > NEARLY_ALL and spread > SMOOTHED:
+            return Kind(LOGITS, slopes, nats, spread)
         return None if squashed is None else Kind(SQUASHED, squashed, nats)
     weights = (pull / (1 - (-nats).exp()))[unsure]
     given = _rows_are(logits)
@@ -74,7 +84,7 @@ def kind_of_loss(logits: Tensor, gradient: Tensor, targets: Tensor, counted: int
         return Kind(PROBABILITIES, weights, nats)  # as a sigmoid makes them: logits lie on both sides of 0
     if logits.shape[-1] > FEW_CLASSES and logits.min() == 0 and (logits == 0).float().mean() > CUT:
         return Kind(CLIPPED if logits.any() else LOGITS, weights, nats)
-    return Kind(LOGITS, weights, nats)
+    return Kind(LOGITS, weights, nats, spread)
 
 
 def _of_targets_alone(logits: Tensor, pull: Tensor, targets: Tensor, nats: Tensor) -> Kind | None:
@@ -102,6 +112,32 @@ def follows(log_p: Tensor, gradient: Tensor, targets: Tensor) -> Tensor:
     """Return the cosine of each gradient, (n, V), and p beside its target."""
     beside = _beside(log_p, targets)
     return torch.cosine_similarity(log_p.exp() * beside, gradient.float() * beside, dim=-1, eps=1e-30)
+
+
+def _spread_of_targets(logits: Tensor, gradient: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Return the share of what targets ask for that is spread evenly over all tokens; 0 for one-hot ones.
+
+    Where a target t adds up to S, the gradient is w · (S · p − t). If t gives the same to every token beside
+    the right one, that is a straight line in p: its slope is w · S, and at p = 0 it is −w times what each is
+    given. In half precision there is no such line, nor with the targets of a teacher.
+
+    Returns:
+        that share and the slope, (m,) each, of the rows that show a line, and the share of those rows.
+    """
+    V = logits.shape[-1]
+    p, pull = logits[:FEW_ROWS].double().softmax(-1), gradient[:FEW_ROWS].double()
+    beside = _beside(p, targets[:FEW_ROWS])
+
+    def centred(values: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (values * beside).sum(-1, keepdim=True) / (V - 1)
+        return mean, (values - mean) * beside
+
+    (mean_p, p), (mean_pull, pull) = centred(p), centred(pull)
+    together, own = (p * pull).sum(-1, keepdim=True), p.square().sum(-1, keepdim=True)
+    straight = together.square() > STRAIGHT * own * pull.square().sum(-1, keepdim=True)
+    slope = together / own
+    shown = straight & (slope > 0) & (V > FEW_CLASSES)
+    return (V * (mean_p - mean_pull / slope))[shown], slope[shown], float(shown.float().mean())
 
 
 def near(one: float, other: float) -> bool:

@@ -20,14 +20,17 @@ from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
 from minigpt.monitor.scales import scales_of
+from minigpt.monitor.scores import Scores
 from minigpt.monitor.shared_layers import shared_layers
 from minigpt.monitor.state import StateWatch
+from minigpt.monitor.step_order import StepOrder
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
 from minigpt.monitor.writes import Writes
 
 FIRST = 8  # steps of which each is looked at closely; then some (`rest.look`)
+ASKED = 2  # times that it is asked what logits teach
 FIRST_LOOK = 10  # step at which what changes slowly is measured first
 
 
@@ -58,12 +61,15 @@ class Observers:
         self.ownership = Ownership(model, on_error)
         self.dynamics = DynamicsWatch(model, optimizers.main)
         self.state = StateWatch(model, optimizers.main, writes)
+        self.order = StepOrder()
+        self.scores = Scores(model, on_error)
         self.writes = Writes(model, optimizers, writes)
         self._checksums = ranks.Checksums(model) if _several_processes() else None
         self._start_sums = _fingerprint(model)
         self.scales, self.shared = scales_of(model), shared_layers(model)
         self._scaler: dict[str, Any] | None = None
         self._later: dict[str, Any] = {}
+        self._cut_off: list[dict[str, Any]] = []
         self._updates: list[float] = []
         self._old: list[Tensor] = []
         self._sampled = [p for p in parameters_of(optimizers.main) if p.ndim >= 2][:64:8]
@@ -77,7 +83,9 @@ class Observers:
     def note_forward(self, ids: Tensor | None, learning: bool) -> None:
         """A forward pass begins."""
         self.modes.note(learning)
-        if not learning:
+        if learning:
+            self.order.note_forward()
+        else:
             self.state.note_evaluation()
         if learning and ids is not None:
             told = self.tokens.note(ids)
@@ -103,6 +111,7 @@ class Observers:
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.writes.before_step(step)
+        self.order.before_step()
         self.state.before_step()
         if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.before()
@@ -122,6 +131,7 @@ class Observers:
         if self._look:
             self._updates.append(_relative(self._sampled, self._old))
             self._old = []
+        self.order.after_step(self._optimizers.main)
         self.passes.end_step()
         self.scheduling.note(self._optimizers.main, step)
         if self._checksums:
@@ -155,6 +165,8 @@ class Observers:
             mask = None  # what is scored differs by row, so that of the newest batch is not known
         with torch.enable_grad():
             found = hooks.later(mask, first.by_rows)
+            if len(self._cut_off) < ASKED:
+                self._cut_off.append(hooks.cut_off())
         for name, value in found.items():
             if value > self._later.get(name, -1.0):
                 self._later |= {name: value, f"{name}_step": step}
@@ -176,9 +188,12 @@ class Observers:
             "scheduler": self.scheduling.evidence(),
             "bypassed_scaler": self._scaler,
             "later": self._later or None,
+            "cut_off": _reached_most(self._cut_off),
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
             "shared": self.shared,
+            "order": self.order.evidence(),
+            "scores": self.scores.evidence(),
             "vocabulary": self.tokens.spread(),
             "decay": self.decay.evidence(),
             "writes": self.writes.evidence(),
@@ -189,6 +204,17 @@ class Observers:
         else:
             found["moved"] = _fingerprint(self._model) != self._start_sums
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _reached_most(asked: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what logits did not teach whenever it was asked."""
+    known = [answer for answer in asked if answer]
+    if not known:
+        return None
+    found = min(known, key=lambda answer: answer["rounded"])
+    routed = [answer for answer in known if "router" in answer]
+    best = max(routed, key=lambda answer: answer["reached"], default={})
+    return found | {name: best[name] for name in ("router", "reached") if best}
 
 
 def _padding_index(model: nn.Module, vocab_size: int) -> int | None:

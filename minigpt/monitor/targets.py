@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minigpt.monitor.disorder import of_other_rows, of_tokens_before, unbalanced
+from minigpt.monitor.disorder import last_asked, of_other_rows, of_tokens_before, unbalanced
 from minigpt.monitor.loss_kinds import (
     CLIPPED,
     FOLLOWS,
@@ -60,6 +60,8 @@ class Scored:
     time_first: bool = False  # rows are positions: (T, B)
     other_rows: bool = False  # targets are the next tokens of other rows
     before: bool = False  # targets are the tokens just before
+    spread: float | None = None  # share of what targets ask for that is spread evenly over all tokens
+    last_asked: Tensor | None = None  # (B,), the last token that is asked for, where a prefix is no token
 
 
 @torch.no_grad()
@@ -93,11 +95,12 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         "classes": int((logits[0] > IMPOSSIBLE).sum()),
         "sample": sample,
         "given": kind.given,
+        "spread": kind.spread,
         "certain": _certain(logits[~counted]) if kind.given == LOGITS else 0,
     }
     if ids is None or ids.ndim != 2 or not ids.numel():
         return Scored(**scored)
-    mask, targets = _as_tokens(counted, shape, ids), _as_tokens(targets, shape, ids)
+    mask, targets, whole = _as_tokens(counted, shape, ids), _as_tokens(targets, shape, ids), targets
     if mask is None:
         return Scored(**scored)
     aligned, time_first = _aligned(ids, mask, targets), False
@@ -106,6 +109,9 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         if _best(turned) >= CERTAIN:
             aligned, time_first, ids, mask, targets = turned, True, ids.T, mask.T, targets.T
     seen = frozenset(targets[mask].unique().tolist())
+    last = None
+    if len(whole) > ids.numel():  # behind a prefix
+        last = last_asked(ids, counted.view(shape[:2]), whole.view(shape[:2]))
     return Scored(
         **scored,
         rows=len(ids),
@@ -114,6 +120,7 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         targets=seen,
         aligned=aligned,
         time_first=time_first,
+        last_asked=last,
         other_rows=_best(aligned) < CERTAIN and of_other_rows(ids, mask, targets),
         before=_best(aligned) < CERTAIN and of_tokens_before(ids, mask, targets),
     )
@@ -198,6 +205,8 @@ def start_evidence(micros: list[Scored]) -> dict[str, Any]:
         return evidence
     if (kind := _reduction(micros)) is not None:
         evidence["duplicate_batch_ratio"] = 2.0 if kind == "sum" else 1.0
+    if spreads := [micro.spread for micro in micros if micro.spread is not None]:
+        evidence["target_spread"] = sum(spreads) / len(spreads)
     if any(micro.aligned is None for micro in micros):
         return evidence
     shares = {}

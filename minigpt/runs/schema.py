@@ -87,6 +87,10 @@ class Start(Probe):
     target_offset_share: Mapping[str, float] | None = None  # by offset d, targets equal to the input at t + d
     targets_of_other_rows: bool | None = None  # whether each row is asked for the next tokens of another
     targets_before: bool | None = None  # whether the targets are the tokens just before
+    targets_ahead: int | None = (
+        None  # places from the last token that a logit sees to the one it is asked for
+    )
+    target_spread: float | None = None  # share of what targets ask for that is spread evenly over all tokens
     future_gradient: float | None = None  # largest gradient of a logit with respect to later inputs
     head_bias_max: float | None = None  # largest absolute bias of the layer that makes the logits
     head_bias_loss: float | None = None  # the loss if the logits were the bias alone
@@ -153,10 +157,13 @@ class Observed(Probe):
     scheduler: Mapping[str, Any] | None = None  # its own count of steps
     bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
     later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
+    cut_off: Mapping[str, Any] | None = None  # weights that the logits do not teach
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
     writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
     vocabulary: Mapping[str, Any] | None = None  # how many ids came, and the highest of them
+    order: Mapping[str, Any] | None = None  # gradients that were clipped after their step, or used for two
+    scores: Mapping[str, Any] | None = None  # of a model that gives one number a row: do they share a target
     shared: Mapping[str, Any] | None = None  # a stack whose layers are one layer
     decay: Mapping[str, Any] | None = None  # how hard weight decay pulls
     outside: Mapping[str, Any] | None = None  # weights in the loss that stand in no optimizer

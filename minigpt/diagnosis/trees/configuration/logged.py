@@ -26,6 +26,7 @@ Steps = NDArray[np.int64]
 FEWEST = 5  # losses that show a trend,
 RISING = 4  # and that show one where each is higher than the one before
 LONG = 200  # steps that show one; of rows that name no step, a tenth
+BUMP_NATS, BUMP_SHARE, BUMP_NOISE = 0.5, 0.15, 8.0  # above the best: nats, a share of it, times the noise
 NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost
 TINY_RATE = 1e-6  # no model learns at less
 STUCK = 0.5  # share of the run, at its end, in which nothing was learnt
@@ -62,6 +63,20 @@ def lowest(losses: Floats) -> float:
     width = max(1, min(50, len(losses) // 10))
     sums = np.cumsum(np.concatenate([[0.0], losses]))
     return float(((sums[width:] - sums[:-width]) / width).min())
+
+
+def bump_of(losses: Floats) -> tuple[int, float] | None:
+    """Return where a curve leaves its best by far and comes back below it later, and that best, else None.
+
+    One row alone may be one odd batch; so two in a row must lie above, by more than any noise.
+    """
+    best, noise = np.minimum.accumulate(losses), noise_of(losses, 2)
+    rise = losses[1:] - best[:-1]
+    above = rise > np.maximum(np.maximum(BUMP_NATS, BUMP_SHARE * best[:-1]), BUMP_NOISE * noise)
+    for at in np.flatnonzero(above[:-1] & above[1:]).tolist():
+        if at >= FEWEST - 1 and losses[at + 1 :].min() < best[at]:
+            return at + 1, float(best[at])
+    return None
 
 
 def is_log(evidence: Evidence) -> bool:

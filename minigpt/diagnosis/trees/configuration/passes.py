@@ -45,6 +45,31 @@ def _through_the_scaler(question: Question, evidence: Evidence) -> Finding:
     return question.warned(**values)
 
 
+def _taught_by_predictions(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether the gradient of the logits alone comes to the weights that they were made with."""
+    found, limits = observed(evidence, "cut_off"), question.thresholds
+    if not found:
+        return question.not_measured()
+    values = {name: found.get(name) for name in ("asked", "rounded", "name", "router", "reached")}
+    if values["rounded"] >= limits["rounded"]:
+        return question.failed("gradient-cut-off", **values, kind="rounded")
+    if values["reached"] is not None and values["reached"] < limits["reached"]:
+        return question.failed("gradient-cut-off", **values, kind="router")
+    return question.passed(**values)
+
+
+def _clipped_and_used_once(question: Question, evidence: Evidence) -> Finding:
+    order, limits = observed(evidence, "order"), question.thresholds
+    if not order:
+        return question.not_measured()
+    values = {name: order[name] for name in ("steps", "again", "late", "least")}
+    if values["again"] >= limits["times"]:
+        return question.failed("repeated-step", **values)
+    if values["late"] >= limits["times"]:
+        return question.failed("clip-after-step", **values)
+    return question.passed(**values)
+
+
 PASSES_QUESTIONS = (
     Question(
         "3.4",
@@ -55,4 +80,8 @@ PASSES_QUESTIONS = (
     Question("3.5", {}, ("parameters-outside-model",), _held_by_an_optimizer),
     # of the norm after the backward pass that is left at the step; factor; least norm ÷ the factor
     Question("3.6", {"share": 0.5, "scale": 2.0, "least": 1e-3}, ("scaler-bypassed",), _through_the_scaler),
+    # matrices whose gradient comes through a scale alone; gradient of a router ÷ the usual one of a matrix
+    Question("3.7", {"rounded": 2, "reached": 1e-4}, ("gradient-cut-off",), _taught_by_predictions),
+    # of the first eight steps
+    Question("3.8", {"times": 3}, ("repeated-step", "clip-after-step"), _clipped_and_used_once),
 )

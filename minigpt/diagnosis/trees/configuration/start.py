@@ -142,6 +142,9 @@ def _targets_shifted_by_one(question: Question, evidence: Evidence) -> Finding:
     shares, limit = evidence.start.target_offset_share, question.thresholds["share"]
     if not shares or evidence.start.unmasked_share == 0:
         return question.not_measured()
+    if (ahead := evidence.start.targets_ahead or 0) >= 1:  # there is a prefix that is no token
+        values = {"offset": ahead, "share": 1.0, "right": float(ahead == 1)}
+        return question.failed("target-shift", **values) if ahead > 1 else question.passed(**values)
     offset, share = max(shares.items(), key=lambda item: (item[1], item[0] == "1"))
     values = {"offset": int(offset), "share": share, "right": shares["1"]}
     if shares["1"] >= limit:

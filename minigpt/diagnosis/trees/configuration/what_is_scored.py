@@ -28,6 +28,16 @@ def _takes_logits(question: Question, evidence: Evidence) -> Finding:
     return question.passed(given=given)
 
 
+def _says_what_is_right(question: Question, evidence: Evidence) -> Finding:
+    spread, limits = evidence.start.target_spread, question.thresholds
+    if spread is None:
+        return question.not_measured()
+    values = {"spread": max(spread, 0.0)}
+    if spread > limits["spread"]:
+        return question.failed("smoothing-too-strong", **values)
+    return question.warned(**values) if spread > limits["odd"] else question.passed(**values)
+
+
 def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Finding:
     kinds, limits = observed(evidence, "kinds"), question.thresholds
     if not kinds:
@@ -82,11 +92,24 @@ def _ids_whole(question: Question, evidence: Evidence) -> Finding:
 def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
     later = observed(evidence, "later") or {}
     change = later.get("mixing")
+    if later.get("learning_leak") and later.get("future_gradient") == 0:  # by batch normalisation
+        values = {"change": None, "limit": 0.0, "step": later["learning_leak_step"]}
+        return question.failed("batch-mixing", **values, kind="normalised")
     if change is None:
         return question.not_measured()
     limit = max(question.thresholds["change"], later.get("mixing_tolerance", 0.0))
     values = {"change": change, "limit": limit, "step": later.get("mixing_step", 0)}
     return question.failed("batch-mixing", **values) if change > limit else question.passed(**values)
+
+
+def _each_has_a_target(question: Question, evidence: Evidence) -> Finding:
+    scores = observed(evidence, "scores")
+    if not scores:
+        return question.not_measured()
+    values = {name: scores[name] for name in ("batches", "shared", "apart")}
+    if values["shared"] > question.thresholds["shared"]:
+        return question.failed("broadcast-loss", **values)
+    return question.passed(**values)
 
 
 SCORED_QUESTIONS = (
@@ -96,6 +119,8 @@ SCORED_QUESTIONS = (
         ("double-softmax", "missing-log-softmax", "shuffled-targets", "activation-on-logits"),
         _takes_logits,
     ),
+    # of what targets ask for, the share that is spread over all tokens; usual are 0 to 0.2
+    Question("1.7b", {"odd": 0.3, "spread": 0.4}, ("smoothing-too-strong",), _says_what_is_right),
     # shares of the scored targets that are padding after padding, twice; of the rows whose last target is
     # their own first token; of the targets that are a word which the table of tokens takes for padding; of
     # those that the past alone must tell, with a mask in their place; that stand in the input, beside masks
@@ -109,4 +134,6 @@ SCORED_QUESTIONS = (
     Question("1.8b", {"came": 0.9, "beyond": 2.0}, ("ids-wrapped",), _ids_whole),
     # of a row's logits, in their standard deviation, when its neighbour or its place changes
     Question("1.9", {"change": 1e-3}, ("batch-mixing",), _rows_by_themselves),
+    # of the batches, those in which all scores are drawn to one number
+    Question("1.9b", {"shared": 0.9}, ("broadcast-loss",), _each_has_a_target),
 )

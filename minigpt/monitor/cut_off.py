@@ -1,0 +1,127 @@
+"""Do predictions teach the weights that they were made with?
+
+Weights can have a gradient and none of it from what they do: rounded weights that learn through their scale
+alone, or a router of experts that only a loss for balance reaches. So a few rows are run once more, and the
+gradient of their logits is asked for by weights, without any other term of a loss.
+
+    cut_off(model, call, embeddings, head, logits_in)
+    # {"router": "layers.0.moe.gate", "reached": 2e-8, "rounded": 0, "asked": 9}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.monitor.future import ROWS, Call, left_as_it_is, not_compiled, run_rows
+
+PLACES = 16  # of a row whose logits are asked
+MATRICES = 16  # that are asked, beside routers
+FEWEST = 8  # numbers in a row of a matrix before it is odd that all have a gradient of one size
+ALIKE = 1e-3  # spread of sizes that are one
+
+
+def cut_off(
+    model: nn.Module,
+    call: Call,
+    embeddings: list[nn.Module],
+    head: nn.Module | None,
+    logits_in: Callable[[Any], Tensor | None],
+) -> dict[str, Any]:
+    """Return which router the logits reach least, and how many matrices they reach through a scale alone.
+
+    Returns:
+        `asked` matrices, `rounded` ones among them and the first of those by `name`; and with experts the
+        name of a `router` and `reached`, the size of its gradient in the usual one of a matrix. Nothing where
+        logits cannot be caught.
+    """
+    ids, names = call.ids, {parameter: name for name, parameter in model.named_parameters()}
+    routers = [weight for weight in _routers(model) if weight in names]
+    others = {id(weight) for weight in (*routers, *(table.weight for table in embeddings))}
+    linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+    linear = [w for w in linear if w in names and w.requires_grad and id(w) not in others]
+    linear = linear[:: max(1, len(linear) // MATRICES)][:MATRICES]
+    devices = [ids.device] if ids.is_cuda else []
+    rows = torch.arange(min(len(ids), ROWS), device=ids.device)
+
+    def run() -> Tensor | None:
+        _, logits = run_rows(model, call, embeddings, head, logits_in, rows)
+        fits = logits is not None and logits.ndim == 3 and len(logits) == len(rows)
+        return logits[:, :: max(1, logits.shape[1] // PLACES)].float() if fits else None
+
+    if not linear:
+        return {}
+    with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
+        model.eval()
+        logits = run()
+        if logits is None or not logits.requires_grad:
+            return {}
+        torch.manual_seed(0)
+        mixed = (logits * torch.randn(logits.shape, device=logits.device)).sum()
+        found = torch.autograd.grad(mixed, [*linear, *routers], allow_unused=True)
+        reached = dict(zip([*linear, *routers], found, strict=True))
+        sizes = [_size(g) for w in linear if (g := reached[w]) is not None and g.any()]
+        if not sizes:
+            return {}
+        usual = sorted(sizes)[len(sizes) // 2]
+        rounded = [w for w in linear if (g := reached[w]) is not None and _has_one_size(g)]
+        answer = {"asked": len(linear), "rounded": len(rounded)}
+        answer |= {"name": names[rounded[0]]} if rounded else {}
+        shares = {
+            weight: 0.0 if reached[weight] is None else _size(reached[weight]) / usual
+            for weight in routers
+            if reached[weight] is not None or _matters(weight, run, logits)
+        }
+    if shares:
+        least = min(shares, key=lambda weight: shares[weight])
+        answer |= {"router": names[least], "reached": shares[least]}
+    return answer
+
+
+def _routers(model: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of layers that stand beside experts, and have an output for each of them."""
+    found = []
+    for module in model.modules():
+        children = dict(module.named_children())
+        counts = {
+            len(child)
+            for child in children.values()
+            if isinstance(child, nn.ModuleList) and len({type(entry) for entry in child}) == 1
+        }
+        stacks = [*children.values(), module]
+        counts |= {p.shape[0] for part in stacks for p in part.parameters(recurse=False) if p.ndim == 3}
+        counts.discard(1)
+        for child in children.values():
+            if isinstance(child, nn.ModuleList) or not counts:
+                continue
+            weights = [p for p in child.parameters() if p.ndim == 2 and p.requires_grad]
+            found += [weight for weight in weights[-1:] if weight.shape[0] in counts]
+    return found
+
+
+@torch.no_grad()
+def _matters(weight: nn.Parameter, run: Callable[[], Tensor | None], before: Tensor) -> bool:
+    """Return whether other logits come out with another weight, which is put back."""
+    kept = weight.data
+    try:
+        weight.data = kept + kept.square().mean().sqrt() * torch.randn_like(kept)
+        after = run()
+    finally:
+        weight.data = kept
+    return after is not None and not torch.allclose(after, before, rtol=1e-3, atol=1e-5)
+
+
+def _size(gradient: Tensor) -> float:
+    return float(gradient.float().square().mean().sqrt())
+
+
+def _has_one_size(gradient: Tensor) -> bool:
+    """Return whether all numbers of each row that are not 0 have one size, as a scale alone gives them."""
+    if gradient.ndim != 2 or gradient.shape[1] < FEWEST or not gradient.any():
+        return False
+    sizes = gradient.abs().float()
+    largest = sizes.amax(-1, keepdim=True)
+    return bool(((sizes == 0) | (sizes >= (1 - ALIKE) * largest)).all())
