@@ -111,7 +111,6 @@ class Observers:
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.writes.before_step(step)
-        self.order.before_step()
         self.state.before_step()
         if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.before()

@@ -33,8 +33,8 @@ class StepOrder:
         if self._held is not None and self._norm is None:
             self._norm = torch.linalg.vector_norm(self._held[1])
 
-    def before_step(self) -> None:
-        """The main optimizer is about to step."""
+    def _compare(self) -> None:
+        """Compare what is held with what has been used now: some pass forward and backward within a step."""
         if self._held is None:
             return
         (parameter, held, version, norm), self._held = self._held, None
@@ -46,7 +46,8 @@ class StepOrder:
         self._norm = None
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """It has stepped, and its gradients are what they were."""
+        """The main optimizer has stepped, and its gradients are there still."""
+        self._compare()
         if self._steps >= LOOKED_AT:
             return
         self._steps += 1

@@ -269,3 +269,21 @@ def test_a_layer_with_as_many_outputs_as_there_are_blocks_is_no_router(watch):
 
     train(watch, model, loss_of=loss_of, optimizer=adamw(model, lr=1e-3))
     assert answers(watch.run_dir)["3.7"] is Verdict.PASS
+
+
+def test_a_step_that_makes_its_own_backward_pass_is_made_once(watch):
+    """So does a trainer that hands its forward and backward pass to the optimizer."""
+
+    def steps(_loss, model, optimizer):
+        inputs, targets, _ = batch_at(tokens(), 0)
+
+        def again():
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), targets)
+            loss.backward()
+            return loss
+
+        optimizer.step(again)
+
+    by_hand(watch, steps)
+    assert answers(watch.run_dir)["3.8"] is Verdict.PASS

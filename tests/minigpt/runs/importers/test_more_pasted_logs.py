@@ -194,3 +194,22 @@ def test_a_rate_that_validation_takes_down_by_stages_is_no_schedule_in_another_u
         f"| epoch 1 | {200 * i}/90000 batches | lr {rates[i]} | loss {losses[i]:.2f}" for i in range(240)
     ]
     assert judged("\n".join(lines) + "\n")[0]["leaf"] is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "by", "told"),
+    [
+        (range(14, 18), 1.2, True),
+        (range(14, 15), 1.2, False),  # one odd batch
+        (range(14, 18), 0.3, False),
+    ],
+)
+def test_a_bump_that_a_run_recovers_from_is_told_beside_health(rows, by, told, judged):
+    losses = falling(40)
+    losses[list(rows)] += by
+    lines = [f"step {1000 * i} loss {loss:.4f}" for i, loss in enumerate(losses)]
+    data, _, _ = judged("\n".join(lines) + "\n")
+    leaps = next(finding for finding in data["findings"] if finding["question"] == "4.1c")
+    assert data["verdict"] == "pass"
+    assert (data["watch"] == ["loss-spikes"]) is told
+    assert not told or leaps["values"]["step"] == 1000 * rows[0]
