@@ -68,6 +68,7 @@ class Observers:
         self._start_sums = _fingerprint(model)
         self.scales, self.shared = scales_of(model), shared_layers(model)
         self._scaler: dict[str, Any] | None = None
+        self._loss_scale: float | None = None  # of the scaler that makes the steps
         self._later: dict[str, Any] = {}
         self._cut_off: list[dict[str, Any]] = []
         self._updates: list[float] = []
@@ -117,6 +118,8 @@ class Observers:
         if step < 3 and scaler is None and self._scaler is None and (found := scaler_at_hand()):
             after, now = (None if norm is None else float(norm) for norm in norms)
             self._scaler = {"scale": float(found.get_scale()), "through": False, "after": after, "now": now}
+        if scaler is not None and self._loss_scale is None:
+            self._loss_scale = float(scaler.get_scale())
         self._look = step == FIRST_LOOK or rest.look(step)
         if self._look or step == 0:
             self.decay.note(self._optimizers.main, step)
@@ -186,6 +189,7 @@ class Observers:
             "passes": self.passes.evidence(steps),
             "scheduler": self.scheduling.evidence(),
             "bypassed_scaler": self._scaler,
+            "loss_scale": self._loss_scale,
             "later": self._later or None,
             "cut_off": _reached_most(self._cut_off),
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,

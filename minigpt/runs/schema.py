@@ -156,6 +156,7 @@ class Observed(Probe):
     passes: Mapping[str, Any] | None = None  # backward passes, and what became of them
     scheduler: Mapping[str, Any] | None = None  # its own count of steps
     bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
+    loss_scale: float | None = None  # of the gradient scaler that makes the steps, at the first
     later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
     cut_off: Mapping[str, Any] | None = None  # weights that the logits do not teach
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median

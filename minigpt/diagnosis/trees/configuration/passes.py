@@ -18,6 +18,8 @@ def _every_pass_reaches_a_step(question: Question, evidence: Evidence) -> Findin
         if observed(evidence, "moved"):
             return question.unknown(**values)  # somebody moves the weights in another way
         return question.failed("no-optimizer-step", **values)
+    if passes["steps"] < limits["few"] and passes["passes"] >= limits["each"] * passes["steps"]:
+        return question.unknown(**values, kind="few")
     few = passes["looked_at"] < limits["steps"]
     if not few and passes["losing_share"] > limits["share"] and passes["lost_each"]:
         return question.failed("lost-accumulation", **values)
@@ -73,7 +75,8 @@ def _clipped_and_used_once(question: Question, evidence: Evidence) -> Finding:
 PASSES_QUESTIONS = (
     Question(
         "3.4",
-        {"passes": 20, "steps": 5, "share": 0.8},  # passes without a step; steps; share that loses a pass
+        # passes without a step; steps; share that loses a pass; steps, and passes for each, that teach little
+        {"passes": 20, "steps": 5, "share": 0.8, "few": 10, "each": 50},
         ("no-optimizer-step", "lost-accumulation"),
         _every_pass_reaches_a_step,
     ),

@@ -201,6 +201,8 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
         return question.failed("degenerate-data", **values, most=most, kind="commonest")
     if distinct == 1:
         return question.failed("degenerate-data", **values)
+    if most > question.thresholds["much"] and dense and unpadded:
+        return question.unknown(**values, most=most, token=kinds.get("commonest"), kind="commonest")
     if unmasked < question.thresholds["unmasked"]:
         return question.warned(**values)
     return question.passed(**values)
@@ -236,7 +238,7 @@ START_QUESTIONS = (
     Question(
         "1.6",
         # of all positions; of the scored targets that are one token; that are padding
-        {"unmasked": 0.1, "most": 0.9, "padding": 0.1},
+        {"unmasked": 0.1, "most": 0.9, "much": 0.75, "padding": 0.1},
         ("loss-mask-empty", "degenerate-data"),
         _varied_targets,
     ),

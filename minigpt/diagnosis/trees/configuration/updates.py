@@ -51,6 +51,11 @@ def _bearable_rate(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     if first > chance + limits["start"]:
         return question.not_measured()  # it fell from a height, and the rate has no part in that
+    shares = evidence.start.target_offset_share
+    if shares is not None and shares["1"] < limits["next"]:
+        return (
+            question.not_measured()
+        )  # who fills in masks reads them too, so the entropy of what is read is low
     means = np.convolve(losses, np.full(WIDTH, 1 / WIDTH), "valid")
     last, middle = float(means[-1]), float(means[len(means) // 2])
     values = {
@@ -98,7 +103,7 @@ UPDATE_QUESTIONS = (
         "6.6",
         # of the entropy of single tokens, twice; update ÷ weight; nats in the first 20 steps; fall, of the
         # entropy; nats above ln V at the start; update ÷ weight from which anything is learnt, and that makes
-        # a loss jump
+        # a loss jump; share of the targets that are the next token
         {
             "share": 0.93,
             "stuck": 0.97,
@@ -108,6 +113,7 @@ UPDATE_QUESTIONS = (
             "start": 1.76,
             "least": 1e-4,
             "moves": 1e-3,
+            "next": 0.5,
         },
         ("lr-too-high", "lr-too-low"),
         _bearable_rate,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from minigpt.config import Config
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import LogNotes, NonFinite, Source
 from minigpt.runs.thresholds import SCALE_LOG2, SCALE_SKIPS, UNDERFLOW, UNDERFLOW_ODD
@@ -66,6 +67,11 @@ def _scale_of_a_log(question: Question, evidence: Evidence, scales: NDArray[np.f
 def _scaled_in_order(question: Question, evidence: Evidence) -> Finding:
     scaling = evidence.rehearsal.scaling or {}
     clip, updated, whole = (scaling.get(name) for name in ("clip_ratio", "updates", "whole_window"))
+    left = evidence.config.clip_norm if evidence.config else None
+    if (scale := observed(evidence, "loss_scale")) and left:
+        values = {"left": left, "scale": scale, "asked": left * scale}
+        if left < question.thresholds["left"] < left * scale:  # of a norm that is usual before the division
+            return question.failed("clip-before-unscale", **values, kind="seen")
     if clip is None and updated is None and whole is None:
         return question.not_measured()
     values = {"clip": clip, "updated": _as_word(updated), "whole": _as_word(whole)}
@@ -113,7 +119,7 @@ NON_FINITE_QUESTIONS = (
     ),
     Question(
         "7.3",
-        {"clip": 1.5},  # norm that clipping saw ÷ the true one
+        {"clip": 1.5, "left": 0.005},  # norm that clipping saw ÷ the true one; norm that it may leave
         ("clip-before-unscale", "scaler-not-updated", "partial-window"),
         _scaled_in_order,
         tree="dynamics",
