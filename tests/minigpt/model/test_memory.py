@@ -357,6 +357,7 @@ REFUSED = [
     ({"consolidation_interval": 13}, ["consolidation_interval = 13", "steps = 12"]),
     ({"consolidation_interval": 0}, ["consolidation_interval", "0"]),
     (SLEEPY | {"sleep_steps": 4}, ["sleep_steps = 4", "4"]),
+    ({"consolidation": "sleep", "consolidation_interval": None}, ["sleep_steps = 5"]),  # a tenth of 12 steps
     ({"memory_temperature": 0}, ["memory_temperature", "0"]),
     ({"memory_dropout": 1}, ["memory_dropout", "1"]),
     ({"residual_weight": -1}, ["residual_weight", "-1"]),
