@@ -27,6 +27,7 @@ from minigpt.diagnosis.ladder import SWING, swing
 from minigpt.model.gpt import build_model, init_weights, parameter_count
 from minigpt.model.mixers.memory.homeostasis import Homeostasis
 from minigpt.runs.run import Run
+from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.optim import build_optimizer
 
 MEMORY = Config(**load_preset("memory")).replace(device="cpu", eval_every=0, checkpoint_every=0)
@@ -136,7 +137,12 @@ def gate(folder: Path, seeds: range) -> None:
 
 
 def overhead(folder: Path, seeds: range) -> None:
-    """Time of a step and bytes kept, beside the same model without memory, measured by turns."""
+    """Processor time of a step and bytes kept, beside the same model without memory, measured by turns.
+
+    Freed memory is kept, as the trainer does.
+    """
+    torch.set_num_threads(1)
+    keep_freed_memory()
     plain = Config(steps=40, device="cpu")
     forms = {
         "attention": plain,
@@ -176,13 +182,13 @@ class _Steps:
 
     def __call__(self) -> None:
         batch = get_batch(self.tokens, self.config, len(self.times))
-        started = time.perf_counter()
+        started = time.process_time()
         logits = self.model(batch.inputs)
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten()).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.commit(self.model, len(self.times))
-        self.times.append(time.perf_counter() - started)
+        self.times.append(time.process_time() - started)
 
     @property
     def seconds(self) -> float:

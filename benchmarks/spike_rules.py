@@ -11,7 +11,8 @@ Reimplemented from their public sources as small rules on (loss, gradient norm),
     llm-foundry    loss >= 2 × the mean of the last 100, five times in a row; stops (`KillLossSpike`)
     Megatron       loss >= 10 × the largest of the first 100; reruns the step (`is_unexpectedly_large`)
     seeds          loss > 5 × or norm > 3 × the mean of the last 100 (seed 000)
-    minigpt        the guard of this project, `spike_on` as "loss" and as "loss_or_norm"
+    minigpt        the guard of this project, `spike_on` as "loss" and as "loss_or_norm"; in a run it also
+                   knows what single tokens cost, which these series do not tell
 """
 
 from __future__ import annotations

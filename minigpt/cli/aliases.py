@@ -125,11 +125,13 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
     """Return the settings with those that aliases stand for.
 
     Raises:
-        UsageError: an alias with a value and the setting itself say different things.
+        UsageError: an alias with a value and the setting itself say different things, or a switch and a
+            setting ask for two mixers.
     """
     found: dict[str, Any] = {}
     for name, stands_for in SWITCHES.items():
         if name in arguments and arguments[name]:
+            _refuse_two_mixers(name, stands_for, settings)
             found |= stands_for
     for name, setting in NAMES.items():
         if name in arguments:
@@ -141,6 +143,18 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
     if "warmup_ratio" in arguments:
         found["warmup_steps"] = _share_of_steps(arguments["warmup_ratio"], settings)
     return found | settings
+
+
+def _refuse_two_mixers(name: str, stands_for: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Refuse a switch that stands for one mixer beside a setting that names another: nothing of it is left.
+
+    Raises:
+        UsageError: names both.
+    """
+    asked, given = stands_for.get("mixer"), settings.get("mixer")
+    if asked and given and asked != given:
+        alias = f"--{name.replace('_', '-')}"
+        raise UsageError("train.two-mixers", alias=alias, asked=asked, given=given)
 
 
 def _share_of_steps(ratio: float, settings: dict[str, Any]) -> int:

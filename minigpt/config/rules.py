@@ -160,7 +160,7 @@ def _memory(config: Config) -> Iterator[Rule]:
         {"interval": interval, "steps": config.steps},
     )
     yield (
-        config.consolidation != "sleep" or config.sleep_steps < interval or interval == 1,
+        config.consolidation != "sleep" or config.sleep_steps < interval,
         "always-asleep",
         {"sleep": config.sleep_steps, "interval": interval},
     )

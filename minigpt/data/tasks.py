@@ -35,7 +35,7 @@ def load_task(name: str) -> Corpus:
     Raises:
         MiniGPTError: it is no task's name, and no file that can be read.
     """
-    return NAMED[name]() if name in NAMED else load_text(name)
+    return NAMED[name]() if name in NAMED else load_text(name, flag="--tasks")
 
 
 def _python() -> Corpus:

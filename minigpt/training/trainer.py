@@ -41,6 +41,7 @@ from minigpt.training.evaluation import validation_loss
 from minigpt.training.fit import refuse_misfit
 from minigpt.training.guards.enforcer import Enforcer
 from minigpt.training.guards.guard import Decision
+from minigpt.training.guards.token_cost import TokenCost
 from minigpt.training.instruments.panel import Instruments
 from minigpt.training.interrupt import Interrupt, Interrupted
 from minigpt.training.kernel_cache import kernels_for
@@ -110,6 +111,7 @@ class Trainer:
             self.optimizer,
             self.state,
             write=lambda event: self.writer.event(event),
+            token_cost=TokenCost.wanted_by(self.guards, self.tokens, self.config.vocab_size),
         )
         records, self.skipped_checkpoints = load_newest(self) if resume else (None, [])
         self.saved_step = self.step  # steps done in the newest checkpoint
@@ -240,7 +242,8 @@ class Trainer:
             "tokens": config.accumulation * config.batch_size * config.context,
         } | self._after_a_decision()
         rate = recipe.lr_at(step, config)
-        decision = self.enforcer.decide("gradients", record | {"rate": rate * self.state.lr_scale})
+        known = record | {"rate": rate * self.state.lr_scale}
+        decision = self.enforcer.decide("gradients", known, batches)
         if decision.undoes:
             drop(self.optimizer, self.precision)
             self.enforcer.forget_step()

@@ -77,22 +77,26 @@ def _verified(name: str) -> str:
     return data.decode("utf-8")
 
 
-def load_text(path: str | Path, validation_share: float = 0.1) -> Corpus:
+def load_text(path: str | Path, validation_share: float = 0.1, flag: str = "--text") -> Corpus:
     """Return a UTF-8 file in two sides, about `validation_share` of its characters in the validation one.
 
     Distinct lines go to a side by their hash, so that equal lines lie on one side; both sides keep the file's
     order, and a blank line stays with the line before it. A text of few distinct lines is cut in two at a
     line or word end instead.
 
+    Args:
+        flag: where the path was given, for the sentence that refuses it.
+
     Raises:
         MiniGPTError: there is no such file, or it is a folder, empty, binary, not UTF-8 or too short.
     """
     path = Path(path)
-    data = _read(path)
-    text = _decode(data, path)
+    data = _read(path, flag)
+    text = _decode(data, path, flag)
     if len(text) < MINIMUM_CHARACTERS:
         key = "too-short" if text.strip() else "empty"
-        raise MiniGPTError(f"corpus.{key}", path=path, characters=len(text), minimum=MINIMUM_CHARACTERS)
+        values = {"path": path, "flag": flag, "characters": len(text), "minimum": MINIMUM_CHARACTERS}
+        raise MiniGPTError(f"corpus.{key}", **values)
     corpus = split_text(path.name, text, validation_share)
     return replace(corpus, hashes={"file": sha256(data)} | corpus.hashes)
 
@@ -108,22 +112,22 @@ def split_text(name: str, text: str, validation_share: float = 0.1) -> Corpus:
     return Corpus(name, train, validation, hashes)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, flag: str) -> bytes:
     if path.is_dir():
-        raise MiniGPTError("corpus.is-a-folder", path=path)
+        raise MiniGPTError("corpus.is-a-folder", path=path, flag=flag)
     if not path.is_file():
-        raise MiniGPTError("corpus.no-such-file", path=path)
+        raise MiniGPTError("corpus.no-such-file", path=path, flag=flag)
     try:
         return path.read_bytes()
     except OSError as error:
         raise MiniGPTError("corpus.unreadable", path=path, reason=reason_of(error)) from error
 
 
-def _decode(data: bytes, path: Path) -> str:
+def _decode(data: bytes, path: Path, flag: str) -> str:
     if not data:
-        raise MiniGPTError("corpus.empty", path=path, minimum=MINIMUM_CHARACTERS)
+        raise MiniGPTError("corpus.empty", path=path, flag=flag, minimum=MINIMUM_CHARACTERS)
     if b"\0" in data:
-        raise MiniGPTError("corpus.binary", path=path, byte=data.index(b"\0"))
+        raise MiniGPTError("corpus.binary", path=path, flag=flag, byte=data.index(b"\0"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

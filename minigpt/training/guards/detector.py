@@ -55,8 +55,12 @@ class Usual:
         self._in_order: list[float] = []  # the same, sorted: medians are asked for in every step
         self.enough = enough
 
-    def distance(self, value: float) -> float | None:
-        """Return how far `value` lies above what is usual, in robust standard deviations; −∞ if below."""
+    def distance(self, value: float, least: float | None = None) -> float | None:
+        """Return how far `value` lies above what is usual, in robust standard deviations; −∞ if below.
+
+        Args:
+            least: below it a standard deviation means nothing; `SPIKE_LEAST_SPREAD` × the level unless given.
+        """
         if len(self.ups) < self.enough:
             return None
         ups, level = self._in_order, self.level
@@ -64,7 +68,8 @@ class Usual:
         if value - level < usual:  # every other value: nobody asks how far
             return -math.inf
         spread = MAD_DEVIATIONS * median_distance(ups, usual)
-        return (value - level - usual) / max(spread, SPIKE_LEAST_SPREAD * abs(level), 1e-12)
+        least = SPIKE_LEAST_SPREAD * abs(level) if least is None else least
+        return (value - level - usual) / max(spread, least, 1e-12)
 
     def add(self, value: float) -> None:
         """Take an ordinary value into the window; one that is not finite is left out."""

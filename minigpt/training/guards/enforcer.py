@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from minigpt.data.batches import Batch
 from minigpt.model.state import has_memory, load_memory, memory_of
 from minigpt.training.distributed import World
 from minigpt.training.guards.guard import CONTINUE, Decision, Guard, GuardError, Moment, ask, together
+from minigpt.training.guards.token_cost import TokenCost
 from minigpt.training.snapshots import Snapshots
 from minigpt.training.state import Stateful, TrainerState
 from minigpt.training.step import gradient_shares
@@ -31,8 +33,10 @@ class Enforcer:
         optimizer: torch.optim.Optimizer,
         state: TrainerState,
         write: Callable[[dict[str, Any]], None],
+        token_cost: TokenCost | None = None,
     ):
         """Args:
+        token_cost: of each step's batches, where a guard wants to know it.
         write: append a line to events.jsonl; called on the first process only.
         """
         self.guards, self.snapshots, self.world = guards, snapshots, world
@@ -41,6 +45,7 @@ class Enforcer:
         self._remembers = has_memory(model)
         self._memory: dict[str, torch.Tensor] = {}
         self._clip: dict[str, Any] | None = None
+        self._token_cost = token_cost
 
     def before_step(self) -> None:
         """Keep what a dropped step, or a rollback, must put back."""
@@ -54,14 +59,19 @@ class Enforcer:
     def _clipper(self) -> Stateful | None:
         return self.state.parts.get("clip")
 
-    def decide(self, moment: Moment, record: dict[str, Any]) -> Decision:
+    def decide(self, moment: Moment, record: dict[str, Any], batches: Sequence[Batch] = ()) -> Decision:
         """Return what the guards want together, the same on every process; scale the rate if they say so.
+
+        Args:
+            batches: the micro-batches of the step, where there is still something to decide about them.
 
         Raises:
             GuardError: they contradict each other, or ask for something impossible.
         """
         if moment not in self._moments:
             return CONTINUE
+        if batches and self._token_cost:
+            record = record | {"token_cost": self._token_cost.of(batches, self.world)}
         decisions = self.world.share(self.world.on_main(lambda: self._ask(moment, record)))
         if not decisions:
             return CONTINUE

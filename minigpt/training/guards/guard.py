@@ -13,6 +13,9 @@ A guard is asked at the moments that it names:
     "gradients"  after the gradients and before the update: only here can it `drop` the step
     "record"     after the update, once the record of the step is written, with its validation loss if any
 
+A guard with `needs_token_cost = True` finds in the record, at "gradients", what the batch costs a model that
+knows only how frequent tokens are: `token_cost`, in nats.
+
 It returns None or `CONTINUE` most of the time; with `note` what it saw goes into events.jsonl all the same.
 It is asked on the first process only; every process then does the same. One that remembers something between
 steps offers `state_dict` (plain data) and `load_state_dict`: checkpoints and snapshots hold it, so what it

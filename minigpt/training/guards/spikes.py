@@ -8,8 +8,13 @@ snapshot from before, and the batches trained on since are skipped, as PaLM's au
 et al., 2022, section 5.1), at most `rollbacks` times. A batch that looked doubtful and came just before two
 spikes is taken for bad as well: the run goes back to before it.
 
-A spike is one of the loss. The norm alone is watched and does not act unless `spike_on` says so: in healthy
-runs of small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
+A spike is one of the loss, or of its *surplus*: the loss less what the same batch costs a model that knows
+only how frequent tokens are (`token_cost.py`). Each sees what the other does not: the surplus a batch whose
+tokens and targets do not belong together while the model knows little yet, the loss a batch of tokens that
+hardly ever occur. The norm alone is watched and does not act unless `spike_on` says so: in healthy runs of
+small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
+
+Bad batches come together. One that is doubtful and follows one that was left out is left out as well.
 """
 
 from __future__ import annotations
@@ -20,22 +25,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigpt.config.rules import ORDINARY_STEPS
+from minigpt.runs.thresholds import SPIKE_LEAST_SPREAD
 from minigpt.training.guards.detector import Usual
 from minigpt.training.guards.guard import Decision, GuardError
 from minigpt.training.state import TrainerState
 
-WATCHED = ("loss", "grad_norm")
+WATCHED = ("loss", "surplus", "grad_norm")
+ACTS = {"loss": WATCHED[:2], "loss_or_norm": WATCHED}
 PATIENCE = 8  # bad batches in a row before the weights are blamed
-DOUBT = 0.5  # × z: a batch this far out is bad if the next one is a spike
+DOUBT = 0.5  # × z: a batch this far out is bad if the next one is a spike, or the last one was left out
+SURPLUS = 0.5  # of the least spread of a loss that counts: the surplus is quieter
 EARLY, KNOWN = 2.0, 5  # × the level, of at least so many steps: worth a note while z is not known yet
 MARGIN = 10  # steps to go back: damage begins before it shows
 
 
 class Spikes:
-    """Robust z-scores of loss and gradient norm, each against its own last `window` ordinary values."""
+    """Robust z-scores of loss, surplus and norm, each against its own last `window` ordinary values."""
 
     name = "spikes"
     moments = ("gradients",)
+    needs_token_cost = True
 
     def __init__(self, z: float = 6.0, window: int = 128, rollbacks: int = 3, on: str = "loss"):
         """Call `z` robust standard deviations above the median a spike.
@@ -43,8 +52,7 @@ class Spikes:
         Args:
             on: "loss", or "loss_or_norm": what may call one.
         """
-        self.z, self.rollbacks = z, rollbacks
-        self.acts = WATCHED if on == "loss_or_norm" else ("loss",)
+        self.z, self.rollbacks, self.acts = z, rollbacks, ACTS[on]
         self.usual = {name: Usual(window, min(ORDINARY_STEPS, window)) for name in WATCHED}
         self.suspects = 0  # bad batches in a row
         self.healing = False  # whether an update was let through although its batch looked bad
@@ -59,15 +67,21 @@ class Spikes:
         """
         if not math.isfinite(record["loss"] + record["grad_norm"]):
             return None  # the guard `finite` judges it, or the loss scaler
-        far = {name: self.usual[name].distance(record[name]) for name in WATCHED}
-        seen = {name: round(z, 2) for name, z in far.items() if z is not None and z >= self.z}
-        if not seen or not any(name in seen for name in self.acts):
+        values = _values(record)
+        far = self._distances(values)
+        limit = dict.fromkeys(ACTS["loss"], DOUBT * self.z) if self._follows_a_bad_one(state) else {}
+        seen = {
+            name: round(z, 2) for name, z in far.items() if z is not None and z >= limit.get(name, self.z)
+        }
+        if not any(name in seen for name in self.acts):
             note = self._early(record) if far["loss"] is None else None
-            self._accept(record, state.data_step, far, seen)
+            self._accept(values, state.data_step, far)
             return note
         self.suspects += 1
         figures = {"z": seen} | {
-            name: {"seen": record[name], "usual": self.usual[name].level} for name in seen
+            name: {"seen": values[name], "usual": self.usual[name].level}
+            for name in values
+            if name in seen or name == "loss"
         }
         if self.doubtful and self.suspects > 1 and state.rollbacks < self.rollbacks:
             bad = (*self.doubtful, state.data_step)
@@ -84,17 +98,26 @@ class Spikes:
         target = max(0, state.step - len(self.trained))
         return Decision(roll_back_to=target, skip=tuple(self.trained), seen=figures)
 
-    def _accept(
-        self, record: Mapping[str, Any], data_step: int, far: Mapping[str, float | None], seen: Mapping
-    ) -> None:
+    def _distances(self, values: Mapping[str, float]) -> dict[str, float | None]:
+        level = self.usual["loss"].level
+        least = {"surplus": SURPLUS * SPIKE_LEAST_SPREAD * abs(level)}  # its own level is next to 0
+        return {name: self.usual[name].distance(value, least.get(name)) for name, value in values.items()}
+
+    def _follows_a_bad_one(self, state: TrainerState) -> bool:
+        """Return whether the batch before was left out by this guard."""
+        if self.suspects:
+            return self.suspects < PATIENCE
+        return state.rollbacks > 0 and state.data_step - 1 in state.skips
+
+    def _accept(self, values: Mapping[str, float], data_step: int, far: Mapping[str, float | None]) -> None:
         """Remember an update that goes ahead."""
         self.suspects, self.healing = 0, False
-        doubtful = far["loss"] is not None and far["loss"] >= DOUBT * self.z
+        doubtful = any((far.get(name) or 0.0) >= DOUBT * self.z for name in ACTS["loss"])
         self.doubtful = [*self.doubtful, data_step][-MARGIN:] if doubtful else []
         self.trained.append(data_step)
-        for name in WATCHED:
-            if name not in seen:
-                self.usual[name].add(record[name])
+        for name, value in values.items():
+            if (far[name] or 0.0) < self.z:
+                self.usual[name].add(value)
 
     def _early(self, record: Mapping[str, Any]) -> Decision | None:
         """Return a note of a loss that doubles before enough is known to judge it."""
@@ -118,8 +141,17 @@ class Spikes:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what it remembered."""
         for name, usual in self.usual.items():
-            usual.load_state_dict(state["usual"][name])
+            if name in state["usual"]:  # an older checkpoint knows no surplus
+                usual.load_state_dict(state["usual"][name])
         self.suspects = state["suspects"]
         self.healing, self.doubtful = state.get("healing", False), list(state.get("doubtful", []))
         self.trained.clear()
         self.trained.extend(state["trained"])
+
+
+def _values(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return what is watched; no surplus where nobody knows what the batch costs."""
+    found = {"loss": record["loss"], "grad_norm": record["grad_norm"]}
+    if "token_cost" in record:
+        found["surplus"] = record["loss"] - record["token_cost"]
+    return found

@@ -55,6 +55,13 @@ def test_two_names_with_two_values_are_refused(command, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_a_switch_and_a_setting_that_ask_for_two_mixers_are_refused(command, language):
+    answer = command("train", "--use-mamba", "--mixer", "memory", "--lang", language)
+    assert "--use-mamba" in answer.sentence and "mixer = memory" in answer.sentence
+    assert config_of(command, "--use-mamba", "--mixer", "two_streams").mixer == "two_streams"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_replay_without_tasks_is_refused(command, language):
     assert "replay = 0.25" in command("train", "--use-replay", "--lang", language).sentence
 

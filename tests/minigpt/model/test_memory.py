@@ -1,6 +1,7 @@
 """The memory mixer: each mechanism against its rule; memory never leaks, is never lost and never random."""
 
 import copy
+import itertools
 import math
 import shutil
 import sys
@@ -195,6 +196,43 @@ def test_the_entropy_of_a_gate_is_1_where_it_is_even_and_0_where_one_source_take
     assert math.isnan(gate.entropy(all_to_one, torch.tensor([True, False, False])))
 
 
+def test_the_gradient_of_soft_selection_is_its_derivative():
+    """By finite differences, also where two weights are equally large and where some are 0."""
+    weights = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.4, 0.4, 0.15, 0.05], [0.97, 0.01, 0.01, 0.01]]).double()
+    assert torch.autograd.gradcheck(selection.soft, (weights[[0, 2], :3].requires_grad_(),))
+    tied = weights[1:2].clone().requires_grad_()
+    selection.soft(tied)[0, 2].backward()
+    own = tied.detach().clone().requires_grad_()
+    faded = own * torch.sigmoid(selection.STEEPNESS * (own / own.amax(-1, keepdim=True) - selection.SHARE))
+    (faded / faded.sum(-1, keepdim=True))[0, 2].backward()
+    torch.testing.assert_close(tied.grad, own.grad)
+
+
+@pytest.mark.parametrize("search_name", ["exact", "faiss"])
+def test_both_ways_to_read_the_long_term_memory_give_the_same(search_name):
+    """By hand: the best slots of each query, their softmax, selected, and the sum of their values."""
+    if search_name == "faiss":
+        pytest.importorskip("faiss")
+    store = LongTermMemory(BASE.replace(long_term_size=12, memory_reads=4, memory_search=search_name))
+    generator = torch.Generator().manual_seed(3)
+    keys, values = torch.randn(2, 9, BASE.n_embd, generator=generator)
+    store.write(keys, values, step=0)
+    query = torch.randn(2, 5, BASE.n_embd, generator=generator, requires_grad=True)
+    read, slots = store(query)
+    wanted, used = torch.zeros_like(read), torch.zeros(12)
+    for row, token in itertools.product(range(2), range(5)):
+        products = keys @ query[row, token] / BASE.n_embd**0.5
+        best = products.argsort(descending=True)[:4]
+        weights = store.select(products[best].softmax(-1))
+        wanted[row, token] = weights @ values[best]
+        used[best] += weights.detach()
+    torch.testing.assert_close(read, wanted)
+    torch.testing.assert_close(slots, used)
+    (gradient,) = torch.autograd.grad(read.square().sum(), query)
+    (by_hand,) = torch.autograd.grad(wanted.square().sum(), query)
+    torch.testing.assert_close(gradient, by_hand)
+
+
 @pytest.mark.parametrize("select", selection.SELECTIONS.values(), ids=selection.SELECTIONS)
 def test_selection_runs_over_the_slots_and_keeps_a_distribution(select):
     weights = torch.rand(3, 4, 6).softmax(-1)
@@ -319,6 +357,7 @@ REFUSED = [
     ({"consolidation_interval": 13}, ["consolidation_interval = 13", "steps = 12"]),
     ({"consolidation_interval": 0}, ["consolidation_interval", "0"]),
     (SLEEPY | {"sleep_steps": 4}, ["sleep_steps = 4", "4"]),
+    ({"consolidation": "sleep", "consolidation_interval": None}, ["sleep_steps = 5"]),  # a tenth of 12 steps
     ({"memory_temperature": 0}, ["memory_temperature", "0"]),
     ({"memory_dropout": 1}, ["memory_dropout", "1"]),
     ({"residual_weight": -1}, ["residual_weight", "-1"]),

@@ -182,4 +182,4 @@ def test_a_contradiction_is_refused_in_one_sentence(settings, named, language):
 
 def test_a_task_that_is_no_file_is_refused(command, tmp_path):
     answer = command("train", "--tasks", "conjugations,pyhton", "--run-dir", tmp_path / "run")
-    assert "pyhton" in answer.sentence
+    assert "pyhton" in answer.sentence and "--tasks" in answer.sentence and "--text" not in answer.sentence

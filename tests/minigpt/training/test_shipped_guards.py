@@ -13,14 +13,16 @@ from safetensors.torch import load_file
 from small_runs import MINIMAL
 
 from minigpt.config import Config, ConfigError
-from minigpt.data.batches import get_batch
+from minigpt.data.batches import Batch, get_batch
 from minigpt.model.gpt import build_model
 from minigpt.runs import checkpoint
 from minigpt.runs.jsonl import read_jsonl
+from minigpt.training.distributed import World
 from minigpt.training.guards import GuardError
 from minigpt.training.guards.clipping import CLIPPERS
 from minigpt.training.guards.detector import Usual, median_distance
 from minigpt.training.guards.spikes import PATIENCE, Spikes
+from minigpt.training.guards.token_cost import TokenCost
 from minigpt.training.precision import full_precision
 from minigpt.training.recipe import Recipe
 from minigpt.training.schedule import lr_at
@@ -228,6 +230,69 @@ def test_a_doubtful_batch_before_a_spike_is_taken_back_with_it():
     calm.see(doubtful)
     calm.see(2.0)
     assert calm.see(9.0).drop
+
+
+def test_a_doubtful_batch_behind_one_that_was_left_out_is_left_out():
+    run = AtLevelTwo()
+    usual = run.guard.usual["loss"]
+    doubtful = next(2.0 + x / 1000 for x in range(2000) if usual.distance(2.0 + x / 1000) > 4.0)
+    assert run.see(9.0).drop and run.see(doubtful).drop
+    assert run.see(2.0) is None and run.see(doubtful) is None  # behind an ordinary one it goes ahead
+    rolled_back = AtLevelTwo()
+    rolled_back.state.rollbacks, rolled_back.state.skips = 1, [rolled_back.state.data_step - 1]
+    assert rolled_back.see(doubtful).drop
+
+
+def surplus_guard(cost_known=True):
+    """A guard that has seen losses of 5 which vary with the rarity of their tokens, and how to ask it."""
+    guard, state = Spikes(), TrainerState()
+
+    def see(loss, cost):
+        record = {"loss": loss, "grad_norm": 1.0} | ({"token_cost": cost} if cost_known else {})
+        decision = guard.decide(record, state)
+        if decision is None or not decision.undoes:
+            state.advance()
+        return decision
+
+    for step in range(60):
+        rarity = 0.3 * math.sin(1.7 * step)
+        assert see(5.0 + rarity + 0.01 * (step % 3), 5.4 + rarity) is None
+    return see, guard
+
+
+def test_a_loss_that_the_tokens_do_not_explain_is_a_spike():
+    see, _ = surplus_guard()
+    assert see(5.4, 5.8) is None  # rare tokens
+    decision = see(5.4, 5.4)
+    assert decision.drop and decision.seen["loss"]["seen"] == 5.4
+    assert decision.seen["z"]["surplus"] > 6 and "loss" not in decision.seen["z"]
+    assert surplus_guard(cost_known=False)[0](5.4, 5.4) is None
+    see, _ = surplus_guard()
+    assert see(11.0, 12.0).drop  # tokens that hardly ever occur: no surplus, and a spike of the loss
+
+
+def test_a_guard_s_state_from_before_the_surplus_is_understood():
+    see, guard = surplus_guard()
+    old = guard.state_dict()
+    del old["usual"]["surplus"]
+    again = Spikes()
+    again.load_state_dict(old)
+    record = {"loss": 5.0, "grad_norm": 1.0, "token_cost": 5.4}
+    assert again.decide(record, TrainerState()) is None
+    assert again.decide(record | {"loss": 9.0}, TrainerState()).drop
+
+
+def test_what_single_tokens_cost_is_their_mean_information():
+    tokens = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+    cost = TokenCost(tokens, vocab_size=3)
+    targets = torch.tensor([[0, 1], [2, 1]])
+    mask = torch.tensor([[True, True], [False, True]])
+    whole = Batch(targets, targets, mask)
+    seen = [6 / 9, 2 / 9, 2 / 9]  # the third token, which never occurs, counts as one that occurs once
+    assert cost.of([whole], World()) == pytest.approx(-sum(map(math.log, seen)) / 3)
+    rows = [Batch(*(part[row : row + 1] for part in whole)) for row in range(2)]
+    assert cost.of(rows, World()) == pytest.approx(cost.of([whole], World()))
+    assert TokenCost.wanted_by([Spikes()], tokens, 3) and not TokenCost.wanted_by([], tokens, 3)
 
 
 def test_weights_that_an_update_heals_are_not_rolled_back():

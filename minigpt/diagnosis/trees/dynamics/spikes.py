@@ -80,7 +80,9 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
 
 def _z(event: Event) -> float | None:
     found = event.seen.get("z")
-    return found.get("loss") if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    return max((found[name] for name in ("loss", "surplus") if name in found), default=None)
 
 
 def _figure(seen: Mapping[str, Any], name: str) -> float | None:

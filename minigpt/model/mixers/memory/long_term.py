@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from minigpt.config import Config
 from minigpt.model.mixers.memory.complementary import nearest
 from minigpt.model.mixers.memory.metaplasticity import strengthened
-from minigpt.model.mixers.memory.search import find_search
+from minigpt.model.mixers.memory.search import exact, find_search
 from minigpt.model.mixers.memory.selection import SELECTIONS
 
 DUPLICATE = 0.99  # cosine of two keys above which they say the same
@@ -50,13 +50,27 @@ class LongTermMemory(nn.Module):
             return torch.zeros_like(query), query.new_zeros(len(self.keys))
         keys, values = self.keys[: self.count].to(query.dtype), self.values[: self.count].to(query.dtype)
         flat = query.flatten(0, 1)
-        found = self.search(flat.detach(), keys, min(self.config.memory_reads, self.count))  # (N, k)
-        logits = (keys[found] @ flat[..., None])[..., 0] / math.sqrt(query.shape[-1])
-        weights = (logits + self.strength[found].log()).softmax(-1)
-        weights = self.select(weights.view(*query.shape[:2], -1))  # (B, T, k)
-        read = (weights.flatten(0, 1)[:, None] @ values[found])[:, 0].view_as(query)
-        slots = torch.zeros(len(self.keys), device=query.device)  # fp32 under autocast too: a sum
-        return read, slots.index_add(0, found.flatten(), weights.detach().flatten().float())
+        logits, found = self._look_up(flat, keys, min(self.config.memory_reads, self.count))  # (N, k) each
+        weights = (logits / math.sqrt(query.shape[-1]) + self.strength.log()[found]).softmax(-1)
+        weights = self.select(weights.view(*query.shape[:2], -1)).flatten(0, 1)  # (N, k)
+        read, slots = self._sum(weights, found, values)
+        return read.view_as(query), F.pad(slots, (0, len(self.keys) - self.count))
+
+    def _look_up(self, queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return the inner products of `queries` (N, C) with their `k` best keys, and which those are."""
+        if self.search is exact:  # the products are there anyway: nothing is computed twice, or copied
+            return (queries @ keys.mT).topk(k)
+        found = self.search(queries.detach(), keys, k)
+        return (keys[found] @ queries[..., None])[..., 0], found
+
+    def _sum(self, weights: Tensor, found: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Σ weight · value of the slots found, (N, C), and the sum of each slot's weights in fp32."""
+        if self.search is exact:
+            spread = weights.new_zeros(len(weights), len(values)).scatter(1, found, weights)  # (N, slots)
+            return spread @ values, spread.detach().float().sum(0)
+        slots = torch.zeros(len(values), device=values.device)
+        slots = slots.index_add(0, found.flatten(), weights.detach().flatten().float())
+        return (weights[:, None] @ values[found])[:, 0], slots
 
     def write(self, keys: Tensor, values: Tensor, step: int) -> None:
         """Store tokens, (N, C) each, one after the other."""

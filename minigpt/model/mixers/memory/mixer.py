@@ -83,7 +83,8 @@ class Memory(nn.Module):
             [torch.ones_like(some), some, torch.full_like(some, self.long_term.count > 0)], -1
         )  # (B, T, 3)
         gates = self.gate(x, there)
-        mixed = (gates[..., None] * torch.stack([present, short, long], -2)).sum(-2)  # (B, T, C)
+        of_present, of_short, of_long = gates[..., None].unbind(-2)  # each (B, T, 1)
+        mixed = torch.addcmul(torch.addcmul(of_present * present, of_short, short), of_long, long)
         if self.training:
             self.stage(keys, values, weights, slots, (gates.detach(), there))
         return self.attention.c_proj(self.norm(mixed) + self.config.residual_weight * present)
@@ -113,7 +114,7 @@ class Memory(nn.Module):
             short.push(keys, values)
         weights = short_term.scores(query, all_keys, age, allowed, self.log_tau).softmax(-1)
         some = allowed.any(-1).expand(len(query), T)
-        weights = self.select(weights * allowed) * some[..., None]
+        weights = self.select(weights) * some[..., None]  # what is not allowed has a weight of 0
         return weights @ all_values, weights, some
 
     def _short_term_tokens(self, length: int) -> float:

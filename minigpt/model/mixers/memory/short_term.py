@@ -62,5 +62,7 @@ def readable(
 
 def scores(query: Tensor, keys: Tensor, age: Tensor, allowed: Tensor, log_tau: Tensor) -> Tensor:
     """Return the logit (B, T, K) of each key for each query, the least number where not allowed."""
-    logits = query @ keys.mT / math.sqrt(query.shape[-1]) - age * torch.exp(-log_tau)
-    return logits.masked_fill(~allowed, torch.finfo(logits.dtype).min)
+    products = query @ keys.mT
+    faded = (-age * torch.exp(-log_tau))[None]  # (1, T, K): of ages, so the same in every row
+    faded = faded.masked_fill(~allowed, torch.finfo(products.dtype).min)
+    return torch.add(faded, products, alpha=1 / math.sqrt(query.shape[-1]))
