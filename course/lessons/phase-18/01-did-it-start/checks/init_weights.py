@@ -202,7 +202,6 @@ class Residual(_Init):
         key = next((key for key, slip in slips.items() if close(mean, slip, rtol=0.05)), "residual-off")
         return wrong(key, expected, mean)
 
-
     @staticmethod
     def _together(parameters):
         """The ratio of all projections to all ordinary matrices, cut and uncut, and how exact it is."""

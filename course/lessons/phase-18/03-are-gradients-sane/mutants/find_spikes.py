@@ -158,9 +158,7 @@ def find_spikes(norms, factor=5.0, window=20):
         _spikes(keep="math.isfinite(norm)").replace("not math.isfinite(norm) or", "math.isfinite(norm) and"),
         {BEHIND: "row-ignored", NAN: "nan-missed"},
     ),
-    wrong_spikes(
-        "nan-in-the-window", _spikes(keep="True"), {BEHIND: "row-ignored", NAN: "nan-poisons"}
-    ),
+    wrong_spikes("nan-in-the-window", _spikes(keep="True"), {BEHIND: "row-ignored", NAN: "nan-poisons"}),
     wrong_spikes("factor-ignored", _spikes().replace("factor *", "5.0 *"), {SPIKE: "factor-ignored"}),
     wrong_spikes(
         "window-ignored", _spikes().replace("usual[-size:]", "usual[-20:]"), {SPIKE: "window-ignored"}

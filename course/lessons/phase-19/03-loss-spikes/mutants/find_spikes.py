@@ -82,7 +82,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "mean-and-std",
         _find("recent.mean()", "recent.std()"),
-        {LOWER: "mean-and-deviation"},
+        {LOWER: "mean-and-deviation", EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",
@@ -107,5 +107,10 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         {BURST: "window-by-place"},
     ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
-    Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),
+    Mutant(
+        "find-spikes",
+        "all-of-it",
+        _find(recent="np.array(ordinary)"),
+        {ONE: "limit-off", EDGES: "spikes-missed"},
+    ),
 ]

@@ -63,6 +63,7 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
         else:
             loss.backward()
             optimizer.step()
+            optimizer.zero_grad()
             done.append(number)
     return done
 """,

@@ -2,6 +2,7 @@
 
 import math
 
+from course.afterwards import in_one_place
 from course.check import Check, close, number, wrong
 
 
@@ -14,7 +15,8 @@ class _Sensitivity(Check):
         return {"losses": [*more, *losses], "start": round(float(rng.uniform(5, 6)), 3)}
 
     def probe(self, answer, case):
-        return {"value": number(answer(list(case["losses"]), case["start"]))}
+        losses, call = list(case["losses"]), in_one_place(answer)
+        return {name: number(call(losses, case["start"])) for name in ("value", "again")}
 
     def judge(self, case, output):
         start, actual = case["start"], output["value"]
@@ -22,9 +24,13 @@ class _Sensitivity(Check):
         capped = [min(loss, start) if math.isfinite(loss) else start for loss in case["losses"]]
         best, mean = min(capped), sum(capped) / len(capped)
         if close(actual, mean - best, rtol=1e-6, atol=1e-9):
-            return None
+            same = close(output["again"], actual, rtol=1e-6, atol=1e-9)
+            return None if same else wrong("list-overwritten", actual, output["again"])
+        if not known:
+            return wrong("none-left", 0.0, actual)
         finite = [min(loss, start) for loss in known]
         slips = {
+            "best-not-capped": mean - min(known),
             "diverged-left-out": sum(finite) / len(finite) - best,
             "not-capped": sum(known) / len(known) - best,
             "range-not-mean": max(capped) - best,
@@ -50,6 +56,8 @@ class Capped(_Sensitivity):
     def cases(self, rng):
         yield self._sweep(rng, 9.0)
         yield self._sweep(rng, 7.5, 30.0)
+        start = round(float(rng.uniform(5, 6)), 3)
+        yield {"losses": [start + round(float(more), 3) for more in rng.uniform(1, 9, 3)], "start": start}
 
 
 class Diverged(_Sensitivity):
@@ -59,3 +67,4 @@ class Diverged(_Sensitivity):
         yield self._sweep(rng, math.nan)
         yield self._sweep(rng, math.inf)
         yield self._sweep(rng, math.nan, math.inf)
+        yield {"losses": [math.nan, math.inf], "start": round(float(rng.uniform(5, 6)), 3)}

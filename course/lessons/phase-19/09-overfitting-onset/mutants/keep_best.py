@@ -30,7 +30,8 @@ ANSWERS = [
         "cloned",
         """
 def keep_best(model, train_step, evaluate, steps):
-    kept, best = None, float("inf")
+    kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    best = float("inf")
     for step in range(steps):
         model.train()
         train_step(model)
@@ -40,8 +41,7 @@ def keep_best(model, train_step, evaluate, steps):
         if loss < best:
             best = loss
             kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    if kept is not None:
-        model.load_state_dict(kept)
+    model.load_state_dict(kept)
     model.train()
     return best
 """,
@@ -98,7 +98,7 @@ def keep_best(model, train_step, evaluate, steps):
         "keep-best",
         "last-loss",
         _answer(end="model.load_state_dict(weights)\n    return loss"),
-        {LOSS: "loss-of-the-last"},
+        {LOSS: "loss-of-the-last", EDGES: "no-lowest-is-infinite"},
     ),
     Mutant(
         "keep-best",
@@ -117,5 +117,27 @@ def keep_best(model, train_step, evaluate, steps):
         "one-step-short",
         _answer(steps="steps - 1"),
         {WEIGHTS: "stops-early", LOSS: "stops-early", MODE: "stops-early", EDGES: "stops-early"},
+    ),
+    Mutant(
+        "keep-best",
+        "last-weights-where-nothing-was-lowest",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    kept, best = None, float("inf")
+    for step in range(steps):
+        model.train()
+        train_step(model)
+        model.eval()
+        with torch.no_grad():
+            loss = evaluate(model)
+        if loss < best:
+            best = loss
+            kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    if kept is not None:
+        model.load_state_dict(kept)
+    model.train()
+    return best
+""",
+        {EDGES: "nothing-was-lowest"},
     ),
 ]

@@ -65,7 +65,7 @@ def onset(training, validation, errors=3.0):
         "onset",
         "any-rise",
         _answer(when="change.mean() > 0 and training[now] < training[best]"),
-        {NOISE: "no-error", PAST: "alarm-early"},
+        {NOISE: "no-error", TRAINING: "alarm-early", PAST: "alarm-early"},
     ),
     Mutant(
         "onset",
