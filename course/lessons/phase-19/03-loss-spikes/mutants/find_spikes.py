@@ -82,7 +82,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "mean-and-std",
         _find("recent.mean()", "recent.std()"),
-        {LOWER: "mean-and-deviation", EDGES: "defaults-off"},
+        {ONE: "limit-off", LOWER: "mean-and-deviation", EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",

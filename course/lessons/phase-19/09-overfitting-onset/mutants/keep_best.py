@@ -140,4 +140,77 @@ def keep_best(model, train_step, evaluate, steps):
 """,
         {EDGES: "nothing-was-lowest"},
     ),
+    Mutant(
+        "keep-best",
+        "first-evaluated",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    weights = copy.deepcopy(model.state_dict()); model.eval(); best = evaluate(model); model.train()
+    for _ in range(steps):
+        pass
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        model.train()
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights)
+    return best
+""",
+        {"keep-best/edges": "start-counted"},
+    ),
+    Mutant(
+        "keep-best",
+        "ends-in-eval",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    best, weights = math.inf, copy.deepcopy(model.state_dict())
+    for _ in range(steps):
+        model.train()
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        pass
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights)
+    return best
+""",
+        {"keep-best/mode": "left-in-eval"},
+    ),
+    Mutant(
+        "keep-best",
+        "argmin",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    losses, kept = [], []
+    for _ in range(steps):
+        train_step(model)
+        model.eval(); losses.append(evaluate(model)); model.train()
+        kept.append(copy.deepcopy(model.state_dict()))
+    at = int(np.nanargmin(losses))
+    model.load_state_dict(kept[at])
+    return losses[at]
+""",
+        {"keep-best/edges": "check.raised-at"},
+    ),
+    Mutant(
+        "keep-best",
+        "mode-on-restored-copy",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    best, weights = math.inf, copy.deepcopy(model.state_dict())
+    for _ in range(steps):
+        pass
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        model.train()
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights); model.eval()
+    return best
+""",
+        {"keep-best/mode": "left-in-eval"},
+    ),
 ]
