@@ -16,7 +16,8 @@ class _Sensitivity(Check):
 
     def probe(self, answer, case):
         losses, call = list(case["losses"]), in_one_place(answer)
-        return {name: number(call(losses, case["start"])) for name in ("value", "again")}
+        starts = {"value": case["start"], "again": case["start"] + 1}
+        return {name: number(call(losses, start)) for name, start in starts.items()}
 
     def judge(self, case, output):
         start, actual = case["start"], output["value"]
@@ -24,8 +25,10 @@ class _Sensitivity(Check):
         capped = [min(loss, start) if math.isfinite(loss) else start for loss in case["losses"]]
         best, mean = min(capped), sum(capped) / len(capped)
         if close(actual, mean - best, rtol=1e-6, atol=1e-9):
-            same = close(output["again"], actual, rtol=1e-6, atol=1e-9)
-            return None if same else wrong("list-overwritten", actual, output["again"])
+            later = [min(loss, start + 1) if math.isfinite(loss) else start + 1 for loss in case["losses"]]
+            then = sum(later) / len(later) - min(later)
+            same = close(output["again"], then, rtol=1e-6, atol=1e-9)
+            return None if same else wrong("list-overwritten", then, output["again"])
         if not known:
             return wrong("none-left", 0.0, actual)
         finite = [min(loss, start) for loss in known]
