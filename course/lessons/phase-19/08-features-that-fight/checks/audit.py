@@ -128,4 +128,6 @@ class Declared(_Audit):
         yield self._case(rng, [[[a, "add"], [b, "add"]], [[a, "add"]], [[c, "add"]]])
         yield self._case(rng, [[[a, "add"], [b, "add"]], [[a, "add"]], [[b, "add"]]], declared=[a])
         yield self._case(rng, [[[c, "add"], [b, "add"]], [[b, "add"], [a, "add"]]], declared=[b, c])
-        yield self._case(rng, [[["fc", "add"], ["c_fc", "add"]], [["c_fc", "add"]]], declared=["fc"])
+        yield self._case(
+            rng, [[["fc", "add"], ["c_fc", "add"], ["head", "add"]], [["c_fc", "add"]]], declared=["fc"]
+        )
