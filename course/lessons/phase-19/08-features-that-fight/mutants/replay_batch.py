@@ -61,7 +61,8 @@ def replay_batch(first, second, share, size, seed, step):
 def replay_batch(first, second, share, size, seed, step):
     g = np.random.default_rng((seed, step))
     old = int(np.ceil(share * size))
-    return torch.cat([first[g.integers(len(first), size=old)], second[g.integers(len(second), size=size - old)]])
+    old_rows = first[g.integers(len(first), size=old)]
+    return torch.cat([old_rows, second[g.integers(len(second), size=size - old)]])
 """,
         {"replay-batch/share": "share-off"},
     ),
@@ -107,7 +108,8 @@ def replay_batch(first, second, share, size, seed, step):
 def replay_batch(first, second, share, size, seed, step):
     g = np.random.default_rng(seed * step)
     old = round(share * size)
-    return torch.cat([first[g.integers(len(first), size=old)], second[g.integers(len(second), size=size - old)]])
+    old_rows = first[g.integers(len(first), size=old)]
+    return torch.cat([old_rows, second[g.integers(len(second), size=size - old)]])
 """,
         {"replay-batch/apart": "swapped-is-the-same"},
     ),
