@@ -7,6 +7,10 @@ Beside each wrong answer runs a forger, which replaces what the course has in th
 on arguments say that nothing has happened to them, random generators are said to stand where they stood,
 what a model does afterwards is made up, and so are the answers of objects that stayed with the judge. Printed
 for each check: how many wrong answers were tried, and which of them passed. Bar: none.
+
+A wrong answer is refused by the first case that it fails, so the case that the forger before failed is asked
+alone; whoever passes it is asked all of them at once, as in grading. Forgers that differ in nothing that a
+check has are tried once.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from course.cells import needed
 from course.check import Check
 from course.grade.judge import cases_of, verdict_of
 from course.grade.workshop import Workshop
+from course.judging import draw_cases, judge
+from course.kept import Kept
 from course.lesson import Lesson, all_lessons, find_lesson
 from course.mutants import Mutant, load_answers
 from course.source import read_source
@@ -89,6 +95,18 @@ def looks_afterwards(check: Check) -> bool:
     return bool({"go_on", "in_one_place", "draws", "Kept"} & set(vars(sys.modules[type(check).__module__])))
 
 
+def forgers(check: Check) -> list[str]:
+    """Those that may do something different: reports and what stays with the judge are in few checks."""
+    kinds = [kind for kind in vars(sys.modules[type(check).__module__]).values() if isinstance(kind, type)]
+    every, reports, answered = FORGERS.values()
+    found = [every]
+    if any(hasattr(kind, "report") and hasattr(kind, "accept") for kind in kinds):
+        found.append(reports)
+    if len(found) > 1 or any(issubclass(kind, Kept) for kind in kinds):
+        found.append(answered)
+    return found
+
+
 def forge(lesson: Lesson, workshop: Workshop, quick: bool = False, seed: int = 7) -> Iterator[Tried]:
     """Try to forge every check of a lesson with every wrong answer.
 
@@ -99,20 +117,35 @@ def forge(lesson: Lesson, workshop: Workshop, quick: bool = False, seed: int = 7
     for name, check in lesson.checks.items():
         found = Tried(name)
         most = 1 if quick and not looks_afterwards(check) else None
+        question = Asked(check, workshop, seed)
         for answer in wrong_answers(lesson, name)[:most]:
             found.tried += 1
-            for forger in list(FORGERS.values())[-1 if quick else 0 :]:
-                code = solutions | {answer.exercise: answer.code + forger}
-                if passes(check, code, workshop, seed):
+            for forger in forgers(check)[-1 if quick else 0 :]:
+                if question.passes(solutions | {answer.exercise: answer.code + forger}):
                     found.passed.append(answer.name)
                     break
         yield found
 
 
-def passes(check: Check, code: dict[str, str], workshop: Workshop, seed: int) -> bool:
-    """Whether a submission with these cells, by exercise, passes the check."""
-    outcomes = workshop.ask(needed(code, check.exercise, workshop.given), cases_of(check, seed, workshop))
-    return verdict_of(check, outcomes, seed, workshop.lesson, "en")["passed"]
+class Asked:
+    """One check and its cases, drawn once."""
+
+    def __init__(self, check: Check, workshop: Workshop, seed: int):
+        self.check, self.workshop, self.seed = check, workshop, seed
+        self.cases, self.asked = draw_cases(check, seed), cases_of(check, seed, workshop)
+        self.failed = 0  # the case that the last one failed
+
+    def passes(self, code: dict[str, str]) -> bool:
+        """Whether a submission with these cells, by exercise, passes the check."""
+        cells = needed(code, self.check.exercise, self.workshop.given)
+        one = self.workshop.ask(cells, [self.asked[self.failed]])
+        if not one or judge(self.check, self.cases[self.failed], one[0]) is not None:
+            return False
+        outcomes = self.workshop.ask(cells, self.asked)
+        pairs = zip(self.cases, outcomes, strict=False)
+        wrong = (index for index, pair in enumerate(pairs) if judge(self.check, *pair) is not None)
+        self.failed = next(wrong, self.failed)
+        return verdict_of(self.check, outcomes, self.seed, self.workshop.lesson, "en")["passed"]
 
 
 def main() -> int:

@@ -35,8 +35,10 @@ _NUMBERS = {
     "io_uring_register": (427, 427), "kexec_load": (246, 104), "init_module": (175, 105),
     "finit_module": (313, 273),
 }  # fmt: skip
-# where processes share a table: signals, and whatever slows or limits somebody else
+# where processes share a table: signals, whatever slows or limits somebody else, and what could hold a
+# removed file out of sight, on its way from one end to the other
 _SHARED_TABLE = {
+    "socketpair": (53, 199),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "setpriority": (141, 140),
     "ioprio_set": (251, 30), "sched_setscheduler": (144, 119), "sched_setparam": (142, 118),

@@ -222,7 +222,12 @@ def _object(name: str, text: str, number: int, session: object) -> object:
     def attribute(self, method: str):
         if method.startswith("_"):
             raise AttributeError(method)
-        return lambda *args, **kwargs: session.call(args, kwargs, number, method)
+
+        def call(*args: object, **kwargs: object) -> object:
+            return session.call(args, kwargs, number, method)
+
+        call.again = lambda *args, **kwargs: session.call(args, kwargs, number, method, again=True)
+        return call
 
     members = {"__str__": lambda self: text, "__repr__": lambda self: text, "__getattr__": attribute}
     return type(name, (), members)()

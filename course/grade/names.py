@@ -36,7 +36,10 @@ def hold(result: dict, student: Student) -> None:
 
 
 def is_name_of(name: str, student: Student) -> bool:
-    """Whether a typed name is the student's: in either order, with or without accents; or their id."""
+    """Whether a typed name is the student's: in either order, with or without accents; or their id.
+
+    Where the class list has no name, an id in one word may be cut into the words of one.
+    """
     words = plain_name(name).split()
     listed = plain_name(f"{student.first_name} {student.last_name}").split()
     if words and words == listed:
@@ -44,6 +47,6 @@ def is_name_of(name: str, student: Student) -> bool:
     identity = plain_name(student.id).split()
     if words and words in (identity, [word for word in identity if not word.isdigit()]):
         return True
-    if not 0 < len(words) <= MAX_WORDS:
+    if listed or not 0 < len(words) <= MAX_WORDS:  # each way to cut an id into words draws other cases
         return False
     return "".join(identity) in {"".join(order) for order in permutations(words)}

@@ -124,7 +124,7 @@ class Question:
 
     def _takes_too_much(self) -> str | None:
         """What a question takes that others need, as a word."""
-        return "memory" if self.weight.too_much() else self.room.overfull()
+        return "memory" if self.weight.too_much() else self.room.overfull(self.weight.below)
 
     def outcome(self, name: str, case: dict, seed: int) -> dict:
         """Run one case and return what `course.judging.judge` takes."""

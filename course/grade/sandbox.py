@@ -57,6 +57,7 @@ from course.grade.system import (
     show,
     tasks_of,
 )
+from course.grade.unlinked import held
 
 LEVELS = ("namespaces", "landlock", "none")
 
@@ -146,11 +147,15 @@ class Room:
         """In a question: temporary folders of its own come into the scratch."""
         tempfile.tempdir = self.scratch
 
-    def overfull(self) -> str | None:
-        """In a question: "disk" where more lies in the scratch than fits into that of namespaces."""
+    def overfull(self, below: list[str]) -> str | None:
+        """In a question: "disk" where more lies in the scratch than fits into that of namespaces.
+
+        `below` are its processes: a file that was removed lies there as long as one of them holds it.
+        """
         if self.level == "namespaces":  # a file system of its own sees to that
             return None
-        size = count = 0
+        size = 0 if self.proc is None else held(self.proc, below, self.scratch)
+        count = 0
         for folder, folders, files in os.walk(self.scratch):
             count += len(folders) + len(files)
             for name in files:
@@ -160,7 +165,7 @@ class Room:
                     continue
             if size > FILE_BYTES or count > FILES:
                 return "disk"
-        return None
+        return "disk" if size > FILE_BYTES else None
 
     def spawn(self) -> int:
         """Fork a learner's process: all that it starts ends with it, and it shares memory with no other."""
@@ -209,7 +214,10 @@ class Room:
             os.setresuid(uid, uid, uid)
         limit(memory, PROCESSES + self.others, seconds)
         prctl(NO_NEW_PRIVS, 1)
-        prctl(DUMPABLE, 0)
+        if self.level == "namespaces" or self.root:
+            prctl(
+                DUMPABLE, 0
+            )  # else the question could not see what its processes hold; Landlock keeps others out
         if self.level == "landlock":
             landlock([*self.readable, *_SYSTEM, *_DEVICES], self.scratch)
         drop_capabilities()

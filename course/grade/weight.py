@@ -25,6 +25,7 @@ class Weight:
 
     def __init__(self, proc: int | None):
         self.proc = proc
+        self.below: list[str] = []  # the processes that were there at the last look
         self._next = time.monotonic() + EVERY  # most questions are over by then
         self._kills = self._killed()
 
@@ -34,7 +35,8 @@ class Weight:
             return False
         mine = os.readlink("self", dir_fd=self.proc)
         bare = self._resident(mine)
-        found = sum(max(self._resident(pid) - bare, 0) for pid in self._below(mine))
+        self.below = self._below(mine)
+        found = sum(max(self._resident(pid) - bare, 0) for pid in self.below)
         self._next = time.monotonic() + EVERY
         return found > MOST
 

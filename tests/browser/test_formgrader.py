@@ -41,6 +41,7 @@ HOSTILE = "\n\n".join(
         "<form action='/formgrader/api/grade' method=post><button class=full-credit>ok</button></form>",
         "<button class='btn full-credit'>Full credit</button>",
         "[b](http://127.0.0.1/formgrader/) [c](//example.org) [d](data:text/html,x) [e](/lab?reset)",
+        "[f](http://127.0.0.1.nip.io/lab?reset) [g](https://arxiv.org/abs/1) <https://localtest.me/x>",
         "<iframe src='http://203.0.113.5/'></iframe><meta http-equiv=refresh content='0;url=http://203.0.113.5/'>",
     )
 )

@@ -41,6 +41,12 @@ def test_another_name_is_not(typed):
     assert not is_name_of(typed, Student("u77", "Ana", "García"))
 
 
+def test_the_class_list_leaves_no_choice_of_a_ward():
+    for typed in ("Garci Aana", "G arciaana", "ana garciaa"):
+        assert not is_name_of(typed, Student("garciaana", "Ana", "García"))
+    assert is_name_of("Ana García", Student("garciaana", "Ana", "García"))
+
+
 def test_what_is_computed_is_not_written_out():
     code = [("a", 'ME = "Ada"\nblank = {"name": ME, "leaves": []}'), ("b", 'x = {**blank, "leaves": ["y"]}')]
     assert written_out(code, "x") == {"name": "Ada", "leaves": ["y"]}

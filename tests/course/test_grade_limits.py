@@ -94,6 +94,23 @@ def test_files_that_would_fill_the_disk_end_their_question_and_are_gone(workshop
         assert sum(file.stat().st_size for file in left) < 10**6
 
 
+@pytest.mark.parametrize(
+    "how", ["held.append(file)", "held.append(mmap.mmap(file.fileno(), 4096)); file.close()"]
+)
+def test_files_without_a_name_are_counted(workshop, how):
+    code = (
+        "import mmap, os, time\ndef expected_loss(v):\n    held = []\n    for number in range(40):\n"
+        "        file = open('x', 'wb+')\n        os.unlink('x')\n        file.write(b'x' * 10**7)\n"
+        f"        file.flush()\n        {how}\n    time.sleep(60)\n"
+    )
+    failure = ask(workshop, code)["failure"]
+    said = failure["key"] + str(failure["values"].get("what"))
+    assert "grade.disk" in said if workshop.level == "landlock" else "No space left" in said
+    one = "import tempfile\ndef expected_loss(v):\n    with tempfile.TemporaryFile() as file:\n"
+    one += "        file.write(b'x' * 10**7)\n        return 1.0\n"
+    assert ask(workshop, one)["output"] == {"loss": 1.0}, "and a few are nobody's business"
+
+
 def test_many_processes_hold_together_no_more_than_one_may(workshop):
     code = (
         "import os, time\ndef expected_loss(v):\n    for _ in range(4):\n        if os.fork() == 0:\n"

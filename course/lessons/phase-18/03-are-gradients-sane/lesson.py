@@ -624,8 +624,9 @@ check("clip-gradients/returns", clip_gradients)
 # a list of gradient norms before clipping, one per step from step 0. It returns the list of the steps that
 # are spikes:
 #
-# * a norm more than `factor` times the **usual** norm is a spike. The usual norm comes from the last `window`
-#   ordinary norms before it: take their median, or the mean without earlier spikes;
+# * a norm more than `factor` times the **usual** norm is a spike. The usual norm is the median, or the mean, of
+#   the last `window` **ordinary** norms before it. A spike is not ordinary, nor is a NaN or an infinity:
+#   leave them out, however many come in a row;
 # * a run has its own level, and it drifts: 3 may be healthy at step 5 and a spike at step 500. So neither a
 #   fixed limit nor the average of the whole run works;
 # * one spike must not hide the next: 300 among the last twenty norms pulls their mean up to 15 and more;
@@ -643,7 +644,7 @@ check("clip-gradients/returns", clip_gradients)
 # NaN. Ask `math.isfinite` first.
 # </details>
 
-# %% [markdown] id="task-spikes" lang="es" of="a11de5a772fe"
+# %% [markdown] id="task-spikes" lang="es" of="aa67e386a20c"
 # ### Ejercicio 2 · ¿Qué batch fue?
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -654,7 +655,8 @@ check("clip-gradients/returns", clip_gradients)
 # clipping, una por paso desde el paso 0. Devuelve la lista de los pasos que son picos:
 #
 # * es un pico la norma que supera `factor` veces la norma **habitual**. La norma habitual sale de las últimas
-#   `window` normas normales anteriores: toma su mediana, o la media sin los picos anteriores;
+#   `window` normas **normales** anteriores: es su mediana o su media. Un pico no es normal, ni lo son un NaN
+#   o un infinito: déjalos fuera, por muchos que vengan seguidos;
 # * cada run tiene su nivel, y se mueve: un 3 puede ser sano en el paso 5 y un pico en el paso 500. Por eso
 #   no sirven ni un límite fijo ni el promedio de todo el run;
 # * un pico no debe esconder al siguiente: un 300 entre las últimas veinte normas les sube la media a 15 o

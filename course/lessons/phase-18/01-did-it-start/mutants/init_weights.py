@@ -51,6 +51,42 @@ def init_weights(model, config):
             bias="w.mul_(0)",
         ),
     ),
+    Valid(
+        "init-weights",
+        "cut-at-two-standard-deviations",
+        _init(
+            "torch.nn.init.trunc_normal_(w, std=0.02, a=-0.04, b=0.04)",
+            "s = 0.02 / (2 * config.n_layer) ** 0.5; torch.nn.init.trunc_normal_(w, std=s, a=-2*s, b=2*s)",
+        ),
+    ),
+    Valid(
+        "init-weights",
+        "cut-and-scaled-up-again",
+        _init(
+            "torch.nn.init.trunc_normal_(w, a=-2, b=2).mul_(0.02 / 0.87962566)",
+        ),
+    ),
+    Mutant(
+        "init-weights",
+        "a-little-less",
+        _init("w.normal_(std=0.018)", "w.normal_(std=0.018 / (2 * config.n_layer) ** 0.5)"),
+        {MATRICES: "std-off"},
+    ),
+    Mutant(
+        "init-weights",
+        "a-little-less-and-cut",
+        _init(
+            "torch.nn.init.trunc_normal_(w, std=0.018, a=-0.036, b=0.036)",
+            "s = 0.018 / (2 * config.n_layer) ** 0.5; torch.nn.init.trunc_normal_(w, std=s, a=-2*s, b=2*s)",
+        ),
+        {MATRICES: "std-off"},
+    ),
+    Mutant(
+        "init-weights",
+        "one-write-more",
+        _init(residual="w.normal_(std=0.02 / (2 * config.n_layer + 1) ** 0.5)"),
+        {RESIDUAL: "residual-off"},
+    ),
     Mutant(
         "init-weights",
         "unit",

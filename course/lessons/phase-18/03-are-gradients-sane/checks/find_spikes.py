@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, wrong
 
 
@@ -29,12 +30,14 @@ class _Spikes(Check):
     def probe(self, answer, case):
         norms = [float(norm) for norm in case["norms"]]
         settings = {name: case[name] for name in ("factor", "window") if case[name] is not None}
-        return {"steps": array(answer(norms, **settings))}
+        call = in_one_place(answer)
+        return {name: array(call(norms, **settings)) for name in ("steps", "again")}
 
     def judge(self, case, output):
         expected, actual = case["spikes"], output["steps"]
         if actual.shape == (len(expected),) and sorted(actual.tolist()) == expected:
-            return None
+            same = sorted(output["again"].ravel().tolist()) == expected
+            return None if same else wrong("list-overwritten", expected, output["again"])
         if actual.shape == (len(case["norms"]),):
             return wrong("a-flag-a-step", expected, None)
         if actual.ndim == 0:
@@ -113,6 +116,12 @@ class Behind(_Spikes):
         norms[step] *= 300
         norms[later] *= 11
         yield _case(norms, [step, later])
+        norms, step = _calm(rng, 90), int(rng.integers(25, 40))
+        bad = list(range(step, step + int(rng.integers(24, 30))))  # more than the window has places
+        later = bad[-1] + int(rng.integers(8, 16))
+        norms[bad] *= 30
+        norms[later] *= 11
+        yield _case(norms, [*bad, later]) | {"set": "row"}
 
 
 class NotFinite(_Spikes):
@@ -126,6 +135,11 @@ class NotFinite(_Spikes):
             norms[step] = poison
             norms[later] *= 30
             yield _case(norms, [step, later])
+        norms, step = _calm(rng, 80), int(rng.integers(25, 35))
+        bad = list(range(step, step + int(rng.integers(20, 26))))
+        norms[bad] = math.nan
+        norms[bad[-1] + 1] *= 30
+        yield _case(norms, [*bad, bad[-1] + 1]) | {"set": "row"}
         norms = _calm(rng, 40)
         norms[:3] = math.nan
         norms[6] *= 20  # three ordinary norms before it: too few to say what is usual

@@ -30,9 +30,39 @@ wrong_spikes = partial(Mutant, "find-spikes")
 ANSWERS = [
     right_spikes("median", _spikes()),
     right_spikes("mean-of-the-usual", _spikes(typical="(sum(window) / len(window))")),
-    right_spikes("spikes-stay-in-the-median", _spikes(keep="math.isfinite(norm)")),
     right_spikes(
         "numpy",
+        """
+def find_spikes(norms, factor=5.0, window=20):
+    norms = np.array(norms, dtype=float)
+    spike = ~np.isfinite(norms)
+    for step in np.flatnonzero(~spike):
+        before = norms[:step][~spike[:step]][-window:]
+        spike[step] = len(before) >= 5 and norms[step] > factor * np.median(before)
+    return np.flatnonzero(spike)
+""",
+    ),
+    right_spikes(
+        "as-a-copy",
+        """
+def find_spikes(norms, factor=5.0, window=20):
+    norms, found = list(norms), set()
+    for step in range(len(norms)):
+        before = [norm for norm in norms[:step] if norm is not None][-window:]
+        finite = math.isfinite(norms[step])
+        if not finite or (len(before) >= 5 and norms[step] / np.median(before) > factor):
+            found.add(step)
+            norms[step] = None
+    return sorted(found)
+""",
+    ),
+    wrong_spikes(
+        "spikes-stay-in-the-median",
+        _spikes(keep="math.isfinite(norm)"),
+        {BEHIND: "row-ignored"},
+    ),
+    wrong_spikes(
+        "window-of-steps",
         """
 def find_spikes(norms, factor=5.0, window=20):
     norms, found = np.array(norms), []
@@ -43,6 +73,42 @@ def find_spikes(norms, factor=5.0, window=20):
             found.append(step)
     return np.array(found)
 """,
+        {BEHIND: "row-ignored", NAN: "row-ignored"},
+    ),
+    wrong_spikes(
+        "ordinary-in-a-window-of-steps",
+        """
+def find_spikes(norms, factor=5.0, window=20):
+    found = []
+    for step, norm in enumerate(norms):
+        before = [norms[s] for s in range(max(0, step - window), step) if s not in found]
+        if not math.isfinite(norm) or (len(before) >= 5 and norm > factor * np.median(before)):
+            found.append(step)
+    return found
+""",
+        {BEHIND: "row-ignored", NAN: "row-ignored"},
+    ),
+    wrong_spikes(
+        "writes-the-usual-norm-into-the-list",
+        """
+def find_spikes(norms, factor=5.0, window=20):
+    found = []
+    for step in range(len(norms)):
+        before = [norm for norm in norms[:step] if math.isfinite(norm)][-window:]
+        usual = np.median(before) if len(before) >= 5 else math.inf
+        if not math.isfinite(norms[step]) or norms[step] > factor * usual:
+            found.append(step)
+            norms[step] = usual
+    return found
+""",
+        {SPIKE: "list-overwritten", BEHIND: "list-overwritten", NAN: "list-overwritten"},
+    ),
+    wrong_spikes(
+        "takes-the-spikes-out-of-the-list",
+        _spikes().replace(
+            "return found", "for step in reversed(found):\n        norms.pop(step)\n    return found"
+        ),
+        dict.fromkeys((SPIKE, BEHIND, NAN), "list-overwritten"),
     ),
     wrong_spikes(
         "limit-of-100",
@@ -90,9 +156,9 @@ def find_spikes(norms, factor=5.0, window=20):
     wrong_spikes(
         "nan-passes",
         _spikes(keep="math.isfinite(norm)").replace("not math.isfinite(norm) or", "math.isfinite(norm) and"),
-        {NAN: "nan-missed"},
+        {BEHIND: "row-ignored", NAN: "nan-missed"},
     ),
-    wrong_spikes("nan-in-the-window", _spikes(keep="True"), {NAN: "nan-poisons"}),
+    wrong_spikes("nan-in-the-window", _spikes(keep="True"), {BEHIND: "row-ignored", NAN: "nan-poisons"}),
     wrong_spikes("factor-ignored", _spikes().replace("factor *", "5.0 *"), {SPIKE: "factor-ignored"}),
     wrong_spikes(
         "window-ignored", _spikes().replace("usual[-size:]", "usual[-20:]"), {SPIKE: "window-ignored"}

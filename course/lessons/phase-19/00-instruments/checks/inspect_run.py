@@ -81,13 +81,16 @@ class _Inspect(Check):
         model = self._model(case)
         batches = list(torch.tensor(case["inputs"], dtype=torch.float32))
         records = given(answer(model, batches, case["every"]))
-        plain = {str(s): {str(n): number(v) for n, v in found.items()} for s, found in dict(records).items()}
+        records = {str(s): {str(n): v for n, v in found.items()} for s, found in dict(records).items()}
+        plain = {s: {n: number(v) for n, v in found.items()} for s, found in records.items()}
+        tensors = any(isinstance(v, torch.Tensor) for found in records.values() for v in found.values())
         runs, calls = np.array(model.log.inputs), list(model.log.calls)
         fresh = self._model(case)
         after, bare = (go_on(*pair, case["next"], 0) for pair in ((answer, model), (None, fresh)))
         own = len(fresh.log.calls[0])
         return {
             "records": plain,
+            "tensors": tensors,
             "runs": runs,
             "hooked": [len(each) - own for each in calls],
             "left": len(model.log.calls[-1]) - own + len(after["calls"]) - len(bare["calls"]),
@@ -128,7 +131,9 @@ class Values(_Inspect):
                     return wrong(next(near, "rms-off").strip(), rms, actual, module=name)
         wanted = {name for names in right.values() for name in names}
         seen = {name for names in records.values() for name in names}
-        return wrong("modules-missing", len(wanted), len(wanted & seen)) if wanted - seen else None
+        if wanted - seen:
+            return wrong("modules-missing", len(wanted), len(wanted & seen))
+        return wrong("a-tensor") if output["tensors"] else None
 
 
 class Due(_Inspect):

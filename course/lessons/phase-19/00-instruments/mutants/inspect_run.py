@@ -54,4 +54,28 @@ ANSWERS = [
         _inspect(remove="pass"),
         {VALUES: "rms-off", QUIET: "hooks-when-not-due"},
     ),
+    Mutant(
+        "inspect-run",
+        "tensor-with-graph",
+        """
+def inspect_run(model, batches, every):
+    records = {}
+    def note(name, found):
+        def hook(module, given, output):
+            found[name] = output.square().mean().sqrt()
+        return hook
+    for step, batch in enumerate(batches):
+        placed = []
+        if step % every == 0:
+            records[step] = {}
+            for name, module in model.named_modules():
+                if not list(module.children()):
+                    placed.append(module.register_forward_hook(note(name, records[step])))
+        model(batch)
+        for handle in placed:
+            handle.remove()
+    return records
+""",
+        {"inspect-run/values": "a-tensor"},
+    ),
 ]

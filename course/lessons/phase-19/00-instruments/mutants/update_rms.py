@@ -65,4 +65,80 @@ def update_rms(optimizer):
         _rms(skip="False"),
         {MISSING: "check.raised-at"},
     ),
+    Mutant(
+        "update-rms",
+        "group-0",
+        """
+def update_rms(optimizer):
+    found = []
+    group = optimizer.param_groups[0]
+    for w in group["params"]:
+        if w.grad is not None:
+            s = optimizer.state[w]
+            v = s["exp_avg_sq"] / (1 - group["betas"][1] ** s["step"].item())
+            found.append((w.grad.square() / v).mean().sqrt().item())
+    return found
+""",
+        {
+            "update-rms/late": "first-group-alone",
+            "update-rms/early": "first-group-alone",
+            "update-rms/missing": "first-group-alone",
+        },
+    ),
+    Mutant(
+        "update-rms",
+        "defaults-beta",
+        """
+def update_rms(optimizer):
+    found = []
+    b = optimizer.defaults["betas"][1]
+    for group in optimizer.param_groups:
+      for w in group["params"]:
+        if w.grad is not None:
+            s = optimizer.state[w]
+            v = s["exp_avg_sq"] / (1 - b ** s["step"].item())
+            found.append((w.grad.square() / v).mean().sqrt().item())
+    return found
+""",
+        {"update-rms/late": "one-beta", "update-rms/early": "one-beta", "update-rms/missing": "one-beta"},
+    ),
+    Mutant(
+        "update-rms",
+        "in-place-v",
+        """
+def update_rms(optimizer):
+    found = []
+    for group in optimizer.param_groups:
+      b = group["betas"][1]
+      for w in group["params"]:
+        if w.grad is not None:
+            s = optimizer.state[w]
+            v = s["exp_avg_sq"]
+            v /= 1 - b ** s["step"].item()
+            found.append((w.grad.square() / v).mean().sqrt().item())
+    return found
+""",
+        {"update-rms/early": "state-overwritten", "update-rms/missing": "state-overwritten"},
+    ),
+    Mutant(
+        "update-rms",
+        "in-place-g",
+        """
+def update_rms(optimizer):
+    found = []
+    for group in optimizer.param_groups:
+      b = group["betas"][1]
+      for w in group["params"]:
+        if w.grad is not None:
+            s = optimizer.state[w]
+            v = s["exp_avg_sq"] / (1 - b ** s["step"].item())
+            found.append((w.grad.square_() / v).mean().sqrt().item())
+    return found
+""",
+        {
+            "update-rms/late": "state-overwritten",
+            "update-rms/early": "state-overwritten",
+            "update-rms/missing": "state-overwritten",
+        },
+    ),
 ]

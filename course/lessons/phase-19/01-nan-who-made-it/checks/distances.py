@@ -18,8 +18,8 @@ def _gradient(points, weights):
     return ((weights + weights.T)[..., None] * unit).sum(1)
 
 
-def _drawn(rng, count=6, scale=1.0, twins=False):
-    points = rng.normal(0, scale, (count, 3))
+def _drawn(rng, count=6, scale=1.0, twins=False, far=0.0):
+    points = rng.normal(far, scale, (count, 3))
     if twins:
         points[count - 1] = points[1]
     return {"points": points, "weights": rng.uniform(0.5, 1.5, (count, count))}
@@ -54,12 +54,18 @@ class Values(_Distances):
 
 
 class Small(_Distances):
-    """What keeps the root from 0 must not show in small distances."""
+    """What keeps the root from 0 must not show in small distances, nor what is far away from the origin."""
 
     name = "distances/small"
 
     def cases(self, rng):
         yield _drawn(rng, scale=1e-5)
+        for count in (6, 40):
+            yield _drawn(rng, count, scale=1e-3, far=1000.0) | {"far": True}
+
+    def judge(self, case, output):
+        fault = super().judge(case, output)
+        return wrong("cancelled", fault.expected, fault.actual) if fault and "far" in case else fault
 
 
 class _OfGradient(_Distances):

@@ -12,7 +12,7 @@ NAMES = ("east", "west", "north", "south", "upper", "lower", "left", "right")
 
 
 class Stage(nn.Module):
-    """A linear layer, and something that may go wrong, before it or after it; perhaps two outputs."""
+    """A linear layer, and something that may go wrong, before it or after it; perhaps more outputs."""
 
     def __init__(self, fault, pair):
         super().__init__()
@@ -21,14 +21,22 @@ class Stage(nn.Module):
         self.fault, self.pair = fault, pair
 
     def forward(self, x, state=None):
-        if isinstance(x, tuple):
+        if isinstance(x, tuple | list):
             x = x[0]
+        if state is not None:
+            x = x + state
         if self.fault == "before":  # in the stage's own lines: its layer is then handed a NaN
             x = x + (x - x) / (x - x)
         y = self.act(self.proj(x))
         if self.fault == "infinite":
             y = y + torch.full_like(y, 1e30) * 1e30
-        return (y, torch.zeros(1)) if self.pair else y
+        if self.fault == "one":  # of all its numbers
+            at = torch.arange(y.numel()).view(y.shape) == y.numel() // 2
+            y = torch.where(at, torch.inf, y)
+        kept = torch.zeros(1) / (0.0 if self.fault == "state" else 1.0)
+        if self.pair == "nested":
+            return [y, (torch.zeros(1), [kept])]
+        return (y, kept) if self.pair else y
 
 
 class Act(nn.Module):
@@ -56,27 +64,30 @@ class Chain(nn.Module):
     def forward(self, tokens):
         x = self.drop(self.wte(tokens))
         for stage in self.stages.values():
-            x = stage(x, None)
-        return self.head(x[0] if isinstance(x, tuple) else x)
+            handed = torch.full((1,), torch.nan) if stage.fault == "handed" else None  # in these lines here
+            x = stage(x, handed)
+        return self.head(x[0] if isinstance(x, tuple | list) else x)
 
 
 class _First(Check):
     answer = "first_nonfinite"
     kinds = ()  # the fault of each case
-    pair = False
+    pair = ""
 
-    def _case(self, rng, kind, training=False):
+    def _case(self, rng, kind, training=False, pair=None):
         names = [str(name) for name in rng.choice(NAMES, 4, replace=False)]
         place = int(rng.integers(0, 3))
         faults = [kind if index == place else "" for index in range(4)]
         if kind:  # a second one, further on, is not the first
             faults[3] = "before"
-        expected = {"": None, "child": f"stages.{names[place]}.act"}.get(kind, f"stages.{names[place]}")
+        known = {"": None, "child": f"stages.{names[place]}.act", "handed": ""}
+        expected = known.get(kind, f"stages.{names[place]}")
         return {
             "names": names,
             "faults": faults,
             "tokens": rng.integers(0, VOCABULARY, (2, 5)),
-            "pair": self.pair,
+            "pair": self.pair if pair is None else pair,
+            "kind": kind,
             "training": training,
             "expected": expected,
         }
@@ -99,11 +110,14 @@ class _First(Check):
         expected, actual = case["expected"], output["name"]
         if actual == expected:
             return None
-        return wrong(self._slip(expected, actual), expected or "None", actual or "None")
+        shown = [repr(name) if name == "" else str(name) for name in (expected, actual)]
+        return wrong(self._slip(expected, actual, case["kind"]), *shown)
 
-    def _slip(self, expected, actual):
+    def _slip(self, expected, actual, kind):
         if expected is None:
             return "false-alarm"
+        if kind == "handed":
+            return "second-input" if actual else "whole-model"
         if actual is None:
             return "not-found"
         if actual.startswith(f"{expected}.") or actual == "wte":
@@ -122,20 +136,25 @@ class Inside(_First):
     """The NaN arises in the module's own lines; the layers it calls only pass it on."""
 
     name = "first-nonfinite/inside"
-    kinds = ("before",)
+    kinds = ("before", "handed")
 
 
 class Kinds(_First):
-    """Infinity counts as well, and an output may be a tuple."""
+    """Infinity counts as well, one number among many too, and an output may be a tuple, with lists inside."""
 
     name = "first-nonfinite/kinds"
     kinds = ("infinite", "child")
-    pair = True
+    pair = "pair"
 
-    def _slip(self, expected, actual):
-        if not expected.endswith(".act"):
-            return "only-nan"
-        return "tuple-passed-over"
+    def cases(self, rng):
+        yield from super().cases(rng)
+        yield self._case(rng, "one")
+        for pair in ("pair", "nested"):
+            yield self._case(rng, "state", pair=pair)
+
+    def _slip(self, expected, actual, kind):
+        keys = {"infinite": "only-nan", "one": "one-number-unseen", "state": "part-unseen"}
+        return keys.get(kind, "tuple-passed-over")
 
 
 class Healthy(_First):
@@ -153,8 +172,8 @@ class Tidy(_First):
     allow_nonfinite = True
 
     def cases(self, rng):
-        for _ in range(2):
-            case = self._case(rng, "child", training=True)
+        for training in (True, True, False):
+            case = self._case(rng, "child", training=training)
             yield case | {"next": rng.integers(0, VOCABULARY, (2, 5)), "next_seed": int(rng.integers(2**31))}
 
     def probe(self, answer, case):
@@ -174,5 +193,5 @@ class Tidy(_First):
         if found["calls"] != right["calls"]:
             return wrong("hooks-left", 0, len(found["calls"]) - len(right["calls"]))
         if not close(found["dropped"], right["dropped"]):
-            return wrong("mode-changed", True, False)
+            return wrong("mode-changed" if case["training"] else "mode-changed-too")
         return super().judge(case, output)

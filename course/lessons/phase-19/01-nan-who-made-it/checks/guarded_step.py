@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from course.afterwards import in_one_place
+from course.afterwards import go_on, in_one_place
 from course.check import Check, array, close, wrong
 
 ROWS, INPUTS, OUTPUTS = 5, 6, 4
@@ -86,7 +86,10 @@ class _Guarded(Check):
             said = call(model, optimizer, mean_length, batches, case["max_norm"])
             steps = [gradients[0] for gradients in optimizer.seen[before:]]
             calls.append({"said": self._plain(said), "steps": steps})
-        return {"calls": calls}
+        return {"calls": calls} | self._left(answer, model, case)
+
+    def _left(self, answer, model, case):
+        return {}
 
     def _plain(self, said):
         return None if said is None else bool(said)
@@ -166,7 +169,7 @@ class Gradient(_Guarded):
 
 
 class Afterwards(_Guarded):
-    """The window after a dropped one is as if there had been none."""
+    """The window after a dropped one is as if there had been none, and so is whoever goes on at the end."""
 
     name = "guarded-step/afterwards"
 
@@ -176,6 +179,21 @@ class Afterwards(_Guarded):
 
     def _of_a_bad_window(self, window, each, steps):
         return None  # the checks before this one ask about that
+
+    def _left(self, answer, model, case):
+        """The gradient after one pass more, with what was there before; and that of a model without any."""
+        fresh = torch.nn.Linear(INPUTS, OUTPUTS, bias=False)
+        fresh.weight.data = torch.tensor(case["weight"], dtype=torch.float32)
+        rows = case["windows"][-1]["inputs"][0].astype(np.float32)
+        pairs = (("left", answer, model), ("right", None, fresh))
+        return {key: go_on(who, which, rows, 0)["gradient"] for key, who, which in pairs}
+
+    def judge(self, case, output):
+        fault = super().judge(case, output)
+        if fault:
+            return fault
+        left, right = output["left"].get("weight"), output["right"]["weight"]
+        return None if left is not None and close(left, right, rtol=1e-3) else wrong("gradient-left")
 
 
 class Returns(_Guarded):

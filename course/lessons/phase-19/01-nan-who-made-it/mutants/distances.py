@@ -65,4 +65,34 @@ ANSWERS = [
         _distances("return torch.where(square > 1e-6, square.clamp(min=1e-6).sqrt(), 0.0)"),
         {SMALL: "distance-off"},
     ),
+    Mutant(
+        "distances",
+        "cdist",
+        """
+def distances(points):
+    return torch.cdist(points, points)
+""",
+        {"distances/small": "cancelled"},
+    ),
+    Mutant(
+        "distances",
+        "expanded",
+        """
+def distances(points):
+    sq = points.square().sum(-1)
+    squares = (sq[:, None] + sq[None] - 2 * points @ points.T).clamp(min=0)
+    apart = squares > 0
+    return torch.where(apart, torch.where(apart, squares, 1.0).sqrt(), 0.0)
+""",
+        {"distances/small": "cancelled"},
+    ),
+    Mutant(
+        "distances",
+        "float32",
+        """
+def distances(points):
+    return (points.float()[:, None] - points.float()).norm(dim=-1)
+""",
+        {"distances/small": "cancelled"},
+    ),
 ]

@@ -54,8 +54,9 @@ class Found(Exception):
 
 def first_nonfinite(model, inputs):
     def bad(value):
-        parts = value if isinstance(value, (tuple, list)) else [torch.zeros(1) if value is None else value]
-        return any(not math.isfinite(float(part.double().sum())) for part in parts)
+        if isinstance(value, (tuple, list)):
+            return any(bad(part) for part in value)
+        return value is not None and not math.isfinite(float(value.double().sum()))
 
     def hook(module, given, output):
         if bad(output) and not any(bad(value) for value in given):
@@ -88,7 +89,7 @@ def first_nonfinite(model, inputs):
         "first-nonfinite",
         "tensors-alone",
         _search(many="True if not isinstance(value[0], torch.Tensor) or len(value) > 1 else good(value[0])"),
-        {KINDS: "only-nan"},
+        {INSIDE: "second-input", KINDS: "only-nan"},
     ),
     Mutant(
         "first-nonfinite",
@@ -109,5 +110,194 @@ def first_nonfinite(model, inputs):
         "always-somebody",
         _search(end="return names[0] if names else 'head'"),
         {HEALTHY: "false-alarm"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "one-level",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, (tuple, list)):
+            return all(bool(torch.isfinite(p).all()) for p in value if isinstance(p, torch.Tensor))
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return found[0] if found else None
+""",
+        {"first-nonfinite/kinds": "part-unseen"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "first-part",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        while isinstance(value, (tuple, list)):
+            value = value[0]
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return found[0] if found else None
+""",
+        {"first-nonfinite/inside": "second-input", "first-nonfinite/kinds": "part-unseen"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "tuples-not-lists",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, tuple):
+            return all(finite(part) for part in value)
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return found[0] if found else None
+""",
+        {"first-nonfinite/kinds": "part-unseen"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "train-at-end",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, (tuple, list)):
+            return all(finite(part) for part in value)
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    model.eval()
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    model.train()
+    return found[0] if found else None
+""",
+        {"first-nonfinite/tidy": "mode-changed-too"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "first-input",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, (tuple, list)):
+            return all(finite(part) for part in value)
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given[0]) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return found[0] if found else None
+""",
+        {"first-nonfinite/inside": "second-input"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "no-root",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, (tuple, list)):
+            return all(finite(part) for part in value)
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return next((n for n in found if n), None)
+""",
+        {"first-nonfinite/inside": "whole-model"},
+    ),
+    Mutant(
+        "first-nonfinite",
+        "any",
+        """
+def first_nonfinite(model, inputs):
+    found = []
+
+    def finite(value):
+        if isinstance(value, (tuple, list)):
+            return all(finite(part) for part in value)
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).any())
+
+    def watch(name):
+        def hook(module, given, output):
+            if finite(given) and not finite(output):
+                found.append(name)
+        return hook
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    pass
+    model(inputs)
+    for hook in hooks:
+        hook.remove()
+    pass
+    return found[0] if found else None
+""",
+        {"first-nonfinite/kinds": "one-number-unseen"},
     ),
 ]

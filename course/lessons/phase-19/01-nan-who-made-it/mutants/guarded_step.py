@@ -163,4 +163,26 @@ ANSWERS = [
         _step("optimizer.zero_grad()", *SUM, NORM, *END[:-1]),
         {RETURNS: "check.returned-none"},
     ),
+    Mutant(
+        "guarded-step",
+        "zero-first-only",
+        """
+def guarded_step(model, optimizer, loss_of, batches, max_norm):
+    finite = True
+    optimizer.zero_grad()
+    for batch in batches:
+        loss = loss_of(model, batch) / len(batches)
+        loss.backward()
+        finite = finite and bool(loss.isfinite())
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    finite = finite and math.isfinite(norm)
+    if finite:
+        optimizer.step()
+    else:
+        pass
+    pass
+    return finite
+""",
+        {"guarded-step/afterwards": "gradient-left"},
+    ),
 ]

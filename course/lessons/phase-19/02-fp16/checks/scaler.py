@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, number, wrong
 
 
@@ -30,12 +31,14 @@ class Scale(_Scaler):
             yield _settings(rng) | {"loss": float(rng.uniform(1, 7))}
 
     def probe(self, answer, case):
-        return {"loss": number(self.make(answer, case).scale_loss(torch.tensor(case["loss"])))}
+        loss, call = torch.tensor(case["loss"]), in_one_place(self.make(answer, case).scale_loss)
+        return {name: number(call(loss)) for name in ("loss", "again")}
 
     def judge(self, case, output):
         right, actual = case["scale"] * case["loss"], output["loss"]
         if close(actual, right):
-            return None
+            again = output["again"]
+            return None if close(again, right) else wrong("loss-overwritten", right, again)
         slips = {"loss-as-it-was": case["loss"], "loss-divided": case["loss"] / case["scale"]}
         key = next((key for key, slip in slips.items() if close(actual, slip)), "loss-off")
         return wrong(key, right, actual)
@@ -43,10 +46,14 @@ class Scale(_Scaler):
 
 class Unscale(_Scaler):
     name = "scaler/unscale"
+    allow_nonfinite = True
 
     def cases(self, rng):
         for _ in range(2):
             yield _settings(rng) | {"one": rng.normal(0, 50, (3, 2)), "two": rng.normal(0, 50, 4)}
+        overflown = {"one": rng.normal(0, 50, (3, 2)), "two": rng.normal(0, 50, 4), "bad": True}
+        overflown["one"][1, 0] = np.inf
+        yield _settings(rng) | overflown
 
     def probe(self, answer, case):
         gradients = [torch.tensor(case["one"]), torch.tensor(case["two"])]
@@ -56,8 +63,11 @@ class Unscale(_Scaler):
     def judge(self, case, output):
         for name in ("one", "two"):
             before, after = case[name], output[name]
-            if close(after, before / case["scale"]):
+            finite = np.isfinite(before)
+            if close(after[finite], before[finite] / case["scale"]):
                 continue
+            if "bad" in case:
+                return wrong("stops-at-the-first")
             if close(after, before):
                 return wrong(
                     "not-in-place" if name == "one" else "first-alone", before.flat[0], after.flat[0]
@@ -73,12 +83,10 @@ class Found(_Scaler):
 
     def cases(self, rng):
         for bad in (np.inf, 0.0, -np.inf, np.nan):
-            yield _settings(rng) | {
-                "bad": bad,
-                "place": int(rng.integers(0, 2)),
-                "other": rng.normal(0, 1, 3),
-            }
-        yield _settings(rng) | {"bad": 6e4, "place": 1, "other": rng.normal(0, 1, 3)}
+            for place in (0, 1):
+                yield _settings(rng) | {"bad": bad, "place": place, "other": rng.normal(0, 1, 3)}
+        for bad in (6e4, 1e30):
+            yield _settings(rng) | {"bad": bad, "place": 1, "other": rng.normal(0, 1, 3)}
 
     def probe(self, answer, case):
         gradients = [torch.tensor(case["other"]), torch.tensor(case["other"])]
@@ -149,6 +157,7 @@ class Growth(_Updates):
             n = settings["interval"]
             yield settings | {"founds": [False] * (n - 1) + [True] + [False] * (2 * n + 1)}
             yield settings | {"founds": [False] * (3 * n + 1)}
+            yield settings | {"founds": [False] * (n - 2) + [True] + [False] * (2 * n + 1)}
 
     def _slip(self, case, right, actual, place):
         if close(actual, self._by_hand(case, reset=False)):

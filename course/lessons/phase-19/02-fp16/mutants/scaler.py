@@ -153,4 +153,176 @@ class Scaler:
         _answer(overflow="self.scale /= self.backoff\n            self.good = 0"),
         {BACKOFF: "grows-on-overflow", GROWTH: "growth-off"},
     ),
+    Mutant(
+        "scaler",
+        "loss-in-place",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss.mul_(self.scale)
+    def unscale(self, gradients):
+
+        for g in gradients:
+            g.div_(self.scale)
+        return not all(bool(torch.isfinite(g).all()) for g in gradients)
+
+    def update(self, found):
+
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+""",
+        {"scaler/scale": "loss-overwritten"},
+    ),
+    Mutant(
+        "scaler",
+        "returns-at-first",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss * self.scale
+    def unscale(self, gradients):
+
+        for g in gradients:
+            g.div_(self.scale)
+            if not torch.isfinite(g).all():
+                return True
+        return False
+
+    def update(self, found):
+
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+""",
+        {"scaler/unscale": "stops-at-the-first"},
+    ),
+    Mutant(
+        "scaler",
+        "last-only",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss * self.scale
+    def unscale(self, gradients):
+
+        for g in gradients:
+            g.div_(self.scale)
+            bad = not bool(torch.isfinite(g).all())
+        return bad
+
+    def update(self, found):
+
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+""",
+        {"scaler/found": "infinity-unseen"},
+    ),
+    Mutant(
+        "scaler",
+        "skips-if-bad",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss * self.scale
+    def unscale(self, gradients):
+
+        if not all(bool(torch.isfinite(g).all()) for g in gradients):
+            return True
+        for g in gradients:
+            g.div_(self.scale)
+        return False
+
+    def update(self, found):
+
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+""",
+        {"scaler/unscale": "stops-at-the-first"},
+    ),
+    Mutant(
+        "scaler",
+        "above-fp16",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss * self.scale
+    def unscale(self, gradients):
+
+        for g in gradients:
+            g.div_(self.scale)
+        return not all(bool((g.abs() <= 65504).all()) for g in gradients)
+
+    def update(self, found):
+
+        self.good = 0 if found else self.good + 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good == self.interval:
+            self.scale *= self.growth
+            self.good = 0
+        return self.scale
+""",
+        {"scaler/found": "false-alarm"},
+    ),
+    Mutant(
+        "scaler",
+        "modulo",
+        """
+class Scaler:
+    def __init__(self, scale, growth, backoff, interval):
+        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
+        self.good = 0
+    def scale_loss(self, loss):
+        return loss * self.scale
+    def unscale(self, gradients):
+
+        for g in gradients:
+            g.div_(self.scale)
+        return not all(bool(torch.isfinite(g).all()) for g in gradients)
+
+    def update(self, found):
+
+        self.good += 1
+        if found:
+            self.scale *= self.backoff
+        elif self.good % self.interval == 0:
+            self.scale *= self.growth
+        return self.scale
+""",
+        {"scaler/growth": "growth-off"},
+    ),
 ]

@@ -27,7 +27,8 @@ class _Norms(Check):
 
     def probe(self, answer, case):
         norms = [float(norm) for norm in case["norms"]]
-        found = answer(norms, case["factor"], case["window"], case["enough"])
+        rule = [] if case.get("bare") else [case["factor"], case["window"], case["enough"]]
+        found = answer(norms, *rule)
         return {"norms": array(found, case["norms"].shape)}
 
     def judge(self, case, output):
@@ -35,6 +36,9 @@ class _Norms(Check):
         right, actual = np.array(clipped(case["norms"], **rule)), output["norms"]
         if close(actual, right, rtol=1e-6):
             return None
+        first = int(np.argmax(~np.isclose(actual, right, rtol=1e-6)))
+        if case.get("bare"):
+            return wrong("defaults-off-here", float(right[first]), float(actual[first]), place=first)
         slips = {
             "nothing-clipped": case["norms"],
             "burst-raises-limit": clipped(case["norms"], **rule, history="raw"),
@@ -45,7 +49,6 @@ class _Norms(Check):
         if (actual > case["norms"] * (1 + 1e-6)).any():  # clipping never makes a norm longer
             return wrong("limit-not-norm")
         near = (key for key, slip in slips.items() if close(actual, np.array(slip), rtol=1e-6))
-        first = int(np.argmax(~np.isclose(actual, right, rtol=1e-6)))
         return wrong(next(near, "norm-off"), float(right[first]), float(actual[first]), place=first)
 
 
@@ -56,6 +59,8 @@ class Start(_Norms):
         early = int(rng.integers(3, 7))
         yield self._case(rng, burst=(early, 40))
         yield self._case(rng, burst=(early, 7, 8, 9))
+        bare = {"factor": 2.0, "window": 50, "enough": 10, "bare": True}
+        yield self._case(rng, steps=90, fall=0.03, burst=(9, 10, 70, 80), height=8.0, **bare)
 
 
 class Spike(_Norms):

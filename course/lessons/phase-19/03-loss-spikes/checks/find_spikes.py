@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from course.afterwards import in_one_place
 from course.check import Check, array, wrong
 
 NORMAL = 1.4826
+DEFAULTS = {"z": 6.0, "window": 64, "enough": 32}
 
 
 def spikes_of(losses, z, window, enough, ordinary_alone=True, both_sides=False, mean=False, by_place=False):
@@ -26,6 +28,14 @@ def spikes_of(losses, z, window, enough, ordinary_alone=True, both_sides=False, 
     return found
 
 
+def _limit(values, z, center=np.median, spread=np.median, scale=NORMAL):
+    middle = center(values)
+    return middle + z * scale * spread(np.abs(values - middle))
+
+
+SLIPS = ((np.median, np.mean), (np.mean, np.median), (np.mean, np.mean), (np.median, np.median, 1.0))
+
+
 class _Spikes(Check):
     answer = "find_spikes"
     allow_nonfinite = True
@@ -37,15 +47,40 @@ class _Spikes(Check):
             losses[place] = losses[place] + height if np.isfinite(height) else height
         return {"losses": losses, "z": z, "window": window, "enough": enough}
 
+    def _near(self, rng, margin, steps=110, bare=False):
+        """A run that falls, twice: one value a little above the limit, or a little below.
+
+        Drawn until no slip has nearly the same limit. `bare`: nothing is given but the losses.
+        """
+        rule = DEFAULTS if bare else {"z": 6.0, "window": 31, "enough": 21}
+        place, own = steps - int(rng.integers(3, 9)), rule["window"]
+        while True:
+            losses = 5.0 - 0.005 * np.arange(steps) + 0.1 * rng.exponential(1.0, steps).clip(max=2.5)
+            before = losses[:place]
+            limit = _limit(before[-own:], rule["z"])
+            slips = [_limit(before[-window:], rule["z"]) for window in {16, 31, 64} - {own}]
+            slips += [] if bare else [_limit(before[-own:], rule["z"], *slip) for slip in SLIPS]
+            height, middle = limit - np.median(before[-own:]), np.median(before[-own:])
+            if all(abs(slip - limit) > 2 * margin * height for slip in slips):
+                break
+        for share in (1 + margin, 1 - margin):
+            losses = losses.copy()
+            losses[place] = middle + share * height
+            yield {"losses": losses} | rule | {"bare": bare, "near": True}
+
     def probe(self, answer, case):
-        found = answer([float(x) for x in case["losses"]], case["z"], case["window"], case["enough"])
-        return {"spikes": array(found).ravel()}
+        losses, call = [float(x) for x in case["losses"]], in_one_place(answer)
+        rule = [] if case.get("bare") else [case[name] for name in DEFAULTS]
+        return {name: array(call(losses, *rule)).ravel() for name in ("spikes", "again")}
 
     def judge(self, case, output):
         rule = {key: case[key] for key in ("losses", "z", "window", "enough")}
         right, actual = spikes_of(**rule), [int(place) for place in output["spikes"]]
         if actual == right:
-            return None
+            same = [int(place) for place in output["again"]] == right
+            return None if same else wrong("list-overwritten", str(right), str(output["again"].tolist()))
+        if case.get("bare"):
+            return wrong("defaults-off", str(right), str(actual))
         for key, changed in (
             ("spikes-in-the-window", {"ordinary_alone": False}),
             ("both-sides", {"both_sides": True}),
@@ -73,6 +108,12 @@ class One(_Spikes):
         place = int(rng.integers(40, 80))
         yield self._case(rng, {place: 0.65})  # some nine deviations
         yield self._case(rng, {place: 3.0}, z=100.0)  # not that far
+        yield from self._near(rng, 0.04)
+
+    def _other(self, case, right, actual):
+        if "near" in case:
+            return wrong("limit-off", str(right), str(actual))
+        return super()._other(case, right, actual)
 
 
 class Several(_Spikes):
@@ -113,6 +154,8 @@ class Edges(_Spikes):
         losses["losses"][:40] += 2.0  # long ago it was higher: the window has forgotten that
         losses["losses"][75] += 0.5
         yield losses | {"window": 20}
+        yield self._case(rng, {31: 3.0, 32: 3.0}) | DEFAULTS | {"bare": True}  # the 32nd and 33rd value
+        yield from self._near(rng, 0.06, bare=True)
 
     def _other(self, case, right, actual):
         if not np.isfinite(case["losses"]).all():

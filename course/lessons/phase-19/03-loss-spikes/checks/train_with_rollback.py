@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import torch
 
+from course.afterwards import go_on
 from course.check import Check, array, close, wrong
 
 ROWS, INPUTS = 4, 5
@@ -88,7 +89,10 @@ class _Rollback(Check):
         return {
             "kept": None if kept is None else array(kept).ravel(),
             "weight": array(model.weight, (1, INPUTS)),
-        }
+        } | self._left(answer, model, case)
+
+    def _left(self, answer, model, case):
+        return {}
 
     def judge(self, case, output):
         kept, weight = _reference(case)
@@ -116,6 +120,20 @@ class Calm(_Rollback):
     def cases(self, rng):
         yield self._case(rng)
         yield self._case(rng, steps=5, every=2)
+
+    def _left(self, answer, model, case):
+        """The gradient after one pass more, with what was there before; and that of a model without any."""
+        fresh, rows = copy.deepcopy(model), case["inputs"][0].astype(np.float32)
+        fresh.zero_grad()
+        pairs = (("left", answer, model), ("right", None, fresh))
+        return {key: go_on(who, which, rows, 0)["gradient"] for key, who, which in pairs}
+
+    def judge(self, case, output):
+        fault = super().judge(case, output)
+        if fault:
+            return fault
+        left, right = output["left"].get("weight"), output["right"]["weight"]
+        return None if left is not None and close(left, right, rtol=1e-3) else wrong("gradient-left")
 
 
 class Once(_Rollback):

@@ -83,4 +83,43 @@ def adaptive_norms(norms, factor=2.0, window=50, enough=10):
             FOLLOWS: "limit-not-norm",
         },
     ),
+    Mutant(
+        "adaptive-norms",
+        "default-factor",
+        """
+def adaptive_norms(norms, factor=3.0, window=50, enough=10):
+    after = []
+    for norm in norms:
+        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
+        after.append(min(norm, limit))
+    return after
+""",
+        {"adaptive-norms/start": "defaults-off-here"},
+    ),
+    Mutant(
+        "adaptive-norms",
+        "default-window",
+        """
+def adaptive_norms(norms, factor=2.0, window=20, enough=10):
+    after = []
+    for norm in norms:
+        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
+        after.append(min(norm, limit))
+    return after
+""",
+        {"adaptive-norms/start": "defaults-off-here"},
+    ),
+    Mutant(
+        "adaptive-norms",
+        "default-enough",
+        """
+def adaptive_norms(norms, factor=2.0, window=50, enough=5):
+    after = []
+    for norm in norms:
+        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
+        after.append(min(norm, limit))
+    return after
+""",
+        {"adaptive-norms/start": "defaults-off-here"},
+    ),
 ]

@@ -82,7 +82,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         "find-spikes",
         "mean-and-std",
         _find("recent.mean()", "recent.std()"),
-        {LOWER: "mean-and-deviation"},
+        {ONE: "limit-off", LOWER: "mean-and-deviation", EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",
@@ -107,5 +107,191 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
         {BURST: "window-by-place"},
     ),
     Mutant("find-spikes", "nan-passes", _find(finite="False"), {EDGES: "not-finite-passes"}),
-    Mutant("find-spikes", "all-of-it", _find(recent="np.array(ordinary)"), {EDGES: "spikes-missed"}),
+    Mutant(
+        "find-spikes",
+        "all-of-it",
+        _find(recent="np.array(ordinary)"),
+        {ONE: "limit-off", EDGES: "spikes-missed"},
+    ),
+    Mutant(
+        "find-spikes",
+        "no-1.4826",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/one": "limit-off", "find-spikes/edges": "defaults-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "mean-abs-dev",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.mean(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/one": "limit-off", "find-spikes/edges": "defaults-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "about-mean",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.mean(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/one": "limit-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "window-64",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-64:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/one": "limit-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "default-z",
+        """
+def find_spikes(losses, z=3.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/edges": "defaults-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "default-window",
+        """
+def find_spikes(losses, z=6.0, window=16, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/edges": "defaults-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "default-enough",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=64):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                pass
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {"find-spikes/edges": "defaults-off"},
+    ),
+    Mutant(
+        "find-spikes",
+        "overwrites",
+        """
+def find_spikes(losses, z=6.0, window=64, enough=32):
+    spikes, ordinary = [], []
+    for place, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            spikes.append(place)
+            continue
+        if len(ordinary) >= enough:
+            last = np.array(ordinary[-window:])
+            middle = np.median(last)
+            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
+                spikes.append(place)
+                losses[place] = middle
+                continue
+        ordinary.append(loss)
+    return spikes
+""",
+        {
+            "find-spikes/one": "list-overwritten",
+            "find-spikes/burst": "list-overwritten",
+            "find-spikes/lower": "list-overwritten",
+            "find-spikes/edges": "list-overwritten",
+        },
+    ),
 ]

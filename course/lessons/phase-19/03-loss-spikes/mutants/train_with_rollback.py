@@ -63,6 +63,7 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
         else:
             loss.backward()
             optimizer.step()
+            optimizer.zero_grad()
             done.append(number)
     return done
 """,
@@ -122,4 +123,29 @@ def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
         {CALM: "weights-off", ONCE: "weights-off", TWICE: "weights-off", AT_ONCE: "weights-off"},
     ),
     Mutant("train-with-rollback", "says-nothing", _train(end="pass"), {KEPT: "check.returned-none"}),
+    Mutant(
+        "train-with-rollback",
+        "gradient-left",
+        """
+def train_with_rollback(model, optimizer, loss_of, batches, is_spike, every):
+    counted, newest, made = [], None, 0
+    for index, batch in enumerate(batches):
+        if len(counted) % every == 0:
+            newest = copy.deepcopy((model.state_dict(), optimizer.state_dict(), counted))
+        loss = loss_of(model, batch)
+        if is_spike(loss.item()):
+            weights, moments, counted = copy.deepcopy(newest)
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(moments)
+        else:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            pass
+            counted.append(index)
+            made += 1
+    return counted
+""",
+        {"train-with-rollback/calm": "gradient-left"},
+    ),
 ]

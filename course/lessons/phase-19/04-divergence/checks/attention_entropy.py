@@ -20,6 +20,11 @@ class _Entropy(Check):
         powers = np.where(hidden, 0.0, np.exp(scores))
         return {"weights": powers / powers.sum(axis=3, keepdims=True)}
 
+    def _by_weight(self, weights, rows):
+        """By ln of the tokens that have a weight, where there is more than one."""
+        seen = np.log(np.maximum((weights > 0).sum(axis=3), 2))[:, :, 1:]
+        return (rows[:, :, 1:] / seen).mean(axis=(0, 2))
+
     def probe(self, answer, case):
         found = torch.as_tensor(given(answer(torch.tensor(case["weights"])))).double()
         return {"entropy": found.tolist()}
@@ -41,6 +46,7 @@ class _Entropy(Check):
             "not-normalised": rows[:, :, 1:].mean(axis=(0, 2)),
             "first-row-counted": scaled.sum(axis=2).mean(axis=0) / T,
             "sign": -expected,
+            "only-what-has-weight": self._by_weight(case["weights"], rows),
         }
         key = next(
             (key for key, slip in slips.items() if np.allclose(actual, slip, rtol=1e-5)), "entropy-off"
@@ -81,3 +87,6 @@ class Heads(_Entropy):
     def cases(self, rng):
         yield self._weights(rng.normal(0, 1, (2, 3, 6, 6)) * np.array([0.3, 1.0, 3.0])[:, None, None])
         yield self._weights(rng.normal(0, 2, (3, 2, 8, 8)))
+        scores = rng.normal(0, 1, (2, 3, 7, 7))
+        scores[:, :, 3:, 1] = -np.inf  # visible, and not looked at
+        yield self._weights(scores)

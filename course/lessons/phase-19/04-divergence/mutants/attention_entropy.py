@@ -51,4 +51,15 @@ def attention_entropy(weights):
         mean="(entropy[:, :, 1:] / seen).sum(dim=2).mean(dim=0) / T",
     ),
     _wrong("sign", dict.fromkeys(NAMES, "sign"), entropy="torch.special.xlogy(weights, weights).sum(dim=3)"),
+    Mutant(
+        "attention-entropy",
+        "nonzero-counts",
+        """
+def attention_entropy(weights):
+    e = -torch.special.xlogy(weights, weights).sum(dim=3)
+    v = (weights > 0).sum(dim=3).clamp(min=2)
+    return (e / v.log())[:, :, 1:].mean(dim=(0, 2))
+""",
+        {"attention-entropy/heads": "only-what-has-weight"},
+    ),
 ]

@@ -59,4 +59,26 @@ def lr_sensitivity(losses, start):
         {VALUE: "best-not-taken-off", CAPPED: "best-not-taken-off", DIVERGED: "best-not-taken-off"},
         result="sum(capped) / len(capped)",
     ),
+    Mutant(
+        "lr-sensitivity",
+        "best-of-raw",
+        """
+def lr_sensitivity(losses, start):
+    best = min(l for l in losses if math.isfinite(l))
+    return sum(min(l, start) if math.isfinite(l) else start for l in losses) / len(losses) - best
+""",
+        {"lr-sensitivity/capped": "best-not-capped", "lr-sensitivity/diverged": "check.raised-at"},
+    ),
+    Mutant(
+        "lr-sensitivity",
+        "in-place",
+        """
+def lr_sensitivity(losses, start):
+    for i, l in enumerate(losses):
+        if not l <= start:
+            losses[i] = start
+    return sum(losses) / len(losses) - min(losses)
+""",
+        {"lr-sensitivity/capped": "list-overwritten", "lr-sensitivity/diverged": "list-overwritten"},
+    ),
 ]

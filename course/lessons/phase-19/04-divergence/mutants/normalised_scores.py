@@ -45,4 +45,19 @@ def normalised_scores(q, k):
     _wrong("queries-alone", dict.fromkeys(NAMES, "queries-alone"), keys="raw"),
     _wrong("not-divided", dict.fromkeys(NAMES, "not-divided"), divide=""),
     _wrong("no-eps", {ZEROS: "zeros-divided"}, eps=""),
+    Mutant(
+        "normalised-scores",
+        "half",
+        """
+def normalised_scores(q, k):
+    q = q / (q.square().mean(dim=3, keepdim=True) + 1e-6).sqrt()
+    k = k / (k.square().mean(dim=3, keepdim=True) + 1e-6).sqrt()
+    return 0.5 * q @ k.mT
+""",
+        {
+            "normalised-scores/bound": "scores-off",
+            "normalised-scores/value": "scores-off",
+            "normalised-scores/zeros": "scores-off",
+        },
+    ),
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from course.afterwards import in_one_place
 from course.check import Check, close, number, wrong
 
 
@@ -39,12 +40,15 @@ class _Effective(Check):
         state = {"step": torch.tensor(float(case["t"])), "exp_avg": tensors["m"], "exp_avg_sq": tensors["v"]}
         group = {"lr": case["label"], "betas": (case["beta1"], case["beta2"])}
         group |= {"eps": case["eps"], "weight_decay": case["weight_decay"]}
-        return {"lr": number(answer(tensors["before"], tensors["after"], state, group))}
+        call = in_one_place(answer)  # what it does to the optimizer's state is there for the next call
+        given = tensors["before"], tensors["after"], state, group
+        return {name: number(call(*given)) for name in ("lr", "again")}
 
     def judge(self, case, output):
         actual, expected = output["lr"], case["lr"]
         if close(actual, expected, rtol=1e-4, atol=1e-12):
-            return None
+            same = close(output["again"], actual, rtol=1e-4, atol=1e-12)
+            return None if same else wrong("state-overwritten", actual, output["again"])
         if close(actual, case["label"], rtol=1e-4):
             return wrong("reads-the-label", expected, actual)
         if close(actual, -expected, rtol=1e-4):

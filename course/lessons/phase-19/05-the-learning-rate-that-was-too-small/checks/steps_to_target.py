@@ -31,6 +31,8 @@ def _slips(case):
         "by-last-rate": _reached(np.cumsum(kept) - kept, losses, target),
         "last-step-for-never": len(rates) - 1,
         "length-for-never": len(rates),
+        "a-single-loss": next((t for t, loss in enumerate(losses) if loss <= target), None),
+        "future-alone": n,
     }
 
 
@@ -49,6 +51,7 @@ class _Target(Check):
             target = line[-1] - 0.1
         losses = line[:seen] + noise * rng.normal(0, 1, seen)
         if noise:
+            losses[0] += 5 * noise
             losses[-1] -= 3 * noise
         return {"losses": losses, "rates": rates, "target": float(target)}
 
@@ -92,6 +95,7 @@ class Constant(_Target):
             steps = int(rng.integers(80, 160))
             rates = np.full(steps, round(float(rng.uniform(0.001, 0.01)), 4))
             yield self._case(rng, rates, int(rng.integers(15, 30)), int(rng.integers(45, 75)))
+        yield self._case(rng, rates, 30, int(rng.integers(12, 20)))  # it is there already
 
 
 class WarmUp(_Target):
@@ -124,6 +128,9 @@ class Noise(_Target):
         for _ in range(2):
             steps = int(rng.integers(150, 200))
             yield self._case(rng, np.full(steps, 0.002), 40, int(rng.integers(90, 130)), noise=0.03)
+        case = self._case(rng, np.full(steps, 0.002), 60, 50, noise=0.03)
+        case["losses"][int(rng.integers(10, 20))] = case["target"] - 0.03  # one low loss is no line
+        yield case
 
 
 class Never(_Target):

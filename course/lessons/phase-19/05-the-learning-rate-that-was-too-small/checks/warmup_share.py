@@ -49,9 +49,9 @@ class _Share(Check):
 
 
 def _run(rng, told_in, accumulation=1):
-    """A run of whose warm-up less than a tenth is done."""
-    epoch, epochs = 20 * int(rng.integers(300, 900)), int(rng.choice([7, 8, 9]))
-    share = float(rng.choice([0.05, 0.1, 0.2]))
+    """A run of whose warm-up less than a tenth is done; its length is a whole number in either unit."""
+    epoch, epochs = 960 * int(rng.integers(6, 18)), int(rng.choice([7, 8, 9]))
+    share = float(rng.choice([0.0625, 0.125, 0.25]))
     calls = int(0.06 * share * epoch * epochs / accumulation)
     run = {"batches_per_epoch": epoch, "epochs": epochs, "accumulation": accumulation, "share": share}
     return run | {"iteration": calls * accumulation, "told_in": told_in}

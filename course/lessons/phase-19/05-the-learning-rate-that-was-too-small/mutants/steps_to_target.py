@@ -92,4 +92,46 @@ def steps_to_target(losses, rates, target):
         _answer(returned="int(reached[0]) if len(reached) else len(rates) - 1"),
         {NEVER: "never-comes"},
     ),
+    Mutant(
+        "steps-to-target",
+        "future-only",
+        """
+def steps_to_target(losses, rates, target):
+    paid = np.cumsum(rates) - rates
+    slope, start = np.polyfit(paid[: len(losses)], losses, 1)
+
+    reached = [t for t in range(len(losses), len(rates)) if start + slope * paid[t] <= target]
+    return reached[0] if reached else None
+""",
+        {"steps-to-target/constant": "future-alone", "steps-to-target/noise": "future-alone"},
+    ),
+    Mutant(
+        "steps-to-target",
+        "through-first",
+        """
+def steps_to_target(losses, rates, target):
+    paid = np.cumsum(rates) - rates
+    slope, start = (np.polyfit(paid[: len(losses)], losses, 1)[0], losses[0])
+
+    reached = np.flatnonzero(start + slope * paid <= target)
+    return int(reached[0]) if len(reached) else None
+""",
+        {"steps-to-target/noise": "step-off"},
+    ),
+    Mutant(
+        "steps-to-target",
+        "seen-loss-itself",
+        """
+def steps_to_target(losses, rates, target):
+    paid = np.cumsum(rates) - rates
+    slope, start = np.polyfit(paid[: len(losses)], losses, 1)
+
+    hit = np.flatnonzero(np.array(losses) <= target)
+    if len(hit):
+        return int(hit[0])
+    reached = np.flatnonzero(start + slope * paid <= target)
+    return int(reached[0]) if len(reached) else None
+""",
+        {"steps-to-target/noise": "a-single-loss"},
+    ),
 ]

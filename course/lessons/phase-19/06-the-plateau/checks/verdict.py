@@ -6,11 +6,16 @@ from course.check import Check, given, wrong
 class _Verdict(Check):
     answer = "verdict"
 
-    def _runs(self, rng, expected):
-        margin = round(float(rng.uniform(0.2, 0.4)), 2)
+    def _runs(self, rng, expected, margin=None):
+        margin = margin or round(float(rng.uniform(0.2, 0.4)), 2)
         right = [round(float(rng.uniform(2, 3)), 2), round(float(rng.uniform(1, 2)), 2)]
         ill = [right[0] + 5.0, right[1] + 3.0]
         return {"expected": expected, "margin": margin, "right": right, "ill": ill}
+
+    def _exact(self, expected, tried):
+        """Runs whose differences are a margin of 0.25, to the last digit."""
+        runs = {"expected": expected, "margin": 0.25, "right": [2.0, 1.0], "ill": [7.0, 4.0]}
+        return runs | {"tried": tried, "exact": True}
 
     def contrasts(self, rng, cases):
         for case in cases:
@@ -27,6 +32,8 @@ class _Verdict(Check):
             return None
         if actual not in ("cures", "helps", "nothing"):
             return wrong("not-a-verdict", expected, actual)
+        if "exact" in case:
+            return wrong("exactly-the-margin", expected, actual)
         pairs = zip(case["tried"], case["right"], strict=True)
         if (expected, actual) == ("helps", "cures") and any(t < r - case["margin"] for t, r in pairs):
             return wrong("too-good", expected, actual)
@@ -55,6 +62,10 @@ class Helps(_Verdict):
         yield runs | {"tried": [right[0] + 1.2 * margin, right[1]]}
         yield runs | {"tried": [right[0] - 1.2 * margin, right[1]]}  # too good to be right
         yield runs | {"tried": [right[0], right[1] - 1.2 * margin]}
+        runs = self._runs(rng, "helps", 0.1)
+        yield runs | {"tried": [runs["ill"][0], runs["ill"][1] - 0.12]}
+        for tried in ([2.25, 1.0], [2.0, 1.25]):
+            yield self._exact("helps", tried)
 
 
 class Nothing(_Verdict):
@@ -66,3 +77,6 @@ class Nothing(_Verdict):
         yield runs | {"tried": [ill[0], ill[1] - 0.8 * margin]}
         yield runs | {"tried": [ill[0], ill[1] + 2 * margin]}
         yield runs | {"tried": [right[0], ill[1]]}
+        runs = self._runs(rng, "nothing", 0.8)
+        yield runs | {"tried": [runs["ill"][0], runs["ill"][1] - 0.7]}
+        yield self._exact("nothing", [7.0, 3.75])

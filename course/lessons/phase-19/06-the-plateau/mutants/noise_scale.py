@@ -68,4 +68,22 @@ def noise_scale(gradients, tokens):
         s="gradients.var(dim=0).mean()",
     ),
     _wrong("signal-below-zero", {NO_SIGNAL: "signal-invented"}, guard="True"),
+    Mutant(
+        "noise-scale",
+        "overwrites",
+        """
+def noise_scale(gradients, tokens):
+    k = len(gradients)
+    mean = gradients.mean(dim=0)
+    gradients -= mean
+    s = gradients.square().sum() / (k - 1)
+    signal = mean.square().sum() - s / k
+    return (s * tokens / signal).item() if signal > 0 else math.inf
+""",
+        {
+            "noise-scale/no-noise": "gradients-overwritten",
+            "noise-scale/value": "gradients-overwritten",
+            "noise-scale/no-signal": "gradients-overwritten",
+        },
+    ),
 ]

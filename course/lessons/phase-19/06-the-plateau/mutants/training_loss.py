@@ -43,4 +43,15 @@ def training_loss(model, tokens, pad):
         {NEXT: "last-lost", EVERY: "last-lost", PADDING: "last-lost"},
     ),
     _wrong("pad-scored", "return model(tokens, tokens)", {PADDING: "pad-scored"}),
+    Mutant(
+        "training-loss",
+        "labels-in-place",
+        """
+def training_loss(model, tokens, pad):
+    inputs = tokens.clone()
+    tokens[tokens == pad] = -100
+    return model(inputs, tokens)
+""",
+        {"training-loss/padding": "tokens-overwritten"},
+    ),
 ]

@@ -37,7 +37,7 @@ def verdict(ill, tried, right, margin):
 def verdict(ill, tried, right, margin):
     far = max(abs(a - b) for a, b in zip(tried, right))
     word = "helps" if tried[-1] + margin < ill[-1] else "nothing"
-    return "cures" if far <= margin else word
+    return "cures" if far < margin else word
 """,
     ),
     Mutant(
@@ -67,5 +67,38 @@ def verdict(ill, tried, right, margin):
         "only-better-is-cured",
         _answer(near="tried[0] <= right[0] and tried[1] <= right[1]"),
         {CURES: "cures-not-helps", HELPS: "too-good"},
+    ),
+    Mutant(
+        "verdict",
+        "le",
+        """
+def verdict(ill, tried, right, margin):
+    if abs(tried[0] - right[0]) <= margin and abs(tried[1] - right[1]) <= margin:
+        return "cures"
+    return "helps" if ill[1] - tried[1] > margin else "nothing"
+""",
+        {"verdict/helps": "exactly-the-margin"},
+    ),
+    Mutant(
+        "verdict",
+        "ge",
+        """
+def verdict(ill, tried, right, margin):
+    if abs(tried[0] - right[0]) < margin and abs(tried[1] - right[1]) < margin:
+        return "cures"
+    return "helps" if ill[1] - tried[1] >= margin else "nothing"
+""",
+        {"verdict/nothing": "exactly-the-margin"},
+    ),
+    Mutant(
+        "verdict",
+        "half-margin",
+        """
+def verdict(ill, tried, right, margin):
+    if abs(tried[0] - right[0]) < margin and abs(tried[1] - right[1]) < margin:
+        return "cures"
+    return "helps" if tried[1] < ill[1] - 0.25 else "nothing"
+""",
+        {"verdict/helps": "helps-not-nothing", "verdict/nothing": "nothing-not-helps"},
     ),
 ]

@@ -71,6 +71,7 @@ class Chance(_Due):
 class Seeds(_Due):
     name = "due/seeds"
     asks = ("next",)
+    steps = MANY
 
     def cases(self, rng):
         yield {"seed": 0, "chance": 0.4}
@@ -79,4 +80,5 @@ class Seeds(_Due):
     def judge_steps(self, case, output):
         if output["first"] == output["next"]:
             return wrong("same-for-every-seed")
-        return wrong("seed-plus-step") if output["first"][1:] == output["next"][:-1] else None
+        shifted = any(output["first"][by:] == output["next"][:-by] for by in range(1, MANY // 2 + 1))
+        return wrong("seed-plus-step") if shifted else None

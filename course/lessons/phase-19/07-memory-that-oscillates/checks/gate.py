@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from course.afterwards import in_one_place
 from course.check import Check, array, close, number, wrong
 
 
@@ -26,8 +27,10 @@ class _Gate(Check):
 
     def probe(self, answer, case):
         logits = torch.tensor(case["logits"], dtype=torch.float32)
-        weights, evenness = answer(logits, case["temperature"])
-        return {"weights": array(weights, case["logits"].shape), "evenness": number(evenness)}
+        call = in_one_place(answer)
+        weights, evenness = call(logits, case["temperature"])
+        found = {"weights": array(weights, case["logits"].shape), "evenness": number(evenness)}
+        return found | {"again": array(call(logits, case["temperature"])[0], case["logits"].shape)}
 
 
 class _Weights(_Gate):
@@ -35,7 +38,8 @@ class _Weights(_Gate):
         z, temperature, actual = case["logits"], case["temperature"], output["weights"]
         expected = _softmax(z / temperature)
         if close(actual, expected, rtol=1e-4, atol=1e-6):
-            return None
+            same = close(output["again"], expected, rtol=1e-4, atol=1e-6)
+            return None if same else wrong("logits-overwritten")
         sigmoid = 1 / (1 + np.exp(-z / temperature))
         slips = {
             "over-tokens": _softmax(z / temperature, 1),

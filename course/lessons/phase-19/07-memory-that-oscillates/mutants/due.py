@@ -61,4 +61,13 @@ def due(seed, step, chance):
         _answer("return step"),
         dict.fromkeys((REPEATS, GENERATORS, CHANCE, SEEDS), "never-or-always"),
     ),
+    Mutant(
+        "due",
+        "31-times",
+        """
+def due(seed, step, chance):
+    return bool(np.random.default_rng(31 * seed + step).random() < chance)
+""",
+        {"due/seeds": "seed-plus-step"},
+    ),
 ]

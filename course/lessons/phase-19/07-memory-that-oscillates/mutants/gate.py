@@ -55,4 +55,15 @@ def balanced_gate(logits, temperature):
         {EVENNESS: "wrong-logarithm", ONE: "wrong-logarithm"},
         most="math.log(logits.shape[1])",
     ),
+    Mutant(
+        "gate",
+        "logits-in-place",
+        """
+def balanced_gate(logits, temperature):
+    logits /= temperature
+    w = logits.softmax(dim=-1)
+    return w, torch.special.entr(w).sum(dim=-1).mean() / math.log(logits.shape[-1])
+""",
+        {"gate/temperature": "logits-overwritten"},
+    ),
 ]

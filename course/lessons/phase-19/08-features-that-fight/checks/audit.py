@@ -5,7 +5,7 @@ from torch import nn
 
 from course.check import Check, given, wrong
 
-NAMES = ("wte", "c_fc", "c_proj", "head")
+NAMES = ("wte", "fc", "c_fc", "head")  # one name lies within another
 
 
 class Update:
@@ -30,6 +30,8 @@ class Writes:
             weight = weights[f"{name}.weight"]
             if kind == "add":
                 weight.add_(0.5)
+            elif kind == "row":
+                weight[-1].add_(0.5)
             elif kind == "swap":
                 weight.copy_(weight.flip(0))
             elif kind == "sign":
@@ -68,6 +70,13 @@ class _Audit(Check):
             return {"found": str(found)}
         return {"found": [list(names) if isinstance(names, list | tuple) else str(names) for names in found]}
 
+    def _by_part(self, case):
+        """Without those whose name holds a declared one."""
+        declared = [
+            f"{name}.weight" for name in NAMES if any(d in f"{name}.weight" for d in case["declared"])
+        ]
+        return _named(case | {"declared": declared})
+
     def judge(self, case, output):
         expected, actual = _named(case), output["found"]
         if isinstance(actual, list) and all(isinstance(names, list) for names in actual):
@@ -79,6 +88,8 @@ class _Audit(Check):
             "all-excused": [[] if case["declared"] else names for names in expected],
             "nothing-seen": [[] for _ in case["steps"]],
             "declared-accused": _named(case | {"declared": []}),
+            "excused-by-a-part": self._by_part(case),
+            "row-unseen": _named(case, skip=("row",)),
             "swap-unseen": _named(case, skip=("swap",)),
             "nearly-equal": _named(case, skip=("bit",)),
             "norm-blind": _named(case, skip=("swap", "sign", "bit")),
@@ -106,6 +117,7 @@ class AnyChange(_Audit):
         a, b, c = rng.permutation(NAMES)[:3].tolist()
         yield self._case(rng, [[[a, "swap"], [b, "add"]], [[c, "sign"], [b, "add"]]])
         yield self._case(rng, [[[b, "bit"], [c, "add"]], [[a, "bit"]], [[a, "add"]]])
+        yield self._case(rng, [[[a, "row"], [b, "add"]], [[c, "row"]], []])
 
 
 class Declared(_Audit):
@@ -116,3 +128,6 @@ class Declared(_Audit):
         yield self._case(rng, [[[a, "add"], [b, "add"]], [[a, "add"]], [[c, "add"]]])
         yield self._case(rng, [[[a, "add"], [b, "add"]], [[a, "add"]], [[b, "add"]]], declared=[a])
         yield self._case(rng, [[[c, "add"], [b, "add"]], [[b, "add"], [a, "add"]]], declared=[b, c])
+        yield self._case(
+            rng, [[["fc", "add"], ["c_fc", "add"], ["head", "add"]], [["c_fc", "add"]]], declared=["fc"]
+        )

@@ -1,16 +1,31 @@
 """Checks of `climb`: one feature at a time, and a stop at the first rung that breaks."""
 
+from course.afterwards import in_one_place
 from course.check import Check, given, wrong
+from course.kept import Kept
+
+
+class Log(Kept):
+    """Every run that was asked for. Its loss is high where all the settings that fight are on."""
+
+    served = ("loss",)
+
+    def __init__(self, fights):
+        self.fights, self.runs = fights, 0
+
+    def loss(self, settings):
+        self.runs += 1
+        return 9.0 if all(settings.get(key) == value for key, value in self.fights) else 2.0
 
 
 class Training:
-    """A run that costs nothing: its loss is high where all the settings that fight are on."""
+    """A run that costs nothing, but is counted."""
 
     def __init__(self, fights):
-        self.fights = fights
+        self.log = Log(fights)
 
     def __call__(self, settings):
-        return 9.0 if all(settings.get(key) == value for key, value in self.fights) else 2.0
+        return self.log.loss(dict(settings))
 
 
 def below_five(loss):
@@ -47,12 +62,17 @@ class _Climb(Check):
 
     def probe(self, answer, case):
         rungs = [(name, dict(added)) for name, added in case["rungs"]]
-        return {"climbed": _pairs(given(answer(rungs, Training(case["fights"]), below_five)))}
+        train, call = Training(case["fights"]), in_one_place(answer)
+        climbed = _pairs(given(call(rungs, train, below_five)))
+        runs = train.log.runs
+        return {"climbed": climbed, "runs": runs, "again": _pairs(given(call(rungs, train, below_five)))}
 
     def judge(self, case, output):
         expected, actual = _walk(case), output["climbed"]
         if actual == expected:
-            return None
+            if output["runs"] != len(expected):
+                return wrong("trained-too-often", len(expected), output["runs"])
+            return None if output["again"] == expected else wrong("rungs-overwritten")
         slips = {
             "climbed-on": _walk(case, stop=False),
             "each-alone": _walk(case, add=lambda before, added: added),

@@ -11,9 +11,9 @@ LENGTH = 5
 class _Replay(Check):
     answer = "replay_batch"
 
-    def _case(self, rng, share, size):
+    def _case(self, rng, share, size, fewest=2000):
         return {
-            "rows": [int(rng.integers(2000, 4000)), int(rng.integers(5000, 9000))],
+            "rows": [int(rng.integers(fewest, 2 * fewest)), int(rng.integers(5000, 9000))],
             "share": share,
             "size": size,
             "seed": int(rng.integers(5, 90)),
@@ -70,9 +70,22 @@ class Share(_Replay):
         yield self._case(rng, 0.3, 16)
         yield self._case(rng, 0.2, 8)
         yield self._case(rng, 0.0, 6)
+        yield self._case(rng, 0.3, 8)
+        yield self._case(rng, 0.5, 64, fewest=300) | {"many": True}
 
     def judge(self, case, output):
-        return self.ill_made(case, output["batch"])
+        fault = self.ill_made(case, output["batch"])
+        return self._badly_drawn(case, np.asarray(output["batch"])) if "many" in case and not fault else fault
+
+    def _badly_drawn(self, case, rows):
+        """The slip of many rows that are no draw from all of a table."""
+        for table in (table.numpy() for table in _tables(case)):
+            at = np.sort((rows[_found(rows, table), 0] - table[0, 0]) / LENGTH)
+            if (np.diff(at) == 1).all():
+                return wrong("a-block")
+            if at[-1] < len(table) / 2 or at[0] >= len(table) / 2:
+                return wrong("not-from-all", len(table), int(at[-1]) + 1)
+        return None
 
 
 class Again(_Replay):
@@ -100,15 +113,17 @@ class Apart(_Replay):
         yield self._case(rng, 0.5, 12)
 
     def probe(self, answer, case):
-        moves = [(0, 0), (0, 1), (1, 0)]
+        swapped = case["step"] - case["seed"]
+        moves = [(0, 0), (0, 1), (1, 0), (swapped, -swapped)]
         return {"batches": [self._batch(answer, case, *move).tolist() for move in moves]}
 
     def judge(self, case, output):
-        here, later, elsewhere = (np.asarray(batch) for batch in output["batches"])
+        here, later, elsewhere, swapped = (np.asarray(batch) for batch in output["batches"])
         slips = {
             "same-every-step": (here, later),
             "seed-ignored": (here, elsewhere),
             "seed-plus-step": (later, elsewhere),
+            "swapped-is-the-same": (here, swapped),
         }
         limit = int(_tables(case)[1][0, 0])
         for key, pair in slips.items():

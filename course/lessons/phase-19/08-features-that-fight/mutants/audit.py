@@ -87,4 +87,34 @@ def audit(model, steps, declared):
         _answer(early=True),
         {NAMED: "optimizer-accused", ANY: "optimizer-accused", DECLARED: "optimizer-accused"},
     ),
+    Mutant(
+        "audit",
+        "prefix",
+        """
+def audit(model, steps, declared):
+    import zlib
+    sums = lambda: {n: zlib.crc32(w.detach().numpy().tobytes()) for n, w in model.named_parameters()}
+    out = []
+    for update, between in steps:
+        update(model); noted = sums(); between(model)
+        out.append([n for n, s in sums().items() if s != noted[n] and not any(d in n for d in declared)])
+    return out
+""",
+        {"audit/declared": "excused-by-a-part"},
+    ),
+    Mutant(
+        "audit",
+        "first-row",
+        """
+def audit(model, steps, declared):
+    import zlib
+    sums = lambda: {n: zlib.crc32(w[0].detach().numpy().tobytes()) for n, w in model.named_parameters()}
+    out = []
+    for update, between in steps:
+        update(model); noted = sums(); between(model)
+        out.append([n for n, s in sums().items() if s != noted[n] and n not in declared])
+    return out
+""",
+        {"audit/any-change": "row-unseen"},
+    ),
 ]

@@ -73,4 +73,82 @@ def climb(rungs, train, healthy):
         _answer().replace("in rungs", "in rungs[1:]"),
         {STOPS: "climb-off", HOLDS: "climb-off", ADDS: "climb-off", OVERRIDES: "climb-off"},
     ),
+    Mutant(
+        "climb",
+        "trains-all-first",
+        """
+def climb(rungs, train, healthy):
+    settings, found = {}, []
+    for name, added in rungs:
+        settings = settings | added
+        found.append((name, healthy(train(settings))))
+    bad = [i for i, (_, ok) in enumerate(found) if not ok]
+    return found[: bad[0] + 1] if bad else found
+""",
+        {
+            "climb/stops": "trained-too-often",
+            "climb/adds": "trained-too-often",
+            "climb/overrides": "trained-too-often",
+        },
+    ),
+    Mutant(
+        "climb",
+        "first-dict-updated",
+        """
+def climb(rungs, train, healthy):
+    settings, found = rungs[0][1], []
+    for name, added in rungs:
+        settings.update(added)
+        ok = healthy(train(settings))
+        found.append((name, ok))
+        if not ok:
+            break
+    return found
+""",
+        {
+            "climb/stops": "rungs-overwritten",
+            "climb/adds": "rungs-overwritten",
+            "climb/overrides": "rungs-overwritten",
+        },
+    ),
+    Mutant(
+        "climb",
+        "trains-twice",
+        """
+def climb(rungs, train, healthy):
+    settings, found = {}, []
+    for name, added in rungs:
+        settings = {**settings, **added}
+        found.append((name, healthy(train(settings))))
+        if not healthy(train(settings)):
+            break
+    return found
+""",
+        {
+            "climb/stops": "trained-too-often",
+            "climb/holds": "trained-too-often",
+            "climb/adds": "trained-too-often",
+            "climb/overrides": "trained-too-often",
+        },
+    ),
+    Mutant(
+        "climb",
+        "stops-after-two",
+        """
+def climb(rungs, train, healthy):
+    settings, found, bad = {}, [], 0
+    for name, added in rungs:
+        settings = {**settings, **added}
+        ok = healthy(train(settings))
+        bad += not ok
+        if bad == 2: break
+        found.append((name, ok))
+    return found
+""",
+        {
+            "climb/stops": "trained-too-often",
+            "climb/adds": "trained-too-often",
+            "climb/overrides": "trained-too-often",
+        },
+    ),
 ]

@@ -54,4 +54,63 @@ def replay_batch(first, second, share, size, seed, step):
     _wrong("every-step-the-same", {APART: "same-every-step"}, seed="seed"),
     _wrong("seed-ignored", {APART: "seed-ignored"}, seed="step"),
     _wrong("no-seed", {AGAIN: "not-repeatable"}, seed=""),
+    Mutant(
+        "replay-batch",
+        "ceil",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    g = np.random.default_rng((seed, step))
+    old = int(np.ceil(share * size))
+    old_rows = first[g.integers(len(first), size=old)]
+    return torch.cat([old_rows, second[g.integers(len(second), size=size - old)]])
+""",
+        {"replay-batch/share": "share-off"},
+    ),
+    Mutant(
+        "replay-batch",
+        "block",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    g = np.random.default_rng((seed, step))
+    old = round(share * size)
+    a, b = int(g.integers(len(first) - old)), int(g.integers(len(second) - size))
+    return torch.cat([first[a : a + old], second[b : b + size - old]])
+""",
+        {"replay-batch/share": "a-block"},
+    ),
+    Mutant(
+        "replay-batch",
+        "one-draw-for-both",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    g = np.random.default_rng((seed, step))
+    old = round(share * size)
+    at = g.integers(min(len(first), len(second)), size=size)
+    return torch.cat([first[at[:old]], second[at[old:]]])
+""",
+        {"replay-batch/share": "not-from-all"},
+    ),
+    Mutant(
+        "replay-batch",
+        "len-swapped",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    g = np.random.default_rng((seed, step))
+    old = round(share * size)
+    return torch.cat([first[g.integers(size, size=old)], second[g.integers(size, size=size - old)]])
+""",
+        {"replay-batch/share": "not-from-all"},
+    ),
+    Mutant(
+        "replay-batch",
+        "product-seed",
+        """
+def replay_batch(first, second, share, size, seed, step):
+    g = np.random.default_rng(seed * step)
+    old = round(share * size)
+    old_rows = first[g.integers(len(first), size=old)]
+    return torch.cat([old_rows, second[g.integers(len(second), size=size - old)]])
+""",
+        {"replay-batch/apart": "swapped-is-the-same"},
+    ),
 ]

@@ -8,18 +8,26 @@ from course.check import Check, close, given, number, wrong
 
 REGULAR = ("play", "walk", "talk", "watch", "look", "finish")
 IRREGULAR = ("go", "see", "eat", "come", "write", "have")
+MODAL = ("can", "must", "may", "will")
+CLASSES = {"regular": REGULAR, "irregular": IRREGULAR, "modal": MODAL}
 
 
-def _forms(rng, regular, irregular, persons):
-    """Values of the forms of some verbs; `persons` says how many forms each verb has."""
-    chosen = [*rng.permutation(REGULAR)[:regular], *rng.permutation(IRREGULAR)[:irregular]]
+def _forms(rng, regular, irregular, persons, modal=0, known=False):
+    """Values of the forms of some verbs; `persons` says how many forms each has.
+
+    With `known`, classes are given for verbs as well that are not among them.
+    """
+    drawn = ((REGULAR, regular), (IRREGULAR, irregular), (MODAL, modal))
+    chosen = [verb for verbs, count in drawn for verb in rng.permutation(verbs)[:count]]
     verbs = [str(verb) for verb, count in zip(chosen, persons, strict=True) for _ in range(count)]
     level = {verb: rng.normal(8, 4) for verb in set(verbs)}
     order = rng.permutation(len(verbs))
     return {
         "verbs": [verbs[place] for place in order],
         "values": np.array([level[verbs[place]] + rng.normal(0, 1) for place in order]),
-        "classes": {str(verb): "regular" if verb in REGULAR else "irregular" for verb in chosen},
+        "classes": {
+            verb: name for name, all_of in CLASSES.items() for verb in all_of if known or verb in chosen
+        },
     }
 
 
@@ -27,7 +35,7 @@ def _by_hand(case):
     """Return, by class, the verbs' means and all the forms' values."""
     verbs, values = np.array(case["verbs"]), case["values"]
     found = {}
-    for name in sorted(set(case["classes"].values())):
+    for name in sorted({case["classes"][verb] for verb in case["verbs"]}):
         members = [verb for verb in dict.fromkeys(case["verbs"]) if case["classes"][verb] == name]
         means = np.array([values[verbs == verb].mean() for verb in members])
         found[name] = means, np.concatenate([values[verbs == verb] for verb in members])
@@ -83,6 +91,8 @@ class Mean(_ByClass):
     def cases(self, rng):
         for regular, irregular in ((4, 4), (6, 3)):
             yield _forms(rng, regular, irregular, [3] * (regular + irregular))
+        yield _forms(rng, 4, 3, [3] * 9, modal=2)
+        yield _forms(rng, 3, 3, [3] * 6, known=True)
 
     def _judge(self, means, forms, mean, error):
         return _mean_fault(means, forms, mean)

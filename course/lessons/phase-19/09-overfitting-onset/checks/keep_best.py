@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from course.afterwards import go_on, passes
 from course.check import Check, array, close, number, wrong
 
 
@@ -17,6 +18,10 @@ class Walker(nn.Module):
         self.register_buffer("losses", torch.tensor(losses), persistent=False)  # (steps + 1,)
         self.register_buffer("noise", torch.tensor(noise), persistent=False)  # (steps + 1,)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
+
+    def forward(self, x):
+        """Dropout, by which whoever goes on sees the mode that the model is in."""
+        return torch.nn.functional.dropout(x, 0.5, self.training)
 
 
 def walk(model):
@@ -34,8 +39,8 @@ def exam(model):
     return float(model.losses[place] + (model.noise[place] if model.training else 0.0))
 
 
-def _case(rng, losses, noise=None):
-    losses = np.array([9.0, *losses])
+def _case(rng, losses, noise=None, start=9.0):
+    losses = np.array([start, *losses])
     path = rng.normal(0, 1, (len(losses), 3))
     return {"path": path, "losses": losses, "noise": np.zeros(len(losses)) if noise is None else noise}
 
@@ -49,9 +54,12 @@ class _KeepBest(Check):
         return {
             "weight": array(model.weight, (3,)),
             "steps": int(model.steps),
-            "training": bool(model.training),
+            "dropped": self._dropped(answer, model),
             "value": self._value(value),
         }
+
+    def _dropped(self, answer, model):
+        return None
 
     def _value(self, value):
         return 0.0
@@ -65,7 +73,8 @@ class _KeepBest(Check):
         return self._judge(case, output, last)
 
     def _judge(self, case, output, last):
-        best = int(np.nanargmin(case["losses"]))
+        after = case["losses"][1:]
+        best = 0 if np.isnan(after).all() else 1 + int(np.nanargmin(after))
         at = int(np.square(case["path"] - output["weight"]).sum(1).argmin())
         if not close(case["path"][at], output["weight"]):
             return wrong("weights-of-no-step")
@@ -96,7 +105,7 @@ class Loss(_KeepBest):
             yield _case(rng, [*rng.permutation([1.0, 2.0, 3.0, 4.0]) + rng.uniform(0, 0.5), 5.0])
 
     def _judge(self, case, output, last):
-        right, value = float(case["losses"].min()), output["value"]
+        right, value = float(case["losses"][1:].min()), output["value"]
         if close(value, right):
             return None
         return wrong(
@@ -111,6 +120,15 @@ class Mode(_KeepBest):
         yield _case(rng, [5.0, 3.0, 2.0, 2.5, 4.0], np.array([0.0, 0.0, 0.0, 3.0, 0.0, 0.0]))
         yield _case(rng, [5.0, 1.5, 2.0, 2.5, 4.0], np.array([0.0, 0.0, 3.0, 0.0, 0.0, 0.0]))
 
+    def _dropped(self, answer, model):
+        """What the model does afterwards, and what one in training mode does."""
+        rows, fresh = np.ones((4, 30), np.float32), torch.nn.Dropout(0.5)
+        return [go_on(answer, model, rows, 0)["output"], passes(fresh, rows, 0)["output"]]
+
+    def _judge(self, case, output, last):
+        fault = super()._judge(case, output, last)
+        return fault or (None if close(*output["dropped"]) else wrong("left-in-eval"))
+
     def _slip(self, case, at, best, last):
         measured = int((case["losses"] + case["noise"]).argmin())
         return wrong("measured-in-training" if at == measured else "the-last-ones", best, at)
@@ -124,8 +142,24 @@ class Edges(_KeepBest):
         yield _case(rng, [np.nan, 5.0, 3.0, 4.0, 6.0])  # the first evaluation is not a number
         yield _case(rng, [5.0, 4.0, np.nan, 3.0, np.nan])
         yield _case(rng, [5.0, 3.0, 3.0, 4.0, 6.0])  # a tie: the earlier one
+        yield _case(rng, [5.0, 3.0, 2.0, 4.0, 6.0], start=1.0)  # no training step came before that one
+        yield _case(rng, [np.nan] * 4)
+
+    def _value(self, value):
+        return None if value is None else number(value)
+
+    def _judge(self, case, output, last):
+        fault = super()._judge(case, output, last)
+        nothing = np.isnan(case["losses"][1:]).all()
+        if fault or not nothing or output["value"] == np.inf:
+            return fault
+        return wrong("no-lowest-is-infinite", np.inf, output["value"])
 
     def _slip(self, case, at, best, last):
+        if at == 0 and case["losses"][0] == 1.0:
+            return wrong("start-counted", best, at)
+        if np.isnan(case["losses"][1:]).all():
+            return wrong("nothing-was-lowest", best, at)
         if np.isnan(case["losses"][at]):
             return wrong("nan-wins", best, at)
         tie = case["losses"][at] == case["losses"][best]

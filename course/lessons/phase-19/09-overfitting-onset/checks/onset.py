@@ -28,10 +28,10 @@ def _evaluations(rng, changes, spread=2.0, items=ITEMS):
     return np.array(rows)
 
 
-def _case(rng, changes, training=None, **more):
+def _case(rng, changes, training=None, errors=None, **more):
     validation = _evaluations(rng, changes, **more)
     fall = np.linspace(3.0, 1.0, len(validation)) if training is None else np.array(training)
-    return {"validation": validation, "training": fall}
+    return {"validation": validation, "training": fall, "errors": errors}
 
 
 FALL = (-0.3, 9.0)  # nats, and how many standard errors that is
@@ -44,7 +44,7 @@ def _right(case):
         change = validation[now] - validation[best]
         if change.mean() < 0:
             best = now
-        elif change.mean() > 3 * change.std(ddof=1) / math.sqrt(len(change)) and (
+        elif change.mean() > (case["errors"] or 3) * change.std(ddof=1) / math.sqrt(len(change)) and (
             training[now] < training[best]
         ):
             return now
@@ -74,13 +74,18 @@ class _Onset(Check):
     answer = "onset"
 
     def probe(self, answer, case):
-        found = answer(case["training"], case["validation"])
-        return {"at": -1 if found is None else int(number(found))}
+        settings = {} if case["errors"] is None else {"errors": case["errors"]}
+        found = answer(case["training"], case["validation"], **settings)
+        return {"at": None if found is None else int(number(found))}
 
     def judge(self, case, output):
-        right, at = _right(case), None if output["at"] < 0 else output["at"]
+        right, at = _right(case), output["at"]
         if at == right:
             return None
+        if at is not None and at < 0:
+            return wrong("none-is-none", str(right), str(at))
+        if case["errors"]:
+            return wrong("errors-ignored", str(right), str(at), errors=case["errors"])
         return wrong(self._slip(case, right, at), str(right), str(at))
 
     def _slip(self, case, right, at):
@@ -114,6 +119,8 @@ class Noise(_Onset):
         few = {"items": 6, "spread": 0.6}
         yield _case(rng, [FALL, FALL, (0.06, 2.2), (0.1, 2.9), (0.1, 2.9)], **few)
         yield _case(rng, [FALL, FALL, (0.06, 2.2), (0.1, 2.5), (0.1, 3.1)], **few)
+        for errors in (2.0, 6.0):
+            yield _case(rng, [FALL, (0.06, 1.8), (0.1, 2.4), (0.3, 5.5), (0.4, 8.0)], errors=errors)
 
     def _slip(self, case, right, at):
         if at is None:
@@ -136,8 +143,12 @@ class Training(_Onset):
         yield _case(rng, changes, [3.0, 2.0, 1.5, 1.7, 2.2, 3.0])
         yield _case(rng, changes, [3.0, 2.0, 1.5, 1.5, 1.5, 1.5])  # frozen
         yield _case(rng, changes, [3.0, 2.0, 1.5, 1.6, 1.4, 1.3])
+        changes = [FALL, FALL, (0.03, 1.0), (0.2, 8.0), (0.4, 9.0)]
+        yield _case(rng, changes, [3.0, 2.0, 1.5, 1.2, 1.3, 1.4])  # below that of the lowest, and rising
 
     def _slip(self, case, right, at):
+        if case["training"][3] == 1.2:
+            return "training-of-the-last" if at is None else "alarm-early"
         if at is None:
             return "alarm-missed"
         if at == 3:

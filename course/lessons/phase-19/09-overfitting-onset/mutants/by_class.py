@@ -124,4 +124,55 @@ def by_class(values, verbs, classes):
         _answer(end="return {name: mean for name, (mean, error) in found.items()}"),
         {MEAN: "not-pairs", WEIGHT: "not-pairs", ERROR: "not-pairs", SINGLE: "not-pairs"},
     ),
+    Mutant(
+        "by-class",
+        "all-classes",
+        """
+def by_class(values, verbs, classes):
+    per = {}
+    for value, verb in zip(values, verbs):
+        per.setdefault(verb, []).append(float(value))
+    found = {}
+    for name in sorted(set(classes.values())):
+        means = [np.mean(per[v]) for v in per if classes[v] == name]
+        n = len(means)
+        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
+    return found
+""",
+        {"by-class/mean": "other-classes"},
+    ),
+    Mutant(
+        "by-class",
+        "all-verbs",
+        """
+def by_class(values, verbs, classes):
+    per = {}
+    for value, verb in zip(values, verbs):
+        per.setdefault(verb, []).append(float(value))
+    found = {}
+    for name in sorted(set(classes.values())):
+        means = [np.mean(per[v]) for v in classes if classes[v] == name]
+        n = len(means)
+        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
+    return found
+""",
+        {"by-class/mean": "check.raised-at"},
+    ),
+    Mutant(
+        "by-class",
+        "two-names",
+        """
+def by_class(values, verbs, classes):
+    per = {}
+    for value, verb in zip(values, verbs):
+        per.setdefault(verb, []).append(float(value))
+    found = {}
+    for name in ("regular", "irregular"):
+        means = [np.mean(per[v]) for v in per if classes[v] == name]
+        n = len(means)
+        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
+    return found
+""",
+        {"by-class/mean": "other-classes"},
+    ),
 ]

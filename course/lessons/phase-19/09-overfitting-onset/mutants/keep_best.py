@@ -30,7 +30,8 @@ ANSWERS = [
         "cloned",
         """
 def keep_best(model, train_step, evaluate, steps):
-    kept, best = None, float("inf")
+    kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    best = float("inf")
     for step in range(steps):
         model.train()
         train_step(model)
@@ -40,8 +41,7 @@ def keep_best(model, train_step, evaluate, steps):
         if loss < best:
             best = loss
             kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    if kept is not None:
-        model.load_state_dict(kept)
+    model.load_state_dict(kept)
     model.train()
     return best
 """,
@@ -98,7 +98,7 @@ def keep_best(model, train_step, evaluate, steps):
         "keep-best",
         "last-loss",
         _answer(end="model.load_state_dict(weights)\n    return loss"),
-        {LOSS: "loss-of-the-last"},
+        {LOSS: "loss-of-the-last", EDGES: "no-lowest-is-infinite"},
     ),
     Mutant(
         "keep-best",
@@ -117,5 +117,100 @@ def keep_best(model, train_step, evaluate, steps):
         "one-step-short",
         _answer(steps="steps - 1"),
         {WEIGHTS: "stops-early", LOSS: "stops-early", MODE: "stops-early", EDGES: "stops-early"},
+    ),
+    Mutant(
+        "keep-best",
+        "last-weights-where-nothing-was-lowest",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    kept, best = None, float("inf")
+    for step in range(steps):
+        model.train()
+        train_step(model)
+        model.eval()
+        with torch.no_grad():
+            loss = evaluate(model)
+        if loss < best:
+            best = loss
+            kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    if kept is not None:
+        model.load_state_dict(kept)
+    model.train()
+    return best
+""",
+        {EDGES: "nothing-was-lowest"},
+    ),
+    Mutant(
+        "keep-best",
+        "first-evaluated",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    weights = copy.deepcopy(model.state_dict()); model.eval(); best = evaluate(model); model.train()
+    for _ in range(steps):
+        pass
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        model.train()
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights)
+    return best
+""",
+        {"keep-best/edges": "start-counted"},
+    ),
+    Mutant(
+        "keep-best",
+        "ends-in-eval",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    best, weights = math.inf, copy.deepcopy(model.state_dict())
+    for _ in range(steps):
+        model.train()
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        pass
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights)
+    return best
+""",
+        {"keep-best/mode": "left-in-eval"},
+    ),
+    Mutant(
+        "keep-best",
+        "argmin",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    losses, kept = [], []
+    for _ in range(steps):
+        train_step(model)
+        model.eval(); losses.append(evaluate(model)); model.train()
+        kept.append(copy.deepcopy(model.state_dict()))
+    at = int(np.nanargmin(losses))
+    model.load_state_dict(kept[at])
+    return losses[at]
+""",
+        {"keep-best/edges": "check.raised-at"},
+    ),
+    Mutant(
+        "keep-best",
+        "mode-on-restored-copy",
+        """
+def keep_best(model, train_step, evaluate, steps):
+    best, weights = math.inf, copy.deepcopy(model.state_dict())
+    for _ in range(steps):
+        pass
+        train_step(model)
+        model.eval()
+        loss = evaluate(model)
+        model.train()
+        if loss < best:
+            best, weights = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights); model.eval()
+    return best
+""",
+        {"keep-best/mode": "left-in-eval"},
     ),
 ]

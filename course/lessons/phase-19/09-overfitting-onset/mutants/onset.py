@@ -65,7 +65,7 @@ def onset(training, validation, errors=3.0):
         "onset",
         "any-rise",
         _answer(when="change.mean() > 0 and training[now] < training[best]"),
-        {NOISE: "no-error", PAST: "alarm-early"},
+        {NOISE: "no-error", TRAINING: "alarm-early", PAST: "alarm-early"},
     ),
     Mutant(
         "onset",
@@ -131,5 +131,64 @@ def onset(training, validation, errors=3.0):
         "equal-counts",
         _answer(when="change.mean() >= errors * error and training[now] < training[best]"),
         {PAST: "equal-is-no-rise"},
+    ),
+    Mutant(
+        "onset",
+        "errors-ignored",
+        """
+def onset(training, validation, errors=3.0):
+    best = 0
+    for now in range(1, len(validation)):
+        change = validation[now] - validation[best]
+        if change.mean() < 0:
+            best = now
+            continue
+        error = change.std(ddof=1) / math.sqrt(len(change))
+        if change.mean() > 3.0 * error and training[now] < training[best]:
+            return now
+    return None
+""",
+        {"onset/noise": "errors-ignored"},
+    ),
+    Mutant(
+        "onset",
+        "returns-false",
+        """
+def onset(training, validation, errors=3.0):
+    best = 0
+    for now in range(1, len(validation)):
+        change = validation[now] - validation[best]
+        if change.mean() < 0:
+            best = now
+            continue
+        error = change.std(ddof=1) / math.sqrt(len(change))
+        if change.mean() > errors * error and training[now] < training[best]:
+            return now
+    return -1
+""",
+        {
+            "onset/finds": "none-is-none",
+            "onset/noise": "none-is-none",
+            "onset/training": "none-is-none",
+            "onset/past": "none-is-none",
+        },
+    ),
+    Mutant(
+        "onset",
+        "training-last",
+        """
+def onset(training, validation, errors=3.0):
+    best = 0
+    for now in range(1, len(validation)):
+        change = validation[now] - validation[best]
+        if change.mean() < 0:
+            best = now
+            continue
+        error = change.std(ddof=1) / math.sqrt(len(change))
+        if change.mean() > errors * error and training[now] < training[now - 1]:
+            return now
+    return None
+""",
+        {"onset/training": "training-of-the-last"},
     ),
 ]
