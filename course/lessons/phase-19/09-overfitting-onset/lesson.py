@@ -980,7 +980,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #
 # By form it rings at evaluation 7, after 200 steps; by verb it never rings. The three forms of a verb rise and fall
 # together, so 18 columns are not 18 pieces of evidence, and the error by form is too small. By verb the loss rises by
-# several nats for five of the six, but that of *had* falls, so the error of the mean is large.
+# several nats for five of the six, but that of `had` falls, so the error of the mean is large.
 #
 # Of the choices of 2, 3, 4, 5 and 6 verbs, 10 of 15 ring, 11 of 20, 5 of 15, 2 of 6, and not the whole. With two verbs
 # the error comes from a single difference. Where that is small by chance, three errors are nothing: for two items,
@@ -988,7 +988,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 # errors are a high bar only where there are many independent items, as in the 600 lines.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="761c57c167d1"
+# %% [markdown] id="sources" lang="es" of="384ca2fa6d83"
 # ## 10 · De dónde viene esto
 #
 # * [Rumelhart y McClelland (1986)](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): la red que empezó la
@@ -1035,7 +1035,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #
 # Por formas suena en la evaluación 7, después de 200 pasos; por verbos no suena nunca. Las tres formas de un verbo
 # suben y bajan juntas, así que 18 columnas no son 18 pruebas, y el error por formas es demasiado pequeño. Por verbos,
-# el loss de cinco de los seis sube varios nats, pero el de *had* baja, así que el error de la media es grande.
+# el loss de cinco de los seis sube varios nats, pero el de `had` baja, así que el error de la media es grande.
 #
 # De los grupos de 2, 3, 4, 5 y 6 verbos suenan 10 de 15, 11 de 20, 5 de 15, 2 de 6, y no el grupo entero. Con dos
 # verbos, el error sale de una sola diferencia. Si por casualidad es pequeña, tres errores no son nada: con dos casos,
