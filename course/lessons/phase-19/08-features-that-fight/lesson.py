@@ -365,9 +365,8 @@ for name in ("nothing", "replay", "ewc-strong"):
 
 # %% id="draw-cures"
 mild = trained(two | {"ewc": 1e4})
-print(
-    f"{t('ewc-mild'):20}{t('forgotten')} {forgotten(mild):.2f}   {t('second-text')} {second_text(mild)[-1]:.2f}"
-)
+ends = second_text(mild)[-1]
+print(f"{t('ewc-mild'):20}{t('forgotten')} {forgotten(mild):.2f}   {t('second-text')} {ends:.2f}")
 figure = Figure(figsize=(7.6, 2.6), layout="constrained")
 colours = {"nothing": "0.6", "replay": "#009e73", "ewc-mild": "#0072b2", "ewc-strong": "#d55e00"}
 halves = {"first-text": first_text, "second-text": second_text}
