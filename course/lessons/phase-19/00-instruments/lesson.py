@@ -38,9 +38,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
+from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
 from minigpt import Config, Recipe, diagnosis, train
@@ -71,7 +73,7 @@ tokens = recipe.load_data(config).train
 batches = [get_batch(tokens, config, step) for step in range(config.steps)]
 
 
-def run(look=None, plot=None):
+def run(look=None, plot=None, limit=config.clip_norm, weight_of=lambda step: 1):
     torch.manual_seed(config.seed)
     model = recipe.build_model(config)
     recipe.init_weights(model, config)
@@ -81,8 +83,8 @@ def run(look=None, plot=None):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, config)
         loss = recipe.loss(model(batch.inputs), batch.targets, batch.mask)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm).item()
+        (loss * weight_of(step)).backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit).item()
         optimizer.step()
         if look:
             look(model, optimizer, step, batch)
@@ -555,6 +557,73 @@ found = inspect_run(model.eval(), [batch.inputs for batch in batches[:21]], ever
 for name in ("wte", "h.0.mlp.c_fc", "h.1.mlp.c_fc", "ln_f", "lm_head"):
     print(f"{name:16}" + "".join(f"{found[step][name]:10.3f}" for step in found))
 
+# %% [markdown] id="figure-text" lang="en"
+# ### A figure from a paper, small: first RMSₜ, then the loss
+#
+# What is the measure good for? The authors of StableAdamW trained models of images and text, and found that a spike
+# of the loss came 1 to 8 steps *after* the step in which RMSₜ had leapt (Wortsman et al., 2023). Their gradients grew
+# by themselves. Here we make one grow: in step 50 a batch counts a hundred times, and nothing is clipped. On the left
+# is the median of your RMSₜ over all tensors, on the right how much higher the loss is than in the same run without
+# that accident. **How many steps lie between the two?**
+
+# %% [markdown] id="figure-text" lang="es" of="b795e49d67b7"
+# ### Una figura de un artículo, en pequeño: primero RMSₜ, después el loss
+#
+# ¿Para qué sirve la medida? Los autores de StableAdamW entrenaron modelos de imágenes y texto, y encontraron que un
+# pico del loss llegaba de 1 a 8 pasos *después* del paso en que había saltado RMSₜ (Wortsman et al., 2023). Sus
+# gradientes crecieron solos. Aquí hacemos crecer uno: en el paso 50 un batch cuenta cien veces, y no se recorta nada.
+# A la izquierda está la mediana de tu RMSₜ sobre todos los tensores; a la derecha, cuánto más alto es el loss que en
+# el mismo run sin ese accidente. **¿Cuántos pasos hay entre lo uno y lo otro?**
+
+# %% id="first-rms" folded=true
+typical = []
+
+
+def note_typical(model, optimizer, step, batch):
+    typical.append(np.median(update_rms(optimizer)))
+
+
+calm = run(limit=1e9)
+shaken = run(note_typical, limit=1e9, weight_of=lambda step: 100 if step == 50 else 1)
+gap = np.array(shaken) - np.array(calm)
+
+figure = Figure(figsize=(7.6, 2.3), layout="constrained")
+left, right = figure.subplots(1, 2)
+left.plot(typical, color="#d55e00")
+left.axhline(2.3, color="black", linestyle="--", linewidth=1)
+left.set(xlim=(40, 70), title="RMSₜ")
+right.plot(gap, color="#0072b2")
+right.set(xlim=(40, 70), title=t("loss-gap"))
+for axes in (left, right):
+    axes.axvline(50, color="0.7", linewidth=3, zorder=0)
+    axes.set_xlabel(t("step"))
+    axes.title.set_fontsize(10)
+Picture().show(figure, t("first-rms-alt"))
+
+# %% id="which-first" compare=true
+leapt = next(step for step in range(20, config.steps) if typical[step] > 2.3)
+rose = next(step for step in range(config.steps) if gap[step] > 0.1)
+print(f"{t('rms-leaps')}: {t('step')} {leapt}   {t('loss-there')}: {gap[leapt]:.1f}")
+print(f"{t('loss-follows')}: {t(str(1 <= rose - leapt <= 8))}")
+
+# %% [markdown] id="figure-said" lang="en"
+# In the step in which RMSₜ leaps, the loss is the calm one, to the last bit: it was measured before the update. It
+# climbs in the steps after that, because Adam's first moment carries the long gradient along. So the order is that
+# of the paper, and whoever watches RMSₜ is told before there is anything to see in the loss.
+#
+# Two things are not as in the paper. There the spikes heal; here the loss is still higher 30 steps later, because v̂
+# remembers that gradient as well, and all the steps since are short. And there a smaller β₂ gives fewer spikes; we
+# tried 0.9, 0.99 and 0.999, and after this single blow the loss rises with each of them.
+
+# %% [markdown] id="figure-said" lang="es" of="7c05d40ae0a7"
+# En el paso en que salta RMSₜ, el loss es el del run en calma, hasta el último bit: se midió antes de la
+# actualización. Sube en los pasos siguientes, porque el primer momento de Adam arrastra el gradiente largo. Así que
+# el orden es el del artículo, y quien vigila RMSₜ se entera antes de que haya algo que ver en el loss.
+#
+# Dos cosas no son como en el artículo. Allá los picos sanan; aquí el loss sigue más alto 30 pasos después, porque
+# también v̂ se acuerda de ese gradiente, y todos los pasos desde entonces son cortos. Y allá un β₂ menor da menos
+# picos; probamos con 0.9, 0.99 y 0.999, y después de este único golpe el loss sube con los tres.
+
 # %% [markdown] id="walk-text" lang="en"
 # ### And the stability check?
 #
@@ -691,7 +760,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # had changed. Why that line mattered they could [not
 # say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
 #
-# * RMSₜ and its threshold: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
+# * RMSₜ, its threshold, and the figure that is drawn again above: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Hooks, in PyTorch's words: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
 # * This course's own instruments: `minigpt/training/instruments/`.
 #
@@ -738,7 +807,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # It prints `['tolist']`. Beware of `look`: a forward hook that returns something replaces the output of its module.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="1415b158d74b"
+# %% [markdown] id="sources" lang="es" of="dea5e11a83a2"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de
@@ -749,7 +818,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # versión 2.4 a la 2.6, y en ella había cambiado una línea. Por qué importaba esa línea, [no lo supieron
 # decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
 #
-# * RMSₜ y su umbral: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
+# * RMSₜ, su umbral y la figura que arriba se dibuja otra vez: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Los hooks, en palabras de PyTorch: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
 # * Los instrumentos de este curso: `minigpt/training/instruments/`.
 #

@@ -690,8 +690,30 @@ for rate in (0.01, 0.1):
 # larger ones without QK-norm ([retrospective](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/)).
 #
 # **A hard bonus task.** Repeat the sweep with `n_embd=64`, `batch_size=32` and 300 steps. Does QK-norm help now?
+# (About a minute of computing.) At which rates, and what would you write to somebody who quotes this lesson against
+# it?
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# big = config.replace(n_embd=64, batch_size=32, steps=300)
+# for on in (False, True):
+#     found = []
+#     for rate in rates:
+#         recipe = Recipe(big.replace(lr_max=rate, lr_min=rate / 10, qk_norm=on))
+#         found.append(last_loss(train(recipe, runs / f"big-{on}-{rate}", overwrite=True)))
+#     print(on, [round(loss, 2) for loss in found])
+#     print(f"{lr_sensitivity(found, math.log(big.vocab_size)):.2f}")
+# ```
+#
+# It does. Without it the five losses are 4.39, 2.20, 3.64, 4.91 and 4.85, with it 4.36, 2.12, 2.95, 3.23 and 2.71. The
+# sensitivity falls from 1.80 to 0.96, as in the paper. At the best rate and below, little changes. From 0.03 on the
+# plain model gets stuck, with a largest logit of 700 and more, and the normed one learns: its largest logit stays
+# below 30. So the lesson's result holds for 100 steps and a width of 32, and for nothing else. (And this one holds
+# for one seed.)
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="9679399e8d06"
+# %% [markdown] id="sources" lang="es" of="a41dc186daa3"
 # ## 10 · De dónde viene esto
 #
 # * Wortsman et al., 2023, [arXiv 2309.14322](https://arxiv.org/abs/2309.14322): la sensibilidad al learning rate,
@@ -709,4 +731,25 @@ for rate in (0.01, 0.1):
 # ([retrospectiva](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/)).
 #
 # **Un reto difícil, de propina.** Repite el barrido con `n_embd=64`, `batch_size=32` y 300 pasos. ¿Ayuda ahora
-# QK-norm?
+# QK-norm? (Más o menos un minuto de cómputo). ¿Con qué learning rates? ¿Y qué le responderías a quien cite esta
+# lección en su contra?
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# big = config.replace(n_embd=64, batch_size=32, steps=300)
+# for on in (False, True):
+#     found = []
+#     for rate in rates:
+#         recipe = Recipe(big.replace(lr_max=rate, lr_min=rate / 10, qk_norm=on))
+#         found.append(last_loss(train(recipe, runs / f"big-{on}-{rate}", overwrite=True)))
+#     print(on, [round(loss, 2) for loss in found])
+#     print(f"{lr_sensitivity(found, math.log(big.vocab_size)):.2f}")
+# ```
+#
+# Sí ayuda. Sin QK-norm los cinco losses son 4.39, 2.20, 3.64, 4.91 y 4.85; con él, 4.36, 2.12, 2.95, 3.23 y 2.71. La
+# sensibilidad baja de 1.80 a 0.96, como en el artículo. Con el mejor learning rate, y con los menores, cambia poco.
+# Desde 0.03 el modelo sin QK-norm se estanca, con un logit máximo de 700 o más, y el otro aprende: su logit máximo no
+# pasa de 30. Así que el resultado de la lección vale para 100 pasos y un ancho de 32, y para nada más. (Y este vale
+# para una sola semilla).
+# </details>

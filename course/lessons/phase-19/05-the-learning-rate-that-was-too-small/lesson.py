@@ -322,26 +322,30 @@ tokens = plain.load_data(small).train
 seen = {}
 
 
+def train_small(rates):
+    torch.manual_seed(small.seed)
+    model = plain.build_model(small)
+    plain.init_weights(model, small)
+    optimizer = plain.build_optimizer(model, small)
+    losses = []
+    for step, rate in enumerate(rates):
+        batch = plain.get_batch(tokens, small, step)
+        loss = plain.loss(model(batch.inputs), batch.targets, batch.mask)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), small.clip_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
 def small_run(warmup, lr_max):
     if (warmup, lr_max) not in seen:
         schedule = ramp(lr_max, warmup)
         rates = [schedule(step, small) for step in range(small.steps)]
-        torch.manual_seed(small.seed)
-        model = plain.build_model(small)
-        plain.init_weights(model, small)
-        optimizer = plain.build_optimizer(model, small)
-        losses = []
-        for step, rate in enumerate(rates):
-            batch = plain.get_batch(tokens, small, step)
-            loss = plain.loss(model(batch.inputs), batch.targets, batch.mask)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), small.clip_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        seen[warmup, lr_max] = rates, losses
+        seen[warmup, lr_max] = rates, train_small(rates)
     return seen[warmup, lr_max]
 
 
@@ -402,6 +406,65 @@ playground(
 # encima de ln V en los primeros 20 pasos, o la norma del gradiente llega a 100. Una rampa que falta y no le hace
 # daño a nadie no es un fallo.
 # </details>
+
+# %% [markdown] id="range-text" lang="en"
+# ### A figure from a paper, small: one run for all rates
+#
+# So far the question was whether the rate that was asked for arrives. Was it a good one to ask for? Smith's *range
+# test* (2015) finds out with a single short run: the rate goes up at every step, and one plots how well the model
+# does against the rate. At first his network learns nothing; then its accuracy rises; and in the end it slows,
+# becomes ragged or falls. Here is the same picture with the loss of our one-layer GPT, in 80 steps. (He raises the
+# rate by equal amounts. We multiply it by the same factor each time, so as to see five powers of ten.)
+#
+# The dotted lines, from left to right: what the screen showed in the last of the 90 steps, the `lr_max` that was
+# asked for, and sixteen times that. **At which of the three does the loss fall?**
+
+# %% [markdown] id="range-text" lang="es" of="373e65fb2d83"
+# ### Una figura de un artículo, en pequeño: un solo run para todos los learning rates
+#
+# Hasta aquí la pregunta era si llega el learning rate que se pidió. ¿Y era bueno el que se pidió? La *prueba de
+# rango* de Smith (2015) lo averigua con un solo run corto: el learning rate sube en cada paso, y se dibuja qué tan
+# bien le va al modelo con cada uno. Al principio su red no aprende nada; después su exactitud sube; y al final se
+# frena, se vuelve irregular o cae. Aquí está la misma figura con el loss de nuestro GPT de una capa, en 80 pasos.
+# (Él sube el learning rate siempre en la misma cantidad. Nosotros lo multiplicamos cada vez por el mismo factor,
+# para ver cinco potencias de diez).
+#
+# Las líneas punteadas, de izquierda a derecha: lo que mostró la pantalla en el último de los 90 pasos, el `lr_max`
+# que se había pedido y dieciséis veces ese valor. **¿En cuál de los tres baja el loss?**
+
+# %% id="range-test"
+tried_rates = np.geomspace(3e-6, 1, 80)
+tried = np.convolve(train_small(tried_rates), np.ones(3) / 3, "valid")
+marks = {"screen": ill.metrics[-1]["lr"]["decay:wte"], "asked-for": top, "16-on-top": 16 * top}
+
+figure = Figure(figsize=(6, 2.4), layout="constrained")
+axes = figure.subplots()
+axes.plot(tried_rates[1:-1], tried, color="#0072b2")
+axes.axhline(math.log(small.vocab_size), color="black", linestyle="--", linewidth=1)
+for name, rate in marks.items():
+    axes.axvline(rate, color="#d55e00", linestyle=":")
+    axes.text(rate, 4.6, f" {t(name)}", fontsize=8)
+axes.set(xscale="log", xlabel=t("rate"), ylabel=t("loss"), ylim=(4.5, 6.5))
+Picture().show(figure, t("range-alt"))
+
+# %% id="range-told" compare=true
+for name, rate in marks.items():
+    near = tried[(tried_rates[1:-1] > rate / 3) & (tried_rates[1:-1] < 3 * rate)]
+    print(f"{t(name):16}{rate:8.1e}   {t('it-falls') if near[0] - near[-1] > 0.4 else t('it-does-not')}")
+
+# %% [markdown] id="range-said" lang="en"
+# The same three parts as in the paper. The figure on the screen lies where nothing is learnt, the rate that was
+# asked for on the slope, and sixteen times as much where the slope is over. So nothing was wrong with what was
+# asked for. And yet this test would *not* have found the fault: it sets the rate itself, and goes round the schedule
+# and the multipliers that changed it on the way. It tells you what to ask for. Whether you get it, only the weights
+# can tell.
+
+# %% [markdown] id="range-said" lang="es" of="08c926a90f53"
+# Las mismas tres partes que en el artículo. El valor de la pantalla está donde no se aprende nada; el que se pidió,
+# en la bajada; y dieciséis veces más, donde la bajada ya terminó. Así que lo que se pidió estaba bien. Y sin embargo
+# esta prueba *no* habría encontrado el fallo: ella misma pone el learning rate, y así esquiva el schedule y los
+# multiplicadores que lo cambiaban por el camino. Te dice qué pedir. Si de verdad lo recibes, solo te lo pueden
+# decir los pesos.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -870,8 +933,8 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 #   Hugging Face accelerate, 2023: the same two units, in a library that thousands use.
 # * Loshchilov & Hutter, [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101): the formula
 #   of exercise 2.
-# * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186): how to *find* a rate, once you know that
-#   it is applied (`minigpt lr-find`).
+# * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186), section 3.3: the range test. On your own
+#   config: `minigpt lr-find`.
 #
 # **A true story.** In January 2023 accelerate's issue 963 reported that, with accumulated gradients, the scheduler
 # moved at every micro-batch; it was labelled a *bug*. One participant did the sums for 100 batches, 10 epochs and 4
@@ -904,7 +967,7 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # along the second gradient. One weight alone cannot tell them apart.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="a81ad62b9c38"
+# %% [markdown] id="sources" lang="es" of="9dc0968a4156"
 # ## 10 · De dónde viene esto
 #
 # * La guía: [`LEARNING_RATE_FIX.md` de
@@ -913,8 +976,8 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # * El [issue 963 de accelerate](https://github.com/huggingface/accelerate/issues/963), de Hugging Face, 2023: las mismas dos unidades, en una biblioteca que usan miles de personas.
 # * Loshchilov y Hutter, [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101): la fórmula
 #   del ejercicio 2.
-# * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186): cómo *encontrar* un learning rate,
-#   cuando ya sabes que se aplica (`minigpt lr-find`).
+# * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186), sección 3.3: la prueba de rango. Con tu
+#   propia configuración: `minigpt lr-find`.
 #
 # **Una historia real.** En enero de 2023, el issue 963 de accelerate reportó que, al acumular gradientes, el
 # scheduler avanzaba en cada micro-batch; le pusieron la etiqueta *bug*. Un participante hizo la cuenta con 100

@@ -39,11 +39,13 @@ from types import MethodType
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
+from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
 from minigpt import Config, Recipe, diagnosis, train
@@ -279,6 +281,75 @@ playground(draw, divisor=Slider(t("divisor"), 1, 20, 1))
 # Un solo canal termina por volver, porque su actividad sigue a su escala. En el modelo, muchos canales empujan los
 # pesos, y los pesos responden.
 # </details>
+
+# %% [markdown] id="figure-text" lang="en"
+# ### A figure from a paper, small: at rest alone, swinging in company
+#
+# A single channel comes to rest at exponent 1/τ. Is 1/τ slow enough, then? Harnack et al. (2015) calculated it for
+# neurons with homeostasis. A regulator that is stable for one neuron can make a network swing without end, though
+# the network alone would be stable. A slower regulator prevents it, and the more the neurons excite one another, the
+# slower it has to be. Here is the smallest network that there is: one unit that hears itself. Its activity is its
+# scale times (what comes in + w times its own activity of one step ago). The rule is that of the knob above, τ is 20
+# again, and at step 50 what comes in grows by a quarter. From left to right: w = 0 and exponent 1/20; w = 4 and 1/20;
+# w = 4 and 1/80. **Which of the three come to rest?**
+
+# %% [markdown] id="figure-text" lang="es" of="e65af1e86ce2"
+# ### Una figura de un artículo, en pequeño: quieto solo, oscilando en compañía
+#
+# Un solo canal se estabiliza con el exponente 1/τ. Entonces, ¿1/τ es lo bastante lento? Harnack et al. (2015) lo
+# calcularon para neuronas con homeostasis. Un regulador que es estable con una neurona puede hacer que una red oscile
+# sin fin, aunque la red por sí sola sea estable. Un regulador más lento lo evita, y cuanto más se excitan las neuronas
+# entre sí, más lento tiene que ser. Aquí está la red más pequeña que existe: una unidad que se oye a sí misma. Su
+# actividad es su escala por (lo que entra + w por su propia actividad de un paso antes). La regla es la de la perilla
+# de arriba, τ es otra vez 20, y en el paso 50 lo que entra crece un cuarto. De izquierda a derecha: w = 0 y exponente
+# 1/20; w = 4 y 1/20; w = 4 y 1/80. **¿Cuáles de las tres se quedan quietas?**
+
+
+# %% id="hears-itself" folded=true
+def hears_itself(w, divisor, tau=20, target=0.5):
+    scale, mean, activity, activities = target / (0.2 + w * target), target, target, []
+    for step in range(800):
+        comes_in = 0.2 if step < 50 else 0.25
+        activity = min(100.0, scale * (comes_in + w * activity))
+        mean += (activity - mean) / tau
+        scale = min(10.0, max(0.1, scale * (target / mean) ** (1 / divisor)))
+        activities.append(activity)
+    return activities
+
+
+units = {(w, divisor): hears_itself(w, divisor) for w, divisor in ((0, 20), (4, 20), (4, 80))}
+figure = Figure(figsize=(7.6, 2.3), layout="constrained")
+for axes, ((w, divisor), activities) in zip(figure.subplots(1, 3, sharey=True), units.items(), strict=True):
+    axes.plot(activities, color="#0072b2", linewidth=1)
+    axes.axhline(0.5, color="black", linestyle="--", linewidth=1)
+    axes.set(yscale="log", xlabel=t("step"), title=f"w = {w}, 1/{divisor}")
+    axes.title.set_fontsize(10)
+figure.axes[0].set_ylabel(t("activity"))
+Picture().show(figure, t("hears-itself-alt"))
+
+# %% id="who-swings" compare=true
+for (w, divisor), activities in units.items():
+    late = activities[-200:]
+    print(f"w = {w}, 1/{divisor}:  {t('swings') if max(late) > 1.5 * min(late) else t('at-rest')}")
+
+# %% [markdown] id="figure-said" lang="en"
+# As in the paper: alone it comes to rest, with feedback the same regulator swings by a factor of more than a hundred,
+# and four times slower it comes to rest again. At the target, 0.5, ten elevenths of this unit's activity are its own
+# echo: 4 · 0.5 of 0.2 + 4 · 0.5. So a scale that is one per cent larger makes the activity eleven per cent larger in
+# the end, and the exponent acts as if it were eleven times as large.
+#
+# No GPT was trained for this picture, and in ours the blocks follow one another; none hears itself. But 1/τ is no law
+# of nature. Before you trust a regulator that was tested on one channel, ask what its output feeds.
+
+# %% [markdown] id="figure-said" lang="es" of="54d68f1f449a"
+# Como en el artículo: sola se queda quieta; con realimentación, el mismo regulador oscila en un factor de más de cien;
+# y cuatro veces más lento se queda quieta otra vez. En el objetivo, 0.5, diez onceavas partes de la actividad de esta
+# unidad son su propio eco: 4 · 0.5 de 0.2 + 4 · 0.5. Así que una escala un uno por ciento mayor hace que la actividad
+# termine siendo un once por ciento mayor, y el exponente actúa como si fuera once veces más grande.
+#
+# Para esta figura no se entrenó ningún GPT, y en el nuestro los bloques van uno tras otro; ninguno se oye a sí mismo.
+# Pero 1/τ no es una ley de la naturaleza. Antes de confiar en un regulador que se probó con un solo canal, pregunta
+# adónde va lo que sale de él.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -789,6 +860,8 @@ for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
 #   that swings 4 to 5 times, between about 7 and 30 to 40. What its code did, and what we measured:
 #   `docs/seeds.md`, 000.
 # * Åström & Hägglund, their book of 1995 on PID control: windup.
+# * Harnack et al., 2015, [Stability of neuronal networks with homeostatic
+#   regulation](https://doi.org/10.1371/journal.pcbi.1004357): what is drawn small above.
 # * The paper of Adam, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980), 2015: the correction of a mean that starts at 0.
 # * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): why there are complementary learning systems
 #   in the brain.
@@ -828,7 +901,7 @@ for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
 # not symmetric, and the second line shows a complex pair. So a proof would have to be about that matrix.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="00160b084a3a"
+# %% [markdown] id="sources" lang="es" of="a4e4736782e0"
 # ## 10 · De dónde viene esto
 #
 # * El caso: el
@@ -836,6 +909,8 @@ for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
 #   que oscila en un factor de 4 a 5, entre unos 7 y 30 a 40. Qué hacía su código y qué medimos: `docs/seeds.es.md`,
 #   000.
 # * Åström y Hägglund, su libro de 1995 sobre el control PID: el windup.
+# * Harnack et al., 2015, [la estabilidad de las redes de neuronas con
+#   homeostasis](https://doi.org/10.1371/journal.pcbi.1004357): lo que arriba se dibuja en pequeño.
 # * El artículo de Adam, 2015, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980): la corrección de una media que
 #   empieza en 0.
 # * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): por qué hay sistemas de aprendizaje

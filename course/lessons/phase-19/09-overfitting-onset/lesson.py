@@ -758,16 +758,49 @@ print(f"{'':12}{t('loss'):>10}{t('right-tokens'):>24}")
 for name, place in (("bottom", bottom), ("end", -1)):
     print(f"{t(name):12}{lines[place].mean():10.3f}{exams.right[place]:24.1%}")
 
+# %% [markdown] id="figure-text" lang="en"
+# **A figure from a paper, small.** Guo et al. (2017, figure 3) drew loss and error of a network with 110 layers that
+# learns to recognise images. For a large part of the run the loss on the test images rises, and in the same part the
+# error *falls*, from 29 % to 27 %. Here are these two curves of the run above: the loss on the 600 lines, and the
+# share of their tokens that the model gets wrong. In grey, as in the paper, from the lowest loss to the fewest
+# errors.
+
+# %% [markdown] id="figure-text" lang="es" of="ffb81b446980"
+# **Una figura de un artículo, en pequeño.** Guo et al. (2017, figura 3) dibujaron el loss y el error de una red de 110
+# capas que aprende a reconocer imágenes. Durante buena parte del run el loss en las imágenes de prueba sube, y en esa
+# misma parte el error *baja*, de 29 % a 27 %. Aquí están esas dos curvas del run de arriba: el loss en las 600 líneas
+# y la parte de sus tokens en que el modelo se equivoca. En gris, como en el artículo, desde el loss más bajo hasta el
+# menor número de errores.
+
+# %% id="draw-loss-and-error" folded=true
+wrong = 1 - np.array(exams.right)
+fewest = int(wrong.argmin())
+figure = Figure(figsize=(6, 2.6), layout="constrained")
+axes = figure.subplots()
+beside = axes.twinx()
+axes.plot(exams.steps, lines.mean(1), "o-", color=ORANGE, markersize=3)
+beside.plot(exams.steps, 100 * wrong, "s-", color=BLUE, markersize=3)
+axes.axvspan(exams.steps[bottom], exams.steps[fewest], color="0.9")
+axes.set(xlabel=t("step"), xlim=(140, 410), ylim=(1.45, 1.75))
+axes.set_ylabel(t("loss"), color=ORANGE)
+beside.set(ylim=(31, 43))
+beside.set_ylabel(t("wrong-tokens"), color=BLUE)
+Picture().show(figure, t("loss-and-error-alt"))
+
+# %% id="loss-and-error" compare=true
+print(f"{t('fewest-later')}: {t(str(fewest > bottom))}")
+print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
+
 # %% [markdown] id="overconfident" lang="en"
-# In this run the loss is worse and the answers are not. Where the model is wrong it has become *surer* of itself.
+# As in the paper: the loss gets worse and the answers do not. Where the model is wrong it has become *surer* of itself.
 # The loss punishes that without limit; a count of right answers does not see it. So decide first what you use the
 # model for. If you need its probabilities, stop at the bottom. If you need its answers, evaluate its answers.
 #
 # What stays unknown: this standard error covers only the noise of the exam, that is, which lines we happened to
 # ask. Another seed would move the bottom, and no error bar of a single run says by how much.
 
-# %% [markdown] id="overconfident" lang="es" of="2a0adf1980b7"
-# En este run el loss es peor y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí mismo. El
+# %% [markdown] id="overconfident" lang="es" of="4c6df4e5c2c5"
+# Como en el artículo: el loss empeora y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí mismo. El
 # loss castiga eso sin límite; contar aciertos no lo ve. Así que decide primero para qué usas el modelo. Si
 # necesitas sus probabilidades, detente en el fondo. Si necesitas sus respuestas, evalúa sus respuestas.
 #
@@ -909,8 +942,8 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #   criteria gained about 4 % and took about four times as long.
 # * Miller (2024), [Adding error bars to evals](https://arxiv.org/abs/2411.00640): paired differences, and clustered
 #   errors that can be more than three times the naive ones.
-# * Guo et al. (2017), [On calibration of modern neural networks](https://arxiv.org/abs/1706.04599): the loss
-#   overfits while the error still falls.
+# * Guo et al. (2017), [On calibration of modern neural networks](https://arxiv.org/abs/1706.04599): the figure that
+#   is drawn again above, and a cure for models that are too sure of themselves.
 #
 # **A true story.** The network of 1986 first got *went* right, then said *goed*, then *went* again, as children do,
 # and the curve of its irregular verbs made it famous. Critics asked where the dip in that curve came from. In 1995
@@ -920,11 +953,42 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 # 271–279](https://doi.org/10.1016/0010-0277(94)00656-6)). A curve by class is evidence. What gave it its shape is
 # another question, and the training text has to answer it.
 #
-# **A hard bonus task.** Make the exam of past forms ring. With six irregular verbs the error by verb is large. Take
-# all the verbs of the lexicon (`verbs()`), hold out the past of half of each class, and give `onset` an array of
-# verb means. How many verbs do you need before it rings for the irregular class with each of five seeds?
+# **A hard bonus task.** Does the exam of past forms ring? Give your `onset` the irregular forms of the first run in
+# two ways: a column for each of the 18 forms, and a column for the mean of each of the 6 verbs. Which answer would
+# you believe? Then ask how much depends on the verbs that happened to be in the exam: let it decide for every choice
+# of two, three, … six of them. It rings *less* often the more verbs it gets. Why?
+#
+# <details><summary>Hint</summary>
+#
+# The error is estimated from the items themselves. How well is it known if there are two?
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# from itertools import combinations
+#
+# names = [verb for verb in classes if classes[verb] == "irregular"]
+# columns = {name: [verb == name for verb in form_verbs] for name in names}
+# by_form = np.concatenate([forms[:, columns[name]] for name in names], axis=1)
+# by_verb = np.array([forms[:, columns[name]].mean(1) for name in names]).T
+# print(onset(training, by_form), onset(training, by_verb))
+# for k in range(2, 7):
+#     rang = [onset(training, by_verb[:, some]) is not None for some in combinations(range(6), k)]
+#     print(k, sum(rang), len(rang))
+# ```
+#
+# By form it rings at evaluation 7, after 200 steps; by verb it never rings. The three forms of a verb rise and fall
+# together, so 18 columns are not 18 pieces of evidence, and the error by form is too small. By verb the loss rises by
+# several nats for five of the six, but that of `had` falls, so the error of the mean is large.
+#
+# Of the choices of 2, 3, 4, 5 and 6 verbs, 10 of 15 ring, 11 of 20, 5 of 15, 2 of 6, and not the whole. With two verbs
+# the error comes from a single difference. Where that is small by chance, three errors are nothing: for two items,
+# chance alone goes beyond three errors upwards about once in ten, and this detector asks fifteen times. Three standard
+# errors are a high bar only where there are many independent items, as in the 600 lines.
+# </details>
 
-# %% [markdown] id="sources" lang="es" of="71f06ee3ae64"
+# %% [markdown] id="sources" lang="es" of="384ca2fa6d83"
 # ## 10 · De dónde viene esto
 #
 # * [Rumelhart y McClelland (1986)](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): la red que empezó la
@@ -933,8 +997,8 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #   más lentos ganaron cerca de un 4 % y tardaron unas cuatro veces más.
 # * [Miller (2024)](https://arxiv.org/abs/2411.00640): barras de error para evaluaciones. Diferencias por pares, y
 #   errores agrupados que pueden ser más del triple de los ingenuos.
-# * [Guo et al. (2017)](https://arxiv.org/abs/1706.04599): la calibración de las redes modernas. El loss empeora
-#   en validación mientras el error todavía baja.
+# * [Guo et al. (2017)](https://arxiv.org/abs/1706.04599): la calibración de las redes modernas; la figura que arriba
+#   se dibuja otra vez, y una cura para modelos demasiado seguros de sí mismos.
 #
 # **Una historia real.** La red de 1986 primero acertaba con *went*, después dijo *goed* y después otra vez *went*,
 # como los niños, y la curva de sus verbos irregulares la hizo famosa. Los críticos preguntaron de dónde salía la
@@ -944,7 +1008,37 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 # entrenamiento ([Marcus, 1995](https://doi.org/10.1016/0010-0277(94)00656-6)). Una curva por clases es evidencia.
 # Qué le dio esa forma es otra pregunta, y la tiene que responder el texto de entrenamiento.
 #
-# **Un reto difícil, de propina.** Haz que suene el examen de las formas de pasado. Con seis verbos irregulares, el
-# error por verbo es grande. Toma todos los verbos del léxico (`verbs()`), aparta el pasado de la mitad de cada
-# clase y dale a `onset` un array con las medias por verbo. ¿Cuántos verbos hacen falta para que suene en la clase
-# irregular con cinco semillas de cinco?
+# **Un reto difícil, de propina.** ¿Suena el examen de las formas de pasado? Dale a tu `onset` las formas irregulares
+# del primer run de dos maneras: una columna por cada una de las 18 formas, y una columna con la media de cada uno de
+# los 6 verbos. ¿Qué respuesta te creerías? Después pregunta cuánto depende de los verbos que tocaron en el examen:
+# que decida con cada grupo de dos, tres, … seis de ellos. Suena *menos* cuantos más verbos recibe. ¿Por qué?
+#
+# <details><summary>Pista</summary>
+#
+# El error se estima con los propios casos. ¿Qué tan bien se conoce si hay dos?
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# from itertools import combinations
+#
+# names = [verb for verb in classes if classes[verb] == "irregular"]
+# columns = {name: [verb == name for verb in form_verbs] for name in names}
+# by_form = np.concatenate([forms[:, columns[name]] for name in names], axis=1)
+# by_verb = np.array([forms[:, columns[name]].mean(1) for name in names]).T
+# print(onset(training, by_form), onset(training, by_verb))
+# for k in range(2, 7):
+#     rang = [onset(training, by_verb[:, some]) is not None for some in combinations(range(6), k)]
+#     print(k, sum(rang), len(rang))
+# ```
+#
+# Por formas suena en la evaluación 7, después de 200 pasos; por verbos no suena nunca. Las tres formas de un verbo
+# suben y bajan juntas, así que 18 columnas no son 18 pruebas, y el error por formas es demasiado pequeño. Por verbos,
+# el loss de cinco de los seis sube varios nats, pero el de `had` baja, así que el error de la media es grande.
+#
+# De los grupos de 2, 3, 4, 5 y 6 verbos suenan 10 de 15, 11 de 20, 5 de 15, 2 de 6, y no el grupo entero. Con dos
+# verbos, el error sale de una sola diferencia. Si por casualidad es pequeña, tres errores no son nada: con dos casos,
+# el puro azar pasa de tres errores hacia arriba más o menos una vez de cada diez, y este detector pregunta quince
+# veces. Tres errores estándar son una exigencia alta solo si hay muchos casos independientes, como en las 600 líneas.
+# </details>

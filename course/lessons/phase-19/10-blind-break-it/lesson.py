@@ -66,22 +66,29 @@ matplotlib.rcParams["font.size"] = 9
 #
 # Write your name as it appears on your class list, in quotes. As in lesson 18-08, the same name always draws the same
 # six patients, and charts drawn from a name other than yours on the list get no points. These six are others than
-# those of 18-08.
+# those of 18-08. (Florence Nightingale is the one name that is refused: the lesson treats one of her patients with you.)
 
-# %% [markdown] id="name" lang="es" of="5bad815e2e75"
+# %% [markdown] id="name" lang="es" of="573565bf9e69"
 # ## 1 · Seis runs que quizá se porten mal
 #
 # Escribe tu nombre como aparece en la lista de tu clase, entre comillas. Como en la lección 18-08, con el mismo nombre
 # salen siempre los mismos seis pacientes, y las fichas que salen de un nombre distinto del tuyo en la lista no dan
-# puntos. Estos seis no son los de la 18-08.
+# puntos. Estos seis no son los de la 18-08. (Solo se rechaza a Florence Nightingale: a uno de sus pacientes lo vas a
+# tratar paso a paso en esta lección).
 
 # %% solution="my-name"
 ### BEGIN SOLUTION
 MY_NAME = "Emmy Noether"
 ### END SOLUTION
 
+# %% check="my-name/text" points=1
+check("my-name/text", MY_NAME)
+
 # %% check="my-name/given" points=1
 check("my-name/given", MY_NAME)
+
+# %% check="my-name/own" points=1
+check("my-name/own", MY_NAME)
 
 # %% [markdown] id="rounds" lang="en"
 # Every patient is a small mini-GPT with two layers of width 32. There are three kinds: a plain one, one with a
@@ -892,9 +899,39 @@ for times in (100, 1):
 # `Recipe().with_fault(...)`, in two parts of the loop, so that the walk ends at the one that costs less. Then write
 # down why the tree is right to name it first, or why it is not.
 #
+# <details><summary>Hint</summary>
+#
+# Which faults cost nothing in so short a run and are found by a test of one part? Which cost a lot and are read off
+# how the run went? To see what each costs, train it alone as well.
+# </details>
+#
+# <details><summary>Show one solution</summary>
+#
+# ```python
+# from minigpt import Recipe
+#
+# for faults in ((), ("dead-gate",), ("attention-logit-growth",), ("dead-gate", "attention-logit-growth")):
+#     recipe = Recipe(practice.config)
+#     for fault in faults:
+#         recipe = recipe.with_fault(fault)
+#     seventh = train(recipe, runs / "seventh", overwrite=True)
+#     loss = np.mean([record["loss"] for record in seventh.metrics[-10:]])
+#     print(faults, diagnosis.check(seventh.path).leaf, f"{loss:.2f}")
+# ```
+#
+# The last losses are 3.62, 3.62, 5.08 and 5.08: the gate costs nothing, the rate behind the attention logits a nat and
+# a half. And with both, the walk ends at `dead-gate`.
+#
+# For the tree: that no gradient ever reached a tensor is certain, whatever the run did, and the repair is one part.
+# A large logit is a symptom, and it is read in a model that was already wrong. Nothing is lost: after that repair,
+# the next walk ends at `attention-logit-growth`. Against it: that costs one more run, and here the run was lost for
+# the other reason. Where a run takes a week, read the *whole* walk (`whole=True`) before you repair: question 9.1
+# fails in it too.
+# </details>
+#
 # This is the end of the phase. What is left is a run of your own.
 
-# %% [markdown] id="sources" lang="es" of="2dd4a294eda2"
+# %% [markdown] id="sources" lang="es" of="c5f4beccae12"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** El equipo de SmolLM3, un modelo de 3 mil millones de parámetros, detuvo un run en 384 GPU
@@ -911,5 +948,35 @@ for times in (100, 1):
 # **Un reto difícil, de propina.** Rompe un séptimo paciente para otra persona: elige dos fallos de la dinámica para
 # `Recipe().with_fault(...)`, en dos partes del bucle, de modo que el recorrido termine en el que menos cuesta. Después
 # escribe por qué hace bien el árbol en nombrarlo primero, o por qué no.
+#
+# <details><summary>Pista</summary>
+#
+# ¿Qué fallos no cuestan nada en un run tan corto y se encuentran probando una sola parte? ¿Cuáles cuestan mucho y se
+# leen en cómo fue el run? Para ver cuánto cuesta cada uno, entrénalo también solo.
+# </details>
+#
+# <details><summary>Mostrar una solución</summary>
+#
+# ```python
+# from minigpt import Recipe
+#
+# for faults in ((), ("dead-gate",), ("attention-logit-growth",), ("dead-gate", "attention-logit-growth")):
+#     recipe = Recipe(practice.config)
+#     for fault in faults:
+#         recipe = recipe.with_fault(fault)
+#     seventh = train(recipe, runs / "seventh", overwrite=True)
+#     loss = np.mean([record["loss"] for record in seventh.metrics[-10:]])
+#     print(faults, diagnosis.check(seventh.path).leaf, f"{loss:.2f}")
+# ```
+#
+# Los últimos losses son 3.62, 3.62, 5.08 y 5.08: el gate no cuesta nada, y el learning rate que hace crecer los logits
+# de atención cuesta un nat y medio. Y con los dos, el recorrido termina en `dead-gate`.
+#
+# A favor del árbol: que a un tensor nunca le llegó un gradiente es seguro, sin importar cómo fue el run, y se repara
+# en una sola parte. Un logit grande es un síntoma, y se lee en un modelo que ya estaba mal. No se pierde nada: después
+# de esa reparación, el siguiente recorrido termina en `attention-logit-growth`. En contra: eso cuesta un run más, y
+# aquí el run se perdió por la otra razón. Si un run tarda una semana, lee el recorrido *entero* (`whole=True`) antes de
+# reparar: ahí también falla la pregunta 9.1.
+# </details>
 #
 # Aquí termina la fase. Lo que queda es un run tuyo.
