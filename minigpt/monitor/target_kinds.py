@@ -15,6 +15,7 @@ from torch import Tensor
 
 BATCHES = 12  # that are looked at, the first ones and some later
 ROWS = 64  # of a batch
+SECONDS = 6  # tokens of which every second one is 0, before that is no accident
 MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
 LONG_RUN = 10  # times that a token follows itself before it can be padding
 MASKED = 0.6  # share of the words to fill in that a mask stands for; the others may be any word
@@ -80,7 +81,20 @@ class TargetKinds:
         found["covered"] = 0.0 if self._predicts() else self._covered()
         found["visible"] = 0.0 if self._predicts() else self._visible()
         found |= self._commonest(scored)
+        found["interleaved"] = self._interleaved()
         return found
+
+    def _interleaved(self) -> float:
+        """Return the share of rows in which every second token is 0, and the others are not all alike.
+
+        So are numbers of two or four bytes that are read as if they had one or two.
+        """
+        rows = [row for ids, _, _ in self._batches for row in ids if len(row) >= 2 * SECONDS]
+        found = 0
+        for row in rows:
+            odd, even = row[1::2], row[::2]
+            found += any((a == 0).all() and len(b.unique()) > 1 for a, b in ((odd, even), (even, odd)))
+        return found / len(rows) if rows else 0.0
 
     def _turned(self) -> float:
         """Return the share of rows whose last target is their own first token, as a roll makes it.

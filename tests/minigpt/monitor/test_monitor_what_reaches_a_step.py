@@ -30,6 +30,14 @@ def test_one_token_that_is_most_of_the_text_is_odd(share, kind, watch):
     assert kinds_of(watch.run_dir).get("1.6") == kind
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_ids_that_are_read_in_too_narrow_a_type_are_odd(wide, watch):
+    data = tokens().numpy()
+    read = torch.from_numpy((data.astype("<u2") if wide else data.astype("u1")).view("u1").astype("int64"))
+    train(watch, Little(), batches=lambda step: batch_at(read, step)[:2])
+    assert kinds_of(watch.run_dir).get("1.6") == ("interleaved" if wide else None)
+
+
 @pytest.mark.parametrize("each, kind", [(60, "few"), (4, None)])
 def test_steps_that_are_few_for_their_passes_are_odd(each, kind, watch):
     model, data = Little(), tokens()

@@ -201,6 +201,9 @@ def _varied_targets(question: Question, evidence: Evidence) -> Finding:
         return question.failed("degenerate-data", **values, most=most, kind="commonest")
     if distinct == 1:
         return question.failed("degenerate-data", **values)
+    interleaved = kinds.get("interleaved", 0.0)
+    if interleaved > question.thresholds["interleaved"]:
+        return question.unknown(**values, share=interleaved, kind="interleaved")
     if most > question.thresholds["much"] and dense and unpadded:
         return question.unknown(**values, most=most, token=kinds.get("commonest"), kind="commonest")
     if unmasked < question.thresholds["unmasked"]:
@@ -237,8 +240,8 @@ START_QUESTIONS = (
     Question("1.5b", {}, ("past-unseen",), _sees_the_past),
     Question(
         "1.6",
-        # of all positions; of the scored targets that are one token; that are padding
-        {"unmasked": 0.1, "most": 0.9, "much": 0.75, "padding": 0.1},
+        # of all positions; of the scored targets that are one token, twice, and that are padding; of the rows
+        {"unmasked": 0.1, "most": 0.9, "much": 0.75, "padding": 0.1, "interleaved": 0.9},
         ("loss-mask-empty", "degenerate-data"),
         _varied_targets,
     ),
