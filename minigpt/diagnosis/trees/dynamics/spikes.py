@@ -56,7 +56,7 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     steps, losses = evidence.metrics.column("loss")
     finite = np.isfinite(losses)
     steps, losses = steps[finite], losses[finite]
-    if len(losses) <= 2 * ENOUGH:
+    if len(losses) <= 2 * ENOUGH or losses.min() < 0:  # what is below 0 is no cross-entropy, as 4.1 says
         return question.not_measured()
     tasks = evidence.tasks_apart(steps)  # where another task begins the loss leaps, and means nothing by it
     limits, z = question.thresholds, np.concatenate([robust_z(losses[task]) for task in tasks])
