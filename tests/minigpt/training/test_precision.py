@@ -2,6 +2,8 @@
 
 import math
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,7 +59,10 @@ def test_without_a_compiler_the_sentence_says_what_to_install(minimal, monkeypat
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_run_has_the_losses_of_a_plain_one(minimal, tmp_path):
+def test_a_compiled_run_has_the_losses_of_a_plain_one(minimal, tmp_path, monkeypatch):
+    # PyTorch takes code that was compiled for wider vectors from its cache, and cannot build it without them
+    cache = Path(tempfile.gettempdir()) / f"torchinductor-{torch.backends.cpu.get_cpu_capability()}"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(cache))
     short = minimal.replace(steps=3)
     plain = train(Recipe(short), tmp_path / "plain").column("loss")[1]
     compiled = train(Recipe(short.replace(compile=True)), tmp_path / "compiled").column("loss")[1]
