@@ -215,9 +215,8 @@ class Room:
         limit(memory, PROCESSES + self.others, seconds)
         prctl(NO_NEW_PRIVS, 1)
         if self.level == "namespaces" or self.root:
-            prctl(
-                DUMPABLE, 0
-            )  # else the question could not see what its processes hold; Landlock keeps others out
+            prctl(DUMPABLE, 0)
+        # else the question could not see what its processes hold; Landlock keeps others out
         if self.level == "landlock":
             landlock([*self.readable, *_SYSTEM, *_DEVICES], self.scratch)
         drop_capabilities()
