@@ -21,6 +21,7 @@ from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.observers import Observers
 from minigpt.monitor.optimizers import Optimizers, calling_scaler, parameters_of, skipped
 from minigpt.monitor.places import calling_line, definition_of
+from minigpt.monitor.positions import one_place
 from minigpt.monitor.records import Records
 from minigpt.monitor.rehearsal import Rehearsal
 from minigpt.monitor.rest import Rest, quiet
@@ -48,7 +49,7 @@ class LoopWatch:
         """Set the hooks; `on_error` is given whatever goes wrong in one of them."""
         self.steps = 0  # optimizer steps seen
         self.scaler = scaler
-        self._optimizers, self._writer = optimizers, writer
+        self._model, self._optimizers, self._writer = model, optimizers, writer
         self._counts = StepCounts()
         self._stepping: torch.optim.Optimizer | None = None  # the optimizer that makes a step just now,
         self._depth = 0  # and its calls of `step` within each other
@@ -197,6 +198,8 @@ class LoopWatch:
             self._observers.writes.before_step(self.steps)
             return
         self._quiet = False
+        if self.steps == 0 and main:
+            self._observers.one_place = one_place(self._model, self._hooks.last_call())
         if self.steps == 0:
             self._places["step"] = calling_line()
         self._optimizers.note_before(optimizer, self.steps <= REHEARSAL_STEPS)

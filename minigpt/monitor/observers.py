@@ -68,6 +68,7 @@ class Observers:
         self._start_sums = _fingerprint(model)
         self.scales, self.shared = scales_of(model), shared_layers(model)
         self._scaler: dict[str, Any] | None = None
+        self.one_place: str | None = None  # what tells all tokens the same place
         self._loss_scale: float | None = None  # of the scaler that makes the steps
         self._later: dict[str, Any] = {}
         self._cut_off: list[dict[str, Any]] = []
@@ -194,6 +195,7 @@ class Observers:
             "cut_off": _reached_most(self._cut_off),
             "relative_update": sorted(self._updates)[len(self._updates) // 2] if self._updates else None,
             "scales": self.scales,
+            "one_place": self.one_place,
             "shared": self.shared,
             "order": self.order.evidence(),
             "scores": self.scores.evidence(),

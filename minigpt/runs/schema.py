@@ -162,6 +162,7 @@ class Observed(Probe):
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
     writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates
     scales: Mapping[str, Any] | None = None  # of the tables that a fresh model adds together
+    one_place: str | None = None  # what tells all tokens of a row the same place
     vocabulary: Mapping[str, Any] | None = None  # how many ids came, and the highest of them
     order: Mapping[str, Any] | None = None  # gradients that were clipped after their step, or used for two
     scores: Mapping[str, Any] | None = None  # of a model that gives one number a row: do they share a target

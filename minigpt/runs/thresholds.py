@@ -100,3 +100,4 @@ SLOW_FIRST = 100  # steps that tell the usual time of a step
 SLOW_FACTOR = 3.0  # another program on the machine doubles it
 DEAD_SHARE = 0.5  # of the units of a layer that are inactive on every probe row
 REPEATED_SHARE = 0.2  # of the logged steps that are logged twice
+POSITIONS = ("pos", "wpe", "place")  # in the name of a table of positions

@@ -38,6 +38,35 @@ def test_ids_that_are_read_in_too_narrow_a_type_are_odd(wide, watch):
     assert kinds_of(watch.run_dir).get("1.6") == ("interleaved" if wide else None)
 
 
+class Placed(Little):
+    """Adds a row for each place, whose numbers may come from outside."""
+
+    def __init__(self):
+        super().__init__()
+        self.pos_table = nn.Embedding(32, 16)
+
+    def forward(self, ids, position_ids=None, same=False):
+        places = torch.arange(ids.shape[1]).expand_as(ids) if position_ids is None else position_ids
+        self.places = torch.ones_like(ids) if same else places
+        return super().forward(ids)
+
+    def hidden(self, ids):
+        return super().hidden(ids) + self.pos_table(self.places)
+
+
+@pytest.mark.parametrize("how", ["table", "argument", None])
+def test_places_that_are_all_the_same_are_odd(how, watch):
+    model = Placed()
+
+    def loss_of(x, y):
+        mask = (torch.arange(x.shape[1]) < x.shape[1] - 2).long().expand_as(x)  # as if the row were filled up
+        told = {"table": {"same": True}, "argument": {"position_ids": mask}, None: {}}[how]
+        return cross_entropy(model(x, **told), y)
+
+    train(watch, model, loss_of=loss_of)
+    assert kinds_of(watch.run_dir).get("5.4") == ("place" if how else None)
+
+
 @pytest.mark.parametrize("each, kind", [(60, "few"), (4, None)])
 def test_steps_that_are_few_for_their_passes_are_odd(each, kind, watch):
     model, data = Little(), tokens()

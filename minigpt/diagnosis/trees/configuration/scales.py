@@ -5,11 +5,12 @@ from __future__ import annotations
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
-
-POSITIONS = ("pos", "wpe", "place")  # in the name of a table of positions
+from minigpt.runs.thresholds import POSITIONS
 
 
 def _tables_alike(question: Question, evidence: Evidence) -> Finding:
+    if place := observed(evidence, "one_place"):
+        return question.unknown(name=place, ratio=None, kind="place")
     tables = (observed(evidence, "scales") or {}).get("tables")
     if not tables or evidence.starts_from_checkpoint:
         return question.not_measured()
