@@ -121,12 +121,11 @@ def _run(source: Source) -> dict[str, Any]:
 
 
 def _state(source: Source) -> str:
-    if source.finished:
-        return "finished"
     _, losses = source.column("loss")
-    if len(losses) and not math.isfinite(losses[-1]):
-        return "not-finite"
-    return "unfinished"
+    finite = not len(losses) or math.isfinite(losses[-1])
+    if source.finished and (finite or source.config):
+        return "finished"
+    return "unfinished" if finite else "not-finite"
 
 
 def _last(source: Source, column: str) -> float | str | None:

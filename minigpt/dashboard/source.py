@@ -68,8 +68,10 @@ class Source:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step of the run was logged."""
-        return self.config is not None and self.steps_done >= self.config.steps
+        """Whether the last step of the run was logged, or a loop that a monitor saw came to its own end."""
+        if self.config is not None:
+            return self.steps_done >= self.config.steps
+        return any(probe.get("ended") for probe in self.probed("observed")[-1:])
 
 
 def from_run(path: str | Path, may_be_empty: bool = False) -> Source:

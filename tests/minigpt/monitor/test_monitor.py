@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minigpt.cli import main
+from minigpt.dashboard import from_run
 from minigpt.diagnosis import Verdict
 from minigpt.messages import MiniGPTError
 from minigpt.monitor import Monitor
@@ -264,6 +265,7 @@ def test_the_run_directory_is_one_that_the_commands_read(monitor, capsys):
     assert "target-shift" in capsys.readouterr().out
     assert main(["dashboard", str(watched.run_dir)]) == 0
     assert (watched.run_dir / "dashboard.html").is_file()
+    assert from_run(watched.run_dir).finished
 
 
 def test_a_watched_run_cannot_be_resumed(monitor, capsys):
