@@ -33,7 +33,12 @@ def _limit(values, z, center=np.median, spread=np.median, scale=NORMAL):
     return middle + z * scale * spread(np.abs(values - middle))
 
 
+def _rms(distances):
+    return np.sqrt(np.mean(distances**2))
+
+
 SLIPS = ((np.median, np.mean), (np.mean, np.median), (np.mean, np.mean), (np.median, np.median, 1.0))
+SLIPS += ((np.mean, _rms, 1.0),)  # mean and standard deviation
 
 
 class _Spikes(Check):
