@@ -71,6 +71,21 @@ def a_mean_over_the_batch(watch, broken):
     train(watch, Model())
 
 
+@KINDS.add("batch-mixing")
+def attention_among_the_rows_alone(watch, broken):
+    """So each place sees the same place of other rows, and none before it."""
+
+    class Model(Little):
+        def hidden(self, ids):
+            x = self.tokens(ids)
+            seen = x.transpose(0, 1) if broken else x
+            future = torch.ones(seen.shape[1], seen.shape[1], dtype=torch.bool).triu(1)
+            seen = self.attention(seen, seen, seen, attn_mask=future, need_weights=False)[0]
+            return self.norm(x + (seen.transpose(0, 1) if broken else seen))
+
+    train(watch, Model(), frozen=["positions", "mlp", "norm_"])
+
+
 @KINDS.add("future-leak")
 def a_mask_that_gives_way(watch, broken):
     class Model(Little):
