@@ -1,7 +1,7 @@
 """Leaps of a logged loss that do not come down at once: a run that begins again, or data that come round.
 
-fresh_start(steps, losses)        # a leap back to where the run began, after which it learns all of it again
-beat(steps, losses)        # leaps up that return after the same number of steps
+fresh_start(steps, losses)   # a leap back to where the run began, after which it learns all of it again
+beat(steps, losses, rates)   # leaps up that return after the same number of steps
 """
 
 from __future__ import annotations

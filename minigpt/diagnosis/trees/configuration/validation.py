@@ -118,11 +118,10 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
 
 
 def _not_finite(evidence: Evidence) -> dict[str, Any]:
-    """Return the figures of a finding about the first validation loss that is NaN or infinite."""
+    """Return the figures of a finding about the first validation loss that is infinite, else that is NaN."""
     looks, losses = evidence.metrics.column("val_loss")
-    at = int(np.flatnonzero(~np.isfinite(losses))[0])
-    if np.isinf(losses).any():
-        at = int(np.flatnonzero(np.isinf(losses))[0])
+    infinite = np.isinf(losses)
+    at = int((infinite if infinite.any() else np.isnan(losses)).argmax())
     return {"gap": math.nan, "ratio": None, "step": int(looks[at]), "value": str(losses[at]), "kind": "none"}
 
 
