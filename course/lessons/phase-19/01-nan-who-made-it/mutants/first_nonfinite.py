@@ -11,6 +11,7 @@ def _search(
     condition="good(given) and not good(output)",
     one="bool(torch.isfinite(value).all())",
     other="True",
+    sequence="(tuple, list)",
     many="all(good(part) for part in value)",
     modules="model.named_modules()",
     end="return names[0] if names else None",
@@ -22,7 +23,7 @@ def first_nonfinite(model, inputs):
     names = []
 
     def good(value):
-        if isinstance(value, (tuple, list)):
+        if isinstance(value, {sequence}):
             return {many}
         return {one} if isinstance(value, torch.Tensor) else {other}
 
@@ -114,190 +115,38 @@ def first_nonfinite(model, inputs):
     Mutant(
         "first-nonfinite",
         "one-level",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, (tuple, list)):
-            return all(bool(torch.isfinite(p).all()) for p in value if isinstance(p, torch.Tensor))
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return found[0] if found else None
-""",
-        {"first-nonfinite/kinds": "part-unseen"},
+        _search(many="all(bool(part.isfinite().all()) for part in value if isinstance(part, torch.Tensor))"),
+        {KINDS: "part-unseen"},
     ),
     Mutant(
         "first-nonfinite",
         "first-part",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        while isinstance(value, (tuple, list)):
-            value = value[0]
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return found[0] if found else None
-""",
-        {"first-nonfinite/inside": "second-input", "first-nonfinite/kinds": "part-unseen"},
+        _search(many="good(value[0])"),
+        {INSIDE: "second-input", KINDS: "part-unseen"},
     ),
-    Mutant(
-        "first-nonfinite",
-        "tuples-not-lists",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, tuple):
-            return all(finite(part) for part in value)
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return found[0] if found else None
-""",
-        {"first-nonfinite/kinds": "part-unseen"},
-    ),
+    Mutant("first-nonfinite", "tuples-not-lists", _search(sequence="tuple"), {KINDS: "part-unseen"}),
     Mutant(
         "first-nonfinite",
         "train-at-end",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, (tuple, list)):
-            return all(finite(part) for part in value)
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    model.eval()
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    model.train()
-    return found[0] if found else None
-""",
-        {"first-nonfinite/tidy": "mode-changed-too"},
+        _search(before="model.eval()", end="model.train()\n    return names[0] if names else None"),
+        {TIDY: "mode-changed-too"},
     ),
     Mutant(
         "first-nonfinite",
         "first-input",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, (tuple, list)):
-            return all(finite(part) for part in value)
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given[0]) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return found[0] if found else None
-""",
-        {"first-nonfinite/inside": "second-input"},
+        _search("good(given[0]) and not good(output)"),
+        {INSIDE: "second-input"},
     ),
     Mutant(
         "first-nonfinite",
         "no-root",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, (tuple, list)):
-            return all(finite(part) for part in value)
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return next((n for n in found if n), None)
-""",
-        {"first-nonfinite/inside": "whole-model"},
+        _search(end="return next((name for name in names if name), None)"),
+        {INSIDE: "whole-model"},
     ),
     Mutant(
         "first-nonfinite",
         "any",
-        """
-def first_nonfinite(model, inputs):
-    found = []
-
-    def finite(value):
-        if isinstance(value, (tuple, list)):
-            return all(finite(part) for part in value)
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).any())
-
-    def watch(name):
-        def hook(module, given, output):
-            if finite(given) and not finite(output):
-                found.append(name)
-        return hook
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
-    pass
-    model(inputs)
-    for hook in hooks:
-        hook.remove()
-    pass
-    return found[0] if found else None
-""",
-        {"first-nonfinite/kinds": "one-number-unseen"},
+        _search(one="bool(torch.isfinite(value).any())"),
+        {KINDS: "one-number-unseen"},
     ),
 ]

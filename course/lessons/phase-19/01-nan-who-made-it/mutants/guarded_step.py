@@ -166,23 +166,7 @@ ANSWERS = [
     Mutant(
         "guarded-step",
         "zero-first-only",
-        """
-def guarded_step(model, optimizer, loss_of, batches, max_norm):
-    finite = True
-    optimizer.zero_grad()
-    for batch in batches:
-        loss = loss_of(model, batch) / len(batches)
-        loss.backward()
-        finite = finite and bool(loss.isfinite())
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-    finite = finite and math.isfinite(norm)
-    if finite:
-        optimizer.step()
-    else:
-        pass
-    pass
-    return finite
-""",
-        {"guarded-step/afterwards": "gradient-left"},
+        _step("optimizer.zero_grad()", *SUM, NORM, *(line for line in END if "zero_grad" not in line)),
+        {AFTER: "gradient-left"},
     ),
 ]

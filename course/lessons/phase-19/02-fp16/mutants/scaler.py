@@ -11,6 +11,7 @@ def _answer(
     scaled="loss * self.scale",
     divide="gradient.div_(self.scale)",
     finite="bool(torch.isfinite(gradient).all())",
+    seen=None,
     overflow="self.scale *= self.backoff\n            self.good = 0",
     enough="self.good == self.interval",
     grown="self.scale *= self.growth\n                self.good = 0",
@@ -28,7 +29,7 @@ class Scaler:
         found = False
         for gradient in gradients:
             {divide}
-            found = found or not {finite}
+            {seen or f"found = found or not {finite}"}
         return found
 
     def update(self, found):
@@ -153,176 +154,43 @@ class Scaler:
         _answer(overflow="self.scale /= self.backoff\n            self.good = 0"),
         {BACKOFF: "grows-on-overflow", GROWTH: "growth-off"},
     ),
-    Mutant(
-        "scaler",
-        "loss-in-place",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss.mul_(self.scale)
-    def unscale(self, gradients):
-
-        for g in gradients:
-            g.div_(self.scale)
-        return not all(bool(torch.isfinite(g).all()) for g in gradients)
-
-    def update(self, found):
-
-        self.good = 0 if found else self.good + 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good == self.interval:
-            self.scale *= self.growth
-            self.good = 0
-        return self.scale
-""",
-        {"scaler/scale": "loss-overwritten"},
-    ),
+    Mutant("scaler", "loss-in-place", _answer(scaled="loss.mul_(self.scale)"), {SCALE: "loss-overwritten"}),
     Mutant(
         "scaler",
         "returns-at-first",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss * self.scale
-    def unscale(self, gradients):
-
-        for g in gradients:
-            g.div_(self.scale)
-            if not torch.isfinite(g).all():
-                return True
-        return False
-
-    def update(self, found):
-
-        self.good = 0 if found else self.good + 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good == self.interval:
-            self.scale *= self.growth
-            self.good = 0
-        return self.scale
-""",
-        {"scaler/unscale": "stops-at-the-first"},
+        _answer(seen="if not gradient.isfinite().all():\n                return True"),
+        {UNSCALE: "stops-at-the-first"},
     ),
     Mutant(
         "scaler",
         "last-only",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss * self.scale
-    def unscale(self, gradients):
-
-        for g in gradients:
-            g.div_(self.scale)
-            bad = not bool(torch.isfinite(g).all())
-        return bad
-
-    def update(self, found):
-
-        self.good = 0 if found else self.good + 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good == self.interval:
-            self.scale *= self.growth
-            self.good = 0
-        return self.scale
-""",
-        {"scaler/found": "infinity-unseen"},
+        _answer(seen="found = not bool(gradient.isfinite().all())"),
+        {FOUND: "infinity-unseen"},
     ),
     Mutant(
         "scaler",
         "skips-if-bad",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss * self.scale
-    def unscale(self, gradients):
-
-        if not all(bool(torch.isfinite(g).all()) for g in gradients):
-            return True
-        for g in gradients:
-            g.div_(self.scale)
-        return False
-
-    def update(self, found):
-
-        self.good = 0 if found else self.good + 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good == self.interval:
-            self.scale *= self.growth
-            self.good = 0
-        return self.scale
-""",
-        {"scaler/unscale": "stops-at-the-first"},
+        _answer(
+            divide="if not all(bool(one.isfinite().all()) for one in gradients):\n"
+            "                return True\n"
+            "            gradient.div_(self.scale)"
+        ),
+        {UNSCALE: "stops-at-the-first"},
     ),
     Mutant(
         "scaler",
         "above-fp16",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss * self.scale
-    def unscale(self, gradients):
-
-        for g in gradients:
-            g.div_(self.scale)
-        return not all(bool((g.abs() <= 65504).all()) for g in gradients)
-
-    def update(self, found):
-
-        self.good = 0 if found else self.good + 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good == self.interval:
-            self.scale *= self.growth
-            self.good = 0
-        return self.scale
-""",
-        {"scaler/found": "false-alarm"},
+        _answer(finite="bool((gradient.abs() <= 65504).all())"),
+        {FOUND: "false-alarm"},
     ),
     Mutant(
         "scaler",
         "modulo",
-        """
-class Scaler:
-    def __init__(self, scale, growth, backoff, interval):
-        self.scale, self.growth, self.backoff, self.interval = scale, growth, backoff, interval
-        self.good = 0
-    def scale_loss(self, loss):
-        return loss * self.scale
-    def unscale(self, gradients):
-
-        for g in gradients:
-            g.div_(self.scale)
-        return not all(bool(torch.isfinite(g).all()) for g in gradients)
-
-    def update(self, found):
-
-        self.good += 1
-        if found:
-            self.scale *= self.backoff
-        elif self.good % self.interval == 0:
-            self.scale *= self.growth
-        return self.scale
-""",
-        {"scaler/growth": "growth-off"},
+        _answer(
+            overflow="self.scale *= self.backoff\n            self.good += 1",
+            enough="self.good % self.interval == 0",
+            grown="self.scale *= self.growth",
+        ),
+        {GROWTH: "growth-off"},
     ),
 ]

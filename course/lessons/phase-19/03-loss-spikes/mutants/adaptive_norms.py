@@ -8,10 +8,14 @@ START, SPIKE, BURST, FOLLOWS = (
 
 
 def _norms(
-    past="found[-window:]", usual="np.median(past)", known="len(found) >= enough", kept="min(norm, limit)"
+    past="found[-window:]",
+    usual="np.median(past)",
+    known="len(found) >= enough",
+    kept="min(norm, limit)",
+    defaults="factor=2.0, window=50, enough=10",
 ):
     return f"""
-def adaptive_norms(norms, factor=2.0, window=50, enough=10):
+def adaptive_norms(norms, {defaults}):
     found = []
     for place, norm in enumerate(norms):
         past = {past}
@@ -86,40 +90,19 @@ def adaptive_norms(norms, factor=2.0, window=50, enough=10):
     Mutant(
         "adaptive-norms",
         "default-factor",
-        """
-def adaptive_norms(norms, factor=3.0, window=50, enough=10):
-    after = []
-    for norm in norms:
-        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
-        after.append(min(norm, limit))
-    return after
-""",
-        {"adaptive-norms/start": "defaults-off-here"},
+        _norms(defaults="factor=3.0, window=50, enough=10"),
+        {START: "defaults-off-here"},
     ),
     Mutant(
         "adaptive-norms",
         "default-window",
-        """
-def adaptive_norms(norms, factor=2.0, window=20, enough=10):
-    after = []
-    for norm in norms:
-        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
-        after.append(min(norm, limit))
-    return after
-""",
-        {"adaptive-norms/start": "defaults-off-here"},
+        _norms(defaults="factor=2.0, window=20, enough=10"),
+        {START: "defaults-off-here"},
     ),
     Mutant(
         "adaptive-norms",
         "default-enough",
-        """
-def adaptive_norms(norms, factor=2.0, window=50, enough=5):
-    after = []
-    for norm in norms:
-        limit = factor * np.median(after[-window:]) if len(after) >= enough else math.inf
-        after.append(min(norm, limit))
-    return after
-""",
-        {"adaptive-norms/start": "defaults-off-here"},
+        _norms(defaults="factor=2.0, window=50, enough=5"),
+        {START: "defaults-off-here"},
     ),
 ]

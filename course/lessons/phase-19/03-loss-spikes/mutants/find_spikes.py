@@ -13,9 +13,11 @@ def _find(
     recent="np.array(ordinary[-window:])",
     keep="if not spike:",
     finite="not math.isfinite(loss)",
+    found="found.append(place)",
+    defaults="z=6.0, window=64, enough=32",
 ):
     return f"""
-def find_spikes(losses, z=6.0, window=64, enough=32):
+def find_spikes(losses, {defaults}):
     found, ordinary = [], []
     for place, loss in enumerate(losses):
         spike = {finite}
@@ -25,7 +27,7 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
             spread = {spread}
             spike = {far}
         if spike:
-            found.append(place)
+            {found}
         {keep}
             ordinary.append(loss)
     return found
@@ -116,182 +118,36 @@ def find_spikes(losses, z=6.0, window=64, enough=32):
     Mutant(
         "find-spikes",
         "no-1.4826",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/one": "limit-off", "find-spikes/edges": "defaults-off"},
+        _find(spread="np.median(np.abs(recent - middle))"),
+        {ONE: "limit-off", EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",
         "mean-abs-dev",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.mean(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/one": "limit-off", "find-spikes/edges": "defaults-off"},
+        _find(spread="1.4826 * np.mean(np.abs(recent - middle))"),
+        {ONE: "limit-off", EDGES: "defaults-off"},
     ),
+    Mutant("find-spikes", "about-mean", _find("np.mean(recent)"), {ONE: "limit-off"}),
+    Mutant("find-spikes", "window-64", _find(recent="np.array(ordinary[-64:])"), {ONE: "limit-off"}),
     Mutant(
-        "find-spikes",
-        "about-mean",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.mean(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/one": "limit-off"},
-    ),
-    Mutant(
-        "find-spikes",
-        "window-64",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-64:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/one": "limit-off"},
-    ),
-    Mutant(
-        "find-spikes",
-        "default-z",
-        """
-def find_spikes(losses, z=3.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/edges": "defaults-off"},
+        "find-spikes", "default-z", _find(defaults="z=3.0, window=64, enough=32"), {EDGES: "defaults-off"}
     ),
     Mutant(
         "find-spikes",
         "default-window",
-        """
-def find_spikes(losses, z=6.0, window=16, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/edges": "defaults-off"},
+        _find(defaults="z=6.0, window=16, enough=32"),
+        {EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",
         "default-enough",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=64):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                pass
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {"find-spikes/edges": "defaults-off"},
+        _find(defaults="z=6.0, window=64, enough=64"),
+        {EDGES: "defaults-off"},
     ),
     Mutant(
         "find-spikes",
         "overwrites",
-        """
-def find_spikes(losses, z=6.0, window=64, enough=32):
-    spikes, ordinary = [], []
-    for place, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            spikes.append(place)
-            continue
-        if len(ordinary) >= enough:
-            last = np.array(ordinary[-window:])
-            middle = np.median(last)
-            if loss - middle >= z * 1.4826 * np.median(np.abs(last - middle)):
-                spikes.append(place)
-                losses[place] = middle
-                continue
-        ordinary.append(loss)
-    return spikes
-""",
-        {
-            "find-spikes/one": "list-overwritten",
-            "find-spikes/burst": "list-overwritten",
-            "find-spikes/lower": "list-overwritten",
-            "find-spikes/edges": "list-overwritten",
-        },
+        _find(found="losses[place] = 0.0; found.append(place)"),
+        dict.fromkeys((ONE, BURST, LOWER, EDGES), "list-overwritten"),
     ),
 ]

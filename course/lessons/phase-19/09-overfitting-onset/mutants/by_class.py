@@ -9,6 +9,7 @@ def _answer(
     mean="np.mean(means)",
     error="np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf",
     means="[np.mean(per_verb[verb]) for verb in per_verb if classes[verb] == name]",
+    names="{classes[verb] for verb in per_verb}",
     end="return found",
 ):
     return f"""
@@ -17,7 +18,7 @@ def by_class(values, verbs, classes):
     for value, verb in zip(values, verbs):
         per_verb.setdefault(verb, []).append(float(value))
     found = {{}}
-    for name in {{classes[verb] for verb in per_verb}}:
+    for name in {names}:
         means = {means}
         n = len(means)
         found[name] = ({mean}, {error})
@@ -127,52 +128,19 @@ def by_class(values, verbs, classes):
     Mutant(
         "by-class",
         "all-classes",
-        """
-def by_class(values, verbs, classes):
-    per = {}
-    for value, verb in zip(values, verbs):
-        per.setdefault(verb, []).append(float(value))
-    found = {}
-    for name in sorted(set(classes.values())):
-        means = [np.mean(per[v]) for v in per if classes[v] == name]
-        n = len(means)
-        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
-    return found
-""",
-        {"by-class/mean": "other-classes"},
+        _answer(names="set(classes.values())"),
+        {MEAN: "other-classes"},
     ),
     Mutant(
         "by-class",
         "all-verbs",
-        """
-def by_class(values, verbs, classes):
-    per = {}
-    for value, verb in zip(values, verbs):
-        per.setdefault(verb, []).append(float(value))
-    found = {}
-    for name in sorted(set(classes.values())):
-        means = [np.mean(per[v]) for v in classes if classes[v] == name]
-        n = len(means)
-        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
-    return found
-""",
-        {"by-class/mean": "check.raised-at"},
+        _answer(means="[np.mean(per_verb[verb]) for verb in classes if classes[verb] == name]"),
+        {MEAN: "check.raised-at"},
     ),
     Mutant(
         "by-class",
         "two-names",
-        """
-def by_class(values, verbs, classes):
-    per = {}
-    for value, verb in zip(values, verbs):
-        per.setdefault(verb, []).append(float(value))
-    found = {}
-    for name in ("regular", "irregular"):
-        means = [np.mean(per[v]) for v in per if classes[v] == name]
-        n = len(means)
-        found[name] = (np.mean(means), np.std(means, ddof=1) / math.sqrt(n) if n > 1 else math.inf)
-    return found
-""",
-        {"by-class/mean": "other-classes"},
+        _answer(names='("regular", "irregular")'),
+        {MEAN: "other-classes"},
     ),
 ]
