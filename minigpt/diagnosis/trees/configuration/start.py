@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.diagnosis.trees.configuration.observed import mixing_limit, observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Source
 from minigpt.runs.thresholds import GRADIENT_CRITICAL, NEXT_TOKEN_SHARE, SPIKE_NORM
@@ -177,12 +177,12 @@ def _no_look_ahead(question: Question, evidence: Evidence) -> Finding:
 def _sees_the_past(question: Question, evidence: Evidence) -> Finding:
     """Ask a model that learns by now, for a fresh one may begin with layers that add exactly nothing."""
     later = observed(evidence, "later") or {}
-    gradient, mixing = later.get("past_gradient"), later.get("mixing") or 0.0
+    gradient = later.get("past_gradient")
     if gradient is None:
         return question.not_measured()
     if gradient > 0:
         return question.passed(gradient=gradient)
-    if mixing > max(question.thresholds["mixing"], later.get("mixing_tolerance", 0.0)):
+    if (later.get("mixing") or 0.0) > mixing_limit(later):
         return question.warned(gradient=gradient)  # it sees other rows in their place, as 1.9 says
     return question.failed("past-unseen", gradient=gradient)
 
@@ -238,8 +238,7 @@ START_QUESTIONS = (
     Question("1.3", LOSS_REDUCTION, ("loss-reduction",), _mean_loss),
     Question("1.4", ALIGNED, ("target-shift", "shuffled-targets"), _targets_shifted_by_one),
     Question("1.5", {"gradient": 0.0}, ("future-leak",), _no_look_ahead),
-    # of a row's logits, in their standard deviation, when its neighbour changes
-    Question("1.5b", {"mixing": 1e-3}, ("past-unseen",), _sees_the_past),
+    Question("1.5b", {}, ("past-unseen",), _sees_the_past),
     Question(
         "1.6",
         # of all positions; of the scored targets that are one token, twice, and that are padding; of the rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minigpt.diagnosis.tree import Finding, Question
-from minigpt.diagnosis.trees.configuration.observed import observed
+from minigpt.diagnosis.trees.configuration.observed import MIXING_CHANGE, mixing_limit, observed
 from minigpt.runs.evidence import Evidence
 
 SOFTENED = ("probabilities", "squashed")  # as the monitor writes it
@@ -97,7 +97,7 @@ def _rows_by_themselves(question: Question, evidence: Evidence) -> Finding:
         return question.failed("batch-mixing", **values, kind="normalised")
     if change is None:
         return question.not_measured()
-    limit = max(question.thresholds["change"], later.get("mixing_tolerance", 0.0))
+    limit = mixing_limit(later)
     values = {"change": change, "limit": limit, "step": later.get("mixing_step", 0)}
     return question.failed("batch-mixing", **values) if change > limit else question.passed(**values)
 
@@ -132,8 +132,7 @@ SCORED_QUESTIONS = (
     ),
     # of the numbers that fit into one or two bytes, those that came; of the vocabulary
     Question("1.8b", {"came": 0.9, "beyond": 2.0}, ("ids-wrapped",), _ids_whole),
-    # of a row's logits, in their standard deviation, when its neighbour or its place changes
-    Question("1.9", {"change": 1e-3}, ("batch-mixing",), _rows_by_themselves),
+    Question("1.9", {"change": MIXING_CHANGE}, ("batch-mixing",), _rows_by_themselves),
     # of the batches, those in which all scores are drawn to one number
     Question("1.9b", {"shared": 0.9}, ("broadcast-loss",), _each_has_a_target),
 )
