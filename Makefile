@@ -46,7 +46,7 @@ test: install $(EXTRAS)  ## run every test / ejecuta todas las pruebas
 	$(BIN)/course build --check
 	$(BIN)/course check
 	$(BIN)/course check --mutate
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --durations=20 tests solutions
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval-lax --durations=20 tests solutions
 
 lint: install  ## look for mistakes of style / revisa el estilo
 	$(BIN)/ruff check .

@@ -2,21 +2,23 @@
 
 Weights can have a gradient and none of it from what they do: rounded weights that learn through their scale
 alone, or a router of experts that only a loss for balance reaches. So a few rows are run once more, and the
-gradient of their logits is asked for by weights, without any other term of a loss.
+gradient of their logits is asked for by weights, without any other term of a loss. What comes is compared
+with the slope (`minigpt.monitor.slope`).
 
     cut_off(model, call, embeddings, head, logits_in)
-    # {"router": "layers.0.moe.gate", "reached": 2e-8, "rounded": 0, "asked": 9}
+    # {"router": "layers.0.moe.gate", "reached": 2e-8, "rounded": 0, "asked": 9, "slope": 1.0}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from minigpt.monitor.future import ROWS, Call, left_as_it_is, not_compiled, run_rows
+from minigpt.monitor.slope import slope
 
 PLACES = 16  # of a row whose logits are asked
 MATRICES = 16  # that are asked, beside routers
@@ -35,15 +37,18 @@ def cut_off(
 
     Returns:
         `asked` matrices, `rounded` ones among them and the first of those by `name`; and with experts the
-        name of a `router` and `reached`, the size of its gradient in the usual one of a matrix. Nothing where
-        logits cannot be caught.
+        name of a `router` and `reached`, the size of its gradient in the usual one of a matrix. Also `slope`,
+        what logits change ÷ what gradients say, and where that is not 1 the matrix `at` which it is so, and
+        whether a backward pass `by_hand` is on the way. Nothing where logits cannot be caught.
     """
     ids, names = call.ids, {parameter: name for name, parameter in model.named_parameters()}
     routers = [weight for weight in _routers(model) if weight in names]
     others = {id(weight) for weight in (*routers, *(table.weight for table in embeddings))}
     linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
-    linear = [w for w in linear if w in names and w.requires_grad and id(w) not in others]
-    linear = linear[:: max(1, len(linear) // MATRICES)][:MATRICES]
+    linear = _some(w for w in linear if w in names and w.requires_grad and id(w) not in others)
+    others |= {id(head.weight)} if isinstance(head, nn.Linear) else set()
+    matrices = _some(w for w in names if w.ndim == 2 and w.requires_grad and id(w) not in others)
+    asked = list(dict.fromkeys([*linear, *routers, *matrices]))
     devices = [ids.device] if ids.is_cuda else []
     rows = torch.arange(min(len(ids), ROWS), device=ids.device)
 
@@ -60,9 +65,9 @@ def cut_off(
         if logits is None or not logits.requires_grad:
             return {}
         torch.manual_seed(0)
-        mixed = (logits * torch.randn(logits.shape, device=logits.device)).sum()
-        found = torch.autograd.grad(mixed, [*linear, *routers], allow_unused=True)
-        reached = dict(zip([*linear, *routers], found, strict=True))
+        mixture = torch.randn(logits.shape, device=logits.device)
+        found = torch.autograd.grad((logits * mixture).sum(), asked, allow_unused=True)
+        reached = dict(zip(asked, found, strict=True))
         sizes = [_size(g) for w in linear if (g := reached[w]) is not None and g.any()]
         if not sizes:
             return {}
@@ -70,6 +75,7 @@ def cut_off(
         rounded = [w for w in linear if (g := reached[w]) is not None and _has_one_size(g)]
         answer = {"asked": len(linear), "rounded": len(rounded)}
         answer |= {"name": names[rounded[0]]} if rounded else {}
+        answer |= _slope(model, matrices, reached, names, run, logits, mixture)
         shares = {
             weight: 0.0 if reached[weight] is None else _size(reached[weight]) / usual
             for weight in routers
@@ -79,6 +85,50 @@ def cut_off(
         least = min(shares, key=lambda weight: shares[weight])
         answer |= {"router": names[least], "reached": shares[least]}
     return answer
+
+
+def _slope(
+    model: nn.Module,
+    matrices: list[Tensor],
+    reached: dict[Tensor, Tensor | None],
+    names: dict[Tensor, str],
+    run: Callable[[], Tensor | None],
+    logits: Tensor,
+    mixture: Tensor,
+) -> dict[str, Any]:
+    """Return whether the gradients that came are the slope, and else where they are not."""
+    if any(getattr(getattr(m, "config", None), "use_stop_gradient", False) for m in model.modules()):
+        return {}  # a way is left out on purpose
+    asked = [weight for weight in matrices if reached[weight] is not None]
+    found = slope(
+        [weight.data for weight in asked],
+        [reached[weight] for weight in asked],
+        lambda: (run().double() * mixture).sum(),
+        float(torch.linalg.vector_norm(logits.detach().double())),
+    )
+    if "at" in found:
+        found |= {"at": names[asked[found["at"]]], "by_hand": _has_backward_by_hand(logits)}
+    return found
+
+
+def _has_backward_by_hand(result: Tensor) -> bool:
+    """Return whether a `torch.autograd.Function` of Python's was on the way to a result."""
+    seen, waiting = set(), [result.grad_fn]
+    while waiting:
+        step = waiting.pop()
+        if step is None or step in seen:
+            continue
+        if isinstance(step, torch.autograd.function.BackwardCFunction):
+            return True
+        seen.add(step)
+        waiting += [before for before, _ in step.next_functions]
+    return False
+
+
+def _some(weights: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Return some of the weights, from all depths."""
+    every = list(weights)
+    return every[:: max(1, len(every) // MATRICES)][:MATRICES]
 
 
 def _routers(model: nn.Module) -> list[nn.Parameter]:

@@ -212,14 +212,17 @@ class Observers:
 
 
 def _reached_most(asked: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what logits did not teach whenever it was asked."""
+    """Return what logits did not teach whenever it was asked, and the gradient that was least the slope."""
     known = [answer for answer in asked if answer]
     if not known:
         return None
     found = min(known, key=lambda answer: answer["rounded"])
     routed = [answer for answer in known if "router" in answer]
     best = max(routed, key=lambda answer: answer["reached"], default={})
-    return found | {name: best[name] for name in ("router", "reached") if best}
+    sloping = [answer for answer in known if "slope" in answer]
+    worst = max(sloping, key=lambda answer: abs(answer["slope"] - 1), default={})
+    found |= {name: best[name] for name in ("router", "reached") if best}
+    return found | {name: worst[name] for name in ("slope", "at", "by_hand") if name in worst}
 
 
 def _padding_index(model: nn.Module, vocab_size: int) -> int | None:

@@ -151,6 +151,98 @@ def a_router_that_is_used_detached(watch, broken):
     routed(watch, lambda best: best.detach() if broken else best)
 
 
+class Squared(torch.autograd.Function):
+    """The square of ReLU, whose backward pass may forget a factor."""
+
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.save_for_backward(x)
+        ctx.factor = factor
+        return x.relu().square()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return ctx.factor * x.relu() * gradient, None
+
+
+class Activation(nn.Module):
+    def __init__(self, apply):
+        super().__init__()
+        self.apply_to = apply
+
+    def forward(self, x):
+        return self.apply_to(x)
+
+
+def activated(watch, apply):
+    model = Little(d=32)
+    model.mlp = nn.Sequential(nn.Linear(32, 64), Activation(apply), nn.Linear(64, 32))
+    train(watch, model)
+    return model
+
+
+@KINDS.add("wrong-backward")
+def a_backward_pass_by_hand_forgets_a_factor(watch, broken):
+    activated(watch, lambda x: Squared.apply(x, 1 if broken else 2))
+
+
+class Product(torch.autograd.Function):
+    """A matrix product that averages the gradient of its weights over the batch, where it should add up."""
+
+    @staticmethod
+    def forward(ctx, x, weight, averages):
+        ctx.save_for_backward(x, weight)
+        ctx.averages = averages
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        by_weight = gradient.flatten(0, -2).T @ x.flatten(0, -2)
+        return gradient @ weight, by_weight / (len(x) if ctx.averages else 1), None
+
+
+class ByHand(nn.Linear):
+    averages = False
+
+    def forward(self, x):
+        return Product.apply(x, self.weight, self.averages)
+
+
+@KINDS.add("wrong-backward")
+def a_backward_pass_by_hand_averages(watch, broken):
+    model = Little(d=32)
+    model.mlp[0] = ByHand(32, model.mlp[0].out_features, bias=False)
+    model.mlp[0].averages = broken
+    train(watch, model)
+
+
+def test_a_detached_tensor_on_the_way_is_no_healthy_loop(watch):
+    activated(watch, lambda x: x * torch.sigmoid(x))
+    assert check(watch.run_dir).verdict is Verdict.PASS
+    activated(watch, lambda x: x.detach() * torch.sigmoid(x))
+    found = check(watch.run_dir)
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.findings[-1].question == "3.9"
+
+
+def test_units_that_fire_or_do_not_have_no_slope_to_compare(watch):
+    class Fires(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return (x > 0).float()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_tensors
+            return gradient / (1 + 3 * x.abs()) ** 2
+
+    activated(watch, Fires.apply)
+    assert check(watch.run_dir).verdict is Verdict.PASS
+
+
 def by_hand(watch, steps, model=None):
     """Train, each step in an order of its own: `steps(loss, model, optimizer)`."""
     model = model or Little()

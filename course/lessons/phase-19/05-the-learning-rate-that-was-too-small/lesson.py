@@ -599,6 +599,8 @@ def effective_lr(before, after, state, group):
     v_hat = state["exp_avg_sq"] / (1 - beta2**t)
     direction = m_hat / (v_hat.sqrt() + group["eps"]) + group["weight_decay"] * before
     moved = before - after
+    if not moved.any():
+        return 0.0
     return ((moved * direction).sum() / (direction * direction).sum()).item()
     ### END SOLUTION
 

@@ -60,6 +60,19 @@ def _taught_by_predictions(question: Question, evidence: Evidence) -> Finding:
     return question.passed(**values)
 
 
+def _is_the_slope(question: Question, evidence: Evidence) -> Finding:
+    """Ask whether logits change with the weights as their gradient says."""
+    found = observed(evidence, "cut_off") or {}
+    if found.get("slope") is None:
+        return question.not_measured()
+    values = {"slope": found["slope"], "at": found.get("at")}
+    if abs(values["slope"] - 1) <= question.thresholds["off"]:
+        return question.passed(**values)
+    if found.get("by_hand"):
+        return question.failed("wrong-backward", **values)
+    return question.unknown(**values)  # a tensor may be detached on purpose
+
+
 def _clipped_and_used_once(question: Question, evidence: Evidence) -> Finding:
     order, limits = observed(evidence, "order"), question.thresholds
     if not order:
@@ -87,4 +100,6 @@ PASSES_QUESTIONS = (
     Question("3.7", {"rounded": 2, "reached": 1e-4}, ("gradient-cut-off",), _taught_by_predictions),
     # of the first eight steps
     Question("3.8", {"times": 3}, ("repeated-step", "clip-after-step"), _clipped_and_used_once),
+    # of the change that the gradient says, more or less
+    Question("3.9", {"off": 0.1}, ("wrong-backward",), _is_the_slope),
 )

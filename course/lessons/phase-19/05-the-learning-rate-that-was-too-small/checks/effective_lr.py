@@ -21,7 +21,7 @@ def _fit(moved, direction):
 class _Effective(Check):
     answer = "effective_lr"
 
-    def _case(self, rng, t, weight_decay=0.0, eps=1e-8, shape=(5, 4), still=False):
+    def _case(self, rng, t, weight_decay=0.0, eps=1e-8, shape=(5, 4), still=False, untouched=False):
         lr = round(float(10 ** rng.uniform(-4, -1)), 6)
         case = {"t": t, "lr": 0.0 if still else lr, "beta1": 0.8, "beta2": 0.95, "eps": eps}
         gradient = rng.normal(0, 1, shape)
@@ -30,6 +30,8 @@ class _Effective(Check):
         case["v"] = (1 - 0.95**t) * gradient**2 * rng.uniform(1, 3, shape)
         if t == 1:
             case["v"] = 0.05 * gradient**2
+        if untouched:  # no gradient ever reached it
+            case["m"], case["v"] = np.zeros(shape), np.zeros(shape)
         case["weight_decay"] = weight_decay
         case["after"] = case["before"] - case["lr"] * _direction(case)
         case["label"] = float(rng.uniform(2, 9)) * lr  # what the scheduler has written since
@@ -54,6 +56,8 @@ class _Effective(Check):
         if close(actual, -expected, rtol=1e-4):
             return wrong("sign", expected, actual)
         moved = case["before"] - case["after"]
+        if not _direction(case).any():
+            return wrong("rate-off", expected, actual)
         slips = {
             "size-of-the-move": float(np.abs(moved).mean()),
             "decay-forgotten": _fit(moved, _direction(case, decay=False)),
@@ -96,3 +100,4 @@ class Still(_Effective):
     def cases(self, rng):
         yield self._case(rng, 4, weight_decay=0.5, still=True)
         yield self._case(rng, 4, weight_decay=0.5)
+        yield self._case(rng, 4, still=True, untouched=True)

@@ -10,6 +10,7 @@ def _answer(
     v="state['exp_avg_sq'] / (1 - beta2**t)",
     direction="m / (v.sqrt() + group['eps']) + group['weight_decay'] * before",
     moved="before - after",
+    still="if not moved.any():\n        return 0.0",
     returned="((moved * direction).sum() / (direction * direction).sum()).item()",
 ):
     return f"""
@@ -19,6 +20,7 @@ def effective_lr(before, after, state, group):
     v = {v}
     direction = {direction}
     moved = {moved}
+    {still}
     return {returned}
 """
 
@@ -93,42 +95,20 @@ def effective_lr(before, after, state, group):
         _answer(moved="after - before"),
         {FIRST: "sign", LATER: "sign", DECAY: "sign", STILL: "sign"},
     ),
+    Mutant("effective-lr", "zero-over-zero", _answer(still=""), {STILL: "check.not-finite"}),
     Mutant(
         "effective-lr",
         "in-place-m",
-        """
-def effective_lr(before, after, state, group):
-    (beta1, beta2), t = group["betas"], int(state["step"])
-    m_hat = state['exp_avg'].div_(1 - beta1**t)
-    v_hat = state['exp_avg_sq'] / (1 - beta2**t)
-    direction = m_hat / (v_hat.sqrt() + group['eps']) + group['weight_decay'] * before
-    moved = before - after
-    return ((moved * direction).sum() / (direction * direction).sum()).item()
-""",
-        {
-            "effective-lr/first": "state-overwritten",
-            "effective-lr/later": "state-overwritten",
-            "effective-lr/decay": "state-overwritten",
-            "effective-lr/still": "state-overwritten",
-        },
+        _answer(m="state['exp_avg'].div_(1 - beta1**t)"),
+        dict.fromkeys((FIRST, LATER, DECAY, STILL), "state-overwritten"),
     ),
     Mutant(
         "effective-lr",
         "in-place-v",
-        """
-def effective_lr(before, after, state, group):
-    (beta1, beta2), t = group["betas"], int(state["step"])
-    m_hat = state['exp_avg'] / (1 - beta1**t)
-    v_hat = state['exp_avg_sq'].div_(1 - beta2**t)
-    direction = m_hat / (v_hat.sqrt_() + group['eps']) + group['weight_decay'] * before
-    moved = before - after
-    return ((moved * direction).sum() / (direction * direction).sum()).item()
-""",
-        {
-            "effective-lr/first": "state-overwritten",
-            "effective-lr/later": "state-overwritten",
-            "effective-lr/decay": "state-overwritten",
-            "effective-lr/still": "state-overwritten",
-        },
+        _answer(
+            v="state['exp_avg_sq'].div_(1 - beta2**t)",
+            direction="m / (v.sqrt_() + group['eps']) + group['weight_decay'] * before",
+        ),
+        dict.fromkeys((FIRST, LATER, DECAY, STILL), "state-overwritten"),
     ),
 ]
