@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minigpt.model.state import memory_of
+from minigpt.monitor.by_hand import functions_by_hand, returns_its_input
 from minigpt.monitor.future import ROWS, Call, left_as_it_is, not_compiled, run_rows
-from minigpt.monitor.slope import slope
+from minigpt.monitor.slope import StepsSeen, slope
 
 PLACES = 16  # of a row whose logits are asked
 MATRICES = 16  # that are asked, beside routers
@@ -61,7 +63,9 @@ def cut_off(
         return {}
     with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
         model.eval()
-        logits = run()
+        memory = memory_of(model)
+        with StepsSeen() as steps:
+            logits = run()
         if logits is None or not logits.requires_grad:
             return {}
         torch.manual_seed(0)
@@ -75,7 +79,9 @@ def cut_off(
         rounded = [w for w in linear if (g := reached[w]) is not None and _has_one_size(g)]
         answer = {"asked": len(linear), "rounded": len(rounded)}
         answer |= {"name": names[rounded[0]]} if rounded else {}
-        answer |= _slope(model, matrices, reached, names, run, logits, mixture)
+        written = any(not torch.equal(tensor, memory[name]) for name, tensor in memory_of(model).items())
+        if not steps.found and not written:  # what is written is not what a gradient is of
+            answer |= _slope(model, matrices, reached, names, run, logits, mixture)
         shares = {
             weight: 0.0 if reached[weight] is None else _size(reached[weight]) / usual
             for weight in routers
@@ -107,22 +113,11 @@ def _slope(
         float(torch.linalg.vector_norm(logits.detach().double())),
     )
     if "at" in found:
-        found |= {"at": names[asked[found["at"]]], "by_hand": _has_backward_by_hand(logits)}
+        by_hand = functions_by_hand(logits)
+        if by_hand and returns_its_input(by_hand, run):
+            return {}  # it is there to change the gradient
+        found |= {"at": names[asked[found["at"]]], "by_hand": bool(by_hand)}
     return found
-
-
-def _has_backward_by_hand(result: Tensor) -> bool:
-    """Return whether a `torch.autograd.Function` of Python's was on the way to a result."""
-    seen, waiting = set(), [result.grad_fn]
-    while waiting:
-        step = waiting.pop()
-        if step is None or step in seen:
-            continue
-        if isinstance(step, torch.autograd.function.BackwardCFunction):
-            return True
-        seen.add(step)
-        waiting += [before for before, _ in step.next_functions]
-    return False
 
 
 def _some(weights: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 CHANGE = 1e-3  # of the value's size, which a move is to make, so that rounding is far below it
 FARTHEST = 0.01  # of the size of a matrix
@@ -22,6 +23,26 @@ ROUNDING = 1e-6  # of the value's size
 ALIKE = 0.02  # spread of those, and what rounding may make of them
 CLOSE = 0.002  # difference for all matrices at once of which each is asked
 OFF = 0.1  # for one matrix
+# operations that make steps of what is smooth; the gradient there is another than the slope, and meant to be
+STEPS = frozenset(
+    "gt ge lt le __gt__ __ge__ __lt__ __le__ sign sgn round floor ceil trunc heaviside signbit floor_divide "
+    "__floordiv__ bernoulli bool int long".split()
+)
+
+
+class StepsSeen(TorchFunctionMode):
+    """Notes whether what depends on weights is made into steps, as spikes are and rounded numbers."""
+
+    found = False
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.found = self.found or getattr(function, "__name__", "") in STEPS and _depends_on_weights(args)
+        return function(*args, **(kwargs or {}))
+
+
+def _depends_on_weights(args: tuple) -> bool:
+    tensors = [value for value in args if isinstance(value, Tensor) and value.is_floating_point()]
+    return any(value.requires_grad or not torch.is_grad_enabled() for value in tensors)
 
 
 @torch.no_grad()
@@ -38,17 +59,16 @@ def slope(
         `slope`, 1.0 if the gradients are right, and with another one the place `at` of the matrix, the last
         one if several are off. Nothing where that cannot be told: logits by chance, in steps, hardly moved.
     """
-    if bool(value() != value()):
-        return {}
+    before = value()
     together = _ratio(weights, gradients, value, size)
+    found: dict[str, Any] = {} if together is None else {"slope": 1.0}
     if together is None or abs(together - 1) < CLOSE:
-        return {} if together is None else {"slope": 1.0}
-    found = {"slope": 1.0}
+        return found
     for place, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
         ratio = _ratio([weight], [gradient], value, size)
         if ratio is not None and abs(ratio - 1) > OFF:
             found = {"slope": ratio, "at": place}
-    return found
+    return found if value() == before else {}
 
 
 def _ratio(

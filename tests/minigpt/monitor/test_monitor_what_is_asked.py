@@ -227,6 +227,25 @@ def test_a_detached_tensor_on_the_way_is_no_healthy_loop(watch):
     assert found.findings[-1].question == "3.9"
 
 
+class Smaller(torch.autograd.Function):
+    """Hands on what it is given, and less of the gradient, as some do for one part of a model."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 0.1 * gradient
+
+
+def test_a_gradient_that_is_made_smaller_on_purpose_is_no_fault(watch):
+    forward = Smaller.__dict__["forward"]
+    activated(watch, lambda x: Smaller.apply(F.gelu(x)))
+    assert check(watch.run_dir).verdict is Verdict.PASS
+    assert Smaller.__dict__["forward"] is forward
+
+
 def test_units_that_fire_or_do_not_have_no_slope_to_compare(watch):
     class Fires(torch.autograd.Function):
         @staticmethod
