@@ -79,6 +79,8 @@ def serve(port: int | None, browser: bool) -> int:
     words = server.web_app.settings.setdefault("page_config_data", {})  # of the extension in labextensions/
     words["courseStillRunning"] = message("learn.still-running")
     words["courseButtons"] = buttons(language())
+    # there is nothing to build, and each page would start Node to ask
+    words["buildAvailable"] = words["buildCheck"] = False
     add_words()
     watch_validate(server)
     address = f"http://127.0.0.1:{server.port}/lab/tree/{page.name}?token={token}"

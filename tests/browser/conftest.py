@@ -95,7 +95,7 @@ def page(browser: Browser, servers: dict[str, tuple[subprocess.Popen, str]]) -> 
     page.on(
         "response", lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}")
     )
-    page.on("request", lambda request: _is_outside(request.url) and problems.append(request.url))
+    page.on("request", lambda request: _is_unwanted(request.url) and problems.append(request.url))
     yield page
     page.close()
     for _, address in servers.values():
@@ -135,5 +135,7 @@ def _is_error(entry: ConsoleMessage) -> bool:
     return entry.type == "error" and not entry.text.startswith(BOTH_CLOSED)
 
 
-def _is_outside(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+def _is_unwanted(url: str) -> bool:
+    """Return whether something is asked of another machine, or whether JupyterLab could be built again."""
+    outside = not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+    return outside or "/lab/api/build" in url
