@@ -18,6 +18,7 @@ from minigpt.runs.run import Run
 from minigpt.runs.schema import PROBES, Baselines, Event, Probe, Rehearsal, Source, Start
 
 P = TypeVar("P", bound=Probe)
+STAGES = 20  # a column with more of them counts something else
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,17 @@ class Evidence:
     def tasks_apart(self, steps: NDArray[np.int64]) -> list[slice]:
         """Return the stretches of these steps, in order, in which a run learnt one of its tasks.
 
-        A loss leaps where another task begins, and means nothing by it.
+        A loss leaps where another task begins, and means nothing by it. A log may have a column of stages.
         """
         config = self.config
-        tasks = len(config.task_names()) if isinstance(config, Config) else 1
-        if tasks < 2:
+        if isinstance(config, Config):
+            tasks = len(config.task_names())
+            begins = [-(-task * config.steps // tasks) for task in range(1, tasks)]
+        else:
+            told, stages = self.metrics.column("stage")
+            begins = told[1:][np.diff(stages) != 0].tolist()
+        if not 0 < len(begins) < STAGES:
             return [slice(0, len(steps))]
-        begins = [-(-task * config.steps // tasks) for task in range(1, tasks)]
         at = [0, *np.searchsorted(steps, begins).tolist(), len(steps)]
         return [slice(a, b) for a, b in zip(at, at[1:], strict=False) if a < b]
 

@@ -65,6 +65,7 @@ def leap_with_a_spike(evidence: Evidence) -> Leap | None:
     if len(losses) <= ENOUGH:
         return None
     z = robust_z(np.where(np.isfinite(losses), losses, np.nan_to_num(losses).max()))
+    apart = max(1.0, float(np.median(np.diff(steps))))  # steps from one row of a log to the next
     for column in evidence.metrics.names():
         if not column.startswith("lr."):
             continue
@@ -75,7 +76,7 @@ def leap_with_a_spike(evidence: Evidence) -> Leap | None:
             step = int(at[place])
             if step <= START_STEPS or _asked_for(evidence, step, rates[place], rates[:place]):
                 continue
-            soon = (steps >= step) & (steps <= step + RATE_SOON)
+            soon = (steps >= step) & (steps <= step + RATE_SOON * apart)
             if soon.any() and z[soon].max() >= SPIKE_Z:
                 group = column.removeprefix("lr.")
                 figures = float(rates[place]), float(rates[place - 1])

@@ -50,6 +50,8 @@ FEWEST = 3  # rows of which more than one epoch is made
 FEW = 0.2  # of the values of another column: too few for the loss of a run
 ADDED = {BAR, OF, SAME}
 LOSSES = ("loss", "val_loss")
+STAGE = "stage"
+LARGEST = 50.0  # nats that a token can cost, and more
 
 
 class Collector:
@@ -110,6 +112,8 @@ class Collector:
                 more[resolved[0]] = value
             elif resolved[0] in RUNS:
                 self._one_run(column, value)
+            elif resolved[0] == STAGE and not str(value).strip().isdecimal():
+                continue  # “stage: train” tells of no stage
             else:
                 found[column] = value
         if not found and count is None:
@@ -291,6 +295,7 @@ class Collector:
             asked = self._ours[taken][1] < 0
             few = len(self._values[taken][0]) < FEW * count
             fills = self._is_nothing(taken) and not self._is_nothing(column)
+            fills |= self._is_sum(taken) and not self._is_sum(column)
             if not asked and (few or fills):
                 best[name] = column
         return {self._ours[column][0]: column for column in self._values if column in best.values()}
@@ -298,6 +303,11 @@ class Collector:
     def _is_nothing(self, column: str) -> bool:
         """Return whether a column is NaN throughout, as one that a progress bar has and nobody fills."""
         return all(map(math.isnan, self._values[column][1]))
+
+    def _is_sum(self, column: str) -> bool:
+        """Return whether a loss is too large for one token, as the sum over a batch is."""
+        known = [value for value in self._values[column][1] if math.isfinite(value)]
+        return self._ours[column][0] in LOSSES and bool(known) and float(np.median(known)) > LARGEST
 
     def _in_nats(self, best: dict[str, str]) -> dict[str, tuple[array, array]]:
         """Return the series by our names, with losses in nats that the log tells in another unit alone."""

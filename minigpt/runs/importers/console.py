@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from minigpt.runs.importers.dialects import as_named
 from minigpt.runs.importers.names import BAR, EPOCH, NAMES, OF, SAME, counts_steps, matters, plain
 from minigpt.runs.importers.notes import Notes
 from minigpt.runs.importers.passes import Passes
@@ -55,6 +56,7 @@ BAR_OF = re.compile(r"(\d{1,12})/(\d{1,12})\s{0,5}\[[\d:?]")  # as tqdm draws it
 BLOCK = re.compile(
     r"\[\s*(?:eval\s+)?(?:step|batch|iter|iteration)\s*[=:]\s*(\d+)(?:/(\d+))?[^\]]*\]:?\s*$", re.IGNORECASE
 )
+FRAME = "┌│└"
 SECTION = re.compile(r"(?i)^(train|eval)\s+(?=[\w./-]+[:=])")  # how Composer begins each line of a block
 EVERY = re.compile(r"(?i)\blogging_steps[\"']?\s{0,9}[=: ]\s{0,9}(\d+)")
 ALL = re.compile(r"(?i)\bTotal optimization steps\s{0,9}[=:]\s{0,9}([\d,]+)")
@@ -117,10 +119,16 @@ class _Reader:
             evaluates = part.lower().lstrip(" |").startswith("[eval")
             self._block = number, {} if evaluates else {"step": header[1]}
             return
+        if part[0] == FRAME[0]:  # as Julia begins a message of several lines
+            yield from self.rest()
+            self._block = number, self._named(part[1:])
+            return
         if self._block is not None:
-            if part[0] in " \t":
-                found = self._named(SECTION.sub("", part.strip()))
-                self._block[1].update({k: v for k, v in found.items() if not counts_steps(k, self._asked)})
+            if part[0] in " \t" or part[0] in FRAME:
+                found = self._named(SECTION.sub("", part.strip(f" \t{FRAME}")))
+                counted = any(counts_steps(name, self._asked) for name in self._block[1])
+                told = {k: v for k, v in found.items() if not (counted and counts_steps(k, self._asked))}
+                self._block[1].update(told)
                 return
             yield from self.rest()
         if (row := self._table.row(part)) is not None:
@@ -167,7 +175,7 @@ class _Reader:
         return self._named_in(part)
 
     def _named_in(self, part: str) -> dict[str, str]:
-        part = OF_LOSS.sub(r"\1 loss", part)
+        part = as_named(OF_LOSS.sub(r"\1 loss", part))
         row = named_numbers(part)
         names = next((DIALECTS[name.lower()] for name in row if name.lower() in DIALECTS), {})
         looked = NOT_TRAINING.search(part)

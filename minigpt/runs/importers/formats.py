@@ -21,7 +21,14 @@ from minigpt.runs.importers.json_rows import json_rows
 from minigpt.runs.importers.lists import list_rows
 from minigpt.runs.importers.names import ExternalLogError, counts_steps, matters
 from minigpt.runs.importers.notes import Notes
-from minigpt.runs.importers.tables import csv_rows, is_mlflow, mlflow_rows, spread
+from minigpt.runs.importers.tables import (
+    csv_rows,
+    is_mlflow,
+    is_mlflow_metric,
+    mlflow_metric,
+    mlflow_rows,
+    spread,
+)
 from minigpt.runs.importers.wrapped import field_lines, message_field, notebook_lines, page_lines
 
 HEAD = 50_000  # lines in which a printed log shows that it is one
@@ -73,6 +80,8 @@ def _text(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[
     start = start.removeprefix(BOM_UTF8).lstrip()
     if re.match(rb"\{\s*[\"}]|\[\s*[{\]]", start):
         return _json(path, asked, notes)
+    if is_mlflow_metric(start):
+        return mlflow_metric(path, path.stem)
     if HTML.search(start):
         return console_rows(page_lines(path), asked, notes)
     if (rows := list_rows(path, asked)) is not None:

@@ -48,6 +48,8 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
     + ("train_epoch_loss", "average_training_loss", "mean_train_loss", "total_loss", "train_total_loss")
     + ("perdida", "perdida_de_entrenamiento", "perdida_entrenamiento", "costo")
     + ("verlust", "trainingsverlust", "perda", "perda_de_treino", "perte", "perte_d_entrainement")
+    + ("cross_ent_loss_per_all_target_tokens", "loss_per_nonpadding_target_token")  # T5X, beside sums
+    + ("loss_per_all_target_tokens", "loss_per_token", "loss_token")
     + ("actor_loss", "sft_loss", "cur_loss", "mini_batch_loss", "minibatch_loss", "tr", "trn", "train"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "grad_norm_total")
     + ("total_grad_norm", "optim_total_grad_norm", "global_grad_norm", "grad_norm_grad_norm")
@@ -78,12 +80,14 @@ NAMES = {  # what loggers call our columns, the surest first; everything but let
         "val_loss_epoch",
         "val_epoch_loss",
     )
+    + ("eval_crossentropyloss", "eval_cross_entropy_loss", "eval_cross_entropy", "eval_ce_loss")  # Trax
     + ("val_ce", "val_nll", "val_xent", "valid_nll", "valid_nll_loss", "val_ce_loss", "val_cross_entropy")
     + ("eval_avg_loss", "eval_nll", "eval_ce", "average_validation_loss", "evaluation_loss", "held_out_loss")
     + ("perdida_de_validacion", "perdida_validacion", "perdida_val", "perdida_en_validacion")
     + ("validierungsverlust", "perda_de_validacao", "perte_de_validation")
     + ("va", "val", "valid", "validation"),
     "scale": ("loss_scale", "grad_scale", "amp_scale", "scaler_scale", "loss_scaling"),
+    "stage": ("stage", "training_stage", "curriculum_stage", "task_id", "stufe", "etapa", "fase"),
 }
 BAR = "how far the progress bar had come"  # columns that the reader of printed lines adds
 OF = "steps of which this is one"

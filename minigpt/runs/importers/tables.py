@@ -86,14 +86,24 @@ def is_mlflow(folder: Path) -> bool:
 def mlflow_rows(folder: Path, _asked: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield a row for each line of each metric: time, value, step."""
     for name, file in _mlflow_files(folder).items():
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, start=1):
-                fields = line.split()
-                if not line.endswith("\n"):
-                    break  # torn by a kill
-                if len(fields) != 3:
-                    raise ExternalLogError("external.bad-line", path=file, line=number)
-                yield f"{name}:{number}", {"step": fields[2], name: fields[1]}
+        yield from mlflow_metric(file, name)
+
+
+def is_mlflow_metric(start: bytes) -> bool:
+    """Return whether a file begins as one metric of MLflow does."""
+    return bool(MLFLOW.match(start))
+
+
+def mlflow_metric(file: Path, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the rows of one metric, whose file has its name."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            fields = line.split()
+            if not line.endswith("\n"):
+                break  # torn by a kill
+            if len(fields) != 3:
+                raise ExternalLogError("external.bad-line", path=file, line=number)
+            yield f"{name}:{number}", {"step": fields[2], name: fields[1]}
 
 
 def csv_rows(path: Path, asked: Mapping[str, str], notes: Notes) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -49,6 +49,9 @@ def _usual_size(question: Question, evidence: Evidence) -> Finding:
         return question.failed("loss-mask-empty", **values)
     if _frozen_by_accident(evidence):
         return question.failed("frozen-parameters", **values)
+    losses = evidence.metrics.column("loss")[1][-WINDOW:]
+    if values["last"] < limits["gone"] and len(losses) and np.median(losses) > limits["loss"]:
+        return question.unknown(**values, kind="vanished")
     return question.warned(**values)  # the end of a run that has learnt all there is looks like this too
 
 
@@ -108,8 +111,8 @@ def _cleared(question: Question, evidence: Evidence) -> Finding:
 GRADIENT_QUESTIONS = (
     Question(
         "3.1",
-        # norms; share of steps; × clip_norm
-        {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "clipped": 0.9, "far": 6.0},
+        # norms; share of steps; × clip_norm; norm that is as good as 0, at a loss in nats that is not
+        {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "clipped": 0.9, "far": 6.0, "gone": 1e-4, "loss": 0.5},
         ("always-clipping", "missing-zero-grad", "accumulation-sum", "frozen-parameters", "loss-mask-empty"),
         _usual_size,
         symptom=True,

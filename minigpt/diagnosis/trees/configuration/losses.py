@@ -75,7 +75,7 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     log = is_log(evidence)
     if log:
         steps, losses = curve_of(evidence)
-    elif len(steps):
+    if len(steps):
         last_task = evidence.tasks_apart(steps)[-1]  # what earlier ones lost is `forgetting`'s question
         steps, losses = steps[last_task], losses[last_task]
     nothing = {"best": math.nan, "last": math.nan, "lost": math.nan}

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.logged import is_log, is_long, side_by_side, turned_up
+from minigpt.diagnosis.trees.leaps import stairs
 from minigpt.runs.evidence import Evidence
 
 EARLY = 50  # steps before which a validation loss says little
@@ -106,6 +107,9 @@ def _together_in_log(question: Question, evidence: Evidence) -> Finding:
     if turned_up(evidence, *TURNED):
         return question.warned(**values)  # how far they are apart is told by 4.2b
     (_, first_train, first), (_, _, half) = looks[0], looks[len(looks) // 2]
+    began = float(evidence.metrics.column("loss")[1][0])
+    if max(val for _, _, val in late) < limits["by_heart"] and began > limits["words"]:
+        return question.unknown(**values, kind="answered", last=loss)
     stands = len(looks) > 2 and loss >= (1 - limits["stood"]) * first
     stands &= train < (1 - limits["fell"]) * first_train
     if min(gaps) > limits["high"]:
@@ -127,13 +131,15 @@ def _not_finite(evidence: Evidence) -> dict[str, Any]:
 
 def _by_heart(question: Question, evidence: Evidence) -> Finding:
     """Judge a log without validation: a training loss next to 0 is a text learnt by heart, or a leak."""
-    losses = evidence.metrics.column("loss")[1]
+    steps, losses = evidence.metrics.column("loss")
     values = {"gap": None, "step": None, "ratio": None, "overlap": None, "ngrams": None}
     if len(losses) < FEWEST or not is_long(evidence) or not (losses >= 0).all():
         return question.not_measured()
     last = float(np.median(losses[-FEWEST:]))
     if last < question.thresholds["by_heart"] and losses[:FEWEST].max() > 1.0:
         return question.unknown(**values, kind="by-heart", last=last)
+    if (found := stairs(steps, losses)) is not None:
+        return question.unknown(**values | found._asdict(), kind="stairs", last=last)
     return question.not_measured()
 
 
@@ -169,8 +175,9 @@ VALIDATION_QUESTIONS = (
             "stood": 0.01,
             "fell": 0.1,
             "by_heart": 0.05,
+            "words": 3.5,
         },  # nats, thrice; standard errors above it; by this step; share of lines, or of pieces
-        # and of a log: nats; of validation; of training; nats
+        # and of a log: nats; of validation; of training; nats; nats at the start of a model of language
         ("overfitting", "data-leak"),
         _together,
         symptom=True,

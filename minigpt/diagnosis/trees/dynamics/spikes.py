@@ -26,6 +26,7 @@ from minigpt.runs.thresholds import (
 )
 
 RAMP = 0.5  # of the largest rate: a first rate above it is no ramp
+SLOW_ROWS, SLOW_STEPS = 5, 200  # of a log, after which it is no batch that the run comes back from
 YOUNG = 100  # steps before the second moment is that of the run, and not of its start
 
 
@@ -71,8 +72,11 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     before, after = np.median(losses[max(0, first - SPIKE_RECENT) : first]), np.median(losses[-SPIKE_RECENT:])
     came_back = after < (before + losses[first]) / 2  # else it is the weights, and no batch
     harm = counts.max() >= limits["lasts"]
-    if evidence.source is Source.LOG and fresh_start(steps, losses) is not None:
-        came_back = False  # it began again from fresh weights, which 4.1b says
+    if evidence.source is Source.LOG and came_back:
+        down = first + int((losses[first:] < (before + losses[first]) / 2).argmax())
+        slowly = down - first >= SLOW_ROWS and steps[down] - steps[first] >= SLOW_STEPS
+        # it began again from fresh weights, which 4.1b says, or what is learnt is another text since
+        came_back = not slowly and fresh_start(steps, losses) is None
     if harm and came_back and not evidence.tasks_untold:
         return question.failed("loss-spike-batch", **values)
     return question.warned(**values)
