@@ -25,6 +25,7 @@ class AdamTwin:
         self.ratios: list[float | None] = []  # |update| ÷ the right one; None where the rate was 0
         self.downhill: float | None = None  # share of coordinates that first went against the gradient
         self.betas: tuple[float, float] | None = None
+        self.epsilon: tuple[float, float] | None = None  # it, and its share of the denominator in the middle
         self._followed: list[_Followed] | None = None
 
     @property
@@ -52,8 +53,16 @@ class AdamTwin:
             return
         moved, right = (torch.cat(side) for side in zip(*pairs, strict=True))  # (n,) each
         self.ratios.append((moved.abs() / right.abs()).median().item() if len(moved) else None)
+        self._look_at_epsilon()
         if self.downhill is None and moved.any():  # some optimizers let their first step pass
             self.downhill = (moved * right > 0).float().mean().item()
+
+    def _look_at_epsilon(self) -> None:
+        shares = [followed.share_of_epsilon() for followed in self._followed or ()]
+        shares = [share for share in shares if len(share)]
+        if shares:
+            epsilon = float(self._followed[0].group["eps"])
+            self.epsilon = epsilon, torch.cat(shares).median().item()
 
 
 class _Followed:
@@ -90,6 +99,13 @@ class _Followed:
         moved = (start - self._sample(self.parameter)) / lr
         plain = (gradient.abs() > LEAST_GRADIENT) & (right.abs() > 0.1)
         return moved[plain], right[plain]
+
+    def share_of_epsilon(self) -> Tensor:
+        """Return ε ÷ (√v̂ + ε) of each coordinate that has had a gradient."""
+        if not self.t:
+            return self.v[:0]
+        root = (self.v[self.v > 0] / (1 - float(self.group["betas"][1]) ** self.t)).sqrt()
+        return self.group["eps"] / (root + self.group["eps"])
 
 
 def _choose(optimizer: torch.optim.Optimizer) -> list[_Followed]:

@@ -50,7 +50,7 @@ def cut_off(
     linear = _some(w for w in linear if w in names and w.requires_grad and id(w) not in others)
     others |= {id(head.weight)} if isinstance(head, nn.Linear) else set()
     matrices = _some(w for w in names if w.ndim == 2 and w.requires_grad and id(w) not in others)
-    asked = list(dict.fromkeys([*linear, *routers, *matrices]))
+    asked = [*linear, *routers]
     devices = [ids.device] if ids.is_cuda else []
     rows = torch.arange(min(len(ids), ROWS), device=ids.device)
 
@@ -62,6 +62,7 @@ def cut_off(
     if not linear:
         return {}
     with torch.random.fork_rng(devices), torch.enable_grad(), left_as_it_is(model), not_compiled():
+        learning = [module for module in model.modules() if module.training]
         model.eval()
         memory = memory_of(model)
         with StepsSeen() as steps:
@@ -81,7 +82,7 @@ def cut_off(
         answer |= {"name": names[rounded[0]]} if rounded else {}
         written = any(not torch.equal(tensor, memory[name]) for name, tensor in memory_of(model).items())
         if not steps.found and not written:  # what is written is not what a gradient is of
-            answer |= _slope(model, matrices, reached, names, run, logits, mixture)
+            answer |= _slope(model, learning, matrices, names, run, mixture)
         shares = {
             weight: 0.0 if reached[weight] is None else _size(reached[weight]) / usual
             for weight in routers
@@ -95,29 +96,54 @@ def cut_off(
 
 def _slope(
     model: nn.Module,
-    matrices: list[Tensor],
-    reached: dict[Tensor, Tensor | None],
+    learning: list[nn.Module],
+    matrices: list[nn.Parameter],
     names: dict[Tensor, str],
     run: Callable[[], Tensor | None],
-    logits: Tensor,
     mixture: Tensor,
 ) -> dict[str, Any]:
-    """Return whether the gradients that came are the slope, and else where they are not."""
+    """Return whether the gradients are the slope, and else where they are not.
+
+    Asked as the model learns, with the dropout of one seed: what is computed again for a backward pass may
+    draw another one. Where it is wrong then, it is asked in evaluation, too.
+
+    Args:
+        learning: its modules in training mode.
+    """
     if any(getattr(getattr(m, "config", None), "use_stop_gradient", False) for m in model.modules()):
         return {}  # a way is left out on purpose
-    asked = [weight for weight in matrices if reached[weight] is not None]
-    found = slope(
-        [weight.data for weight in asked],
-        [reached[weight] for weight in asked],
-        lambda: (run().double() * mixture).sum(),
-        float(torch.linalg.vector_norm(logits.detach().double())),
-    )
-    if "at" in found:
+
+    def seeded() -> Tensor:
+        torch.manual_seed(0)
+        return run()
+
+    def ask() -> tuple[dict[str, Any], Tensor]:
+        logits = seeded()
+        found = torch.autograd.grad((logits * mixture).sum(), matrices, allow_unused=True)
+        asked = [
+            (weight, gradient)
+            for weight, gradient in zip(matrices, found, strict=True)
+            if gradient is not None
+        ]
+        size = float(torch.linalg.vector_norm(logits.detach().double()))
+        answer = slope(
+            [weight.data for weight, _ in asked],
+            [gradient for _, gradient in asked],
+            lambda: (seeded().double() * mixture).sum(),
+            size,
+        )
+        return answer | ({"at": names[asked[answer["at"]][0]]} if "at" in answer else {}), logits
+
+    for module in learning:
+        module.training = True
+    answer, logits = ask()
+    model.eval()
+    if "at" in answer:
         by_hand = functions_by_hand(logits)
         if by_hand and returns_its_input(by_hand, run):
             return {}  # it is there to change the gradient
-        found |= {"at": names[asked[found["at"]]], "by_hand": bool(by_hand)}
-    return found
+        answer |= {"by_hand": bool(by_hand), "learning": ask()[0] == {"slope": 1.0}}
+    return answer
 
 
 def _some(weights: Iterable[nn.Parameter]) -> list[nn.Parameter]:

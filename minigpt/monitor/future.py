@@ -173,6 +173,8 @@ def _chosen(value: Any, count: int, rows: Tensor) -> Any:
         return type(value)(_chosen(part, count, rows) for part in value)
     if not isinstance(value, Tensor) or value.ndim == 0:
         return value
+    if value.is_leaf and value.requires_grad:
+        return value  # learnt, as a soft prompt is, and no row of it belongs to a row of the batch
     if value.shape[0] == count:
         return value[rows]
     second = value.is_floating_point() and value.ndim > 2 and value.shape[1] == count

@@ -19,6 +19,7 @@ from minigpt.messages import MiniGPTError
 
 AGAIN = 10  # steps after which parameters that have had no gradient yet are looked at again
 FRAMES = 16  # of the call stack that a gradient scaler is looked for in
+SPECIAL = 0.1  # of all vectors: so many without decay are no choice of which decay
 
 
 class Optimizers:
@@ -41,6 +42,10 @@ class Optimizers:
             raise MiniGPTError("monitor.other-optimizer")
         self._foreign: WeakSet[torch.optim.Optimizer] = WeakSet()
         self._waiting: WeakKeyDictionary[torch.optim.Optimizer, list[nn.Parameter]] = WeakKeyDictionary()
+        held = {id(parameter) for parameter in parameters_of(main)}
+        others = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
+        self._began = {id(parameter): _sample(parameter) for parameter in others}
+        self._hooked = {id(parameter) for parameter in model.parameters() if parameter._backward_hooks}
         self._resumed = WeakSet([main] if main.state else [])
         self.began_with_moments = bool(main.state)  # as when a run is resumed
         # by what stays of an optimizer that is built again
@@ -137,10 +142,18 @@ class Optimizers:
             and not _is_table_of_sines(parameter)
             and (
                 emptied
-                or (id(parameter) not in held) == parameter.requires_grad  # left out of both: that was meant
+                # left out of both: that was meant
+                or (id(parameter) not in held) == parameter.requires_grad
+                and not self._moved(parameter)
                 or (sure and id(parameter) in waiting)
+                and not (id(parameter) in self._hooked and len(waiting) < len(held))  # a hook says so
             )
         ]
+
+    def _moved(self, parameter: nn.Parameter) -> bool:
+        """Return whether a parameter that no optimizer held at first is another by now, as shards are."""
+        began = self._began.get(id(parameter))
+        return began is not None and not torch.equal(began, _sample(parameter))
 
     # ------------------------------------------------------------------ what they hold
 
@@ -164,8 +177,13 @@ class Optimizers:
     def splits_decay(self) -> bool:
         """Whether somebody chose which vectors decay: some do not."""
         groups = [group for optimizer in self.all for group in optimizer.param_groups]
-        spared = [group["params"] for group in groups if not _number(group.get("weight_decay"))]
-        return any(p.ndim < 2 and p.requires_grad for parameters in spared for p in parameters)
+        count = {True: 0, False: 0}
+        for group in groups:
+            vectors = [p for p in group["params"] if p.ndim < 2 and p.requires_grad]
+            count[_number(group.get("weight_decay")) > 0] += len(vectors)
+        return count[False] > SPECIAL * sum(
+            count.values()
+        )  # a few may have a group for a reason of their own
 
     @property
     def weight_decay(self) -> float:
@@ -221,6 +239,11 @@ class Optimizers:
         """Steps that an optimizer has counted for each that was seen, of the worst; None if unknown."""
         found = [float(kept) for key, kept in self._kept.items() if self._had.get(key) or not kept]
         return min([*self._counted.values(), *found], default=None)
+
+
+def _sample(parameter: nn.Parameter) -> torch.Tensor:
+    flat = parameter.detach().reshape(-1)
+    return flat[:: max(1, len(flat) // 16)][:16].clone()
 
 
 def _has_moments_at_all(optimizer: torch.optim.Optimizer) -> bool:

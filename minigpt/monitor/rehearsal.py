@@ -100,6 +100,8 @@ class Rehearsal:
             record["steps_counted"] = counted
         if self._twin.betas and any(self._twin.ratios):
             record |= {"first_updates": self._twin.ratios, "betas": self._twin.betas}
+        if self._twin.epsilon is not None:
+            record["epsilon"] = self._twin.epsilon
         if (downhill := self._downhill()) is not None:
             record["downhill"] = downhill
         if (clip_norm := self._records.clip_norm) is not None:

@@ -134,6 +134,7 @@ class Rehearsal(Probe):
     counter_stands: bool | None = None  # the moments live on, and the optimizer counts no step
     resumed_moments: bool | None = None  # whether the optimizer came with what it had learnt
     betas: list[float] | None = None
+    epsilon: list[float] | None = None  # Adam's ε, and its share of the denominator of the usual coordinate
     weight_decay: float | None = None
     accumulation: int | None = None  # micro-batches a step
     clip_norm: float | None = None  # usual norm of the gradients that were clipped

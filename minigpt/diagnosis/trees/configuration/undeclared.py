@@ -137,7 +137,9 @@ def _climbs_by_stages(rates: Rates) -> int | None:
     """Return where a rate leaves 0 that grows in stages of one length: a warm-up stepped once an epoch."""
     ends = np.flatnonzero(np.diff(rates)) + 1
     stages = np.diff(ends, prepend=0)  # without the last, which may not have ended
-    grows = len(ends) > 1 and rates[0] == 0 and (rates[ends] > rates[ends - 1]).all()
+    # from 0, or from the first of steps that are all as high
+    first = rates[0] == 0 or len(ends) > 1 and np.allclose(np.diff(rates[ends], prepend=rates[0]), rates[0])
+    grows = len(ends) > 1 and first and (rates[ends] > rates[ends - 1]).all()
     return int(ends[0]) if grows and stages.min() >= FEWEST and stages.max() - stages.min() <= 1 else None
 
 

@@ -86,6 +86,10 @@ def _ids_whole(question: Question, evidence: Evidence) -> Finding:
         inside = limits["came"] * numbers <= spread["seen"] and spread["highest"] < numbers
         if inside and spread["vocab_size"] >= limits["beyond"] * numbers:
             return question.failed("ids-wrapped", **values)
+    kinds = observed(evidence, "kinds") or {}
+    share = kinds.get("commonest_share", 0.0)
+    if kinds.get("commonest") == values["vocab_size"] - 1 and share > limits["last"]:
+        return question.unknown(**values, share=share, kind="last")
     return question.passed(**values)
 
 
@@ -130,8 +134,8 @@ SCORED_QUESTIONS = (
         ("targets-kind",),
         _targets_of_the_right_kind,
     ),
-    # of the numbers that fit into one or two bytes, those that came; of the vocabulary
-    Question("1.8b", {"came": 0.9, "beyond": 2.0}, ("ids-wrapped",), _ids_whole),
+    # of the numbers that fit into one or two bytes, those that came; of the vocabulary; of all targets
+    Question("1.8b", {"came": 0.9, "beyond": 2.0, "last": 0.3}, ("ids-wrapped",), _ids_whole),
     Question("1.9", {"change": MIXING_CHANGE}, ("batch-mixing",), _rows_by_themselves),
     # of the batches, those in which all scores are drawn to one number
     Question("1.9b", {"shared": 0.9}, ("broadcast-loss",), _each_has_a_target),
