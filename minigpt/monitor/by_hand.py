@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+AGAIN = re.compile(r"checkpoint|\.apply\(")
 
 
 def functions_by_hand(result: Tensor) -> set[type]:
-    """Return the classes of all such functions on the way to a result."""
+    """Return the classes of all such functions on the way to a result, but for our own."""
     found, seen, waiting = set(), set(), [result.grad_fn]
     while waiting:
         step = waiting.pop()
@@ -21,7 +25,21 @@ def functions_by_hand(result: Tensor) -> set[type]:
         if isinstance(step, torch.autograd.function.BackwardCFunction):
             found.add(step._forward_cls)
         waiting += [before for before, _ in step.next_functions]
-    return found
+    return {function for function in found if not function.__module__.startswith("minigpt.")}
+
+
+def computes_again(model: nn.Module) -> bool:
+    """Return whether the code of a model speaks of checkpoints or such functions: a part may run twice."""
+    kinds = {type(module) for module in model.modules()}
+    foreign = [kind for kind in kinds if not kind.__module__.startswith(("torch.", "minigpt."))]
+    return any(map(_speaks_of_it, foreign))
+
+
+def _speaks_of_it(kind: type) -> bool:
+    try:
+        return bool(AGAIN.search(inspect.getsource(kind.forward)))
+    except (OSError, TypeError):  # typed in by hand, or compiled
+        return False
 
 
 def returns_its_input(functions: set[type], run: Callable[[], Any]) -> bool:

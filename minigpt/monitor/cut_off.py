@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.model.state import memory_of
-from minigpt.monitor.by_hand import functions_by_hand, returns_its_input
+from minigpt.monitor.by_hand import computes_again, functions_by_hand, returns_its_input
 from minigpt.monitor.future import ROWS, Call, left_as_it_is, not_compiled, run_rows
 from minigpt.monitor.slope import StepsSeen, slope
 
@@ -104,8 +104,8 @@ def _slope(
 ) -> dict[str, Any]:
     """Return whether the gradients are the slope, and else where they are not.
 
-    Asked as the model learns, with the dropout of one seed: what is computed again for a backward pass may
-    draw another one. Where it is wrong then, it is asked in evaluation, too.
+    Where a part is computed again in the backward pass it is asked once more as the model learns, with the
+    dropout of one seed: the second time may draw another one.
 
     Args:
         learning: its modules in training mode.
@@ -134,16 +134,21 @@ def _slope(
         )
         return answer | ({"at": names[asked[answer["at"]][0]]} if "at" in answer else {}), logits
 
-    for module in learning:
-        module.training = True
     answer, logits = ask()
-    model.eval()
-    if "at" in answer:
-        by_hand = functions_by_hand(logits)
-        if by_hand and returns_its_input(by_hand, run):
-            return {}  # it is there to change the gradient
-        answer |= {"by_hand": bool(by_hand), "learning": ask()[0] == {"slope": 1.0}}
-    return answer
+    by_hand = functions_by_hand(logits)
+    if answer == {"slope": 1.0} and any(map(_drops, learning)) and computes_again(model):
+        for module in learning:
+            module.training = True
+        answer = ask()[0]
+        model.eval()
+        return answer | {"learning": True} if "at" in answer else answer
+    if "at" in answer and by_hand and returns_its_input(by_hand, run):
+        return {}  # it is there to change the gradient
+    return answer | {"by_hand": bool(by_hand)} if "at" in answer else answer
+
+
+def _drops(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
 
 
 def _some(weights: Iterable[nn.Parameter]) -> list[nn.Parameter]:

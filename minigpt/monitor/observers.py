@@ -15,7 +15,7 @@ from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.modes import Modes
-from minigpt.monitor.optimizers import Optimizers, parameters_of
+from minigpt.monitor.optimizers import Optimizers, base_rates, parameters_of
 from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
 from minigpt.monitor.rounding import Rounding
@@ -189,6 +189,7 @@ class Observers:
             else None,
             "passes": self.passes.evidence(steps),
             "scheduler": self.scheduling.evidence(),
+            "base_rates": base_rates(self._optimizers.main) or None,
             "bypassed_scaler": self._scaler,
             "loss_scale": self._loss_scale,
             "later": self._later or None,

@@ -279,13 +279,26 @@ def _key(optimizer: torch.optim.Optimizer) -> int:
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    return _rates_of(optimizer.param_groups)
+
+
+def _rates_of(groups: list[dict[str, Any]]) -> dict[str, float]:
     rates: dict[str, float] = {}
-    for index, group in enumerate(optimizer.param_groups):
+    for index, group in enumerate(groups):
         rate = group.get("lr")
         if rate is not None:
             name = str(group.get("name", index))
             rates[name if name not in rates else f"{name}.{index}"] = float(rate)
     return rates
+
+
+def base_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the rate that a scheduler multiplies, of each group that has one, by the names of `rates`."""
+    kept = [
+        {"name": group.get("name", n), "lr": group.get("initial_lr")}
+        for n, group in enumerate(optimizer.param_groups)
+    ]
+    return _rates_of(kept)
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -159,6 +159,7 @@ class Observed(Probe):
     bypassed_scaler: Mapping[str, Any] | None = None  # a gradient scaler that does not make the step
     loss_scale: float | None = None  # of the gradient scaler that makes the steps, at the first
     later: Mapping[str, Any] | None = None  # largest answers of the model at some steps of the run
+    base_rates: Mapping[str, float] | None = None  # that a scheduler multiplies, by group
     cut_off: Mapping[str, Any] | None = None  # weights that the logits do not teach
     relative_update: float | None = None  # size of an update ÷ that of the matrix, the median
     writes: Mapping[str, Any] | None = None  # how often one matrix changed between two updates

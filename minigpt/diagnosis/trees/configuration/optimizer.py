@@ -88,7 +88,7 @@ def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
 
 def _epsilon_is_small(question: Question, evidence: Evidence) -> Finding:
     """Ask whether Adam still divides by the size of the gradient, and not by ε alone."""
-    if not evidence.rehearsal.epsilon:
+    if len(evidence.rehearsal.epsilon or ()) != 2:
         return question.not_measured()
     epsilon, share = evidence.rehearsal.epsilon
     values = {"epsilon": epsilon, "share": share}

@@ -33,11 +33,16 @@ FOOT = 0.3  # of its peak: from here on a cycle may restart
 ODD = "odd"
 SENSELESS = ("zero-after", "little-after", "grows")  # of a schedule that somebody asked for
 MIRRORED, BENT = "mirrored", 0.05  # of the height of a curve: how far it is from a straight line, or a mirror
+HALF_WAY = 0.5  # of the base rate
 LATE = "late"  # a leap from 0: one group may be frozen at first, not all of them
 
 
 def wrong_by_itself(
-    steps: NDArray[np.int64], rates: Rates, limits: Mapping[str, float], total: int | None = None
+    steps: NDArray[np.int64],
+    rates: Rates,
+    limits: Mapping[str, float],
+    total: int | None = None,
+    base: float | None = None,
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the leaf of a schedule that nobody would ask for, or None, and what was seen of it.
 
@@ -46,6 +51,7 @@ def wrong_by_itself(
         rates: (n,) of one group of parameters.
         limits: `share` of the run at 0, `jump` in the largest rate, `rise` over the rest of the run.
         total: steps that the run was meant to take, where that is known.
+        base: the rate that the schedule multiplies, where that is known.
     """
     finite = np.isfinite(rates)
     steps, rates = steps[finite], rates[finite]
@@ -73,7 +79,7 @@ def wrong_by_itself(
     if (foot := _mirrored(steps, rates)) is not None:
         figures = {"step": int(steps[foot]), "rate": float(rates[foot]), "share": 1 - foot / len(rates)}
         return None, seen | figures | {"kind": MIRRORED}
-    if (first := _climbs_by_stages(rates)) is not None:
+    if (first := _climbs_by_stages(rates, base)) is not None:
         return "schedule-step-unit", seen | {"step": int(steps[first]), "kind": "by-epochs"}
     begin = int(moving[0])
     if begin >= FEWEST and rates[begin] > 0.5 * top:
@@ -133,13 +139,14 @@ def _by_stages(rates: Rates) -> bool:
     return 1 < len(stages) <= STAGES and bool(gentle.all()) and stages.min() >= FEWEST
 
 
-def _climbs_by_stages(rates: Rates) -> int | None:
+def _climbs_by_stages(rates: Rates, base: float | None) -> int | None:
     """Return where a rate leaves 0 that grows in stages of one length: a warm-up stepped once an epoch."""
     ends = np.flatnonzero(np.diff(rates)) + 1
     stages = np.diff(ends, prepend=0)  # without the last, which may not have ended
-    # from 0, or from the first of steps that are all as high
-    first = rates[0] == 0 or len(ends) > 1 and np.allclose(np.diff(rates[ends], prepend=rates[0]), rates[0])
-    grows = len(ends) > 1 and first and (rates[ends] > rates[ends - 1]).all()
+    # from 0; or from the first of steps that are all as high, and there are more to come
+    alike = len(ends) > 1 and np.allclose(np.diff(rates[ends], prepend=rates[0]), rates[0], rtol=1e-3)
+    low = base is not None and rates[-1] < HALF_WAY * base
+    grows = len(ends) > 1 and (rates[0] == 0 or alike and low) and (rates[ends] > rates[ends - 1]).all()
     return int(ends[0]) if grows and stages.min() >= FEWEST and stages.max() - stages.min() <= 1 else None
 
 
@@ -218,7 +225,8 @@ def _plausible(question: Question, evidence: Evidence) -> Finding:
         steps, rates = evidence.metrics.column(group)
         if ended and len(rates) >= WHOLE:
             total = int(steps[-1])
-        leaf, seen = wrong_by_itself(steps, rates, question.thresholds, total)
+        base = (observed(evidence, "base_rates") or {}).get(group.removeprefix("lr."))
+        leaf, seen = wrong_by_itself(steps, rates, question.thresholds, total, base)
         if seen.get("kind") == MIRRORED and _has_climbed(evidence, seen["step"]):
             leaf = "schedule-step-unit"
         if seen:
