@@ -12,6 +12,7 @@ with the slope (`minigpt.monitor.slope`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -82,7 +83,9 @@ def cut_off(
         answer |= {"name": names[rounded[0]]} if rounded else {}
         written = any(not torch.equal(tensor, memory[name]) for name, tensor in memory_of(model).items())
         if not steps.found and not written:  # what is written is not what a gradient is of
-            answer |= _slope(model, learning, matrices, names, run, mixture)
+            with suppress(Exception):  # an external model may raise anything, and the rest is known
+                answer |= _slope(model, learning, matrices, names, run, mixture)
+            model.eval()
         shares = {
             weight: 0.0 if reached[weight] is None else _size(reached[weight]) / usual
             for weight in routers
@@ -140,7 +143,6 @@ def _slope(
         for module in learning:
             module.training = True
         answer = ask()[0]
-        model.eval()
         return answer | {"learning": True} if "at" in answer else answer
     if "at" in answer and by_hand and returns_its_input(by_hand, run):
         return {}  # it is there to change the gradient

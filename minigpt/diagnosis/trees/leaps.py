@@ -100,12 +100,12 @@ def stairs(steps: Steps, losses: Floats) -> Beat | None:
     noise = math.sqrt(math.pi / width) * np.minimum(
         noise_of(logs, 2), noise_of(losses, 2) / np.exp(wholes[:-apart])
     )
-    rows, fallen, first = [], 0.0, 0.0
+    rows, fallen, first = [], 0.0, None
     for at in np.flatnonzero(down > np.maximum(DOWN, SURE * noise)).tolist():
         near = slice(max(0, at - width), at + width + 1)
         beside = flat[max(0, at - GAP) : at + GAP + 1].any()
         if beside and down[at] >= down[near].max() and (not rows or at + GAP > rows[-1]):
-            first = first or float(wholes[at])
+            first = float(wholes[at]) if first is None else first
             rows.append(at + width + GAP)
             fallen += float(down[at])
     if len(rows) < LEAPS or not MOST <= fallen / max(first - float(wholes[-1]), DOWN) <= AT_MOST:
