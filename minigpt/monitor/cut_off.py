@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from minigpt.model.state import memory_of
 from minigpt.monitor.by_hand import computes_again, functions_by_hand, returns_its_input
@@ -169,8 +170,10 @@ def _routers(model: nn.Module) -> list[nn.Parameter]:
             for child in children.values()
             if isinstance(child, nn.ModuleList) and len({type(entry) for entry in child}) == 1
         }
-        stacks = [*children.values(), module]
-        counts |= {p.shape[0] for part in stacks for p in part.parameters(recurse=False) if p.ndim == 3}
+        # a matrix for each expert, and no convolution, which has one filter for each channel
+        parts = [part for part in (*children.values(), module) if not isinstance(part, _ConvNd)]
+        stacks = [p for part in parts for p in part.parameters(recurse=False) if p.ndim == 3]
+        counts |= {p.shape[0] for p in stacks if min(p.shape[1:]) > 1}
         counts.discard(1)
         for child in children.values():
             if isinstance(child, nn.ModuleList) or not counts:

@@ -107,6 +107,25 @@ def test_as_many_learnt_vectors_as_rows_are_no_batch(watch):
     assert check(watch.run_dir, whole=True).leaves == []
 
 
+def test_as_many_outputs_as_channels_of_a_convolution_choose_no_expert(watch):
+    """A layer beside a convolution of each channel, as state spaces have it, and of next to no effect."""
+
+    class Gated(nn.Module):
+        def __init__(self, d=16):
+            super().__init__()
+            self.over_time = nn.Conv1d(d, d, 3, groups=d)
+            self.gate, self.out = nn.Linear(d, d, bias=False), nn.Linear(d, d)
+
+        def forward(self, x):
+            y = self.over_time(nn.functional.pad(x.mT, (2, 0))).mT
+            return self.out(y * (1 + 1e-6 * self.gate(x)))
+
+    model = Little()
+    model.mlp = Gated()
+    train(watch, model)
+    assert check(watch.run_dir, whole=True).leaves == []
+
+
 def test_weights_that_another_process_moves_are_not_frozen(watch):
     """As with optimizers that each hold a part of the weights, and send them round."""
     model, other = Little(), Little()
