@@ -126,6 +126,12 @@ def test_as_many_outputs_as_channels_of_a_convolution_choose_no_expert(watch):
     assert check(watch.run_dir, whole=True).leaves == []
 
 
+def test_beside_a_gradient_of_next_to_nothing_no_usual_epsilon_is_large(watch):
+    model = Little()
+    train(watch, model, loss_of=lambda x, y: 1e-7 * cross_entropy(model(x), y))
+    assert "epsilon-too-large" not in check(watch.run_dir, whole=True).leaves
+
+
 def test_weights_that_another_process_moves_are_not_frozen(watch):
     """As with optimizers that each hold a part of the weights, and send them round."""
     model, other = Little(), Little()

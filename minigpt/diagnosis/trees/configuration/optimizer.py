@@ -92,6 +92,8 @@ def _epsilon_is_small(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     epsilon, share = evidence.rehearsal.epsilon
     values = {"epsilon": epsilon, "share": share}
+    if epsilon <= question.thresholds["usual"]:  # where it outweighs a gradient, that is next to nothing
+        return question.passed(**values)
     if share > question.thresholds["share"]:
         return question.failed("epsilon-too-large", **values)
     return question.warned(**values) if share > question.thresholds["odd"] else question.passed(**values)
@@ -101,8 +103,8 @@ OPTIMIZER_QUESTIONS = (
     Question("6.1", {}, ("decay-groups",), _decay_where_it_belongs),
     Question("6.2", {}, ("lost-optimizer-state",), _state_is_kept),
     Question("6.2b", {"near": 0.1}, ("no-bias-correction",), _bias_corrected),  # relative
-    # of the denominator of the usual coordinate, twice
-    Question("6.2c", {"odd": 0.5, "share": 0.9}, ("epsilon-too-large",), _epsilon_is_small),
+    # of the denominator of the usual coordinate, twice; ε as most people set it
+    Question("6.2c", {"odd": 0.5, "share": 0.9, "usual": 1e-6}, ("epsilon-too-large",), _epsilon_is_small),
     Question(
         "6.3", {"near": 0.01}, ("accumulation-sum", "accumulation-token-weighting"), _accumulation_adds_up
     ),
