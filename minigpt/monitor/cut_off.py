@@ -43,7 +43,8 @@ def cut_off(
         `asked` matrices, `rounded` ones among them and the first of those by `name`; and with experts the
         name of a `router` and `reached`, the size of its gradient in the usual one of a matrix. Also `slope`,
         what logits change ÷ what gradients say, and where that is not 1 the matrix `at` which it is so, and
-        whether a backward pass `by_hand` is on the way. Nothing where logits cannot be caught.
+        whether a backward pass `by_hand` is on the way, or it is so `only_in_training`. Nothing where logits
+        cannot be caught.
     """
     ids, names = call.ids, {parameter: name for name, parameter in model.named_parameters()}
     routers = [weight for weight in _routers(model) if weight in names]
@@ -144,7 +145,7 @@ def _slope(
         for module in learning:
             module.training = True
         answer = ask()[0]
-        return answer | {"learning": True} if "at" in answer else answer
+        return answer | {"only_in_training": True} if "at" in answer else answer
     if "at" in answer and by_hand and returns_its_input(by_hand, run):
         return {}  # it is there to change the gradient
     return answer | {"by_hand": bool(by_hand)} if "at" in answer else answer

@@ -223,7 +223,9 @@ def _reached_most(asked: list[dict[str, Any]]) -> dict[str, Any] | None:
     sloping = [answer for answer in known if "slope" in answer]
     worst = max(sloping, key=lambda answer: abs(answer["slope"] - 1), default={})
     found |= {name: best[name] for name in ("router", "reached") if best}
-    return found | {name: worst[name] for name in ("slope", "at", "by_hand", "learning") if name in worst}
+    return found | {
+        name: worst[name] for name in ("slope", "at", "by_hand", "only_in_training") if name in worst
+    }
 
 
 def _padding_index(model: nn.Module, vocab_size: int) -> int | None:

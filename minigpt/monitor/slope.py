@@ -91,13 +91,13 @@ def _ratio(
     kept = [w.detach().clone() for w, _ in pairs]
     seen = []
     try:
-        for share in NEARER:
+        for nearer in NEARER:
             ends = []
             for sign in (1.0, -1.0):
                 for (w, _), way, old in zip(pairs, ways, kept, strict=True):
-                    w.copy_(old + sign * share * far * way)
+                    w.copy_(old + sign * nearer * far * way)
                 ends.append(float(value()))
-            seen.append((ends[0] - ends[1]) / (2 * share * far * told))
+            seen.append((ends[0] - ends[1]) / (2 * nearer * far * told))
     finally:
         for (w, _), old in zip(pairs, kept, strict=True):
             w.copy_(old)

@@ -101,3 +101,5 @@ SLOW_FACTOR = 3.0  # another program on the machine doubles it
 DEAD_SHARE = 0.5  # of the units of a layer that are inactive on every probe row
 REPEATED_SHARE = 0.2  # of the logged steps that are logged twice
 POSITIONS = ("pos", "wpe", "place")  # in the name of a table of positions
+
+NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost

@@ -39,6 +39,7 @@ from minigpt.runs.importers.notes import Notes
 from minigpt.runs.importers.order import in_order, in_turn
 from minigpt.runs.importers.units import BITS, in_nats, unit_of
 from minigpt.runs.jsonl import Columns
+from minigpt.runs.thresholds import NO_LOSS
 
 MISSING = {"", "na", "n/a", "none", "null", "-", "--", "no log", "n.a.", "nil"}
 FAR = 2**53  # beyond this a step is no exact number
@@ -51,7 +52,6 @@ FEW = 0.2  # of the values of another column: too few for the loss of a run
 ADDED = {BAR, OF, SAME}
 LOSSES = ("loss", "val_loss")
 STAGE = "stage"
-LARGEST = 50.0  # nats that a token can cost, and more
 
 
 class Collector:
@@ -307,7 +307,7 @@ class Collector:
     def _is_sum(self, column: str) -> bool:
         """Return whether a loss is too large for one token, as the sum over a batch is."""
         known = [value for value in self._values[column][1] if math.isfinite(value)]
-        return self._ours[column][0] in LOSSES and bool(known) and float(np.median(known)) > LARGEST
+        return self._ours[column][0] in LOSSES and bool(known) and float(np.median(known)) > NO_LOSS
 
     def _in_nats(self, best: dict[str, str]) -> dict[str, tuple[array, array]]:
         """Return the series by our names, with losses in nats that the log tells in another unit alone."""

@@ -124,7 +124,7 @@ class _Reader:
             self._block = number, self._named(part[1:])
             return
         if self._block is not None:
-            if part[0] in " \t" or part[0] in FRAME:
+            if part[0] in f" \t{FRAME}":
                 found = self._named(SECTION.sub("", part.strip(f" \t{FRAME}")))
                 counted = any(counts_steps(name, self._asked) for name in self._block[1])
                 told = {k: v for k, v in found.items() if not (counted and counts_steps(k, self._asked))}

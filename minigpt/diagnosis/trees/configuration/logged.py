@@ -19,6 +19,7 @@ from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.series import noise_of
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import LogNotes, Source
+from minigpt.runs.thresholds import NO_LOSS
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -27,7 +28,6 @@ FEWEST = 5  # losses that show a trend,
 RISING = 4  # and that show one where each is higher than the one before
 LONG = 200  # steps that show one; of rows that name no step, a tenth
 BUMP_NATS, BUMP_SHARE, BUMP_NOISE = 0.5, 0.15, 8.0  # above the best: nats, a share of it, times the noise
-NO_LOSS = 50.0  # nats per token: more than a vocabulary of any size can cost
 TINY_RATE = 1e-6  # no model learns at less
 STUCK = 0.5  # share of the run, at its end, in which nothing was learnt
 SINGLE = (0.56, 0.85)  # of ln V: where a model ends that only knows how frequent each token is

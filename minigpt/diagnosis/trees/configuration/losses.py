@@ -9,7 +9,6 @@ import numpy as np
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.configuration.logged import (
     NO_FIGURES,
-    NO_LOSS,
     bump_of,
     curve_of,
     falls,
@@ -26,6 +25,7 @@ from minigpt.diagnosis.trees.configuration.validation import VALIDATION_QUESTION
 from minigpt.diagnosis.trees.leaps import beat, fresh_start
 from minigpt.diagnosis.trees.series import most_in_a_window, usual_before
 from minigpt.runs.evidence import Evidence
+from minigpt.runs.thresholds import NO_LOSS
 
 EMA_STEPS = 50
 EARLY, LATER = 50, 200  # the steps that are compared

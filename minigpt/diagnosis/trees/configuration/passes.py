@@ -68,7 +68,7 @@ def _is_the_slope(question: Question, evidence: Evidence) -> Finding:
     values = {"slope": found["slope"], "at": found.get("at")}
     if abs(values["slope"] - 1) <= question.thresholds["off"]:
         return question.passed(**values)
-    if found.get("learning"):  # in evaluation it is right
+    if found.get("only_in_training"):
         return question.failed("wrong-backward", **values, kind="again")
     if found.get("by_hand"):
         return question.failed("wrong-backward", **values)

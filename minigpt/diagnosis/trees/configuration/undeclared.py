@@ -140,7 +140,7 @@ def _by_stages(rates: Rates) -> bool:
 
 
 def _climbs_by_stages(rates: Rates, base: float | None) -> int | None:
-    """Return where a rate leaves 0 that grows in stages of one length: a warm-up stepped once an epoch."""
+    """Return where a rate first moves that grows in stages of one length: a warm-up stepped once an epoch."""
     ends = np.flatnonzero(np.diff(rates)) + 1
     stages = np.diff(ends, prepend=0)  # without the last, which may not have ended
     # from 0; or from the first of steps that are all as high, and there are more to come
