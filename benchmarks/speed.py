@@ -91,7 +91,7 @@ def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 def build_sides(pair: Pair, rows: int, compiled: bool) -> tuple[Side, Side]:
     """Return our side, with the kernels chosen for it, and the peer's."""
-    use_kernels(pair.ours, choose_kernels(pair.ours, rows))
+    use_kernels(pair.ours, choose_kernels(pair.ours, rows, compiled=compiled))
     sides = (
         Side(pair.ours, lambda model, idx: model(idx), cross_entropy),
         Side(pair.peer, pair.peer_logits, peers_loss),

@@ -33,6 +33,7 @@ ROUNDS = 50  # of each product by each library, in turns, so that bad moments me
 ENOUGH_SECONDS = 0.01  # no further round for one product of one shape after that
 LARGEST_PRODUCT = 2e8  # operations; a larger one is timed on fewer rows
 GAIN = 0.9  # oneDNN is taken if it needs less than this share of MKL's time
+COMPILED_GAIN = 0.75  # in a compiled model, whose compiler plans around products that it cannot look into
 
 
 # Processor time of this thread, where the system counts it finely: other programs do not add to it.
@@ -69,20 +70,22 @@ def use_kernels(model: nn.Module, kernels: Kernels) -> None:
             layer.kernels = kernels
 
 
-def choose_kernels(model: nn.Module, rows: int) -> Kernels:
+def choose_kernels(model: nn.Module, rows: int, *, compiled: bool = False) -> Kernels:
     """Time both libraries on the linear layers of a model and return the faster one for each product.
 
     Args:
         rows: of the layers' inputs in training: sequences × tokens.
+        compiled: whether the model will run under `torch.compile`; oneDNN has to gain more there.
     """
     if not has_onednn():
         return PLAIN
     shapes = Counter(tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Linear))
-    return Kernels(**{product: _faster(product, shapes, rows) for product in Kernels._fields})
+    gain = COMPILED_GAIN if compiled else GAIN
+    return Kernels(**{product: _faster(product, shapes, rows, gain) for product in Kernels._fields})
 
 
-def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int) -> Library:
-    """Return the library that needs less time for one product of all layers."""
+def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int, gain: float) -> Library:
+    """Return oneDNN if it needs less than `gain` of MKL's time for one product of all layers."""
     totals = dict.fromkeys(PRODUCTS[product], 0.0)
     for (outs, ins), layers in shapes.items():
         timed = max(1, min(rows, int(LARGEST_PRODUCT / (2 * outs * ins))))
@@ -90,7 +93,7 @@ def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int) -> Librar
         x, grad, weight = (torch.full(size, 0.5) for size in ((timed, ins), (timed, outs), (outs, ins)))
         for library, seconds in _times(product, x, grad, weight).items():
             totals[library] += layers * seconds
-    return "onednn" if totals["onednn"] < GAIN * totals["mkl"] else "mkl"
+    return "onednn" if totals["onednn"] < gain * totals["mkl"] else "mkl"
 
 
 def _times(product: str, x: Tensor, grad: Tensor, weight: Tensor) -> dict[Library, float]:

@@ -46,10 +46,11 @@ def kernels_for(config: Config, model: nn.Module, device_type: str, recorded: An
         return ONEDNN
     if (found := _valid(recorded)) is not None:
         return found if has_onednn() else PLAIN
-    key = _key(model, config.batch_size * config.context)
+    rows = config.batch_size * config.context
+    key = _key(model, rows, config.compile)
     found = _here.get(key) or _valid(_read().get(key))
     if found is None or not has_onednn():
-        found = choose_kernels(model, config.batch_size * config.context)
+        found = choose_kernels(model, rows, compiled=config.compile)
         _remember(key, found)
     _here[key] = found
     return found
@@ -70,7 +71,7 @@ def cache_file() -> Path:
     return Path(folder) / "minigpt" / "kernels.json"
 
 
-def _key(model: nn.Module, rows: int) -> str:
+def _key(model: nn.Module, rows: int, compiled: bool) -> str:
     """Return whatever a measurement depends on, as one line."""
     shapes = sorted({tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Linear)})
     return " · ".join(
@@ -82,6 +83,7 @@ def _key(model: nn.Module, rows: int) -> str:
             f"torch {torch.__version__}",
             f"{rows} rows",
             " ".join(f"{outs}x{ins}" for outs, ins in shapes),
+            *(["compiled"] if compiled else []),
         ]
     )
 

@@ -132,6 +132,17 @@ def test_the_faster_library_is_chosen_for_each_product(fast, monkeypatch):
     assert torch.equal(torch.get_rng_state(), state)  # the run's random numbers are the same as without
 
 
+@onednn
+def test_a_compiled_model_takes_onednn_for_a_larger_gain_only(monkeypatch):
+    """Its compiler reuses no memory of products that it cannot look into."""
+    share = 0.5
+    monkeypatch.setattr(kernels, "_times", lambda *_: {"mkl": 1.0, "onednn": share})
+    assert choose_kernels(built(), 64) == choose_kernels(built(), 64, compiled=True) == ONEDNN
+    share = 0.85
+    assert choose_kernels(built(), 64) == ONEDNN
+    assert choose_kernels(built(), 64, compiled=True) == PLAIN
+
+
 @pytest.mark.parametrize("lacking", ["mkldnn", "DEFAULT", "NEON", "SVE256", "operator"])
 def test_a_processor_that_onednn_does_not_serve_gets_the_plain_layers(lacking, monkeypatch):
     if lacking == "mkldnn":

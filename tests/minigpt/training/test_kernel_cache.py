@@ -36,8 +36,8 @@ def measured(monkeypatch, tmp_path):
     monkeypatch.setattr(kernel_cache, "_here", {})
     calls = []
 
-    def choose(model, rows):
-        calls.append(rows)
+    def choose(model, rows, *, compiled):
+        calls.append((rows, compiled))
         return MIXED
 
     monkeypatch.setattr(kernel_cache, "choose_kernels", choose)
@@ -61,11 +61,13 @@ def test_it_is_measured_once_for_each_shape_and_number_of_threads(measured, ask)
     assert [ask(), ask(), ask(steps=24)] == [MIXED] * 3 and len(measured) == 1
     ask(n_embd=32)
     ask(batch_size=8)
-    assert len(measured) == 3
+    assert len(measured) == 3 and not any(compiled for _, compiled in measured)
+    ask(compile=True)  # what a compiled model gains is another question
+    assert ask(compile=True) == MIXED and [compiled for _, compiled in measured[3:]] == [True]
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)  # more than the machine has, perhaps
-        assert ask() == MIXED and len(measured) == 4
+        assert ask() == MIXED and len(measured) == 5
     finally:
         torch.set_num_threads(threads)
 
