@@ -19,6 +19,7 @@ SECONDS = 6  # tokens of which every second one is 0, before that is no accident
 MOSTLY = 0.8  # share of the targets that are the next token, where the model predicts it
 LONG_RUN = 10  # times that a token follows itself before it can be padding
 MASKED = 0.6  # share of the words to fill in that a mask stands for; the others may be any word
+EMPTY_ROWS = 3  # of text without any target, before that is no accident
 TURNED_ROWS = 24  # whose last target is their own first token, before that is no accident
 
 
@@ -78,6 +79,7 @@ class TargetKinds:
         found["hidden_word"], found["hidden_count"] = self._hidden_word() if self._predicts() else (None, 0)
         found["turned"] = self._turned() if self._predicts() else 0.0
         found["unlearnt_share"] = self._unlearnt_share(scored)
+        found["empty_rows"] = self._empty_rows() if self._predicts() else 0.0
         found["covered"] = 0.0 if self._predicts() else self._covered()
         found["visible"] = 0.0 if self._predicts() else self._visible()
         found |= self._commonest(scored)
@@ -109,6 +111,15 @@ class TargetKinds:
             asked += int(here.sum())
             same += int((here & (targets[:, -1] == ids[:, 0])).sum())
         return same / asked if asked >= TURNED_ROWS else 0.0
+
+    def _empty_rows(self) -> float:
+        """Return the share of rows of text that have no target at all, where others have some."""
+        empty = rows = 0
+        for ids, mask, _ in self._batches:
+            text = (ids != ids[:, :1]).any(-1)  # (B,); a row of padding fills a batch up
+            empty += int((text & ~mask.any(-1)).sum())
+            rows += len(ids)
+        return empty / rows if empty >= EMPTY_ROWS else 0.0
 
     def _covered(self) -> float:
         """Return how often the token to come is hidden from the model by one token, where it is asked for.

@@ -51,6 +51,7 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         "unlearnt": kinds.get("unlearnt_share", 0.0),
         "covered": kinds.get("covered", 0.0),
         "visible": kinds.get("visible", 0.0),
+        "empty": kinds.get("empty_rows", 0.0),
     }
     if values["share"] > limits["padding"]:
         return question.failed("targets-kind", **values, kind="padding")
@@ -68,6 +69,8 @@ def _targets_of_the_right_kind(question: Question, evidence: Evidence) -> Findin
         sure = end == "own" or kinds.get("end_is_padding")
         values["kind"] = "end"
         return question.failed("targets-kind", **values) if sure else question.warned(**values)
+    if values["empty"] > limits["empty"]:
+        return question.unknown(**values, kind="empty")
     if values["share"] > limits["odd"]:
         return question.warned(**values, kind="padding")
     return question.passed(**values, kind="–")
@@ -127,10 +130,19 @@ SCORED_QUESTIONS = (
     Question("1.7b", {"odd": 0.3, "spread": 0.4}, ("smoothing-too-strong",), _says_what_is_right),
     # shares of the scored targets that are padding after padding, twice; of the rows whose last target is
     # their own first token; of the targets that are a word which the table of tokens takes for padding; of
-    # those that the past alone must tell, with a mask in their place; that stand in the input, beside masks
+    # those that the past alone must tell, with a mask in their place; that stand in the input, beside masks;
+    # and the share of the rows of text that have no target
     Question(
         "1.8",
-        {"padding": 0.1, "odd": 0.02, "turned": 0.9, "unlearnt": 0.02, "covered": 0.7, "visible": 0.4},
+        {
+            "padding": 0.1,
+            "odd": 0.02,
+            "turned": 0.9,
+            "unlearnt": 0.02,
+            "covered": 0.7,
+            "visible": 0.4,
+            "empty": 0.03,
+        },
         ("targets-kind",),
         _targets_of_the_right_kind,
     ),
