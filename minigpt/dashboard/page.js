@@ -3,9 +3,12 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const memory = {  // what the reader chose; a browser may refuse to keep it
-  get(key) { try { return JSON.parse(sessionStorage.getItem(`minigpt-${key}`)); } catch { return null; } },
-  set(key, value) { try { sessionStorage.setItem(`minigpt-${key}`, JSON.stringify(value)); } catch { /* not kept */ } },
+const memory = {  // what the reader chose: kept by the window, and by its history where a busy browser has lost that
+  get(key) { try { return JSON.parse(sessionStorage.getItem(`minigpt-${key}`)) ?? history.state?.[key]; } catch { return history.state?.[key]; } },
+  set(key, value) {
+    history.replaceState({ ...history.state, [key]: value }, "");
+    try { sessionStorage.setItem(`minigpt-${key}`, JSON.stringify(value)); } catch { /* the browser refuses */ }
+  },
 };
 const choice = { language: memory.get("language") || data.language, theme: memory.get("theme") || "auto", paused: !!memory.get("paused") };
 const hidden = new Set(memory.get("hidden") || []);
