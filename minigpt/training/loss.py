@@ -30,8 +30,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, z_loss: float =
 class _TokenLosses(torch.autograd.Function):
     """−ln p(target) of every position, (B, T), with its gradient written down: p − onehot(target).
 
-    PyTorch derives the same in two steps and fills a further tensor of the size of the logits on the way,
-    which took a twentieth of a small model's training step.
+    PyTorch derives the same in two steps and fills a further tensor of the size of the logits on the way: an
+    eighth of the memory that a small model's training step takes. The time is the same.
     """
 
     @staticmethod

@@ -509,7 +509,7 @@ playground(
 #    learning rate. En el paso 15 cuesta cerca de un nat. Cerca del final es bajo y no lo notarías nunca.
 # 2. Por debajo. El learning rate que debía decaer vuelve a subir, y a un run tan corto aún le quedaba por
 #    aprender. No es una buena noticia: es otro experimento, no el que pediste, y no te enterarías.
-# 3. Unos tres: cada desbordamiento parte la escala por la mitad, y cada uno cuesta un batch.
+# 3. Unos tres: cada overflow parte la escala por la mitad, y cada uno cuesta un batch.
 # 4. No. Otros batches tienen otros losses, unas veces más altos y otras más bajos, como siempre. El dibujo
 #    del centro lo muestra desde el primer paso.
 # 5. Plana, abajo del todo: la distancia es exactamente 0. Justo eso vas a construir.

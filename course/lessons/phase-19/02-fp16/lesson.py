@@ -672,7 +672,7 @@ for kind in ("bf16", "bf16_stochastic"):
 # ## 7 · Explica
 #
 # Una colega te manda su log: cinco líneas con `grad_norm=inf`, todas en los primeros diez pasos; después, un
-# loss que se queda en ln V durante 3000 pasos; la escala está en 2^14. Quiere empezar con 2^8 y saltarse
+# loss que se queda en ln V durante 3,000 pasos; la escala está en 2^14. Quiere empezar con 2^8 y saltarse
 # todo paso cuya norma no sea finita, con un `continue` antes de `scaler.update()`.
 #
 # Responde en tres a seis oraciones: qué significan las cinco líneas; qué hará su `continue`; y qué cifra pedirías
@@ -696,7 +696,7 @@ for kind in ("bf16", "bf16_stochastic"):
 # Las cinco líneas son el scaler buscando su nivel: empezó en unos 2^19, cada overflow se saltó una
 # actualización y redujo la escala a la mitad, y desde entonces nada ha desbordado. Eso es sano. Su `continue`
 # deja `unscale_` sin `update`, así que la escala nunca baja y PyTorch produce un error en el siguiente
-# `unscale_`; el scaler ya se salta solo esos pasos. Un loss en ln V durante 3000 pasos quiere decir que los pesos
+# `unscale_`; el scaler ya se salta solo esos pasos. Un loss en ln V durante 3,000 pasos quiere decir que los pesos
 # no se mueven, o no de manera útil, así que pediría el learning rate de cada grupo en cada paso (o cuánto se
 # movieron los pesos en un paso).
 #

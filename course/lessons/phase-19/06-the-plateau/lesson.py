@@ -745,11 +745,9 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #   corría sus labels y después llamaba a un loss que los corre otra vez.
 #
 # **Una historia real.** El autor de este run encontró la causa por su cuenta. El log de la meseta es del 22 de
-# noviembre de
-# 2025. El día 24, a las 16:01, guardó un cambio con las palabras «después de 5,000 pasos, todavía puro galimatías».
-#       A las
-# 17:40 llegó un solo argumento cambiado, `labels=idx` en lugar de `labels=targets`, con el título «arreglado el
-# error que causaba un desplazamiento doble al entrenar»
+# noviembre de 2025. El día 24, a las 16:01, guardó un cambio con las palabras «después de 5,000 pasos, todavía puro
+# galimatías». A las 17:40 llegó un solo argumento cambiado, `labels=idx` en lugar de `labels=targets`, con el título
+# «arreglado el error que causaba un desplazamiento doble al entrenar»
 # ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). A
 # las 21:22, tras algunos retoques más: «por fin genera texto coherente en inglés, y el loss anda por 3»
 # ([73eb55f](https://github.com/gness1804/build_llm_karpathy/commit/73eb55f223862eef1a41ead019c2199e109b8c4d)). El

@@ -16,7 +16,7 @@
 # * tell a regulator that works from one that winds up, and find state that survives where none should.
 
 # %% [markdown] id="why" lang="es" of="59f19d4383c2"
-# Alguien le dio una memoria a un GPT: los últimos tokens, y lugares que duran de un paso a otro. Su loss oscilaba
+# Alguien le dio una memoria a un GPT: los últimos tokens, y casillas que duran de un paso a otro. Su loss oscilaba
 # entre unos 7 y 30 a 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en pasos
 # fijos, un rollback. En el código que se publicó con él, el gate sigue siendo un softmax, la consolidación sigue
 # dependiendo de la suerte, un rollback deja la memoria como estaba y la validación escribe en ella.
@@ -651,9 +651,9 @@ for fault in (None, "memory-dead-gate"):
 #
 # ### Una memoria llena de una sola cosa
 #
-# Una memoria tiene un número fijo de lugares. En la nuestra, un token parecido a uno guardado vuelve a ocupar el
-# mismo lugar. El fallo `memory-saturation` omite eso y le da a cada escritura un lugar nuevo, aunque diga lo mismo.
-# ¿Cuántos lugares están ocupados después de 40 pasos, y cuántos dicen lo mismo que otro?
+# Una memoria tiene un número fijo de casillas. En la nuestra, un token parecido a uno guardado vuelve a ocupar la
+# misma casilla. El fallo `memory-saturation` omite eso y le da a cada escritura una casilla nueva, aunque diga lo
+# mismo. ¿Cuántas casillas están ocupadas después de 40 pasos, y cuántas dicen lo mismo que otra?
 
 # %% id="full-of-one"
 for fault in (None, "memory-saturation"):
@@ -691,12 +691,12 @@ for fault in (None, "memory-saturation"):
 #
 # * **Sueño y vigilia** (`consolidation="sleep"`): de día, los tokens más leídos solo se anotan; en los últimos
 #   pasos de cada intervalo, la noche, se escriben.
-# * **Aprendizaje complementario** (`complementary`): un token parecido a uno guardado mueve un poco ese lugar en
-#   vez de reemplazarlo; solo lo nuevo ocupa un lugar de inmediato.
-# * **Metaplasticidad** (`metaplasticity`): un lugar que se lee más que antes gana fuerza, y uno que se lee menos la
-#   pierde. Cuando todos están ocupados, el más débil deja su sitio.
+# * **Aprendizaje complementario** (`complementary`): un token parecido a uno guardado mueve un poco esa casilla en
+#   vez de reemplazarla; solo lo nuevo ocupa una casilla de inmediato.
+# * **Metaplasticidad** (`metaplasticity`): una casilla que se lee más que antes gana fuerza, y una que se lee menos la
+#   pierde. Cuando todas están ocupadas, la más débil cede su sitio.
 #
-# Sesenta pasos de cada una, con un intervalo de diez. ¿Cuál escribe más veces? ¿Cuál ocupa menos lugares? ¿Y cuál
+# Sesenta pasos de cada una, con un intervalo de diez. ¿Cuál escribe más veces? ¿Cuál ocupa menos casillas? ¿Y cuál
 # no cambia ninguna de las dos cosas?
 
 # %% id="three-rules"
@@ -731,9 +731,9 @@ for name, run in by_rule.items():
 
 # %% [markdown] id="unknown-said" lang="es" of="43d7b6ba6598"
 # Una noche de tres pasos escribe tres veces en cada intervalo, y no una. La regla complementaria ocupa menos
-# lugares, porque llama «parecidos» a más tokens (un coseno de 0.9) y mueve un lugar que ya existe. La
-# metaplasticidad cambia con cuánta fuerza se lee cada lugar y quién debe irse cuando todos están ocupados; en 60
-# pasos eso no ocurrió. Ninguna de las tres es un fallo. Si alguna *ayuda*, no lo pueden decir una sola semilla y 60
+# casillas, porque llama «parecidos» a más tokens (un coseno de 0.9) y mueve una casilla que ya existe. La
+# metaplasticidad cambia con cuánta fuerza se lee cada casilla y cuál cede su sitio cuando todas están ocupadas; en
+# 60 pasos eso no ocurrió. Ninguna de las tres es un fallo. Si alguna *ayuda*, no lo pueden decir una sola semilla y 60
 # pasos.
 #
 # **Lo que sigue sin saberse.** De los fallos del código publicado, uno basta para que el loss oscile: escalas con

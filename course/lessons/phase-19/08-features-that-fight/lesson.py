@@ -199,7 +199,7 @@ for seed in range(3):
 # %% [markdown] id="undeclared" lang="es" of="4341f6f920b7"
 # Las semillas difieren más que las dos columnas. Una regla local que no ayuda ni hace daño es el peor caso para
 # un diagnóstico por el loss: no hay nada que ver. Ahora la misma regla *sin declarar*, en un bucle cuyo autor
-# olvidó que está ahí. El instrumento del curso toma una suma de verificación de cada tensor después de una
+# olvidó que está ahí. El instrumento del curso toma una suma de control de cada tensor después de una
 # actualización y otra antes de la siguiente.
 
 # %% id="undeclared-stdp" compare=true
@@ -313,7 +313,7 @@ for part, more in cost.items():
 # %% [markdown] id="two-cures" lang="es" of="23f8c64d0415"
 # Un embedding sin coordenadas negativas perdió casi todas sus direcciones. Una matriz entre otras dos tiene
 # vecinas que lo compensan. Así que «no hizo daño cuando lo probé» habla solo del lugar donde se probó. La prueba
-# es la suma de verificación.
+# es la suma de control.
 #
 # ### La segunda tarea: dos curas
 #
@@ -741,7 +741,7 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # pelea con una de abajo, y otro orden acusaría a otra. Para condenarla, pruébala una vez sola sobre la base y
 # una vez arriba, quitando cada una de las demás.
 #
-# **Lo que una suma de verificación no puede decir.** El instrumento del curso suma los bits de un tensor, porque
+# **Lo que una suma de control no puede decir.** El instrumento del curso suma los bits de un tensor, porque
 # eso es rápido en una GPU. Dos filas que cambian de lugar dejan igual la suma: se le escaparía lo que tu
 # auditoría encuentra. Y una escritura que se deshace antes de la siguiente actualización no deja huella en
 # ninguna de las dos.
@@ -784,7 +784,7 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # %% [markdown] answer="review-features" points=3 lang="es" of="7132fa6f4983"
 # (1) Partir de una base sana, agregar una pieza por peldaño encima de las otras y detenerse en el primero que
 # se rompe. Solas, dos piezas que se pelean únicamente en compañía parecerían inocentes. (2) Una suma de
-# verificación de cada tensor, después de una actualización y antes de la siguiente, nombra los tensores
+# control de cada tensor, después de una actualización y antes de la siguiente, nombra los tensores
 # escritos. Una regla local puede escribir en cada paso sin mover el loss, o hacer daño en otro lugar que el que
 # se probó. (3) El loss de la segunda tarea, junto al de un run sin EWC: una fuerza así conserva la primera tarea
 # a fuerza de no aprender la segunda. Además se cambiaron dos cosas a la vez, así que no se mostró nada sobre
@@ -811,7 +811,7 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
 # | roto, con muchas piezas encendidas | una escalera, una pieza más por peldaño | el primer peldaño que se rompe | esa pieza sola, después sus parejas |
-# | «algo más escribe los pesos» | sumas de verificación entre dos actualizaciones | cualquier diferencia | decláralo o conviértelo en un gradiente: `writes-outside-optimizer` |
+# | «algo más escribe los pesos» | sumas de control entre dos actualizaciones | cualquier diferencia | decláralo o conviértelo en un gradiente: `writes-outside-optimizer` |
 # | una tarea nueva, y una anterior empeora | loss de la anterior − su mejor valor | > 0.5 nats | repasa un cuarto: `forgetting` |
 # | una cura del olvido | el loss de las dos tareas | la segunda, como sin la cura | baja λ, o usa el repaso |
 

@@ -822,8 +822,8 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 # ## 7 · Explica
 #
 # Un equipo entrena un modelo con inglés y un poco de español. Una sola validación contiene los dos, mitad y
-# mitad. Su loss es el más bajo en el paso 8000, y en el paso 10,000 es 0.02 más alto. Escriben: *«El
-# sobreajuste empieza en 8000. Publicamos esos pesos. 0.02 está dentro del error de cada media, pero más vale
+# mitad. Su loss es el más bajo en el paso 8,000, y en el paso 10,000 es 0.02 más alto. Escriben: *«El
+# sobreajuste empieza en 8,000. Publicamos esos pesos. 0.02 está dentro del error de cada media, pero más vale
 # prevenir».*
 #
 # Responde en tres a seis oraciones: por qué «dentro del error de cada media» es la comparación equivocada, y
@@ -993,7 +993,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #
 # * [Rumelhart y McClelland (1986)](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): la red que empezó la
 #   disputa sobre *goed* y *went*.
-# * [Prechelt (1998)](https://doi.org/10.1007/3-540-49430-8_3): cuándo parar, medido en 1296 runs. Los criterios
+# * [Prechelt (1998)](https://doi.org/10.1007/3-540-49430-8_3): cuándo parar, medido en 1,296 runs. Los criterios
 #   más lentos ganaron cerca de un 4 % y tardaron unas cuatro veces más.
 # * [Miller (2024)](https://arxiv.org/abs/2411.00640): barras de error para evaluaciones. Diferencias por pares, y
 #   errores agrupados que pueden ser más del triple de los ingenuos.
