@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from course.probing import number
 
-KEYS = ("name", "leaves", "evidence", "parts", "settings")
 _TEXT = 80  # characters of a text that are read
 
 

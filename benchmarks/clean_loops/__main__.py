@@ -28,10 +28,12 @@ from . import (  # noqa: F401  each adds its loops
     fine_tuning,
     frameworks,
     models,
+    objectives,
     optimizers,
     plain,
     precision,
     schedules,
+    steps,
 )
 from .parts import LOOPS
 

@@ -300,7 +300,10 @@ class LoopWatch:
     def _end_first_step(self) -> None:
         first = self._first_step
         places = {name: place for name, place in self._places.items() if place}
-        self._writer.probe({"step": 0, "kind": "start", "places": places} | first.evidence(self._hooks))
+        found = first.evidence(self._hooks)
+        if first.source is None and self._observers.scores.seen:
+            found["cross_entropy"] = None  # a number for each row: the loss is another one
+        self._writer.probe({"step": 0, "kind": "start", "places": places} | found)
         self._rehearsal.note_first_step()
         if first.source is not None:
             self._gradients.remove()  # the gradient of the logits tells of every backward pass

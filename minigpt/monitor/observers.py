@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor import conformance, ranks, rest
+from minigpt.monitor.against import Against
 from minigpt.monitor.decay import DecayWatch
 from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
@@ -55,7 +56,7 @@ class Observers:
             )
         }
         self.kinds = TargetKinds(special, _padding_index(model, vocab_size))
-        self.tokens = TokensSeen(vocab_size)
+        self.tokens, self.against = TokensSeen(vocab_size), Against(model)
         self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
@@ -88,9 +89,10 @@ class Observers:
         if learning:
             self.order.note_forward()
         else:
-            self.state.note_evaluation()
+            self.state.forget()
         if learning and ids is not None:
             told = self.tokens.note(ids)
+            self.against.note(told)
             self._ids = ids
             # a GPU is waited for in the first steps only
             self._batch = int(told) if told is not None and self.passes.looking else None
@@ -113,6 +115,8 @@ class Observers:
     def before_step(self, step: int, scaler: Any, norms: tuple[Tensor | None, Tensor | None]) -> None:
         """The main optimizer is about to step; `norms` are those after the backward pass and now."""
         self.writes.before_step(step)
+        if self.writes.stepped_back:
+            self.state.forget()
         self.state.before_step()
         if self.rounding.applies and (step < FIRST or rest.look(step)):
             self.rounding.before()
@@ -153,7 +157,9 @@ class Observers:
         """Close step `step`, quiet or not: what must not be missed in any."""
         self.writes.after_step()
         self.modes.end_step()
-        self.tokens.end_step(step, self._ids, self.accumulated)
+        if self.tokens.end_step(step, self._ids, self.accumulated):
+            self.against.note_again()
+        self.against.end_step()
         self.accumulated = 0
 
     def skip_step(self) -> None:
@@ -181,6 +187,7 @@ class Observers:
         found: dict[str, Any] = {
             "kinds": self.kinds.evidence(),
             "batches": self.tokens.evidence(self.kinds.is_stream),
+            "against": self.against.moved or None,
             "token_entropy": self.tokens.entropy(),
             "modes": self.modes.evidence(),
             "rounding": self.rounding.evidence() if self.rounding.applies else None,

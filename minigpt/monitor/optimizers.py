@@ -175,15 +175,8 @@ class Optimizers:
 
     @property
     def splits_decay(self) -> bool:
-        """Whether somebody chose which vectors decay: some do not."""
-        groups = [group for optimizer in self.all for group in optimizer.param_groups]
-        count = {True: 0, False: 0}
-        for group in groups:
-            vectors = [p for p in group["params"] if p.ndim < 2 and p.requires_grad]
-            count[_number(group.get("weight_decay")) > 0] += len(vectors)
-        return count[False] > SPECIAL * sum(
-            count.values()
-        )  # a few may have a group for a reason of their own
+        """Whether somebody chose which vectors of one optimizer decay: some do not."""
+        return any(map(_splits_decay, self.all))
 
     @property
     def weight_decay(self) -> float:
@@ -276,6 +269,15 @@ def _key(optimizer: torch.optim.Optimizer) -> int:
         if group["params"]:
             return id(group["params"][0])
     return 0
+
+
+def _splits_decay(optimizer: torch.optim.Optimizer) -> bool:
+    count = {True: 0, False: 0}
+    for group in optimizer.param_groups:
+        vectors = [p for p in group["params"] if p.ndim < 2 and p.requires_grad]
+        count[_number(group.get("weight_decay")) > 0] += len(vectors)
+    # a few may have a group for a reason of their own
+    return count[True] > 0 and count[False] > SPECIAL * sum(count.values())
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:

@@ -35,6 +35,11 @@ class Scores:
         if "" not in compiled(dict(model.named_modules())):
             self._handle = model.register_forward_hook(Hook(self._after_forward, on_error))
 
+    @property
+    def seen(self) -> bool:
+        """Whether a gradient came to one number for each row or place."""
+        return bool(self._drawn_to)
+
     def remove(self) -> None:
         """Look no more."""
         if self._handle is not None:

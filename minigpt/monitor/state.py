@@ -73,8 +73,8 @@ class StateWatch:
         """Whether the next step is needed: weights are to be compared, or the model has a memory."""
         return self._remembers or self._kept is not None
 
-    def note_evaluation(self) -> None:
-        """The model was called without gradients: what happened around it is nobody's business."""
+    def forget(self) -> None:
+        """Compare nothing with the newest update: the model was evaluated, or what was written is known."""
         self._kept = None
 
     @torch.no_grad()

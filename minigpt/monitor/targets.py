@@ -74,6 +74,8 @@ def read_gradient(ids: Tensor | None, logits: Tensor, gradient: Tensor, scale: f
         scale: factor on the loss, as a gradient scaler puts on it; negative where it is maximised.
     """
     V, shape = logits.shape[-1], logits.shape
+    if V < 2:  # one number, and nothing to choose from
+        return None
     logits, gradient = logits.detach().reshape(-1, V), gradient.detach().reshape(-1, V)  # (N, V)
     lowest, targets = gradient.min(-1) if scale > 0 else gradient.max(-1)  # (N,) each
     if not torch.isfinite(lowest).all():

@@ -46,18 +46,20 @@ class TokensSeen:
             self._weights = weights.to(ids.device)
         return (ids.detach().reshape(-1) * self._weights[: ids.numel()]).sum()
 
-    def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> None:
-        """Close a step that took `accumulated` backward passes into one gradient."""
+    def end_step(self, step: int, ids: Tensor | None, accumulated: int) -> bool:
+        """Close a step of `accumulated` backward passes; return whether one batch was accumulated twice."""
         if ids is not None and (step % COUNTED_EVERY == 0 if step < ENOUGH else rest.look(step)):
             inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
             counts = torch.bincount(inside, minlength=self._vocab_size)
             self._counts = counts if self._counts is None else self._counts + counts
+        twice = 0
         if self._micros:
             if accumulated > 1 and len(self._micros) == accumulated:
                 self._several += 1
-                self._twice += self._same(self._micros)
+                self._twice += (twice := self._same(self._micros))
             self._steps.append(tuple(self._micros))
         self._micros = []
+        return bool(twice)
 
     def forget_step(self) -> None:
         """Leave out what was seen since the last step."""

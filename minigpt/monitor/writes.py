@@ -1,7 +1,8 @@
 """Does anything but the optimizer write the weights, if only once? Some numbers of a matrix, at every step.
 
 What is put back before the next step (an average that is only evaluated, a look around as sharpness-aware
-optimizers take it) is no write. Neither is a step back to a checkpoint that holds the moments as well.
+optimizers take it) is no write. Neither is a step back to a checkpoint that holds the moments as well, nor
+one back along the way since the last one, as Lookahead takes it (Zhang et al., 2019).
 `minigpt.monitor.state` looks at every tensor, now and then.
 """
 
@@ -19,6 +20,7 @@ from minigpt.training.instruments.ownership import WIDTHS
 
 NUMBERS = 16  # that are compared
 ROUNDING = 1e-4  # of their size: what taking a weight away and putting it back may leave
+ALONG = 1e-3  # of the way between two writes: how far beside it a step back along it may lie
 FEWEST = 20  # steps after which it is known how often somebody writes
 
 
@@ -42,9 +44,11 @@ class Writes:
         self._place = 0  # in memory, of the numbers that are compared
         self._view: Tensor | None = None
         self._array: np.ndarray | None = None  # the same numbers, on the CPU
+        self._began: Tensor | bytes | None = None  # what was there at the start, and after the newest write
         self._left: Tensor | bytes | None = None  # what the newest step of the optimizer left there,
         self._version = -1  # how often the weight had been written by then,
         self._count: tuple[Any, int] = (None, -1)  # and the optimizer's own count of its steps
+        self.stepped_back = False  # whether the newest write was a step back along the way since the last one
         self._steps = self._times = 0
         self._first: int | None = None
 
@@ -77,16 +81,25 @@ class Writes:
 
     def before_step(self, step: int) -> None:
         """The optimizer is about to make step `step`."""
-        weight = self._weight
-        if weight is None or self._left is None:
+        weight, self.stepped_back = self._weight, False
+        if weight is None:
+            return
+        if self._left is None:
+            self._look(weight)
+            self._began = self._numbers()
             return
         self._steps += 1
         if self._array is None and self._place == weight.data_ptr() and self._version == weight._version:
             return  # a GPU is not waited for
         self._look(weight)
-        if not self._same(self._numbers(), self._left) and not self._went_back():
+        now = self._numbers()
+        if self._same(now, self._left):
+            return
+        self.stepped_back = self._along(now)
+        if not self._went_back() and not self.stepped_back:
             self._times += 1
             self._first = step if self._first is None else self._first
+        self._began = now
 
     def _same(self, now: Tensor | bytes, left: Tensor | bytes) -> bool:
         """Return whether numbers are what they were, up to rounding."""
@@ -94,10 +107,22 @@ class Writes:
             return True
         if type(now) is not type(left) or len(now) != len(left):
             return True  # a model that was moved to another device, or is kept in other numbers
-        if isinstance(now, bytes):
-            now, left = (torch.frombuffer(bytearray(each), dtype=self._view.dtype) for each in (now, left))
-        change = (now.to(left.device) - left).float().abs().max()
-        return not change > ROUNDING * left.float().abs().max()
+        now, left = self._floats(now), self._floats(left)
+        return not (now - left).abs().max() > ROUNDING * left.abs().max()
+
+    def _along(self, now: Tensor | bytes) -> bool:
+        """Return whether numbers lie between those at the last write and those that the optimizer left."""
+        now, began, left = (self._floats(each) for each in (now, self._began, self._left))
+        if not len(now) == len(began) == len(left):
+            return False
+        way, back = left - began, now - began
+        share = float(way @ back / way.square().sum().clamp(min=1e-30))
+        return 0 < share < 1 and float((back - share * way).norm()) <= ALONG * float(way.norm())
+
+    def _floats(self, numbers: Tensor | bytes) -> Tensor:
+        if isinstance(numbers, bytes):
+            numbers = torch.frombuffer(bytearray(numbers), dtype=self._view.dtype)
+        return numbers.float().cpu()
 
     def _went_back(self) -> bool:
         """Return whether the moments went back, too."""

@@ -38,6 +38,7 @@ NEXT_TOKEN_SHARE = 0.9
 # A robust z: how far a value lies above what was usual, in standard deviations.
 MAD_DEVIATIONS = 1.4826  # standard deviations in a MAD, the median distance from the median
 SPIKE_RECENT = 16  # ordinary values that say where the curve is
+SPIKE_NATS = 0.1  # a loss that rises by less, or is below, is no spike that matters
 SPIKE_LEAST_SPREAD = 0.01  # × the level: below this a distance in standard deviations means nothing
 SPIKE_Z = 6.0  # above: out of the ordinary
 SPIKE_WINDOW = 128  # ordinary steps that tell what is usual

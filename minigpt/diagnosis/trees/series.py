@@ -31,6 +31,12 @@ def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64
     return np.repeat(medians, every)[: len(values)]
 
 
+def usual_after(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Return, for each value, the median of those behind it; 0 for the last ten, which have too few."""
+    medians = np.flip(usual_before(np.flip(values), window))
+    return np.where(np.isfinite(medians), medians, 0.0)
+
+
 def noise_of(values: NDArray[np.float64], order: int = 1) -> float:
     """Return the standard deviation of the noise on a smooth curve, by the differences of neighbours.
 

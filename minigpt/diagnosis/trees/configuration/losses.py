@@ -30,12 +30,25 @@ from minigpt.runs.thresholds import NO_LOSS
 EMA_STEPS = 50
 EARLY, LATER = 50, 200  # the steps that are compared
 FEWEST = 10  # logged losses that show a trend
+SURROGATE = 0.1  # nats; a loss that begins nearer to 0 than this, and falls below it, weighs advantages,
+UNTOLD = 1.0  # while the logits say that their cross-entropy is larger than this, or none
+
+
+def _is_surrogate(evidence: Evidence) -> bool:
+    """Return whether the loss of a watched loop is that of a policy, whose height means nothing."""
+    losses, told = evidence.metrics.column("loss")[1], evidence.start.cross_entropy
+    if not evidence.start.other_loss and (told is None or told < UNTOLD):
+        return False
+    finite = bool(len(losses)) and bool(np.isfinite(losses).all())
+    return finite and losses.min() < 0 and float(np.abs(losses[:FEWEST]).max()) < SURROGATE
 
 
 def _moves(question: Question, evidence: Evidence) -> Finding:
     limits, (steps, logged) = question.thresholds, evidence.metrics.column("loss")
     if is_log(evidence):
         return falls(question, evidence)
+    if _is_surrogate(evidence):
+        return question.not_measured()
     if (none := first_that_is_none(steps, logged)) is not None:
         return question.unknown(**NO_FIGURES, **none, kind="none")
     size = float(np.abs(logged).max()) if len(logged) else 0.0
@@ -73,6 +86,8 @@ def _stays_down(question: Question, evidence: Evidence) -> Finding:
     """Ask whether the run kept what it had learnt, however late it is."""
     limits, (steps, losses) = question.thresholds, evidence.metrics.column("loss")
     log = is_log(evidence)
+    if _is_surrogate(evidence):
+        return question.not_measured()
     if log:
         steps, losses = curve_of(evidence)
     if len(steps):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minigpt.diagnosis.tree import Finding, Question
+from minigpt.diagnosis.trees.configuration.observed import observed
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import REHEARSAL_STEPS
 
@@ -73,7 +74,8 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
 
 def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
     ratios, near = evidence.rehearsal.accumulation_ratio, question.thresholds["near"]
-    if not ratios or ratios["equal"] is None or evidence.start.unmasked_share == 0:
+    unknown = not ratios or ratios["equal"] is None or evidence.start.unmasked_share == 0
+    if unknown or observed(evidence, "against"):  # a second gradient that is meant to be added
         return question.not_measured()
     values = {"equal": ratios["equal"], "unequal": ratios["unequal"]}
     if abs(values["equal"] - 1) > near:

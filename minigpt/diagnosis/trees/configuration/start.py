@@ -114,8 +114,8 @@ def _first_gradient(question: Question, evidence: Evidence) -> Finding:
         at_chance = None not in (loss, evidence.chance) and abs(loss - evidence.chance) <= limits["near"]
         if at_chance and ratio is not None and ratio <= LOSS_REDUCTION["ratio"]:
             return question.unknown(**values, kind="at-chance")  # weights of a sane size, and yet
-        if ratio is None:
-            return question.unknown(**values)
+        if ratio is None:  # another loss has a size of its own
+            return question.warned(**values) if evidence.start.other_loss else question.unknown(**values)
         return question.failed(
             "loss-reduction" if ratio > LOSS_REDUCTION["ratio"] else "init-scale", **values
         )

@@ -10,13 +10,16 @@ import numpy as np
 from minigpt.diagnosis.tree import Finding, Question
 from minigpt.diagnosis.trees.leaps import fresh_start
 from minigpt.diagnosis.trees.outliers import ENOUGH, held_by_a_guard, leap_with_a_spike, robust_z
+from minigpt.diagnosis.trees.series import usual_after, usual_before
 from minigpt.runs.evidence import Evidence
 from minigpt.runs.schema import Event, Source, Updates
 from minigpt.runs.thresholds import (
+    MAD_DEVIATIONS,
     RATE_LEAP,
     RMS_STALE,
     RMS_TIMES,
     SPIKE_LASTS,
+    SPIKE_NATS,
     SPIKE_NEAR,
     SPIKE_NORM,
     SPIKE_RECENT,
@@ -27,6 +30,7 @@ from minigpt.runs.thresholds import (
 
 RAMP = 0.5  # of the largest rate: a first rate above it is no ramp
 SLOW_ROWS, SLOW_STEPS = 5, 200  # of a log, after which it is no batch that the run comes back from
+RESTLESS = 32  # steps that show how restless a loss is
 YOUNG = 100  # steps before the second moment is that of the run, and not of its start
 
 
@@ -61,7 +65,9 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     tasks = evidence.tasks_apart(steps)  # where another task begins the loss leaps, and means nothing by it
     limits, z = question.thresholds, np.concatenate([robust_z(losses[task]) for task in tasks])
-    high = np.flatnonzero(z >= limits["z"])
+    ups = losses - np.concatenate([usual_before(losses[task], SPIKE_RECENT) for task in tasks])
+    noise = MAD_DEVIATIONS * usual_after(np.abs(ups), RESTLESS)  # what was calm may be restless from here on
+    high = np.flatnonzero((z >= limits["z"]) & (ups >= np.maximum(limits["nats"], limits["noise"] * noise)))
     if not len(high):
         at = int(z.argmax())
         return question.passed(count=0, **_at(evidence, steps, losses, z, at))
@@ -153,8 +159,9 @@ SPIKE_QUESTIONS = (
     ),
     Question(
         "8.2",
-        # robust standard deviations; of so many steps, within so many
-        {"z": SPIKE_Z, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
+        # robust standard deviations, and at least so far up, and of the noise that follows; of so many steps,
+        # within so many
+        {"z": SPIKE_Z, "nats": SPIKE_NATS, "noise": 4.0, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
         ("loss-spike-batch",),
         _batch_throws_it_off,
         symptom=True,
