@@ -129,3 +129,24 @@ def test_the_loss_of_a_policy_may_be_below_zero(watch):
 
     found = found_in(watch, model, adamw(model), loss_of)
     assert found.leaves == [] and found.verdict is not Verdict.UNKNOWN
+
+
+def test_one_number_for_each_place_is_no_choice_among_classes(watch):
+    """As in ELECTRA: was this token exchanged?"""
+
+    class Finder(Little):
+        def __init__(self):
+            super().__init__(past_only=False)
+            self.score = torch.nn.Linear(self.tokens.embedding_dim, 1)
+
+        def forward(self, ids):
+            return self.score(self.hidden(ids))
+
+    model, dice = Finder(), torch.Generator().manual_seed(0)
+
+    def loss_of(x, y):
+        other = x.where(torch.rand(x.shape, generator=dice) > 0.15, y)
+        asked = (other != x).float()
+        return torch.nn.functional.binary_cross_entropy_with_logits(model(other)[..., 0], asked)
+
+    assert found_in(watch, model, adamw(model), loss_of).leaves == []
