@@ -32,9 +32,10 @@ def usual_before(values: NDArray[np.float64], window: int) -> NDArray[np.float64
 
 
 def usual_after(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return, for each value, the median of those behind it; 0 for the last ten, which have too few."""
+    """Return, for each value, the median of those behind it; the last ten, which have too few, share one."""
     medians = np.flip(usual_before(np.flip(values), window))
-    return np.where(np.isfinite(medians), medians, 0.0)
+    known = medians[np.isfinite(medians)]
+    return np.where(np.isfinite(medians), medians, known[-1] if len(known) else 0.0)
 
 
 def noise_of(values: NDArray[np.float64], order: int = 1) -> float:

@@ -161,7 +161,7 @@ SPIKE_QUESTIONS = (
         "8.2",
         # robust standard deviations, and at least so far up, and of the noise that follows; of so many steps,
         # within so many
-        {"z": SPIKE_Z, "nats": SPIKE_NATS, "noise": 4.0, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
+        {"z": SPIKE_Z, "nats": SPIKE_NATS, "noise": 2.5, "lasts": SPIKE_LASTS, "near": SPIKE_NEAR},
         ("loss-spike-batch",),
         _batch_throws_it_off,
         symptom=True,
