@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .parts import DATA, D, Decoder, T, V, adamw, batch, ce, loop, train, trained
+from .parts import DATA, D, Decoder, T, V, batch, ce, loop, train, trained
 
 EVERYWHERE = torch.ones(T, T, dtype=torch.bool)
 
@@ -218,4 +218,4 @@ def letters_mixed_in_pairs(out):
         logits = model.head(model.norm(h))
         return share * ce(logits, y) + (1 - share) * ce(logits, y[order])
 
-    train(out, model, adamw(model), loss_of=loss_of)
+    train(out, model, loss_of=loss_of)

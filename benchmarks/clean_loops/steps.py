@@ -22,6 +22,22 @@ def watched(out, model, optimizer, step_of, steps=FEWER):
             monitor.step(step_of(step))
 
 
+def plain_step(model, *optimizers, between=lambda: None):
+    """Return a step of all optimizers on one batch; `between` acts on the gradients before it."""
+
+    def step_of(_):
+        x, y = batch()
+        loss = ce(model(x), y)
+        loss.backward()
+        between()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss
+
+    return step_of
+
+
 @loop
 def against_an_adversary(out):
     model = Decoder()
@@ -139,20 +155,13 @@ def each_row_clipped_by_itself(out):
 @loop
 def steps_of_one_length(out):
     model = Decoder()
-
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
 
-    def step_of(_):
-        x, y = batch()
-        loss = ce(model(x), y)
-        loss.backward()
+    def normalise():
         found = [p.grad for p in model.parameters()]
         torch._foreach_div_(found, torch.stack([gradient.norm() for gradient in found]).norm())
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
 
-    watched(out, model, optimizer, step_of)
+    watched(out, model, optimizer, plain_step(model, optimizer, between=normalise))
 
 
 @loop
@@ -161,17 +170,7 @@ def two_optimizers_for_two_parts(out):
     inner = torch.optim.AdamW(model.blocks.parameters(), lr=2e-3)
     rest = [p for name, p in model.named_parameters() if not name.startswith("blocks")]
     outer = torch.optim.SGD(rest, lr=0.2, momentum=0.9)
-
-    def step_of(_):
-        x, y = batch()
-        loss = ce(model(x), y)
-        loss.backward()
-        for optimizer in (inner, outer):
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss
-
-    watched(out, model, inner, step_of)
+    watched(out, model, inner, plain_step(model, inner, outer))
 
 
 @loop

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor import conformance, ranks, rest
-from minigpt.monitor.against import Against
+from minigpt.monitor.adversary import Adversary
 from minigpt.monitor.decay import DecayWatch
 from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
@@ -56,7 +56,7 @@ class Observers:
             )
         }
         self.kinds = TargetKinds(special, _padding_index(model, vocab_size))
-        self.tokens, self.against = TokensSeen(vocab_size), Against(model)
+        self.tokens, self.adversary = TokensSeen(vocab_size), Adversary(model)
         self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
@@ -92,7 +92,7 @@ class Observers:
             self.state.forget()
         if learning and ids is not None:
             told = self.tokens.note(ids)
-            self.against.note(told)
+            self.adversary.note(told)
             self._ids = ids
             # a GPU is waited for in the first steps only
             self._batch = int(told) if told is not None and self.passes.looking else None
@@ -158,8 +158,8 @@ class Observers:
         self.writes.after_step()
         self.modes.end_step()
         if self.tokens.end_step(step, self._ids, self.accumulated):
-            self.against.note_again()
-        self.against.end_step()
+            self.adversary.note_again()
+        self.adversary.end_step()
         self.accumulated = 0
 
     def skip_step(self) -> None:
@@ -187,7 +187,7 @@ class Observers:
         found: dict[str, Any] = {
             "kinds": self.kinds.evidence(),
             "batches": self.tokens.evidence(self.kinds.is_stream),
-            "against": self.against.moved or None,
+            "adversary": self.adversary.moved or None,
             "token_entropy": self.tokens.entropy(),
             "modes": self.modes.evidence(),
             "rounding": self.rounding.evidence() if self.rounding.applies else None,

@@ -52,22 +52,22 @@ class TokensSeen:
             inside = ids.detach().reshape(-1).clamp(0, self._vocab_size - 1)
             counts = torch.bincount(inside, minlength=self._vocab_size)
             self._counts = counts if self._counts is None else self._counts + counts
-        twice = 0
+        several = accumulated > 1 and len(self._micros) == accumulated
+        twice = several and self._same(self._micros)
+        self._several += several
+        self._twice += twice
         if self._micros:
-            if accumulated > 1 and len(self._micros) == accumulated:
-                self._several += 1
-                self._twice += (twice := self._same(self._micros))
             self._steps.append(tuple(self._micros))
         self._micros = []
-        return bool(twice)
+        return twice
 
     def forget_step(self) -> None:
         """Leave out what was seen since the last step."""
         self._micros = []
 
     @staticmethod
-    def _same(micros: list[Tensor | int]) -> int:
-        return int(len({int(micro) for micro in micros}) < len(micros)) if isinstance(micros[0], int) else 0
+    def _same(micros: list[Tensor | int]) -> bool:
+        return isinstance(micros[0], int) and len({int(micro) for micro in micros}) < len(micros)
 
     def evidence(self, stream: bool) -> dict[str, Any] | None:
         """Return how many steps repeat earlier ones in the same order, and after how many.

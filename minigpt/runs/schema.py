@@ -150,7 +150,7 @@ class Observed(Probe):
 
     kinds: Mapping[str, Any] | None = None  # of tokens that are scored: padding, a hidden word or end
     batches: Mapping[str, Any] | None = None  # how many steps repeat earlier ones, and after how many
-    against: bool | None = None  # whether a batch is accumulated again at weights that were moved meanwhile
+    adversary: bool | None = None  # whether a batch is accumulated again at weights that were moved meanwhile
     token_entropy: float | None = None  # of single tokens, in nats
     modes: Mapping[str, Any] | None = None  # training or evaluation mode, where the two differ
     rounding: Mapping[str, Any] | None = None  # updates of weights in half precision

@@ -32,7 +32,7 @@ def test_a_second_pass_over_a_batch_is_meant_where_the_weights_were_moved(moves,
 
 
 def test_the_weights_are_left_alone_where_no_batch_comes_twice(watch, monkeypatch):
-    monkeypatch.setattr("minigpt.monitor.against._sums", lambda model: pytest.fail("they were added up"))
+    monkeypatch.setattr("minigpt.monitor.adversary._sums", lambda model: pytest.fail("they were added up"))
     model, data = Little(), tokens()
     optimizer = adamw(model)
     with watch(model, optimizer) as monitor:

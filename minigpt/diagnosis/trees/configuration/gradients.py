@@ -65,7 +65,7 @@ def _why_large(evidence: Evidence) -> str:
     if evidence.rehearsal.carried_gradient:
         return "missing-zero-grad"
     adds_up = (evidence.rehearsal.accumulation_ratio or {}).get("equal")
-    adds_up = adds_up and adds_up > 1.5 and not observed(evidence, "against")
+    adds_up = adds_up and adds_up > 1.5 and not observed(evidence, "adversary")
     return "accumulation-sum" if adds_up else "always-clipping"
 
 

@@ -75,7 +75,7 @@ def _bias_corrected(question: Question, evidence: Evidence) -> Finding:
 def _accumulation_adds_up(question: Question, evidence: Evidence) -> Finding:
     ratios, near = evidence.rehearsal.accumulation_ratio, question.thresholds["near"]
     unknown = not ratios or ratios["equal"] is None or evidence.start.unmasked_share == 0
-    if unknown or observed(evidence, "against"):  # a second gradient that is meant to be added
+    if unknown or observed(evidence, "adversary"):  # a second gradient that is meant to be added
         return question.not_measured()
     values = {"equal": ratios["equal"], "unequal": ratios["unequal"]}
     if abs(values["equal"] - 1) > near:

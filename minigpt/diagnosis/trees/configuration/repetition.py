@@ -20,7 +20,7 @@ def _new_data(question: Question, evidence: Evidence) -> Finding:
     period, repeated = batches["period"], batches["repeated"]
     values: dict[str, Any] = {"period": period, "repeated": repeated, "steps": batches["steps"]}
     # what is accumulated at other weights is meant: an adversary has moved them
-    twice = 0.0 if observed(evidence, "against") else batches.get("accumulated_twice", 0.0)
+    twice = 0.0 if observed(evidence, "adversary") else batches.get("accumulated_twice", 0.0)
     values |= {"twice": twice, "alike": alike or 0.0}
     values["near"] = batches.get("near", 0.0)
     if values["twice"] > limits["share"]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 ASKED = 3  # times that a batch came again, of which the weights are compared
 
 
-class Against:
+class Adversary:
     """Compares the weights of two passes over one batch, from the step after the first such pair on."""
 
     def __init__(self, model: nn.Module):
