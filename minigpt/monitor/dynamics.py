@@ -20,7 +20,7 @@ from minigpt.training.instruments.non_finite import first_in_forward
 from minigpt.training.instruments.updates import fit_of_second_moments
 
 SOMETIMES = 50  # steps between two measurements of ln Z and of the noise
-ROWS = 256  # positions that ln Z is averaged over, at most twice as many
+ROWS = 64  # positions that ln Z is averaged over, at most twice as many: its drift is a matter of nats
 MATRICES = 16  # that updates are measured of
 FEWEST = 8  # steps whose norms are averaged for a noise scale
 

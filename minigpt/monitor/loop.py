@@ -224,7 +224,7 @@ class LoopWatch:
     def _finite(self) -> bool:
         """Whether there are gradients, and nothing is wrong with them; a GPU is not waited for."""
         norm = self._counts.norm
-        return norm is not None and (norm.device.type != "cpu" or math.isfinite(norm))
+        return norm is not None and (not norm.is_cpu or math.isfinite(norm))
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_call: Any) -> None:
         if optimizer is not self._stepping:

@@ -40,11 +40,13 @@ class Records:
 
     def note_loss(self, loss: Tensor | float) -> None:
         """Note a loss of the step that waits, else of the step in progress."""
-        if isinstance(loss, Tensor) and loss.device.type != "cpu":  # which is waited for later
-            loss = loss.detach().clone()
-        elif isinstance(loss, Tensor):
+        if not isinstance(loss, Tensor):
+            loss = float(loss)
+        elif loss.is_cpu:
             loss = loss.item()
-        self._losses.append(loss if isinstance(loss, Tensor) else float(loss))
+        else:  # which is waited for later
+            loss = loss.detach().clone()
+        self._losses.append(loss)
 
     def note(self, figures: dict[str, float]) -> None:
         """Note figures of the step that waits, and let it go."""

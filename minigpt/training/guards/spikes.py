@@ -14,6 +14,12 @@ tokens and targets do not belong together while the model knows little yet, the 
 hardly ever occur. The norm alone is watched and does not act unless `spike_on` says so: in healthy runs of
 small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
 
+A bad batch has a loss that is far off and a gradient not much larger than usual. At a steep place of the loss
+surface it is the other way round: the gradient leaps to 5 or 80 times its level while the loss of any batch
+rises a little, and the next clipped updates lead away from it. So where the norm stands out more than the
+loss, and is clipped, a few updates go ahead before anything is blamed. The further the loss is off, the more
+the norm has to stand out: targets that are all one token pull together, and are a bad batch all the same.
+
 Bad batches come together. One that is doubtful and follows one that was left out is left out as well.
 """
 
@@ -34,6 +40,7 @@ WATCHED = ("loss", "surplus", "grad_norm")
 ACTS = {"loss": WATCHED[:2], "loss_or_norm": WATCHED}
 PATIENCE = 8  # bad batches in a row before the weights are blamed
 DOUBT = 0.5  # × z: a batch this far out is bad if the next one is a spike, or the last one was left out
+STEEP = 3  # updates in a row that go ahead at a steep place
 SURPLUS = 0.5  # of the least spread of a loss that counts: the surplus is quieter
 EARLY, KNOWN = 2.0, 5  # × the level, of at least so many steps: worth a note while z is not known yet
 MARGIN = 10  # steps to go back: damage begins before it shows
@@ -55,6 +62,7 @@ class Spikes:
         self.z, self.rollbacks, self.acts = z, rollbacks, ACTS[on]
         self.usual = {name: Usual(window, min(ORDINARY_STEPS, window)) for name in WATCHED}
         self.suspects = 0  # bad batches in a row
+        self.steep = 0  # updates in a row at a steep place
         self.healing = False  # whether an update was let through although its batch looked bad
         self.doubtful: list[int] = []  # data steps of the last updates, as far back as all are doubtful
         self.trained: deque[int] = deque(maxlen=MARGIN)  # data steps of the last updates
@@ -74,9 +82,14 @@ class Spikes:
             name: round(z, 2) for name, z in far.items() if z is not None and z >= limit.get(name, self.z)
         }
         if not any(name in seen for name in self.acts):
+            self.steep = 0
             note = self._early(record) if far["loss"] is None else None
             self._accept(values, state.data_step, far)
             return note
+        if self._at_a_steep_place(record, far):
+            self.steep += 1
+            self._accept(values, state.data_step, far)
+            return None
         self.suspects += 1
         figures = {"z": seen} | {
             name: {"seen": values[name], "usual": self.usual[name].level}
@@ -97,6 +110,13 @@ class Spikes:
             raise GuardError("guards.gave-up", step=state.step, times=self.rollbacks)
         target = max(0, state.step - len(self.trained))
         return Decision(roll_back_to=target, skip=tuple(self.trained), seen=figures)
+
+    def _at_a_steep_place(self, record: Mapping[str, Any], far: Mapping[str, float | None]) -> bool:
+        """Return whether a spike is one of the gradient first of all, which is clipped."""
+        if self.suspects or self.steep >= STEEP or "grad_norm" in self.acts or not record.get("clipped"):
+            return False
+        loss, norm = max(far.get(name) or 0.0 for name in self.acts), far["grad_norm"] or 0.0
+        return norm / loss > loss / self.z
 
     def _distances(self, values: Mapping[str, float]) -> dict[str, float | None]:
         level = self.usual["loss"].level
@@ -133,6 +153,7 @@ class Spikes:
         return {
             "usual": {name: usual.state_dict() for name, usual in self.usual.items()},
             "suspects": self.suspects,
+            "steep": self.steep,
             "healing": self.healing,
             "doubtful": list(self.doubtful),
             "trained": list(self.trained),
@@ -143,7 +164,7 @@ class Spikes:
         for name, usual in self.usual.items():
             if name in state["usual"]:  # an older checkpoint knows no surplus
                 usual.load_state_dict(state["usual"][name])
-        self.suspects = state["suspects"]
+        self.suspects, self.steep = state["suspects"], state.get("steep", 0)
         self.healing, self.doubtful = state.get("healing", False), list(state.get("doubtful", []))
         self.trained.clear()
         self.trained.extend(state["trained"])

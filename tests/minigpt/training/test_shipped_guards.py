@@ -21,7 +21,7 @@ from minigpt.training.distributed import World
 from minigpt.training.guards import GuardError
 from minigpt.training.guards.clipping import CLIPPERS
 from minigpt.training.guards.detector import Usual, median_distance
-from minigpt.training.guards.spikes import PATIENCE, Spikes
+from minigpt.training.guards.spikes import PATIENCE, STEEP, Spikes
 from minigpt.training.guards.token_cost import TokenCost
 from minigpt.training.precision import full_precision
 from minigpt.training.recipe import Recipe
@@ -205,8 +205,8 @@ class AtLevelTwo:
         for step in range(steps):
             self.see(2.0 + 0.02 * (step % 5), 1.0 + 0.02 * (step % 3))
 
-    def see(self, loss, norm=1.0):
-        decision = self.guard.decide({"loss": loss, "grad_norm": norm}, self.state)
+    def see(self, loss, norm=1.0, **more):
+        decision = self.guard.decide({"loss": loss, "grad_norm": norm, **more}, self.state)
         if decision is None or not decision.undoes:
             self.state.advance()
         return decision
@@ -216,6 +216,35 @@ def test_the_gradient_norm_alone_calls_no_spike_unless_it_is_asked_to():
     assert AtLevelTwo().see(2.0, norm=50.0) is None
     assert AtLevelTwo(on="loss_or_norm").see(2.0, norm=50.0).drop
     assert AtLevelTwo().see(9.0).drop
+
+
+def test_where_the_gradient_leaps_and_the_loss_follows_clipped_updates_go_ahead_a_few_times():
+    run = AtLevelTwo()
+    steep = {"loss": 2.5, "norm": 50.0, "clipped": True}
+    assert run.guard.usual["loss"].distance(2.5) > run.guard.z
+    assert [run.see(**steep) for _ in range(STEEP)] == [None] * STEEP
+    assert run.see(**steep).drop
+    healed = AtLevelTwo()
+    for _ in range(STEEP):
+        assert healed.see(**steep) is None
+        assert healed.see(2.0) is None  # and the count begins again
+    assert not healed.guard.usual["grad_norm"].level > 1.1  # the leaps are not taken for ordinary
+
+
+def test_a_leap_of_the_gradient_excuses_no_bad_batch():
+    assert AtLevelTwo().see(9.0, norm=1.5, clipped=True).drop  # the loss stands out more
+    assert AtLevelTwo().see(2.5, norm=50.0).drop  # nobody clips
+    assert AtLevelTwo(on="loss_or_norm").see(2.5, norm=50.0, clipped=True).drop
+    run = AtLevelTwo()
+    assert run.see(9.0).drop and run.see(2.5, norm=50.0, clipped=True).drop  # one was left out just before
+
+
+def test_a_resumed_guard_knows_how_many_steep_updates_went_ahead():
+    run, resumed = AtLevelTwo(), AtLevelTwo()
+    for _ in range(STEEP):
+        run.see(2.5, norm=50.0, clipped=True)
+    resumed.guard.load_state_dict(run.guard.state_dict())
+    assert resumed.see(2.5, norm=50.0, clipped=True).drop
 
 
 def test_a_doubtful_batch_before_a_spike_is_taken_back_with_it():
