@@ -70,7 +70,7 @@ class Bedside:
         self.ask = ipywidgets.Button(**button)
         self.answers = ipywidgets.HTML(layout=_THREE_LINES)
         self.guess = ipywidgets.Dropdown(description=message("bedside.guess"), layout={"width": "360px"})
-        self.decide = ipywidgets.Button(description=message("bedside.decide"), **button)
+        self.decide = ipywidgets.Button(layout={"width": "auto", "min_width": "220px"})
         self.outcome = ipywidgets.HTML(layout={"width": _WIDTH})
         self.overview = ipywidgets.HTML()
         self.by_order = ipywidgets.VBox(
@@ -90,6 +90,7 @@ class Bedside:
         self.broken.on_click(lambda _: self._break())
         self.ask.on_click(lambda _: self._ask())
         self.decide.on_click(lambda _: self._decide())
+        self.guess.observe(lambda _: self._name_decision(), names="value")
 
     @property
     def question(self) -> Question | None:
@@ -178,7 +179,7 @@ class Bedside:
         if guess is not None or patient != self._drawn:  # else the learner is about to choose
             self.guess.value = guess
         self.guess.disabled = guess is not None
-        self.decide.description = message("bedside.decide" if guess is None else "bedside.again")
+        self._name_decision()
         if guess is None:
             return []
         spent = message("bedside.spending", spent=CREDITS - known.left, credits=CREDITS)
@@ -192,6 +193,16 @@ class Bedside:
             id="".join(asked[:1]),
         )
         return [first, spent, *_explained(guess)]
+
+    def _name_decision(self) -> None:
+        """Say on the button what it gives: a choice takes a moment to arrive here."""
+        if self.patient.value in self.guesses:
+            self.decide.description = message("bedside.again")
+        elif self.guess.value is None:
+            self.decide.description = message("bedside.decide")
+        else:
+            chosen = message("bedside.sound") if self.guess.value == HEALTHY else self.guess.value
+            self.decide.description = f"{message('bedside.decide')}: {chosen}"
 
     def _priced(self, known: Examination, id: str) -> str:
         asked = stability_message(known.question(id).key("question"))

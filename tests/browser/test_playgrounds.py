@@ -130,6 +130,7 @@ def test_a_patient_is_diagnosed_on_five_credits_by_keyboard(page, address, check
         if guess.input_value() != "init-scale":
             page.keyboard.press("ArrowDown")
     expect(guess).to_have_value("init-scale")
+    expect(bedside).to_contain_text(f"{message('bedside.decide', language)}: init-scale")  # it has arrived
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(bedside).to_contain_text("A: init-scale (1/5) · B: –")

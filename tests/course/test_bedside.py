@@ -117,9 +117,11 @@ def test_on_the_budget_a_diagnosis_is_given_explained_and_can_be_taken_back(runs
     bedside.ask.click()
     assert "1.3" in bedside.answers.value and bedside.ask.disabled
     bedside.guess.value = "loss-reduction"
+    assert bedside.decide.description == f"{say('bedside.decide')}: loss-reduction"
     bedside.asking.value = "1.1"
     assert bedside.guess.value == "loss-reduction"  # looking for a question undoes no choice
     bedside.decide.click()
+    assert bedside.decide.description == say("bedside.again")
     assert bedside.guess.disabled and bedside.ask.disabled
     assert escape(message("leaves.loss-reduction-means")) in bedside.outcome.value
     assert "init-scale" in bedside.outcome.value  # both can end question 1.1
