@@ -33,10 +33,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from minigpt.config.rules import BACK
 from minigpt.model.state import has_memory, load_memory, memory_of
 from minigpt.training.guards.finite import Finite
 from minigpt.training.guards.guard import Decision, GuardError, ask, together
-from minigpt.training.guards.spikes import MARGIN, Spikes
+from minigpt.training.guards.spikes import Spikes
 from minigpt.training.state import OUTLIVES_A_ROLLBACK, TrainerState
 
 Answer = Literal["continue", "skip", "roll back"]
@@ -247,8 +248,8 @@ def _refuse_impossible(every: int, keep: int, z: float, rollbacks: int) -> None:
             raise GuardError("guards.too-small", name=name, given=given, least=least)
     if not (math.isfinite(z) and z > 0):
         raise GuardError("guards.bad-z", given=z)
-    if rollbacks and (reach := (keep - 1) * every) < MARGIN:
-        raise GuardError("guards.short-reach", far=MARGIN, keep=keep, every=every, reach=reach)
+    if rollbacks and (reach := (keep - 1) * every) < BACK:
+        raise GuardError("guards.short-reach", far=BACK, keep=keep, every=every, reach=reach)
 
 
 def _number(value: torch.Tensor | float) -> float:

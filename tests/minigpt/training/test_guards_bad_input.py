@@ -184,6 +184,40 @@ def test_a_window_longer_than_the_run(command, tmp_path, language):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"guard_spikes": True, "spike_window": 61}, "spike_window = 61"),
+        ({"guard_rate": True, "steps": 20}, "guard_rate"),
+        ({"guard_rate": True, "rate_jump": 1.0}, "rate_jump = 1.0"),
+        ({"clipper": "per_tensor"}, "clipper = per_tensor"),
+        ({"clipper": "zscore", "steps": 25}, "clipper = zscore"),
+        ({"guard_spikes": True, "snapshots": 1}, "snapshots"),
+        ({"guard_spikes": True, "snapshot_every": 4}, "snapshot_every"),
+        ({"guard_finite": True, "guard_rate": True, "snapshot_every": 5}, "snapshot_every = 5"),
+    ],
+)
+def test_guards_that_could_do_nothing_in_this_run_are_refused(command, tmp_path, language, asked, named):
+    """Or it would be told in the middle of it, once the weights are damaged; or never."""
+    more = [
+        f"--{name.replace('_', '-')}={str(value).lower()}" for name, value in ({"steps": 60} | asked).items()
+    ]
+    argv = (*flags(MINIMAL), *more, "--run-dir", tmp_path / "run", "--lang", language)
+    assert named in command("train", *argv).sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_guards_at_their_limits_are_allowed():
+    run = {"steps": 60, "guard_spikes": True}
+    for allowed in (
+        {"spike_window": 60},
+        {"snapshots": 2, "snapshot_every": 10},
+        {"snapshots": 1, "rollbacks": 0},
+    ):
+        Recipe(MINIMAL.replace(**run, **allowed)).refuse_idle()
+    Recipe(MINIMAL.replace(steps=21, guard_rate=True)).refuse_idle()
+
+
 def test_a_spike_in_the_first_20_steps(command, tmp_path, language):
     """It is told, and undoes nothing: too little is known to judge it."""
     config = MINIMAL.replace(steps=60, eval_every=0, guard_spikes=True, lr_max=0.1, lr_min=0.1)
