@@ -108,6 +108,9 @@ def test_the_shipped_guard_gives_up_with_its_sentence_and_a_post_mortem(tmp_path
     assert "3" in str(refused.value) and "events.jsonl" in str(refused.value)
     told = json.loads((tmp_path / "run" / "post-mortem.json").read_text(encoding="utf-8"))
     assert told and all(incident["lr"] for incident in told)
+    page = (tmp_path / "run" / "post-mortem.md").read_text(encoding="utf-8")
+    for rates in (incident["lr"] for incident in told):
+        assert ", ".join(f"`{group}` {rate:.3g}" for group, rate in rates.items()) in page
 
 
 def test_no_snapshot_yet(tmp_path, language):
