@@ -105,6 +105,7 @@ def test_the_command_suggests_draws_and_leaves_nothing_else(command, minimal, tm
     argv = [*flags(minimal.replace(n_embd=32)), "--sweep-steps", 100]
     answer = command("lr-find", *argv)
     assert answer.code == 0 and "Suggested lr_max" in answer.out and "minigpt train --lr-max" in answer.out
+    assert "0.0005 to 0.001, 5e-05 for fine-tuning" in answer.out  # what seed 002 gives small models
     assert [path.name for path in tmp_path.iterdir()] == ["lr-find.svg"]
     found = json.loads(command("lr-find", *argv, "--json").out)
     assert f"{found['suggestion']:g}" in answer.out and len(found["lr"]) == len(found["loss"])
