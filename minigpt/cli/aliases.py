@@ -55,7 +55,10 @@ ELSEWHERE = {  # flags of the seeds that stand for no setting, and what to give 
     "--num-tasks": "--tasks conjugations,python",
     "--liquid-units": "--activation liquid",
     "--spiking-units": "--activation spiking",
+    "--enable-neuroscience": "--mixer memory --homeostasis",
 }
+# nothing here does the same: there is one model, and its batches need no process of their own
+NEEDLESS = ("--task", "--num-workers")
 RATES = {"lr", "learning_rate"}
 VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps from there on
     "BATCH_SIZE": "batch_size",
@@ -69,7 +72,7 @@ VARIABLES = {  # of seed 004; with CHECKPOINT_PATH, RESUME_STEPS are the steps f
 
 def add_aliases(parser: Parser) -> None:
     """Add the flags; only those given reach the result."""
-    parser.elsewhere |= ELSEWHERE
+    parser.elsewhere |= ELSEWHERE | dict.fromkeys(NEEDLESS)
     for name, settings in SWITCHES.items():
         stands_for = ", ".join(f"{setting}={value}" for setting, value in settings.items())
         parser.add_argument(
@@ -125,10 +128,11 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
     """Return the settings with those that aliases stand for.
 
     Raises:
-        UsageError: an alias with a value and the setting itself say different things, or a switch and a
-            setting ask for two mixers.
+        UsageError: an alias with a value and the setting itself, or another alias of it, say different
+            things, or a switch and a setting ask for two mixers.
     """
     found: dict[str, Any] = {}
+    first: dict[str, tuple[str, Any]] = {}  # by setting, the first flag that gives it, and the value
     for name, stands_for in SWITCHES.items():
         if name in arguments and arguments[name]:
             _refuse_two_mixers(name, stands_for, settings)
@@ -136,8 +140,10 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
     for name, setting in NAMES.items():
         if name in arguments:
             value = arguments[name]
-            if setting in settings and settings[setting] != value:
-                flags = [f"--{word.replace('_', '-')}" for word in (name, setting)]
+            known = (setting, settings[setting]) if setting in settings else (name, value)
+            other, its_value = first.setdefault(setting, known)
+            if value != its_value:
+                flags = [f"--{word.replace('_', '-')}" for word in (name, other)]
                 raise UsageError("train.alias-twice", alias=flags[0], setting=flags[1])
             found[setting] = value
     if "warmup_ratio" in arguments:

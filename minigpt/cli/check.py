@@ -1,6 +1,7 @@
 """`minigpt check`: walk the stability check over a run.
 
     minigpt check experiments/first
+    minigpt check experiments/first/checkpoints/step-000500
     minigpt check experiments/fixed --before experiments/broken
     minigpt check train.csv --columns step=iter,loss=train/loss --vocab-size 50257
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -53,6 +55,7 @@ def run(arguments: Arguments) -> int:
     """Print the verdict, or two walks side by side, and return the exit code."""
     evidence, found = _walk(arguments.run_dir, arguments)  # whole: the first cause names the fix
     notes = sentences(evidence.audit(LogNotes)) if evidence.source is Source.LOG else []
+    notes += _of_checkpoint(arguments.run_dir, evidence)
     if arguments.before is not None:
         comparison = compare(_walk(arguments.before, arguments)[1], found)
         data, display = partial(comparison_as_data, comparison), partial(show_comparison, comparison)
@@ -78,6 +81,7 @@ def _walk(path: str, arguments: Arguments) -> tuple[Evidence, Walk]:
     folder, name = os.path.split(path)
     if not given and name in OURS and os.path.isfile(os.path.join(folder, "manifest.json")):
         path = folder or "."  # the whole run says more
+    path = _run_of(path)
     if is_external(path):
         mapping = parse_mapping(arguments.columns)
         evidence = external_evidence(path, mapping, arguments.vocab_size, arguments.from_checkpoint)
@@ -92,3 +96,24 @@ def _walk(path: str, arguments: Arguments) -> tuple[Evidence, Walk]:
         )
     evidence = evidence_of(path)
     return evidence, walk(evidence, whole=True)
+
+
+def _run_of(path: str) -> str:
+    """Return the run that a checkpoint belongs to, or the path as it is."""
+    folders = (Path(path), *Path(path).parents)[:2]
+    found = (folder.parent for folder in folders if folder.name == "checkpoints")
+    return next((str(run) for run in found if (run / OURS[0]).is_file()), path)
+
+
+def _of_checkpoint(path: str, evidence: Evidence) -> list[str]:
+    """Return the note that goes with a checkpoint: its step, and the rate of every group there."""
+    done = Path(path).name.removeprefix("step-")
+    if _run_of(path) == path or not done.isdecimal():
+        return []
+    rates = []
+    for column in sorted(evidence.metrics.names()):
+        if column.startswith("lr."):
+            steps, values = evidence.metrics.column(column)
+            rates += [f"{column[3:]} {rate:.3g}" for rate in values[steps == int(done) - 1].tolist()[-1:]]
+    shown = ", ".join(rates) or "–"
+    return [message("check.checkpoint", step=int(done), run=_run_of(path), rates=shown)]

@@ -19,6 +19,7 @@ def add_arguments(parser: Parser) -> None:
         "--out", type=str | None, default=None, metavar="FILE", help=message("dashboard.out-help")
     )
     parser.add_argument("--live", action="store_true", help=message("dashboard.live-help"))
+    parser.elsewhere |= {"--mode": "--live", "--wandb-run": "--wandb"}  # of seed 000's monitor
 
 
 def run(arguments: Arguments) -> int:

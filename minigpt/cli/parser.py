@@ -64,7 +64,8 @@ class Parser(argparse.ArgumentParser):
         (help_action,) = self._actions
         help_action.help = message("general.help-help")
         self.variables = variables
-        self.elsewhere: dict[str, str] = {}  # options of other programs, and what does the same here
+        # options of other programs, and what does the same here; None: nothing does
+        self.elsewhere: dict[str, str | None] = {}
         self._kinds: dict[str, Any] = {}  # annotation or function that reads a value, by name
         self._usual: dict[str, Any] = {}  # default by name; absent: no value unless given
         self._required: dict[str, str] = {}  # what the help calls an argument, by name
@@ -207,7 +208,9 @@ class Parser(argparse.ArgumentParser):
             return UsageError("general.unknown-argument", given=first, prog=self.prog, hint="")
         option = first.split("=")[0]
         if option in self.elsewhere:
-            raise UsageError("train.alias-elsewhere", alias=option, instead=self.elsewhere[option])
+            instead = self.elsewhere[option]
+            key = "elsewhere" if instead else "needless"
+            raise UsageError(f"train.alias-{key}", alias=option, instead=instead)
         options = {option for option in self._option_string_actions if option.startswith("--")} - {"--help"}
         hint = nearest(option, options)
         return UsageError("general.unknown-option", given=first, prog=self.prog, hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from minigpt.config.rules import BACK, CLIPPERS_LEARN, RATE_STEPS
 from minigpt.config.sections import MemoryConfig
 from minigpt.config.values import ConfigError
 
@@ -65,3 +66,23 @@ def refuse_idle(config: Config) -> None:
             )
     if config.consolidation == "random" and config.consolidation_interval is not None:
         raise ConfigError("config.idle-interval", given=config.consolidation_interval)
+    _refuse_idle_guards(config)
+
+
+def _refuse_idle_guards(config: Config) -> None:
+    """Refuse what would act after the end of the run only, and snapshots that no rollback could reach.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    steps, window = config.steps, config.spike_window
+    if window > steps and window != type(config).__dataclass_fields__["spike_window"].default:
+        raise ConfigError("config.window-longer-than-run", window=window, steps=steps)
+    if config.guard_rate and steps <= RATE_STEPS:
+        raise ConfigError("config.rate-never-judged", needed=RATE_STEPS, steps=steps)
+    if steps <= (learns := CLIPPERS_LEARN.get(config.clipper, 0)):
+        raise ConfigError("config.clipper-never-learns", clipper=config.clipper, needed=learns, steps=steps)
+    every, count = config.snapshot_every, config.snapshots
+    reach = (count - 1) * every  # right after the newest one was taken
+    if config.guard_spikes and config.rollbacks and reach < BACK and reach + every < steps:
+        raise ConfigError("config.snapshots-out-of-reach", count=count, every=every, reach=reach, far=BACK)

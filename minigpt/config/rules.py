@@ -23,6 +23,12 @@ AT_LEAST_ONE = (
     *("short_term_size", "long_term_size", "memory_reads", "consolidation_writes", "sleep_steps"),
 )
 ORDINARY_STEPS = 32  # that the spike guard must have seen, or a whole window of them, before it judges one
+BACK = 10  # steps that it may go back: damage begins before it shows
+RATE_STEPS = 20  # first ones, whose rates the rate guard does not judge
+CLIPPERS_LEARN = {
+    "zscore": 25,
+    "per_tensor": 100,
+}  # first steps, in which a clipper cuts as the fixed one does
 NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
@@ -46,7 +52,7 @@ def _values(config: Config) -> Iterator[Rule]:
     for name in ("dropout", "beta1", "beta2", "drop_factor", "replay", "memory_dropout"):
         yield 0 <= getattr(config, name) < 1, "fraction", {"name": name, "given": getattr(config, name)}
     for name in (
-        *("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "rate_jump", "plasticity_tau"),
+        *("clip_norm", "init_std", "eps", "loss_scale", "spike_z", "plasticity_tau"),
         *("memory_temperature", "homeostasis_target"),
     ):
         yield getattr(config, name) > 0, "positive", {"name": name, "given": getattr(config, name)}
@@ -80,6 +86,7 @@ def _values(config: Config) -> Iterator[Rule]:
         "guard-never-judges",
         {"needed": needed, "steps": config.steps},
     )
+    yield config.rate_jump > 1, "rate-jump", {"given": config.rate_jump}
     for name in ("decay_share", "consolidation_chance", "complementary_rate"):
         yield 0 < getattr(config, name) <= 1, "share", {"name": name, "given": getattr(config, name)}
     yield (

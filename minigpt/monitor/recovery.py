@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from minigpt.config.rules import BACK
 from minigpt.model.state import has_memory, load_memory, memory_of
 from minigpt.training.guards.finite import Finite
 from minigpt.training.guards.guard import Decision, GuardError, ask, together
@@ -79,14 +80,20 @@ class Recovery:
     ):
         """Args:
         sampler: a function from the number of a batch to the batch; or an iterator of batches with
-            `state_dict` and `load_state_dict`, such as a stateful data loader. Not needed by a caller of
-            `begin` that gives batches itself, by their number `state.data_step`.
+            `state_dict` and `load_state_dict`. Not needed by a caller of `begin` that gives batches itself,
+            by their number `state.data_step`.
         every: steps between two copies.
         keep: copies that are kept, the newest ones.
         z: robust standard deviations of the loss above what is usual that are a spike.
         rollbacks: how often it may go back before it gives up with a sentence.
+
+        Raises:
+            GuardError: the sampler is neither, a number cannot be, or the copies do not reach far enough.
         """
+        _refuse_impossible(every, keep, z, rollbacks)
         is_sampler = hasattr(sampler, "state_dict") and hasattr(sampler, "__next__")
+        if not (is_sampler or sampler is None or callable(sampler)):
+            raise GuardError("guards.bad-sampler", given=type(sampler).__name__)
         self.sampler = sampler if is_sampler or sampler is None else Numbered(sampler)
         self.model, self.optimizer, self.scaler = model, optimizer, scaler
         parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
@@ -103,16 +110,28 @@ class Recovery:
         self._before: dict[str, Any] = {}
 
     def batches(self, steps: int) -> Iterator[Any]:
-        """Yield the batches of `steps` updates, without the bad ones, and again those after a rollback."""
+        """Yield the batches of `steps` updates, without the bad ones, and again those after a rollback.
+
+        Raises:
+            GuardError: there is no sampler, or it ends before the updates are made.
+        """
+        if self.sampler is None:
+            raise GuardError("guards.no-sampler")
         while self.state.step < steps:
             self._copy_if_due()
             while self._drawn < self.state.data_step:  # those between are left out
-                next(self.sampler)
-                self._drawn += 1
-            batch = next(self.sampler)
-            self._drawn += 1
+                self._draw(steps)
+            batch = self._draw(steps)
             self._note()
             yield batch
+
+    def _draw(self, steps: int) -> Any:
+        try:
+            batch = next(self.sampler)
+        except StopIteration:
+            raise GuardError("guards.sampler-ended", step=self.state.step, steps=steps) from None
+        self._drawn += 1
+        return batch
 
     def begin(self) -> None:
         """Take a copy if one is due; call it before the forward pass, once its batch is there."""
@@ -131,7 +150,8 @@ class Recovery:
             grad_norm: its global gradient norm before clipping, unscaled.
 
         Raises:
-            GuardError: it has gone back as often as it may, nothing is finite, or no copy is old enough.
+            GuardError: it has gone back as often as it may, nothing is finite, no copy is old enough, or the
+                batch came from elsewhere and nothing was kept before it.
         """
         record = {"step": self.state.step, "loss": self._mean(loss), "grad_norm": _number(grad_norm)}
         decision = together(ask(self.guards, "gradients", record, self.state))
@@ -162,6 +182,8 @@ class Recovery:
             )
 
     def _skip(self, decision: Decision) -> Answer:
+        if not self._before:
+            raise GuardError("guards.not-begun", step=self.state.step)
         _set_random_states(self._before["random"])
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
@@ -213,6 +235,21 @@ class Recovery:
         }
         earlier = [one for one in self._ring if one["state"]["step"] < self.state.step]
         self._ring = [*earlier, kept][-self._keep :]
+
+
+def _refuse_impossible(every: int, keep: int, z: float, rollbacks: int) -> None:
+    """Refuse numbers that cannot be, before a loop counts on them.
+
+    Raises:
+        GuardError: names the first one.
+    """
+    for name, given, least in (("every", every, 1), ("keep", keep, 1), ("rollbacks", rollbacks, 0)):
+        if given < least:
+            raise GuardError("guards.too-small", name=name, given=given, least=least)
+    if not (math.isfinite(z) and z > 0):
+        raise GuardError("guards.bad-z", given=z)
+    if rollbacks and (reach := (keep - 1) * every) < BACK:
+        raise GuardError("guards.short-reach", far=BACK, keep=keep, every=every, reach=reach)
 
 
 def _number(value: torch.Tensor | float) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigpt.config import Config
+from minigpt.config.sections import GuardsConfig
 from minigpt.messages import MiniGPTError, message, reason_of
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, Trainer
@@ -78,10 +79,11 @@ def find_lr(recipe: Recipe, lr_start: float = 1e-5, lr_end: float = 10.0, sweep_
     config = recipe.config.replace(
         **{"steps": sweep_steps, "warmup_steps": 0, "eval_every": 0, "eval_batches": 1, "patience": 0},
         **{"checkpoint_every": 0, "stop_on_non_finite": True},
+        **{setting.name: setting.default for setting in fields(GuardsConfig) if setting.name != "clipper"},
     )
     watch = _Watch()
     with tempfile.TemporaryDirectory() as folder:
-        copy = dataclasses.replace(recipe, config=config, lr_at=sweep)
+        copy = dataclasses.replace(recipe, config=config, lr_at=sweep, guards=())  # the loss shall blow up
         trainer = Trainer(copy, Path(folder) / "sweep", [watch], telemetry=False)
         try:
             trainer.run()

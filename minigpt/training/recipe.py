@@ -24,7 +24,7 @@ from minigpt.training import parts
 from minigpt.training.catalogue import find_registered
 from minigpt.training.guards import Guard, refuse_contradictions
 from minigpt.training.guards.clipping import CLIPPERS
-from minigpt.training.guards.configured import OF_SNAPSHOTS, guards_of
+from minigpt.training.guards.configured import OF_SNAPSHOTS, STAYS, guards_of
 from minigpt.training.loss import cross_entropy
 from minigpt.training.optim import build_optimizer
 from minigpt.training.plasticity import build_plasticity
@@ -92,10 +92,11 @@ class Recipe:
             ConfigError: names the first one.
         """
         self.config.refuse_idle()
+        goes_back = any(not isinstance(guard, STAYS) for guard in self.all_guards)
         for setting in fields(GuardsConfig):
             value = getattr(self.config, setting.name)
-            if value != setting.default and setting.name in OF_SNAPSHOTS and not self.all_guards:
-                raise ConfigError("config.idle-without-guards", name=setting.name, given=value)
+            if value != setting.default and setting.name in OF_SNAPSHOTS and not goes_back:
+                raise ConfigError("config.idle-snapshots", name=setting.name, given=value)
 
     @property
     def own_parts(self) -> list[str]:

@@ -17,6 +17,11 @@ from typing import Any
 from minigpt.messages import MiniGPTError, message, nearest
 
 SPIKES = ("loss_spike", "grad_spike")
+SEED_000 = {  # what seed 000 calls figures of an evaluation, beside our own names
+    "stability/loss_variance": "loss_variance",
+    "stability/gradient_percentile_90": "grad_norm_p90",
+    "stability/loss_spikes": "loss_spikes",
+}
 
 
 class LoggerError(MiniGPTError):
@@ -47,6 +52,15 @@ def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + name, float(value)
 
 
+def series(trainer, record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a record by name, at an evaluation under the names of seed 000 as well."""
+    found = dict(scalars(record))
+    seeds = {theirs: found[ours] for theirs, ours in SEED_000.items() if ours in found}
+    if seeds:
+        seeds["stability/spike_recoveries"] = float(trainer.state.rollbacks)
+    return found | seeds
+
+
 class TensorBoardLogger:
     """Writes event files under `<run>/tensorboard`: `tensorboard --logdir <run>` shows them."""
 
@@ -59,7 +73,7 @@ class TensorBoardLogger:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record."""
-        for name, value in scalars(record):
+        for name, value in series(trainer, record).items():
             self._writer.add_scalar(name, value, record["step"])
 
     def on_end(self, trainer) -> None:
@@ -91,7 +105,7 @@ class WandbLogger:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record, and raise an alert where it tells of a spike."""
-        self._run.log(dict(scalars(record)), step=record["step"])
+        self._run.log(series(trainer, record), step=record["step"])
         for kind in SPIKES:
             if kind in record:
                 text = message(f"loggers.{kind}", step=record["step"], ratio=record[kind])

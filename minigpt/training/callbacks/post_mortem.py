@@ -105,6 +105,9 @@ def page(incidents: Sequence[Mapping[str, Any]]) -> str:
             *(_row(name, found[name]) for name in ("loss", "grad_norm")),
             "",
         ]
+        if found["lr"]:
+            rates = ", ".join(f"`{group}` {rate:.3g}" for group, rate in found["lr"].items())
+            lines += [message("post_mortem.rate", rates=rates), ""]
         if found["modules"]:
             shares = ", ".join(f"`{name}` {share:.0%}" for name, share in found["modules"].items())
             lines += [message("post_mortem.modules", shares=shares), ""]

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from minigpt.config.rules import CLIPPERS_LEARN
 from minigpt.runs.thresholds import GRADIENT_SPIKE
 from minigpt.training.precision import Precision
 
@@ -74,7 +75,7 @@ class Percentile(Clipper):
 class ZScore(Clipper):
     """ZClip: an outlier is brought near the running mean of the norm, not to a fixed limit."""
 
-    def __init__(self, threshold: float = 2.5, beta: float = 0.97, warm: int = 25):
+    def __init__(self, threshold: float = 2.5, beta: float = 0.97, warm: int = CLIPPERS_LEARN["zscore"]):
         self.threshold, self.beta, self.warm = threshold, beta, warm
         self.first: list[float] = []  # norms of the warm-up
         self.mean = self.variance = 0.0
@@ -97,7 +98,7 @@ class ZScore(Clipper):
 class PerTensor(Clipper):
     """AdaGC: each tensor against the running norm of its own gradient."""
 
-    def __init__(self, factor: float = 1.05, beta: float = 0.98, warm: int = 100):
+    def __init__(self, factor: float = 1.05, beta: float = 0.98, warm: int = CLIPPERS_LEARN["per_tensor"]):
         self.factor, self.beta, self.warm = factor, beta, warm
         self.steps = 0
         self.usual: list[float] = []  # of each tensor with a gradient, in the model's order

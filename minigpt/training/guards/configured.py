@@ -8,7 +8,8 @@ from minigpt.training.guards.guard import Guard
 from minigpt.training.guards.rate import Rate
 from minigpt.training.guards.spikes import Spikes
 
-OF_SNAPSHOTS = ("snapshot_every", "snapshots")  # settings that mean nothing without a guard
+# settings that mean nothing where no guard goes back; these two never do
+OF_SNAPSHOTS, STAYS = ("snapshot_every", "snapshots"), (Finite, Rate)
 
 
 def guards_of(config: Config) -> tuple[Guard, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from minigpt.config.rules import RATE_STEPS
 from minigpt.training.guards.guard import Decision
 from minigpt.training.state import TrainerState
 
@@ -21,7 +22,7 @@ class Rate:
     name = "rate"
     moments = ("gradients",)
 
-    def __init__(self, jump: float = 3.0, warm: int = 20):
+    def __init__(self, jump: float = 3.0, warm: int = RATE_STEPS):
         self.jump, self.warm = jump, warm
         self.usual = 0.0  # the last ordinary rate
 

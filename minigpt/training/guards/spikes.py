@@ -30,7 +30,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from minigpt.config.rules import ORDINARY_STEPS
+from minigpt.config.rules import BACK, ORDINARY_STEPS
 from minigpt.runs.thresholds import SPIKE_LEAST_SPREAD
 from minigpt.training.guards.detector import Usual
 from minigpt.training.guards.guard import Decision, GuardError
@@ -43,7 +43,6 @@ DOUBT = 0.5  # × z: a batch this far out is bad if the next one is a spike, or 
 STEEP = 3  # updates in a row that go ahead at a steep place
 SURPLUS = 0.5  # of the least spread of a loss that counts: the surplus is quieter
 EARLY, KNOWN = 2.0, 5  # × the level, of at least so many steps: worth a note while z is not known yet
-MARGIN = 10  # steps to go back: damage begins before it shows
 
 
 class Spikes:
@@ -65,7 +64,7 @@ class Spikes:
         self.steep = 0  # updates in a row at a steep place
         self.healing = False  # whether an update was let through although its batch looked bad
         self.doubtful: list[int] = []  # data steps of the last updates, as far back as all are doubtful
-        self.trained: deque[int] = deque(maxlen=MARGIN)  # data steps of the last updates
+        self.trained: deque[int] = deque(maxlen=BACK)  # data steps of the last updates
 
     def decide(self, record: Mapping[str, Any], state: TrainerState) -> Decision | None:
         """Drop a bad batch; once too many in a row were bad, let one heal the weights, or roll back.
@@ -133,7 +132,7 @@ class Spikes:
         """Remember an update that goes ahead."""
         self.suspects, self.healing = 0, False
         doubtful = any((far.get(name) or 0.0) >= DOUBT * self.z for name in ACTS["loss"])
-        self.doubtful = [*self.doubtful, data_step][-MARGIN:] if doubtful else []
+        self.doubtful = [*self.doubtful, data_step][-BACK:] if doubtful else []
         self.trained.append(data_step)
         for name, value in values.items():
             if (far[name] or 0.0) < self.z:

@@ -55,6 +55,13 @@ def test_two_names_with_two_values_are_refused(command, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_two_aliases_with_two_values_are_refused(command, language):
+    answer = command("train", "--lr", 0.1, "--learning-rate", 0.2, "--lang", language)
+    assert "--lr " in answer.sentence and "--learning-rate" in answer.sentence
+    assert config_of(command, "--lr", 0.2, "--learning-rate", 0.2).lr_max == 0.2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_switch_and_a_setting_that_ask_for_two_mixers_are_refused(command, language):
     answer = command("train", "--use-mamba", "--mixer", "memory", "--lang", language)
     assert "--use-mamba" in answer.sentence and "mixer = memory" in answer.sentence
@@ -158,8 +165,24 @@ def test_a_switch_needs_no_value(command):
         (("--wandb",), "--log wandb"),
         (("--num-tasks=2",), "--tasks"),
         (("--liquid-units", 64), "--activation liquid"),
+        (("--enable-neuroscience",), "--homeostasis"),
     ],
 )
 def test_a_seed_s_flag_that_stands_for_no_setting_says_what_does_the_same(command, argv, instead, language):
     sentence = command("train", *argv, "--lang", language).sentence
     assert str(argv[0]).split("=")[0] in sentence and instead in sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("argv", [("--task", "llm"), ("--num-workers", 8)])
+def test_a_seed_s_flag_that_is_not_needed_is_said_to_be_none(command, argv, language):
+    sentence = command("train", *argv, "--lang", language).sentence
+    assert argv[0] in sentence and {"en": "leave it out", "es": "quítala"}[language] in sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("argv", "instead"), [(("--mode", "live"), "--live"), (("--wandb-run", "a/b"), "--wandb")]
+)
+def test_the_flags_of_seed_000_s_monitor_say_what_does_the_same(command, argv, instead, language):
+    assert f"{instead}." in command("dashboard", *argv, "--lang", language).sentence

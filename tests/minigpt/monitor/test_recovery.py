@@ -126,9 +126,56 @@ def test_no_copy_yet_and_no_copy_that_is_old_enough(language):
         for _ in range(20):
             without.step(50.0, 1.0)
     assert "recovery.batches" in str(refused.value)
+    recent = fed_by_hand(60)
+    recent._ring = recent._ring[-1:]
     with pytest.raises(GuardError) as refused:
-        suffer(fed_by_hand(60, every=2, keep=2))
+        suffer(recent)
     assert "keep" in str(refused.value) and "every" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"every": 0}, "every"),
+        ({"keep": 0}, "keep"),
+        ({"rollbacks": -1}, "rollbacks"),
+        ({"z": 0.0}, "z "),
+        ({"z": math.nan}, "z "),
+        ({"every": 2, "keep": 2}, "`keep`"),  # it would only be told once the weights are damaged
+        ({"sampler": [1, 2, 3]}, "list"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_loop(settings, named, language):
+    with pytest.raises(GuardError) as refused:
+        fed_by_hand(0, **settings)
+    assert named in str(refused.value)
+
+
+def test_copies_need_no_reach_where_nothing_goes_back():
+    fed_by_hand(0, every=1, keep=1, rollbacks=0)
+
+
+def test_a_sampler_that_is_missing_or_ends_too_early_is_told(language):
+    class Short(Numbered):
+        def __next__(self):
+            if self._number == 5:
+                raise StopIteration
+            return super().__next__()
+
+    ends = fed_by_hand(0, sampler=Short(float))
+    with pytest.raises(GuardError) as refused:
+        for _ in ends.batches(steps=8):
+            ends.step(2.0, 1.0)
+    assert "5" in str(refused.value) and "8" in str(refused.value)
+    with pytest.raises(GuardError) as refused:
+        next(fed_by_hand(0).batches(steps=8))
+    assert "recovery.batches" in str(refused.value)
+
+
+def test_a_batch_that_nobody_announced_cannot_be_left_out(language):
+    with pytest.raises(GuardError) as refused:
+        fed_by_hand(0).step(math.nan, 1.0)
+    assert "recovery.begin()" in str(refused.value)
 
 
 def test_a_scaler_is_told_of_a_step_that_was_left_out():

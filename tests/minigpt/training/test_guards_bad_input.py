@@ -108,6 +108,9 @@ def test_the_shipped_guard_gives_up_with_its_sentence_and_a_post_mortem(tmp_path
     assert "3" in str(refused.value) and "events.jsonl" in str(refused.value)
     told = json.loads((tmp_path / "run" / "post-mortem.json").read_text(encoding="utf-8"))
     assert told and all(incident["lr"] for incident in told)
+    page = (tmp_path / "run" / "post-mortem.md").read_text(encoding="utf-8")
+    for rates in (incident["lr"] for incident in told):
+        assert ", ".join(f"`{group}` {rate:.3g}" for group, rate in rates.items()) in page
 
 
 def test_no_snapshot_yet(tmp_path, language):
@@ -182,6 +185,40 @@ def test_a_window_longer_than_the_run(command, tmp_path, language):
     sentence = command("train", *asked).sentence
     assert "32" in sentence and "20" in sentence and "spike_window" in sentence
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"guard_spikes": True, "spike_window": 61}, "spike_window = 61"),
+        ({"guard_rate": True, "steps": 20}, "guard_rate"),
+        ({"guard_rate": True, "rate_jump": 1.0}, "rate_jump = 1.0"),
+        ({"clipper": "per_tensor"}, "clipper = per_tensor"),
+        ({"clipper": "zscore", "steps": 25}, "clipper = zscore"),
+        ({"guard_spikes": True, "snapshots": 1}, "snapshots"),
+        ({"guard_spikes": True, "snapshot_every": 4}, "snapshot_every"),
+        ({"guard_finite": True, "guard_rate": True, "snapshot_every": 5}, "snapshot_every = 5"),
+    ],
+)
+def test_guards_that_could_do_nothing_in_this_run_are_refused(command, tmp_path, language, asked, named):
+    """Or it would be told in the middle of it, once the weights are damaged; or never."""
+    more = [
+        f"--{name.replace('_', '-')}={str(value).lower()}" for name, value in ({"steps": 60} | asked).items()
+    ]
+    argv = (*flags(MINIMAL), *more, "--run-dir", tmp_path / "run", "--lang", language)
+    assert named in command("train", *argv).sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_guards_at_their_limits_are_allowed():
+    run = {"steps": 60, "guard_spikes": True}
+    for allowed in (
+        {"spike_window": 60},
+        {"snapshots": 2, "snapshot_every": 10},
+        {"snapshots": 1, "rollbacks": 0},
+    ):
+        Recipe(MINIMAL.replace(**run, **allowed)).refuse_idle()
+    Recipe(MINIMAL.replace(steps=21, guard_rate=True)).refuse_idle()
 
 
 def test_a_spike_in_the_first_20_steps(command, tmp_path, language):

@@ -67,6 +67,11 @@ def test_tensorboard_shows_every_record(tmp_path):
     assert [event.value for event in logged] == pytest.approx(loss.tolist())
     assert [event.step for event in events.Scalars("val_loss")] == [5, 11]
     assert {"lr/decay", "loss_spike", "tokens_per_second"} <= set(events.Tags()["scalars"])
+    for theirs, ours in (("loss_variance",) * 2, ("gradient_percentile_90", "grad_norm_p90")):
+        seeds = [(event.step, event.value) for event in events.Scalars(f"stability/{theirs}")]
+        assert seeds == [(event.step, event.value) for event in events.Scalars(ours)]
+    assert [event.value for event in events.Scalars("stability/loss_spikes")] == [0, 0]  # telemetry saw none
+    assert [event.value for event in events.Scalars("stability/spike_recoveries")] == [0, 0]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import flags
+from small_runs import MINIMAL, flags
 
 from minigpt.messages import LANGUAGES, MiniGPTError, use_language
 from minigpt.training.lr_finder import find_lr, plot, read_curve
@@ -105,6 +105,7 @@ def test_the_command_suggests_draws_and_leaves_nothing_else(command, minimal, tm
     argv = [*flags(minimal.replace(n_embd=32)), "--sweep-steps", 100]
     answer = command("lr-find", *argv)
     assert answer.code == 0 and "Suggested lr_max" in answer.out and "minigpt train --lr-max" in answer.out
+    assert "0.0005 to 0.001, 5e-05 for fine-tuning" in answer.out  # what seed 002 gives small models
     assert [path.name for path in tmp_path.iterdir()] == ["lr-find.svg"]
     found = json.loads(command("lr-find", *argv, "--json").out)
     assert f"{found['suggestion']:g}" in answer.out and len(found["lr"]) == len(found["loss"])
@@ -134,3 +135,11 @@ def test_the_command_refuses_what_cannot_be_done(
     sentence = command("lr-find", *flags(minimal), "--sweep-steps", 20, *other, "--lang", language).sentence
     assert all(part in sentence for part in named), sentence
     assert not list(tmp_path.iterdir())
+
+
+def test_guards_do_not_undo_the_blow_up_that_a_sweep_is_for():
+    """Nor is a window that suits the run too long for a sweep."""
+    plain = MINIMAL.replace(steps=400)
+    guarded = plain.replace(guard_spikes=True, guard_finite=True, guard_rate=True, spike_window=300)
+    one, other = (find_lr(Recipe(config), 1e-3, 50.0, 60) for config in (plain, guarded))
+    assert one == other and max(one.loss) > 1.5 * min(one.loss)
