@@ -1056,14 +1056,14 @@ for letter, sick_recipe in sick.items():
 # ## 9 · On your own run
 #
 # `start_verdict` needs a loss and the number of classes, so it judges any classifier, not only a model of text. Here
-# it judges one of pictures, with 100 classes: as PyTorch initialises it, then with head weights that are a hundred
+# it judges one of pictures, with 100 classes: as PyTorch makes it, then with head weights that are a hundred
 # times too large, then with the *sum* of the losses. That takes one batch, before the first step.
 
-# %% [markdown] id="own-run" lang="es" of="ba90ce87bf56"
+# %% [markdown] id="own-run" lang="es" of="5f196abda68f"
 # ## 9 · En tu propio run
 #
 # `start_verdict` necesita un loss y el número de clases, así que juzga cualquier clasificador y no solo un modelo de
-# texto. Aquí juzga uno de imágenes, con 100 clases: primero como lo inicializa PyTorch, después con los pesos de la
+# texto. Aquí juzga uno de imágenes, con 100 clases: primero como lo crea PyTorch, después con los pesos de la
 # cabeza cien veces más grandes, y al final con la *suma* de los losses. Basta un batch, antes del primer paso.
 
 # %% id="another-loop" compare=true
