@@ -927,8 +927,38 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # El veredicto de todas las preguntas: `!minigpt check experiments/18-00/healthy`, en una celda nueva de este
 # cuaderno (el `!` le pasa la línea a la terminal). En la próxima lección, 18-01, algo se rompe.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 10 · On your own run
+#
+# Your functions read any log that has a step, a loss and a gradient norm in each line. Here it is that of another
+# loop: a tiny network learns which of 20 letters comes next, and its log breaks off in the middle of the last line.
+
+# %% [markdown] id="own-run" lang="es" of="29bc2dbd8e13"
+# ## 10 · En tu propio run
+#
+# Tus funciones leen cualquier log que tenga en cada línea un paso, un loss y una norma del gradiente. Aquí es el de
+# otro bucle: una red diminuta aprende cuál de 20 letras viene después, y su log se corta en medio de la última línea.
+
+# %% id="another-loop" compare=true
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Embedding(20, 16), torch.nn.Linear(16, 20))
+sgd, lines = torch.optim.SGD(net.parameters(), lr=0.5), []
+for step in range(30):
+    letters = torch.randint(0, 20, (64,))
+    loss = torch.nn.functional.cross_entropy(net(letters), (letters + 1) % 20)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(net.parameters(), math.inf)
+    lines.append(json.dumps({"step": step, "loss": loss.item(), "grad_norm": norm.item()}))
+    sgd.step()
+    sgd.zero_grad()
+foreign = read_log("\n".join(lines)[:-9])
+near = abs(foreign[0]["loss"] - math.log(20)) < 0.5
+print(f"{t('whole-lines')}: {len(foreign)}")
+print(f"{t('near-chance')}: {t('yes' if near else 'no')}")
+print(f"{t('its-gradient')}: {first_gradient(foreign)}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 10 · Where this comes from
+# ## 11 · Where this comes from
 #
 # **A true story.** In May 2017 OpenAI looked through ten popular reimplementations of algorithms that learn by reward.
 # Six of them had subtle bugs, found by somebody in the community and confirmed by the author. None of the six
@@ -963,8 +993,8 @@ print("1.2", first_gradient(read_log(log)[100:]))
 # It prints 2.76, in half a second.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="d9ac3b055bd8"
-# ## 10 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="dc16ae7f71b6"
+# ## 11 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2017, OpenAI revisó diez reimplementaciones muy usadas de algoritmos que aprenden por
 # recompensa. Seis tenían errores sutiles, que alguien de la comunidad encontró y el autor confirmó. Ninguna de las seis

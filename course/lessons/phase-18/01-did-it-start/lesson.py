@@ -1052,8 +1052,32 @@ for letter, sick_recipe in sick.items():
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-02, pregunta si el learning rate (tasa de aprendizaje) hace lo que tú crees que hace.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# `start_verdict` needs a loss and the number of classes, so it judges any classifier, not only a model of text. Here
+# it judges one of pictures, with 100 classes: as PyTorch makes it, then with head weights that are a hundred
+# times too large, then with the *sum* of the losses. That takes one batch, before the first step.
+
+# %% [markdown] id="own-run" lang="es" of="5f196abda68f"
+# ## 9 · En tu propio run
+#
+# `start_verdict` necesita un loss y el número de clases, así que juzga cualquier clasificador y no solo un modelo de
+# texto. Aquí juzga uno de imágenes, con 100 clases: primero como lo crea PyTorch, después con los pesos de la
+# cabeza cien veces más grandes, y al final con la *suma* de los losses. Basta un batch, antes del primer paso.
+
+# %% id="another-loop" compare=true
+torch.manual_seed(0)
+pictures, labels = torch.randn(64, 3, 8, 8), torch.randint(0, 100, (64,))
+for times, reduction in ((1, "mean"), (100, "mean"), (1, "sum")):
+    head = torch.nn.Linear(64, 100)
+    head.weight.data *= times
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 64), torch.nn.ReLU(), head)
+    first = F.cross_entropy(net(pictures), labels, reduction=reduction).item()
+    print(f"{t('head-weights')} × {times:<5}{reduction:6}{start_verdict(first, 100)}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** In 2014 the authors of VGG knew that a bad initialisation can stall a deep network. So they trained
 # the shallowest of theirs first, and began the deeper ones with some of its layers. After they had handed in the paper
@@ -1085,8 +1109,8 @@ for letter, sick_recipe in sick.items():
 # The first loss is the entropy of single tokens, about 5.1 here in place of ln 512 = 6.24. The tree cannot know that you meant it, so say it in the manifest, or expect question 1.1 to object.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="96facfb04746"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="b8683ab3b4a5"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** En 2014, los autores de VGG sabían que una mala inicialización puede dejar estancada una red
 # profunda. Por eso entrenaron primero la menos profunda de las suyas y empezaron las demás con algunas de sus capas.

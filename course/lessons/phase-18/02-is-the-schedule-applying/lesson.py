@@ -1071,8 +1071,39 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-03, pregunta si los gradientes son razonables.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Any loop with a torch optimizer tells its rates: read `optimizer.param_groups` at every step, **before** the
+# scheduler moves on. Here it is somebody else's network, with two groups. In the first loop the head learns at twice
+# the rate, and nobody asked for that. In the second the line `scheduler.step()` is missing as well.
+
+# %% [markdown] id="own-run" lang="es" of="4f2411b5010d"
+# ## 9 · En tu propio run
+#
+# Cualquier bucle con un optimizador de torch dice sus valores: lee `optimizer.param_groups` en cada paso, **antes** de
+# que avance el scheduler. Aquí es una red ajena, con dos grupos. En el primer bucle la cabeza aprende con el doble de
+# learning rate, y nadie lo pidió. En el segundo falta, además, la línea `scheduler.step()`.
+
+# %% id="another-loop" compare=true
+net = torch.nn.ModuleDict({"body": torch.nn.Linear(8, 8), "head": torch.nn.Linear(8, 2)})
+wanted = 1e-3 * (1 - np.arange(100) / 100)
+for forgotten in (False, True):
+    groups = [
+        {"params": net[name].parameters(), "lr": rate} for name, rate in (("body", 1e-3), ("head", 2e-3))
+    ]
+    sgd = torch.optim.SGD(groups)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(sgd, lambda call: 1 - call / 100)
+    history = []
+    for _ in range(100):
+        history.append([group["lr"] for group in sgd.param_groups])
+        sgd.step()
+        if not forgotten:
+            scheduler.step()
+    print({name: rate_fault(had, wanted) for name, had in zip(net, np.array(history).T, strict=True)})
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** In June 2023 runs of Hugging Face's `Trainer` on several GPUs lost their learning rate too early. The
 # schedule had been made for the right number of steps; then it was handed to another library, which steps it once for each
@@ -1109,8 +1140,8 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # Until step 240 the two runs cannot be told apart, so the long one can resume from any checkpoint of the short one.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="2cb0c1b52002"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="dd3415d9ba2c"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** En junio de 2023, los runs de `Trainer` de Hugging Face en varias GPU perdían su learning rate
 # demasiado pronto. El schedule se había creado con el número correcto de pasos; luego pasaba a otra biblioteca, que lo

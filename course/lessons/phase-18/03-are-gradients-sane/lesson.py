@@ -1006,8 +1006,34 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # Una hoja a la vez: arréglala, entrena de nuevo y recorre el árbol desde el principio. La próxima lección,
 # 18-04, pregunta si los losses se mueven y si se le puede creer al loss de validación.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Your functions need nothing of this course. Here a small network learns to add up eight numbers, and at step 41 its
+# numbers are a hundred times too large. Clipping and noting the norm is one line of the loop; the detector reads the
+# list afterwards.
+
+# %% [markdown] id="own-run" lang="es" of="beb783c4917b"
+# ## 9 · En tu propio run
+#
+# Tus funciones no necesitan nada de este curso. Aquí una red pequeña aprende a sumar ocho números, y en el paso 41 los
+# números llegan cien veces más grandes. Recortar y anotar la norma es una sola línea del bucle; el detector lee la
+# lista después.
+
+# %% id="another-loop" compare=true
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1))
+adam, lengths = torch.optim.Adam(net.parameters(), lr=1e-2), []
+for step in range(60):
+    numbers = torch.randn(32, 8) * (100 if step == 41 else 1)
+    adam.zero_grad()
+    (net(numbers) - numbers.sum(1, keepdim=True)).square().mean().backward()
+    lengths.append(float(clip_gradients(list(net.parameters()), 1.0)))
+    adam.step()
+print(f"{t('spikes-at')}: {find_spikes(lengths)}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** The paper on DQN says that it helped “to clip the error term from the update” to the range from −1 to 1.
 # That can be read in two ways: clip the loss, or clip the factor in its gradient. The first sounds more natural, and where the
@@ -1044,8 +1070,8 @@ for name, run in {"damaged": damaged, "repaired": repaired}.items():
 # If one row is 50 times too large, it stands out at once, though the norm of the batch only looks somewhat high.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="d09cf6fd8991"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="5326afcf9f86"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** El artículo sobre DQN dice que ayudó recortar el término de error de la
 # actualización entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su

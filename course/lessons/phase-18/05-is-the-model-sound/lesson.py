@@ -983,8 +983,40 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # cual sea la razón. La próxima lección, 18-06, pregunta por el resto de la máquina: ¿es coherente el
 # *optimizador*?
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# `looks_ahead` asks a model for logits and for an embedding called `wte`, and for nothing else of this course. Here it
+# examines a recurrent network that reads letters: once in one direction, and once with `bidirectional=True`, a single
+# word that shows every letter its future.
+
+# %% [markdown] id="own-run" lang="es" of="5dc020bdc402"
+# ## 9 · En tu propio run
+#
+# `looks_ahead` le pide a un modelo los logits y un embedding que se llame `wte`, y nada más de este curso. Aquí examina
+# una red recurrente que lee letras: una vez en un solo sentido, y otra con `bidirectional=True`, una sola palabra que
+# le muestra a cada letra su futuro.
+
+
+# %% id="another-loop" compare=true
+class Reader(torch.nn.Module):
+    def __init__(self, both_ways):
+        super().__init__()
+        self.wte = torch.nn.Embedding(26, 16)
+        self.memory = torch.nn.GRU(16, 16, batch_first=True, bidirectional=both_ways)
+        self.head = torch.nn.Linear(32 if both_ways else 16, 26)
+
+    def forward(self, letters):
+        return self.head(self.memory(self.wte(letters))[0])
+
+
+torch.manual_seed(0)
+for both_ways in (False, True):
+    seen_ahead = looks_ahead(Reader(both_ways), torch.randint(0, 26, (2, 12)))
+    print(f"bidirectional={both_ways!s:7}{t('sees-later')}: {t('yes' if seen_ahead else 'no')}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** GPT-NeoX-20B, with twenty billion parameters, is not the model that its authors meant to build. Attention
 # and feed-forward part of a block were to read the same normalised stream; through an oversight each got a normalisation layer
@@ -1030,8 +1062,8 @@ print(f"{t('unigram'):42}{baselines['unigram_entropy']:20.1f}")
 # With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="6b616d851479"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="2c4996505d08"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
 # construir. La atención y la parte feed-forward de un bloque debían leer el mismo flujo normalizado; por un descuido, cada una

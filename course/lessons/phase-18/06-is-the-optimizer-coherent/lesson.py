@@ -958,8 +958,32 @@ show(walk_section_6(repaired), Console(width=88))
 # Y en el log: la norma del gradiente *antes* del clipping no debe crecer con k. La próxima lección, 18-07,
 # mata un run y pregunta si vuelve el mismo optimizador.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# `parameter_groups` asks for the number of dimensions and not for names, so it works on a network that it has never
+# seen, such as this one for pictures. How many tensors decay when the optimizer is given all of them as one group? How
+# many of those have fewer than two dimensions? And with your groups?
+
+# %% [markdown] id="own-run" lang="es" of="baf915593a47"
+# ## 9 · En tu propio run
+#
+# `parameter_groups` se fija en el número de dimensiones y no en los nombres, así que sirve para una red que nunca ha
+# visto, como esta de imágenes. ¿Cuántos tensores decaen cuando el optimizador los recibe todos en un solo grupo?
+# ¿Cuántos de ellos tienen menos de dos dimensiones? ¿Y con tus grupos?
+
+# %% id="another-loop" compare=true
+net = torch.nn.Sequential(
+    torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(144, 10)
+)
+for name, groups in {"one-group": net.parameters(), "your-groups": parameter_groups(net, 0.1)}.items():
+    adamw = torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.1)
+    decaying = [w for group in adamw.param_groups if group["weight_decay"] for w in group["params"]]
+    small = sum(w.ndim < 2 for w in decaying)
+    print(f"{t(name):14}{t('that-decay')}: {len(decaying)}   {t('below-two')}: {small}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** Fine-tuning BERT on little data was known to fail now and then, with nothing changed but the seed. In
 # 2020 two groups asked why. [One](https://arxiv.org/abs/2006.05987) found that the optimizer that came with BERT leaves
@@ -998,8 +1022,8 @@ show(walk_section_6(repaired), Console(width=88))
 # `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="66723c76e9f6"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="2d48fa5d3f0d"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando, sin cambiar nada más
 # que la semilla. En 2020, dos grupos se preguntaron por qué. [Uno](https://arxiv.org/abs/2006.05987) encontró que el

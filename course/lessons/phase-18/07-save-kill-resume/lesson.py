@@ -1053,8 +1053,53 @@ finally:
 #
 # La próxima lección, 18-08, te da seis runs y no te cuenta nada de ellos.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Your `Checkpoint` asks for six things, and nearly every loop has them. Here is another one: a small network with
+# dropout, SGD with momentum, and a schedule with stairs. It is killed after 10 of its 20 steps and resumed in a new
+# object that was built with another seed. The test is the same as ever: bit for bit.
+
+# %% [markdown] id="own-run" lang="es" of="21ac6913f46d"
+# ## 9 · En tu propio run
+#
+# Tu `Checkpoint` pide seis cosas, y casi cualquier bucle las tiene. Aquí hay otro: una red pequeña con dropout, SGD con
+# momentum y un schedule en escalones. Se interrumpe a los 10 de sus 20 pasos y se reanuda en un objeto nuevo, construido
+# con otra semilla. La prueba es la de siempre: bit por bit.
+
+
+# %% id="another-loop" compare=true
+class Other:
+    def __init__(self, seed):
+        torch.manual_seed(seed)
+        self.model = torch.nn.Sequential(
+            torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1)
+        )
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.02, momentum=0.9)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, step_size=5)
+        self.scaler = torch.amp.GradScaler("cpu", enabled=False)
+        self.generator, self.step = torch.Generator().manual_seed(seed), 0
+
+    def train(self, steps):
+        for _ in range(steps):
+            inputs = torch.randn(16, 8, generator=self.generator)
+            self.optimizer.zero_grad()
+            (self.model(inputs) - inputs.sum(1, keepdim=True)).square().mean().backward()
+            self.optimizer.step()
+            self.scheduler.step()
+            self.step += 1
+        return torch.cat([weight.detach().flatten() for weight in self.model.parameters()])
+
+
+unstopped, stopped = Other(0).train(20), Other(0)
+stopped.train(10)
+Checkpoint().save(stopped, runs / "other.pt")
+continued = Other(1)
+Checkpoint().load(continued, runs / "other.pt")
+print(f"{t('identical')}: {t('yes' if torch.equal(unstopped, continued.train(10)) else 'no')}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** In May 2021 Hugging Face's `Trainer` [learnt to save its random state](https://github.com/huggingface/transformers/pull/11582),
 # so that a resumed run equals an uninterrupted one; until then it did not. A year later somebody who saves once per epoch
@@ -1089,8 +1134,8 @@ finally:
 # It shuffles again for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="f93b3d31c89d"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="67d1c57b9ab7"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2021, `Trainer` de Hugging Face [aprendió a guardar su estado
 # aleatorio](https://github.com/huggingface/transformers/pull/11582), para que un run reanudado fuera igual a uno sin

@@ -31,6 +31,7 @@
 
 # %% id="setup" setup=true
 import math
+import shutil
 import textwrap
 import time
 from pathlib import Path
@@ -45,7 +46,7 @@ from course.notebook import check, lesson, t
 from course.patients import LETTERS, ward
 from course.picture import Picture
 from course.predictions import compare, predict
-from minigpt import diagnosis
+from minigpt import Monitor, diagnosis
 from minigpt.diagnosis.report import seen, show
 
 lesson("18-08")
@@ -740,8 +741,43 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # La última lección de la fase, 18-09, hace lo mismo con bucles que no son nuestros. La fase 19, desde la lección
 # 19-00, trata de runs cuya configuración es correcta y que se rompen de todos modos.
 
+# %% [markdown] id="own-run" lang="en"
+# ## 9 · On your own run
+#
+# Another loop, with nothing of this course in it but `Monitor`. A small network learns to go through the alphabet in
+# steps of three, and somebody forgot one line. Walk it, put the line back, walk it again.
+
+# %% [markdown] id="own-run" lang="es" of="566d86f72e62"
+# ## 9 · En tu propio run
+#
+# Otro bucle, que de este curso solo tiene `Monitor`. Una red pequeña aprende a avanzar de tres en tres por el alfabeto,
+# y alguien olvidó una línea. Recórrelo, vuelve a poner la línea y recórrelo otra vez.
+
+
+# %% id="another-loop" compare=true
+def train_letters(clears):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Embedding(26, 24), torch.nn.Linear(24, 26))
+    adam = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    shutil.rmtree(runs / "letters", ignore_errors=True)
+    with Monitor(net, adam, vocab_size=26, run_dir=runs / "letters") as monitor:
+        for _ in range(40):
+            text = (torch.randint(0, 26, (16, 1)) + 3 * torch.arange(17)) % 26
+            logits = net(text[:, :-1])
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten())
+            loss.backward()
+            adam.step()
+            if clears:
+                adam.zero_grad()
+            monitor.step(loss)
+        return monitor.check()
+
+
+for clears in (False, True):
+    print(f"zero_grad={clears!s:7}{train_letters(clears).leaf or t('healthy')}")
+
 # %% [markdown] id="sources" lang="en"
-# ## 9 · Where this comes from
+# ## 10 · Where this comes from
 #
 # **A true story.** When OpenAI reproduced a known algorithm in 2017, its program played the game *Seaquest* poorly. The
 # cause was in no curve. The screen is turned into grey first, the factor for green was wrong, and the fish had
@@ -779,8 +815,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # It prints the question, the number of groups, and the size of the largest one. After five questions most leaves are still together: what was chosen beforehand tells little, and so each answer should choose the next question.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="f46676389e50"
-# ## 9 · De dónde viene esto
+# %% [markdown] id="sources" lang="es" of="f1d339ef24f6"
+# ## 10 · De dónde viene esto
 #
 # **Una historia real.** Cuando OpenAI reprodujo en 2017 un algoritmo conocido, su programa jugaba mal a *Seaquest*. La
 # causa no estaba en ninguna curva. La pantalla se pasa primero a grises, el factor del verde era incorrecto y los peces

@@ -136,6 +136,11 @@ def at_rate(rate, **changed):
     return Recipe(config.replace(lr_max=rate, lr_min=rate / 10, **changed))
 
 
+def words(name):
+    kind, more = name.rsplit("-", 1)
+    return f"{t(kind)}, {t(more) if more in ('plain', 'normed') else more}"
+
+
 hot = tried("plain-0.1", at_rate(0.1), LivePlot())
 normed = tried("normed-0.1", at_rate(0.1, qk_norm=True), LivePlot(before=hot.metrics))
 logit = {name: max(attention(models[name], inputs)["max_logit"]) for name in models}
@@ -169,7 +174,7 @@ compare(
 
 # %% id="sweep"
 rates = (3e-4, 3e-3, 3e-2, 1e-1, 3e-1)
-print(f"{'':16}{t('loss'):>10}{t('logit'):>16}{t('entropy'):>12}")
+print(f"{'':28}{t('loss'):>10}{t('logit'):>16}{t('entropy'):>12}")
 for kind, on in {"plain": False, "normed": True}.items():
     for rate in rates:
         name = f"{kind}-{rate}"
@@ -177,7 +182,7 @@ for kind, on in {"plain": False, "normed": True}.items():
             tried(name, at_rate(rate, qk_norm=on))
         seen = attention(models[name], inputs)
         print(
-            f"{name:16}{last_loss(done[name]):10.2f}{max(seen['max_logit']):16.1f}{min(seen['entropy']):12.3f}"
+            f"{words(name):28}{last_loss(done[name]):10.2f}{max(seen['max_logit']):16.1f}{min(seen['entropy']):12.3f}"
         )
 
 # %% id="draw-sweep" folded=true
@@ -203,7 +208,9 @@ for kind in ("plain", "normed"):
         name = f"{kind}-{rate}"
         large = max(attention(models[name], inputs)["max_logit"]) > 100
         learns = last_loss(done[name]) < single - 0.2
-        print(f"{name:16}{t('large') if large else t('small'):28}{t('learns') if learns else t('stuck')}")
+        print(
+            f"{words(name):28}{t('large') if large else t('small'):28}{t('learns') if learns else t('stuck')}"
+        )
 
 # %% [markdown] id="burst-text" lang="en"
 # At 0.1 QK-norm does what it promises: the logits stay small. And yet the loss stays where it was, at the
@@ -243,11 +250,13 @@ for name in (
     "z-loss-0.0001",
     "z-loss-0.01",
 ):
-    print(f"{name:16}{last_loss(done[name]):8.2f}{max(attention(models[name], inputs)['max_logit']):10.0f}")
+    print(
+        f"{words(name):28}{last_loss(done[name]):8.2f}{max(attention(models[name], inputs)['max_logit']):10.0f}"
+    )
 
 # %% id="z-loss-cures" compare=true
 for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
-    print(f"{name:16}{t('learns') if last_loss(done[name]) < single - 0.2 else t('stuck')}")
+    print(f"{words(name):28}{t('learns') if last_loss(done[name]) < single - 0.2 else t('stuck')}")
 
 # %% [markdown] id="units-text" lang="en"
 # Two counter-examples. QK-norm bounds the attention logits, but a burst moves *all* the weights, and they have to
@@ -274,7 +283,7 @@ for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
 
 # %% id="inactive-units"
 for name in ("calm-plain", "plain-0.1", "plain-0.3"):
-    print(f"{name:16}", *(f"{share:6.0%}" for share in units(models[name], inputs)["inactive"]))
+    print(f"{words(name):28}", *(f"{share:6.0%}" for share in units(models[name], inputs)["inactive"]))
 
 # %% [markdown] id="walk-text" lang="en"
 # ### Ask the stability check
@@ -301,7 +310,7 @@ for name in ("burst-plain", "plain-0.3"):
 
 # %% id="walk-leaves" compare=true
 for name, walk in walks.items():
-    print(f"{name:16}{walk.leaf or t('no-fault')}")
+    print(f"{words(name):28}{walk.leaf or t('no-fault')}")
 
 # %% [markdown] id="walk-said" lang="en"
 # With the burst the walk ends at the cause: the log has the rate, and the leap came before anything else. At 0.3
@@ -373,8 +382,9 @@ playground(draw, s=Slider("s", 0, 7, 0))
 # > Difficulty ●●○○○ · Importance ●●●●○ · 10 minutes
 #
 # How flat is the curve that you drew? Write `lr_sensitivity(losses, start)`: `losses` are the final losses of a
-# sweep, one for each rate, and `start` is the loss before training. Return the mean of min(loss, start) − best,
-# where best is the lowest loss of the sweep. A run that diverged to NaN or infinity counts as `start`.
+# sweep, one for each rate, and `start` is the loss before training. No run counts as worse than its start: a loss
+# above `start` counts as `start`, and so does one that diverged to NaN or infinity. Return the mean of the losses
+# that count, minus the lowest of them.
 #
 # <details><summary>Hint</summary>
 #
@@ -382,7 +392,7 @@ playground(draw, s=Slider("s", 0, 7, 0))
 # is NaN, so ask `math.isfinite` first.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="66daa71fbd5f"
+# %% [markdown] id="fix" lang="es" of="fcaeedd4ba26"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · La sensibilidad al learning rate
@@ -390,9 +400,9 @@ playground(draw, s=Slider("s", 0, 7, 0))
 # > Dificultad ●●○○○ · Importancia ●●●●○ · 10 minutos
 #
 # ¿Qué tan plana es la curva que dibujaste? Escribe `lr_sensitivity(losses, start)`: `losses` son los losses finales
-# de un barrido, uno por cada learning rate, y `start` es el loss antes de entrenar. Devuelve la media de min(loss,
-# start) − mejor, donde mejor es el loss más bajo del barrido. Un run que divergió a NaN o a infinito cuenta como
-# `start`.
+# de un barrido, uno por cada learning rate, y `start` es el loss antes de entrenar. Ningún run cuenta como peor que su
+# comienzo: un loss mayor que `start` cuenta como `start`, y uno que divergió a NaN o a infinito también. Devuelve la
+# media de los losses que cuentan, menos el más bajo de ellos.
 #
 # <details><summary>Pista</summary>
 #
@@ -545,7 +555,7 @@ check("attention-entropy/heads", attention_entropy)
 # %% id="verify-sweep"
 for kind in ("plain", "normed"):
     found = [last_loss(done[f"{kind}-{rate}"]) for rate in rates]
-    print(f"{kind:10}{lr_sensitivity(found, math.log(config.vocab_size)):8.2f}")
+    print(f"{t(kind):18}{lr_sensitivity(found, math.log(config.vocab_size)):8.2f}")
 
 # %% id="verify-scores" compare=true
 torch.manual_seed(0)
@@ -553,7 +563,7 @@ q, k = 10 * torch.randn(2, 1, 2, 16, 8).double()
 hidden = torch.ones(16, 16, dtype=torch.bool).triu(1)
 for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scores(q, k)}.items():
     entropy = attention_entropy(scores.masked_fill(hidden, -math.inf).softmax(-1)).mean().item()
-    print(f"{name:10}{t('collapsed') if entropy < 0.2 else t('open')}")
+    print(f"{t(name):18}{t('collapsed') if entropy < 0.2 else t('open')}")
 
 # %% [markdown] id="explain" lang="en"
 # In the paper QK-norm lowers the sensitivity, with longer runs and larger models. Here the two numbers hardly

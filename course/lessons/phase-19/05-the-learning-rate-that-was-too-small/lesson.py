@@ -213,8 +213,9 @@ print(" < ".join(t(name) for name in order))
 # * And yet even the repaired run has hardly begun. Its warm-up is a thousand steps because a tenth of 20 epochs is
 #   a thousand steps. Nobody chose that number: it came out of a percentage. That is the third thing wrong, and it
 #   is not a fault of the code.
-# * With a warm-up chosen in steps, the same rate learns within 90 steps. Nobody raised anything.
-# * The counter-example: what cured the broken run **harms** the one that is right. Compare the two on the left:
+# * With a warm-up chosen in steps, the same rate learns within 90 steps. Nobody raised anything. So here is a **warm-up
+#   that hurts**: the ramp that protects some runs costs this one more, in these steps, than both faults together.
+# * A second counter-example: what cured the broken run **harms** the one that is right. Compare the two on the left:
 #   they have the same warm-up, and the one with the sixteenfold rate ends more than a nat higher. Whoever applies
 #   the cure first and finds the bug later gets that run, and the repair will look like the culprit.
 #
@@ -223,7 +224,7 @@ print(" < ".join(t(name) for name in order))
 # The guide says that at iteration 1,405 the run was “only 33% through warmup”. Here are the facts of the public
 # code once more, and three ways to get a percentage out of them:
 
-# %% [markdown] id="what-the-order-says" lang="es" of="5a37f33f078e"
+# %% [markdown] id="what-the-order-says" lang="es" of="fc7fa381ece9"
 # Lee la lista desde la derecha, desde el peor.
 #
 # * El run reparado aprende *más* que el curado, con la cuarta parte de su `lr_max`. Al embedding le faltaba un
@@ -231,8 +232,10 @@ print(" < ".join(t(name) for name in order))
 # * Aun así, ni siquiera el run reparado arrancó del todo. Su warm-up dura mil pasos porque la décima parte de 20
 #   épocas son mil pasos. Ese número no lo eligió nadie: salió de un porcentaje. Es lo tercero que está mal, y no es
 #   un fallo del código.
-# * Con un warm-up elegido en pasos, el mismo learning rate aprende en 90 pasos. Nadie subió nada.
-# * El contraejemplo: lo que curó al run roto **daña** al que está bien. Compara los dos de la izquierda: tienen el
+# * Con un warm-up elegido en pasos, el mismo learning rate aprende en 90 pasos. Nadie subió nada. Aquí tienes, pues, un
+#   **warm-up que hace daño**: la rampa que protege a otros runs le cuesta a este, en esos pasos, más que los dos fallos
+#   juntos.
+# * Otro contraejemplo: lo que curó al run roto **daña** al que está bien. Compara los dos de la izquierda: tienen el
 #   mismo warm-up, y el del learning rate dieciséis veces mayor termina más de un nat por encima. Quien aplica
 #   primero la cura y encuentra después el error se queda con ese run, y la reparación va a parecer la culpable.
 #

@@ -342,7 +342,7 @@ for (w, divisor), activities in units.items():
 # of nature. Before you trust a regulator that was tested on one channel, ask what its output feeds.
 
 # %% [markdown] id="figure-said" lang="es" of="54d68f1f449a"
-# Como en el artículo: sola se queda quieta; con realimentación, el mismo regulador oscila en un factor de más de cien;
+# Como en el artículo: sola se queda quieta; con retroalimentación, el mismo regulador oscila en un factor de más de cien;
 # y cuatro veces más lento se queda quieta otra vez. En el objetivo, 0.5, diez onceavas partes de la actividad de esta
 # unidad son su propio eco: 4 · 0.5 de 0.2 + 4 · 0.5. Así que una escala un uno por ciento mayor hace que la actividad
 # termine siendo un once por ciento mayor, y el exponente actúa como si fuera once veces más grande.
@@ -356,7 +356,9 @@ for (w, divisor), activities in units.items():
 #
 # ### Exercise 1 · A gate that looks right
 #
-# > Difficulty ●●○○○ · Importance ●●●●○ · 12 minutes
+# > Difficulty ●●○○○ · Importance ●●●●○ · 18 minutes
+#
+# **1a.** Which source counts how much?
 #
 # ```python
 # def balanced_gate(logits, temperature):
@@ -374,12 +376,14 @@ for (w, divisor), activities in units.items():
 # Which axis are the sources on? And what is 0 · ln 0 in floating point? See `torch.special.entr`.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="ab970cf0bf77"
+# %% [markdown] id="fix" lang="es" of="7323eba53d74"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · Un gate que parece correcto
 #
-# > Dificultad ●●○○○ · Importancia ●●●●○ · 12 minutos
+# > Dificultad ●●○○○ · Importancia ●●●●○ · 18 minutos
+#
+# **1a.** ¿Cuánto cuenta cada fuente?
 #
 # ```python
 # def balanced_gate(logits, temperature):
@@ -418,6 +422,66 @@ check("gate/evenness", balanced_gate)
 
 # %% check="gate/one-takes-all" points=1
 check("gate/one-takes-all", balanced_gate)
+
+# %% [markdown] id="task-stop" lang="en"
+# **1b.** What is read from the memory is added to the present: `present + gate · recalled`. A *stop-gradient* keeps the
+# loss of this batch from reaching back into what earlier batches wrote. This line was meant to have one. It trains,
+# and the gate never moves:
+#
+# ```python
+# def mix(present, recalled, gate):
+#     return present + (gate * recalled).detach()
+# ```
+#
+# Repair it. `present` and `recalled` are (B, T, C), `gate` is (B, T, 1). The value stays as it is; `present` and `gate`
+# get their gradient, and none reaches `recalled`. The three tensors themselves stay as they were, since others use
+# them too.
+#
+# <details><summary>Hint</summary>
+#
+# The gradient of a product with respect to one factor needs the *value* of the other, not its graph. `detach()` makes
+# a new tensor, `detach_()` changes the one that it is called on.
+# </details>
+
+# %% [markdown] id="task-stop" lang="es" of="f66b7d0567c7"
+# **1b.** Lo que se lee de la memoria se le suma al presente: `present + gate · recalled`. Un *stop-gradient* impide que
+# el loss de este batch llegue hasta lo que escribieron batches anteriores. Esta línea debía tener uno. Se entrena, y
+# el gate no se mueve nunca:
+#
+# ```python
+# def mix(present, recalled, gate):
+#     return present + (gate * recalled).detach()
+# ```
+#
+# Arréglala. `present` y `recalled` son (B, T, C); `gate` es (B, T, 1). El valor queda igual; `present` y `gate` reciben
+# su gradiente, y a `recalled` no le llega ninguno. Los tres tensores quedan como estaban, porque otros también los
+# usan.
+#
+# <details><summary>Pista</summary>
+#
+# El gradiente de un producto con respecto a un factor necesita el *valor* del otro, no su grafo. `detach()` crea un
+# tensor nuevo; `detach_()` cambia el mismo tensor.
+# </details>
+
+
+# %% solution="stop-gradient"
+def mix(present, recalled, gate):
+    ### BEGIN SOLUTION
+    return present + gate * recalled.detach()
+    ### END SOLUTION
+
+
+# %% check="stop-gradient/value" points=1
+check("stop-gradient/value", mix)
+
+# %% check="stop-gradient/gate" points=1
+check("stop-gradient/gate", mix)
+
+# %% check="stop-gradient/memory" points=1
+check("stop-gradient/memory", mix)
+
+# %% check="stop-gradient/afterwards" points=1
+check("stop-gradient/afterwards", mix)
 
 # %% [markdown] id="task-due" lang="en"
 # ### Exercise 2 · Which steps write?
@@ -484,7 +548,7 @@ check("due/seeds", due)
 # * scale ← scale · (target ÷ corrected)^(1/τ), kept between 0.1 and 10.
 
 # %% [markdown] id="task-move" lang="es" of="59e88a8bde97"
-# ### Ejercicio 3 · Una escala que no se acumula
+# ### Ejercicio 3 · Una escala sin windup
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
@@ -810,13 +874,17 @@ for name, run in by_rule.items():
 # ## 9 · On your own run
 #
 # Three questions for any model in evaluation mode: does the same batch give the same output twice, does a row alone
-# give what it gives in the batch, and has the evaluation changed any tensor, wherever in the model it is kept?
+# give what it gives in the batch, and has the evaluation changed any tensor, wherever in the model it is kept? Here
+# they are put to a recurrent network that has nothing of this course in it: as it should be; with a state that it
+# keeps from call to call, as a memory does; and with a mean that is taken over the wrong axis.
 
-# %% [markdown] id="own-run" lang="es" of="a128d9a79e62"
+# %% [markdown] id="own-run" lang="es" of="90bfeb5008b6"
 # ## 9 · En tu propio run
 #
 # Tres preguntas para cualquier modelo en modo de evaluación: ¿el mismo batch da dos veces la misma salida, una fila
-# sola da lo que da dentro del batch, y cambió la evaluación algún tensor, esté donde esté en el modelo?
+# sola da lo que da dentro del batch, y cambió la evaluación algún tensor, esté donde esté en el modelo? Aquí se le
+# hacen a una red recurrente que no tiene nada de este curso: como debe ser; con un estado que conserva de una llamada
+# a otra, igual que una memoria; y con una media tomada sobre el eje equivocado.
 
 
 # %% id="own-loop" compare=true
@@ -842,15 +910,27 @@ def stateful(model, rows):
     return torch.equal(first, again), torch.allclose(first[-1:], alone, atol=1e-4), untouched
 
 
-rows = right.load_data(config).train[:64].view(4, 16)
-for fault in (None, "short-term-memory-kept", "memory-written-in-evaluation"):
-    torch.manual_seed(0)
-    model = (normed.with_fault(fault) if fault else normed).build_model(config)
-    found = zip(("twice", "alone", "untouched"), stateful(model, rows), strict=True)
-    print(
-        f"{fault or t('healthy')}:",
-        "; ".join(f"{t(name)} {t('ok' if fine else 'changes')}" for name, fine in found),
-    )
+class Forecast(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.cell, self.out = nn.GRU(3, 16, batch_first=True), nn.Linear(16, 3)
+        self.kind, self.state = kind, None
+
+    def forward(self, waves):
+        state = None if self.state is None else self.state.repeat(1, len(waves), 1)
+        hidden, last = self.cell(waves, state)
+        if self.kind == "keeps-state":
+            self.state = last.mean(1, keepdim=True)
+        if self.kind == "mixes-rows":
+            hidden = hidden - hidden.mean(0)
+        return self.out(hidden)
+
+
+torch.manual_seed(0)
+for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
+    found = zip(("twice", "alone", "untouched"), stateful(Forecast(kind), torch.randn(4, 10, 3)), strict=True)
+    told = "; ".join(f"{t(name)} {t('ok' if fine else 'changes')}" for name, fine in found)
+    print(f"{t(kind)}: {told}")
 
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
