@@ -28,6 +28,7 @@
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
 # %% id="setup" setup=true
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -36,11 +37,13 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from rich.console import Console
 from torch import nn
 
 from course.live_plot import LivePlot
 from course.notebook import check, lesson, t
+from course.picture import Picture
 from course.predictions import compare, predict
 from course.widgets import Slider, playground
 from minigpt import Config, Recipe, diagnosis, train
@@ -71,8 +74,15 @@ def last_loss(run, count=10):
 
 # %% id="pretrain"
 class Keep:
+    at = {}  # the model after so many steps
+
+    def on_start(self, trainer):
+        self.at[0] = copy.deepcopy(trainer.model)
+
     def on_record(self, trainer, record):
-        self.model = trainer.model
+        self.model, step = trainer.model, record["step"] + 1
+        if step in (5, 10, 20, 40, 80, 150):
+            self.at[step] = copy.deepcopy(trainer.model)
 
 
 keep = Keep()
@@ -527,9 +537,9 @@ for name, run in tried.items():
     print(f"{t(name):30}{t('v-' + verdict(pair(broken), pair(run), pair(tried['right']), 0.1))}")
 
 
-def measured_noise(model):
+def measured_noise(model, count=16):
     gradients = []
-    for micro in range(16):
+    for micro in range(count):
         batch = right.get_batch(data.train, config, 0, micro)
         model.zero_grad()
         right.loss(model(batch.inputs), batch.targets, batch.mask).backward()
@@ -543,6 +553,49 @@ Recipe(config).init_weights(newborn, config)
 noise = {"newborn": measured_noise(newborn), "trained": measured_noise(keep.model)}
 for name, value in noise.items():
     print(f"{t(name):30}{value:,.0f} {t('tokens')}")
+
+# %% [markdown] id="noise-figure-text" lang="en"
+# ### A figure from a paper, small: the noise scale grows
+#
+# Is a batch too small? That depends on when you ask. McCandlish et al. (2018) followed the noise scale through whole
+# trainings, and found that it grows while the loss falls. Here it is at seven moments of our pretraining, each from
+# 64 micro-batches; the dotted line marks the 512 tokens of a step. **When would a larger batch have been wasted, and
+# when not?**
+
+# %% [markdown] id="noise-figure-text" lang="es" of="0a18d611f336"
+# ### Una figura de un artículo, en pequeño: la escala del ruido crece
+#
+# ¿Un batch es demasiado pequeño? Depende de cuándo lo preguntes. McCandlish et al. (2018) siguieron la escala del
+# ruido durante entrenamientos enteros y encontraron que crece mientras el loss baja. Aquí está en siete momentos de
+# nuestro preentrenamiento, cada uno con 64 micro-batches; la línea punteada marca los 512 tokens de un paso.
+# **¿Cuándo se habría desperdiciado un batch más grande y cuándo no?**
+
+# %% id="noise-figure"
+step_tokens = config.batch_size * config.context
+scales = {step: measured_noise(model, 64) for step, model in keep.at.items()}
+figure = Figure(figsize=(6, 2.4), layout="constrained")
+axes = figure.subplots()
+axes.plot(list(scales), list(scales.values()), marker="o", color="#0072b2")
+axes.axhline(step_tokens, color="#d55e00", linestyle=":")
+axes.set(yscale="log", xlabel=t("step"), ylabel=t("noise-in-tokens"))
+Picture().show(figure, t("noise-alt"))
+
+# %% id="noise-told" compare=true
+for step in (10, 80):
+    print(f"{t('step')} {step:3}: {t('enough') if scales[step] < step_tokens else t('too-small')}")
+
+# %% [markdown] id="noise-said" lang="en"
+# A new model starts with a gradient that is small beside its noise. Then come the steps in which it learns how
+# frequent each token is: every batch says the same, so a few hundred tokens are enough. What comes later differs
+# from text to text, and thousands of tokens would still tell more than 512. So “the batch is too small” is true of
+# the end of this run, was false near its start, and explains a plateau at neither.
+
+# %% [markdown] id="noise-said" lang="es" of="5c1d7a7d8c30"
+# Un modelo nuevo empieza con un gradiente pequeño al lado de su ruido. Después vienen los pasos en que aprende qué
+# tan frecuente es cada token: todos los batches dicen lo mismo, así que bastan unos cientos de tokens. Lo que viene
+# luego cambia de un texto a otro, y miles de tokens todavía dirían más que 512. Así que «el batch es demasiado
+# pequeño» es cierto al final de este run, era falso cerca del comienzo y no explica una meseta en ninguno de los
+# dos momentos.
 
 # %% [markdown] id="rewalk-text" lang="en"
 # And question 1.4 once more, to all seven runs:
@@ -692,7 +745,7 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #   `docs/loss_plateau_analysis.md`, `docs/IMPLEMENTATION_SUMMARY.md` and `docs/training_optimization_plan.md` of
 #   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy).
 # * McCandlish et al., [An Empirical Model of Large-Batch Training](https://arxiv.org/abs/1812.06162), 2018:
-#   the noise scale.
+#   the noise scale, and how it grows.
 # * [“Clarify that causal LM labels are shifted internally”](https://github.com/huggingface/transformers/pull/44642),
 #   Hugging Face transformers, 2026.
 # * [The same fault inside the library](https://github.com/huggingface/transformers/pull/46898): Florence-2
@@ -732,13 +785,13 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # `tokens` are those of one micro-batch. Average `signal` and `trace` over many steps before you divide: from one step, `signal` may come out negative.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="4ab919e4366d"
+# %% [markdown] id="sources" lang="es" of="6a2353fa1ed8"
 # ## 10 · De dónde viene esto
 #
 # * Las cifras que se citan aquí: el informe, su reparación y lo que hizo el run reparado, en
 #   `docs/loss_plateau_analysis.md`, `docs/IMPLEMENTATION_SUMMARY.md` y `docs/training_optimization_plan.md` de
 #   [gness1804/build_llm_karpathy](https://github.com/gness1804/build_llm_karpathy).
-# * McCandlish et al., 2018, [arXiv 1812.06162](https://arxiv.org/abs/1812.06162): la escala del ruido.
+# * McCandlish et al., 2018, [arXiv 1812.06162](https://arxiv.org/abs/1812.06162): la escala del ruido y cómo crece.
 # * [El cambio 44642 de transformers](https://github.com/huggingface/transformers/pull/44642), de Hugging
 #   Face, 2026: aclara que los labels se corren dentro del modelo.
 # * [El mismo fallo dentro de la biblioteca](https://github.com/huggingface/transformers/pull/46898): Florence-2
