@@ -162,9 +162,10 @@ def shown_apart(expected: object, actual: object) -> tuple[str, str]:
 
 
 def show(value: object, digits: int = DIGITS) -> str:
-    """Write plain data briefly: a few significant digits, a few elements."""
+    """Write plain data briefly: a few significant digits, a few elements; 135,488 and not 1.355e+05."""
     if type(value) is float:
-        return f"{value:.{digits}g}"
+        text = f"{value:.{digits}g}"
+        return f"{value:,.0f}" if "e+" in text and abs(value) < 1e15 else text
     if type(value) is np.ndarray:
         return np.array2string(value, precision=digits, threshold=8, edgeitems=3, separator=", ")
     if type(value) is list:

@@ -55,7 +55,7 @@ def serve(port: int | None, browser: bool) -> int:
         _require_free(port)
     from course.landing import saved, write_pages  # takes seconds to import, in which Ctrl-C shall work
     from course.landing.validating import watch_validate
-    from course.landing.words import add_words, buttons
+    from course.landing.words import add_words, buttons, names
 
     page = write_pages(ROOT)[language()]
     os.environ.update(_private_folders())
@@ -79,6 +79,7 @@ def serve(port: int | None, browser: bool) -> int:
     words = server.web_app.settings.setdefault("page_config_data", {})  # of the extension in labextensions/
     words["courseStillRunning"] = message("learn.still-running")
     words["courseButtons"] = buttons(language())
+    words["courseNames"] = names(language())
     # there is nothing to build, and each page would start Node to ask
     words["buildAvailable"] = words["buildCheck"] = False
     add_words()

@@ -20,6 +20,8 @@ DIGITS = 4  # significant digits of a number below 1000
 AGREE = 0.005  # relative distance that still counts as the same number
 GAP = "   "  # between two columns
 
+_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,_\s]\d{3})+(?:\.\d*)?")  # thousands set apart
+
 _written: dict[str, dict[str, object]] = {}
 
 
@@ -68,10 +70,12 @@ def shown(value: object) -> str:
 def as_number(value: object) -> float | None:
     """Return what a guess or an outcome says as a number, or None if it is a word.
 
-    A text may set thousands apart by commas, spaces or underscores, and end in a per cent sign.
+    A text may set thousands apart by commas, spaces or underscores, and end in a per cent sign. A comma that
+    sets no thousands apart is a decimal one.
     """
     if isinstance(value, str):
-        bare = re.sub(r"(?<=\d)[,_  ](?=\d{3}(?!\d))", "", value.strip()).removesuffix("%").strip()
+        bare = value.strip().removesuffix("%").strip()
+        bare = re.sub(r"[,_\s]", "", bare) if _GROUPED.fullmatch(bare) else bare.replace(",", ".")
         try:
             return float(bare)
         except ValueError:
@@ -98,9 +102,11 @@ def _verdict(guess: object, outcome: object) -> str:
     if None in numbers:
         return "✓" if str(guess).strip().casefold() == str(outcome).strip().casefold() else "✗"
     guessed, measured = numbers
+    if not math.isfinite(measured):
+        return "✗"
     if guessed == measured or abs(guessed - measured) <= AGREE * abs(measured):
         return "✓"
-    if guessed * measured > 0 and math.isfinite(measured):
+    if guessed * measured > 0:
         factor = max(guessed / measured, measured / guessed)
         return message("predict.factor", factor=shown(float(f"{factor:.3g}")))
     return message("predict.apart", difference=shown(abs(guessed - measured)))

@@ -2,6 +2,7 @@
 
     add_words()          # from here on the server's answer for Spanish holds ours as well
     buttons("es")        # those of nbgrader's button, which asks no language pack, for our own extension
+    names("es")          # and those that JupyterLab gives a screen reader without asking its language pack
 
 `words.<language>.yaml` maps the English of JupyterLab to ours; `buttons.<language>.yaml` that of nbgrader.
 """
@@ -17,6 +18,11 @@ import yaml
 FOLDER = Path(__file__).parent
 DOMAIN = "jupyterlab"
 DOMAINS = (DOMAIN, "jupyterlab_widgets")  # whose catalogues are completed
+# Some notebooks and cells are made by parts of JupyterLab that hand no language on to them.
+NAMES = (
+    *("main area content", "main area toolbar", "Cells", "Cell toolbar"),
+    *("Markdown Cell Content", "Code Cell Content", "Code Cell Content with Output", "Raw Cell Content"),
+)
 
 
 def add_words() -> None:
@@ -50,6 +56,11 @@ def words(code: str) -> dict[str, list[str]]:
 def buttons(code: str) -> dict[str, str]:
     """Return the words of nbgrader's button and dialogs by their English."""
     return _read("buttons", code)
+
+
+def names(code: str) -> dict[str, str]:
+    """Return what screen readers are told, by its English; empty for a language without a catalogue."""
+    return {english: words(code)[english][0] for english in NAMES if english in words(code)}
 
 
 def _read(name: str, code: str) -> dict:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from minigpt.messages import LANGUAGES, Catalogue, MiniGPTError, language
+from minigpt.messages import LANGUAGES, Catalogue, MiniGPTError, filled, language
 
 CATALOGUE = Catalogue(Path(__file__).parent)
 message = CATALOGUE.text
@@ -83,7 +83,8 @@ class LessonTexts:
             raise CourseError("lesson.text-unknown", name=key, folder=self.folder.name)
         if "." in key:
             return message(key, code, **values)
-        return self.by_language[code or language()][key].format(**values)
+        code = code or language()
+        return filled(self.by_language[code][key], code, values)
 
     def _file(self, code: str) -> Path:
         return self.folder / f"messages.{code}.yaml"

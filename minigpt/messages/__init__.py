@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import string
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,26 @@ def use_language(code: str | None) -> None:
     _language = code
 
 
+class _Spanish(string.Formatter):
+    """Fill a template as `str.format` does, with the space that Spanish has before a per cent sign."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        text = super().format_field(value, format_spec)
+        return f"{text[:-1]}\u00a0%" if format_spec.endswith("%") and text.endswith("%") else text
+
+
+_IN_SPANISH = _Spanish()
+
+
+def filled(template: str, code: str, values: dict[str, object]) -> str:
+    """Return a template of a language with its placeholders filled.
+
+    Raises:
+        KeyError: a placeholder has no value.
+    """
+    return _IN_SPANISH.vformat(template, (), values) if code == "es" else template.format(**values)
+
+
 def read_yaml(text: str) -> Any:
     """Return what a YAML file that ships with the package says."""
     return yaml.load(text, Loader=_LOADER)
@@ -92,7 +113,8 @@ class Catalogue:
         Raises:
             KeyError: the key is not in the catalogue, or a placeholder has no value.
         """
-        return self._texts(code or language())[key].format(**values)
+        code = code or language()
+        return filled(self._texts(code)[key], code, values)
 
 
 CATALOGUE = Catalogue(Path(__file__).parent)

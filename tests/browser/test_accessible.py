@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from test_playgrounds import open_playground
 
 from course.build import source_notebook
+from course.landing.words import buttons, names
 from course.lesson import find_lesson
 from course.site import executed, write_site
 from course.source import read_source
@@ -73,3 +74,5 @@ def test_the_landing_page_and_a_lesson(page, address, checkout, language):
     expect(playground.locator(".noUi-handle").first).to_have_attribute("aria-label", "k")
     expect(page.locator(".jp-OutputArea img:not([alt])")).to_have_count(0)  # given once shown
     assert faults(page, ".jp-OutputArea") == []
+    for english in [*names(language), *buttons(language)]:
+        expect(page.locator(f'[aria-label="{english}"]')).to_have_count(0)

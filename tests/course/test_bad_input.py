@@ -82,6 +82,15 @@ def test_a_guess_that_is_none_is_told_in_one_line_and_compared_as_missing(guess,
     assert capsys.readouterr().out.splitlines()[-1].split() == ["loss", "–", "6.2"]
 
 
+@pytest.mark.parametrize("measured", [float("nan"), float("inf")])
+def test_a_number_is_wrong_where_what_was_measured_is_none(measured, capsys):
+    compare("none", loss=measured)
+    predict("none", loss=6.2)
+    capsys.readouterr()
+    compare("none", loss=measured)
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["loss", "6.2", str(measured), "✗"]
+
+
 def test_a_number_typed_as_a_text_is_a_number(capsys):
     predict("text", loss="6,200")
     compare("text", loss=6200)

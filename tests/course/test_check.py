@@ -241,4 +241,6 @@ def test_two_numbers_that_read_alike_are_written_apart():
     assert shown_apart(0.5, 0.25) == ("0.5", "0.25")
     assert shown_apart(1.0, 0.9999991) == ("1", "0.999999")
     assert shown_apart([1.0, 2.00001], [1.0, 2.00002]) == ("[1, 2.00001]", "[1, 2.00002]")
+    assert shown_apart(135488.0, 2048.0) == ("135,488", "2048")
+    assert shown_apart(21820.4, 21820.3) == ("21820.4", "21820.3")
     assert shown_apart(2.0, 2.0) == ("2", "2") and shown_apart(None, 3) == ("None", "3")

@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
     ("text", "found"),
     [
         ("La pérdida baja.", ("loss", "pérdida")),
+        ("Una loss infinita.", ("loss", "Una loss")),
+        ("El loss se aplana; la norma, también.", None),
+        ("Esta corrida tiene otro schedule.", ("run", "corrida")),
         ("Cada Lote tiene 32 líneas.", ("batch", "Lote")),
         ("Baja la tasa de aprendizaje.", ("learning rate", "tasa de aprendizaje")),
         ("Baja el learning rate (tasa de aprendizaje).", None),

@@ -6,6 +6,7 @@ Each is a regular expression for the old wording alone; a word that is legitimat
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -75,6 +76,20 @@ def test_an_old_wording_is_gone(files: dict[str, str], wording: str):
     pattern = re.compile(wording)
     found = {name: words for name, text in files.items() if (words := sentences(pattern, text))}
     assert found == {}
+
+
+def test_no_executed_solution_still_shows_an_old_wording():
+    pattern = re.compile("|".join(f"(?:{wording})" for wording in ENGLISH + SPANISH))
+    shown, found = 0, {}
+    for file in (ROOT / "solutions").rglob("*.ipynb"):
+        for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+            text = flat(
+                "".join(line for output in cell.get("outputs", ()) for line in output.get("text", ()))
+            )
+            shown += len(text)
+            if words := sentences(pattern, text):
+                found[file.name, cell["id"]] = words
+    assert shown and found == {}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every lesson ends with the same thing on a loop that is not ours, and that cell is run and compared."""
+"""Every lesson ends with the same thing on somebody else's loop, and that cell is run and compared."""
 
 import pytest
 

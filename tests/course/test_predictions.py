@@ -61,6 +61,16 @@ def test_a_number_is_compared_as_a_number_however_it_was_typed(capsys, guess):
 
 
 @pytest.mark.parametrize(
+    ("guess", "measured"),
+    [("6,25", 6.25), ("0,005", 0.005), ("-0,3", -0.3), ("1,234.5", 1234.5), ("1 234 567", 1_234_567)],
+)
+def test_a_comma_that_sets_no_thousands_apart_is_a_decimal_one(capsys, guess, measured):
+    predictions.predict("comma", loss=guess)
+    predictions.compare("comma", loss=measured)
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "✓"
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (100_000, "100,000"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jupyterlab_server.translation_utils import get_language_pack
 
-from course.landing.words import DOMAIN, buttons, completed, words
+from course.landing.words import DOMAIN, NAMES, buttons, completed, names, words
 
 SHARED = Path(sys.prefix) / "share" / "jupyter"
 PLACEHOLDER = re.compile(r"%\d")
@@ -52,7 +52,19 @@ def test_the_answer_of_the_server_holds_the_packs_words_and_ours():
 
 def test_english_gets_nothing_of_it():
     assert completed(lambda locale: ({}, "not installed"))("en") == ({}, "not installed")
-    assert buttons("en") == {} and words("en") == {}
+    assert buttons("en") == {} and words("en") == {} and names("en") == {}
+
+
+def test_every_name_for_a_screen_reader_has_a_word():
+    assert [*names("es")] == [*NAMES]
+
+
+@pytest.mark.parametrize(
+    "english", ["Prompt to top", "End Search", "Activity Bar Position: %1", "New %1 File"]
+)
+def test_a_command_of_the_palette_is_said_in_spanish(english):
+    answer, _ = completed(get_language_pack)("es_ES")
+    assert answer[DOMAIN][english][0] not in ("", english)
 
 
 def test_the_words_of_the_button_are_those_of_nbgrader():

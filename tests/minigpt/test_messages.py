@@ -83,3 +83,22 @@ def test_quotation_marks_are_those_of_the_language(package, language):
     wrong = "“”" if language == "es" else "«»"
     for key, text in CATALOGUES[package]._texts(language).items():
         assert not set(wrong) & set(text), key
+
+
+def test_a_per_cent_sign_stands_apart_in_spanish_and_close_in_english():
+    template = "{share:.0%} de {limits[odd]:.1%}, {name}"
+    values = {"share": 0.5, "limits": {"odd": 0.25}, "name": "50%.jsonl"}
+    assert minigpt.messages.filled(template, "es", values) == "50\u00a0% de 25.0\u00a0%, 50%.jsonl"
+    assert minigpt.messages.filled(template, "en", values) == "50% de 25.0%, 50%.jsonl"
+    with pytest.raises(KeyError):
+        minigpt.messages.filled(template, "es", {})
+
+
+def test_no_spanish_message_writes_a_per_cent_sign_in_another_way():
+    found = {}
+    for package, catalogue in CATALOGUES.items():
+        for key in catalogue.keys("es"):
+            prose = re.sub(r"\{[^{}]*\}", "", catalogue.template(key, "es"))
+            if wrong := re.findall(r"\d ?%", prose):
+                found[package, key] = wrong
+    assert found == {}

@@ -36,6 +36,7 @@ const SAME = 0.005; // a share: what the rounding of a shown number changes
 const VALIDATING = "Validating...";
 const A_SECOND = 1000; // milliseconds between two looks at how far Validate is
 let buttons = {}; // nbgrader's words by their English
+let names = {}; // what JupyterLab tells screen readers in English, by it
 
 function readAgain(widget) {
   const context = widget?.context;
@@ -99,6 +100,11 @@ function wordsOfThePage(name) {
   return JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "{}")[name];
 }
 
+function rename(part, words) {
+  const own = words[part.getAttribute("aria-label")];
+  if (own) part.setAttribute("aria-label", own);
+}
+
 function translateButtons(words) {
   for (const root of document.querySelectorAll(".validate-button, .jp-Dialog")) {
     const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
@@ -106,8 +112,9 @@ function translateButtons(words) {
       const own = words[texts.currentNode.data.trim()];
       if (own) texts.currentNode.data = own;
     }
-    for (const part of [root, ...root.querySelectorAll("[title]")]) {
+    for (const part of [root, ...root.querySelectorAll("[title], [aria-label]")]) {
       if (words[part.title]) part.title = words[part.title];
+      rename(part, words);
     }
   }
 }
@@ -125,6 +132,7 @@ async function tellCell(panel) {
 
 function complete(app) {
   translateButtons(buttons);
+  for (const part of document.querySelectorAll("[aria-label]")) rename(part, names);
   describeLive();
   nameControls();
   describePictures(app.shell.currentWidget);
@@ -164,6 +172,7 @@ const plugin = {
     window.addEventListener("focus", () => readAgain(app.shell.currentWidget));
     document.head.appendChild(document.createElement("style")).textContent = STYLE;
     buttons = wordsOfThePage("courseButtons") ?? {};
+    names = wordsOfThePage("courseNames") ?? {};
     setInterval(() => tellCell(app.shell.currentWidget), A_SECOND);
     let due = false;
     new MutationObserver(() => {

@@ -73,6 +73,7 @@ class Broken(_FirstGradient):
         yield from super().cases(rng)
         yield self.log(rng, 0.0)
         yield self.log(rng, math.nan)
+        yield self.log(rng, math.inf)
 
     def slip(self, case, actual):
         if math.isnan(case["norm"]):

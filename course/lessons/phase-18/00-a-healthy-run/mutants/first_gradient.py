@@ -93,4 +93,10 @@ ANSWERS = [
         "if norm > 10 or norm < 0.1: return 'warn'",
         "return 'pass'",
     ),
+    _gradient(
+        "infinity-is-no-norm",
+        {BROKEN: "large-let-through"},
+        "if math.isinf(norm): return 'not measured'",
+        *QUESTIONS,
+    ),
 ]

@@ -26,7 +26,7 @@ class _Audit(Check):
 
     answer = "audit"
     slips: dict[str, str] = {}
-    other_schedule = False
+    of_another = ()  # accumulations of runs whose schedule is not the lesson's
 
     def cases(self, rng):
         settings = draw_settings(rng)
@@ -35,9 +35,11 @@ class _Audit(Check):
             expected = {name: pair[0] for name, pair in groups.items()}
             case = settings | {"accumulation": accumulation, "rates": rates, "expected": expected}
             yield case | {"linear": False}
-        if self.other_schedule:
-            rates = {"core": np.array([linear_at(t, config_of(settings)) for t in range(settings["steps"])])}
-            yield settings | {"accumulation": 1, "rates": rates, "expected": {"core": PASS}, "linear": True}
+        for accumulation in self.of_another:
+            rates = {"core": stretched(settings, accumulation, linear_at)}
+            expected = {"core": PASS if accumulation == 1 else UNIT}
+            case = settings | {"accumulation": accumulation, "rates": rates, "expected": expected}
+            yield case | {"linear": True}
 
     def contrasts(self, rng, cases):
         for case in cases:
@@ -76,7 +78,7 @@ class _Audit(Check):
 
 class EveryGroup(_Audit):
     name = "audit/every-group"
-    other_schedule = True
+    of_another = (1,)
 
     def runs(self, rng, settings):
         asked = curve_of(settings)
@@ -88,6 +90,7 @@ class EveryGroup(_Audit):
 
 class MicroBatches(_Audit):
     name = "audit/micro-batches"
+    of_another = (3,)
     slips = {UNKNOWN: "axis-not-tried", SCALE: "warm-up-looks-scaled"}
 
     def runs(self, rng, settings):

@@ -24,9 +24,9 @@ def config_of(case, **more):
     return Config(**{name: case[name] for name in names}, **more)
 
 
-def curve_of(settings, **more):
+def curve_of(settings, schedule_at=lr_at, **more):
     config = config_of(settings, **more)
-    return np.array([lr_at(step, config) for step in range(config.steps)])
+    return np.array([schedule_at(step, config) for step in range(config.steps)])
 
 
 def linear_at(step, config):
@@ -37,7 +37,7 @@ def linear_at(step, config):
     return config.lr_max + (config.lr_min - config.lr_max) * min(share, 1.0)
 
 
-def stretched(settings, accumulation):
+def stretched(settings, accumulation, schedule_at=lr_at):
     """The rates of a schedule that counts micro-batches, over the steps that the run takes."""
     longer = {name: accumulation * settings[name] for name in ("steps", "warmup_steps")}
-    return curve_of(settings | longer)[: settings["steps"]]
+    return curve_of(settings | longer, schedule_at)[: settings["steps"]]

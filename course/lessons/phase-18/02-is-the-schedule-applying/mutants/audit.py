@@ -108,6 +108,14 @@ def audit(rates, config, schedule):
         "audit",
         "its-own-schedule",
         _audit().replace("schedule(step, settings)", "lr_at(step, settings)"),
-        {EVERY: "own-schedule"},
+        {EVERY: "own-schedule", UNIT: "own-schedule"},
+    ),
+    Mutant(
+        "audit",
+        "its-own-schedule-when-stretched",
+        _audit().replace(
+            "schedule(step, settings)", "(schedule if settings is config else lr_at)(step, settings)"
+        ),
+        {UNIT: "own-schedule"},
     ),
 ]
