@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from minigpt.config.config import Config
 
 NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
-    "qk_norm": ("mixer", "attention"),
+    "qk_norm": ("mixer", ("attention", "memory")),
     "state_space_expand": ("mixer", ("state_space", "two_streams")),
     "state_space_size": ("mixer", ("state_space", "two_streams")),
     "state_space_conv": ("mixer", ("state_space", "two_streams")),
@@ -63,5 +63,7 @@ def refuse_idle(config: Config) -> None:
                 value=getattr(config, other),
                 wanted=allowed[0],
             )
+    if config.ewc_rows != type(config).ewc_rows and not config.ewc:
+        raise ConfigError("config.idle-rows", given=config.ewc_rows)
     if config.consolidation == "random" and config.consolidation_interval is not None:
         raise ConfigError("config.idle-interval", given=config.consolidation_interval)
