@@ -17,6 +17,11 @@ from typing import Any
 from minigpt.messages import MiniGPTError, message, nearest
 
 SPIKES = ("loss_spike", "grad_spike")
+SEED_000 = {  # series that seed 000 watches, and the figures that they are; memory's are `train/…` already
+    "stability/loss_variance": "loss_variance",
+    "stability/gradient_percentile_90": "grad_norm_p90",
+    "stability/loss_spikes": "loss_spikes",
+}
 
 
 class LoggerError(MiniGPTError):
@@ -47,6 +52,18 @@ def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + name, float(value)
 
 
+def series(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a record by name, and at an evaluation those that seed 000 watches by its names.
+
+    Its `spike_recoveries` are the times that a guard has taken the run back: see `minigpt.training.state`.
+    """
+    found = dict(scalars(record))
+    watched = {name: found[own] for name, own in SEED_000.items() if own in found}
+    if watched:
+        watched["stability/spike_recoveries"] = found.get("attempt", 0.0)
+    return found | watched
+
+
 class TensorBoardLogger:
     """Writes event files under `<run>/tensorboard`: `tensorboard --logdir <run>` shows them."""
 
@@ -59,7 +76,7 @@ class TensorBoardLogger:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record."""
-        for name, value in scalars(record):
+        for name, value in series(record).items():
             self._writer.add_scalar(name, value, record["step"])
 
     def on_end(self, trainer) -> None:
@@ -91,7 +108,7 @@ class WandbLogger:
 
     def on_record(self, trainer, record: dict[str, Any]) -> None:
         """Copy a record, and raise an alert where it tells of a spike."""
-        self._run.log(dict(scalars(record)), step=record["step"])
+        self._run.log(series(record), step=record["step"])
         for kind in SPIKES:
             if kind in record:
                 text = message(f"loggers.{kind}", step=record["step"], ratio=record[kind])

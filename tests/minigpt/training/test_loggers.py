@@ -9,7 +9,7 @@ from minigpt.config import Config
 from minigpt.messages import LANGUAGES, use_language
 from minigpt.runs.importers.wandb_run import WandbError, read_wandb
 from minigpt.training.callbacks import loggers
-from minigpt.training.callbacks.loggers import LoggerError, logger, scalars
+from minigpt.training.callbacks.loggers import LoggerError, logger, scalars, series
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import Trainer
 
@@ -34,6 +34,19 @@ def trained(folder, name):
 def test_scalars_are_the_numbers_by_name():
     record = {"step": 3, "loss": 1, "lr": {"decay": 0.5}, "clipped": True, "note": "x", "eta": None}
     assert dict(scalars(record)) == {"loss": 1.0, "lr/decay": 0.5, "clipped": 1.0}
+
+
+def test_at_an_evaluation_the_series_of_seed_000_are_there_by_its_names():
+    record = {"step": 9, "loss": 1.0, "loss_variance": 0.5, "grad_norm_p90": 2.0, "loss_spikes": 3}
+    named = {name: value for name, value in series(record | {"attempt": 4}).items() if "/" in name}
+    assert named == {
+        "stability/loss_variance": 0.5,
+        "stability/gradient_percentile_90": 2.0,
+        "stability/loss_spikes": 3.0,
+        "stability/spike_recoveries": 4.0,
+    }
+    assert series(record)["stability/spike_recoveries"] == 0
+    assert series({"step": 3, "loss": 1}) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -66,7 +79,9 @@ def test_tensorboard_shows_every_record(tmp_path):
     assert [event.step for event in logged] == steps.tolist()
     assert [event.value for event in logged] == pytest.approx(loss.tolist())
     assert [event.step for event in events.Scalars("val_loss")] == [5, 11]
-    assert {"lr/decay", "loss_spike", "tokens_per_second"} <= set(events.Tags()["scalars"])
+    assert {"lr/decay", "loss_spike", "tokens_per_second", "stability/loss_variance"} <= set(
+        events.Tags()["scalars"]
+    )
 
 
 @pytest.fixture(scope="module")
