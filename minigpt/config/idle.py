@@ -43,6 +43,7 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "rollbacks": ("guard_spikes", True),
     "rate_jump": ("guard_rate", True),
 }
+USUAL_EWC = 10_000  # a strength that keeps part of the first task, and leaves room for the second
 
 
 def refuse_idle(config: Config) -> None:
@@ -64,6 +65,7 @@ def refuse_idle(config: Config) -> None:
                 wanted=allowed[0],
             )
     if config.ewc_rows != type(config).ewc_rows and not config.ewc:
-        raise ConfigError("config.idle-rows", given=config.ewc_rows)
+        values = {"name": "ewc_rows", "given": config.ewc_rows, "other": "ewc", "value": config.ewc}
+        raise ConfigError("config.idle", **values, wanted=USUAL_EWC)
     if config.consolidation == "random" and config.consolidation_interval is not None:
         raise ConfigError("config.idle-interval", given=config.consolidation_interval)
