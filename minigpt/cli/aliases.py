@@ -124,8 +124,11 @@ def from_variables() -> dict[str, tuple[str, Any]]:
     return found
 
 
-def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, Any]:
+def with_aliases(settings: dict[str, Any], arguments: Arguments, steps: int | None = None) -> dict[str, Any]:
     """Return the settings with those that aliases stand for.
+
+    Args:
+        steps: of the run where `settings` do not say: a preset's, or a variable's.
 
     Raises:
         UsageError: an alias with a value and the setting itself, or another alias of it, say different
@@ -147,7 +150,7 @@ def with_aliases(settings: dict[str, Any], arguments: Arguments) -> dict[str, An
                 raise UsageError("train.alias-twice", alias=flags[0], setting=flags[1])
             found[setting] = value
     if "warmup_ratio" in arguments:
-        found["warmup_steps"] = _share_of_steps(arguments["warmup_ratio"], settings)
+        found["warmup_steps"] = _share_of_steps(arguments["warmup_ratio"], settings, steps)
     return found | settings
 
 
@@ -163,13 +166,14 @@ def _refuse_two_mixers(name: str, stands_for: dict[str, Any], settings: dict[str
         raise UsageError("train.two-mixers", alias=alias, asked=asked, given=given)
 
 
-def _share_of_steps(ratio: float, settings: dict[str, Any]) -> int:
+def _share_of_steps(ratio: float, settings: dict[str, Any], steps: int | None) -> int:
     """Return the steps of a warm-up that is a share of the run, as seeds 000 and 002 give it."""
-    if "steps" not in settings:
+    steps = settings.get("steps", steps)
+    if steps is None:
         raise UsageError("train.ratio-needs-steps")
     if not 0 <= ratio <= 1:
         raise UsageError("train.bad-ratio", given=ratio)
-    warmup = round(ratio * settings["steps"])
+    warmup = round(ratio * steps)
     if settings.get("warmup_steps", warmup) != warmup:
         raise UsageError("train.alias-twice", alias="--warmup-ratio", setting="--warmup-steps")
     return warmup

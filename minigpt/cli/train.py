@@ -61,10 +61,10 @@ def add_recipe_arguments(parser: Parser) -> None:
     add_aliases(parser)
 
 
-def settings_given(arguments: Arguments) -> dict[str, Any]:
-    """Return the settings that a variable, a file or a flag names."""
+def settings_given(arguments: Arguments, steps: int | None = None) -> dict[str, Any]:
+    """Return the settings that a variable, a file or a flag names; `steps` as in `with_aliases`."""
     named = {field.name: arguments[field.name] for field in fields(Config) if field.name in arguments}
-    return with_aliases(named, arguments)
+    return with_aliases(named, arguments, steps)
 
 
 def config_given(arguments: Arguments) -> Config:
@@ -77,8 +77,10 @@ def config_given(arguments: Arguments) -> Config:
     for name in sorted(os.environ):
         if name.startswith("MINIGPT_") and name not in known:
             raise UsageError("config.unknown-variable", name=name, hint=nearest(name, known))
-    preset, given = load_preset(arguments.preset) if arguments.preset else {}, settings_given(arguments)
-    followed = {setting: found for setting, found in from_variables().items() if setting not in given}
+    preset, variables = load_preset(arguments.preset) if arguments.preset else {}, from_variables()
+    _, steps = variables.get("steps", ("", preset.get("steps")))
+    given = settings_given(arguments, steps)
+    followed = {setting: found for setting, found in variables.items() if setting not in given}
     for setting, (name, value) in followed.items():
         print(message("train.variable-followed", name=name, setting=setting, value=value), file=sys.stderr)
     asked = preset | {name: value for name, (_, value) in followed.items()} | given

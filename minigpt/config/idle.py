@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from minigpt.config.config import Config
 
 NEEDS = {  # settings that have no effect unless another one has a certain value, or one of some
-    "qk_norm": ("mixer", "attention"),
+    "qk_norm": ("mixer", ("attention", "memory")),
     "state_space_expand": ("mixer", ("state_space", "two_streams")),
     "state_space_size": ("mixer", ("state_space", "two_streams")),
     "state_space_conv": ("mixer", ("state_space", "two_streams")),
@@ -44,6 +44,7 @@ NEEDS = {  # settings that have no effect unless another one has a certain value
     "rollbacks": ("guard_spikes", True),
     "rate_jump": ("guard_rate", True),
 }
+USUAL_EWC = 10_000  # a strength that keeps part of the first task, and leaves room for the second
 
 
 def refuse_idle(config: Config) -> None:
@@ -64,6 +65,9 @@ def refuse_idle(config: Config) -> None:
                 value=getattr(config, other),
                 wanted=allowed[0],
             )
+    if config.ewc_rows != type(config).ewc_rows and not config.ewc:
+        values = {"name": "ewc_rows", "given": config.ewc_rows, "other": "ewc", "value": config.ewc}
+        raise ConfigError("config.idle", **values, wanted=USUAL_EWC)
     if config.consolidation == "random" and config.consolidation_interval is not None:
         raise ConfigError("config.idle-interval", given=config.consolidation_interval)
     _refuse_idle_guards(config)

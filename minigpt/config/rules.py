@@ -103,6 +103,7 @@ def _values(config: Config) -> Iterator[Rule]:
 
 def _tasks(config: Config) -> Iterator[Rule]:
     names = config.task_names()
+    yield bool(names) or not config.tasks, "no-task-named", {"given": config.tasks}
     twice = [name for name in names if names.count(name) > 1]
     yield not twice, "task-twice", {"name": (twice or [""])[0]}
     yield not (names and config.text), "text-and-tasks", {"text": config.text, "tasks": config.tasks}

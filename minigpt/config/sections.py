@@ -67,7 +67,7 @@ class MemoryConfig:
     complementary: bool = False  # a token near a slot moves the slot a little instead of taking one
     complementary_rate: float = 0.1  # how far
     metaplasticity: bool = False  # slots that are read gain strength, by a threshold that slides (BCM)
-    metaplasticity_tau: float = 20.0  # consolidations over which the threshold slides
+    metaplasticity_tau: float = 20.0  # steps over which the threshold slides
     homeostasis: bool = False  # scale each channel behind a block towards a target activity
     homeostasis_target: float = 0.1  # mean |activity|
     homeostasis_tau: float = 1000.0  # steps over which activity is averaged

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from minigpt.config import Config
 from minigpt.config.ladders import Ladder, Rung
 from minigpt.diagnosis.tree import Verdict
 from minigpt.diagnosis.walker import Walk, walk
+from minigpt.faults import refuse_idle
 from minigpt.runs.evidence import evidence_of
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, train
@@ -95,19 +97,30 @@ def climb(
         to_the_top: climb all rungs, whatever breaks.
 
     Raises:
-        MiniGPTError: settings of a rung do not go together, or a run's folder exists.
+        MiniGPTError: settings of a rung do not go together or have no effect, a fault would not break it, or
+            a run's folder exists.
     """
     first: Climbed | None = None
-    for number, (rung, config, own) in enumerate(ladder.configs(given)):
-        recipe = Recipe(config)
-        for fault in (*faults, *own):
-            recipe = recipe.with_fault(fault)
+    planned = [
+        (rung, _recipe(config, (*faults, *own))) for rung, config, own in ladder.configs(given)
+    ]  # before anything trains: what would be refused on a high rung is said at once
+    for number, (rung, recipe) in enumerate(planned):
         path = Path(folder) / f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', rung.name.lower()).strip('-')}"
         climbed = _climbed(rung, recipe, path, first)
         first = first or climbed
         yield climbed
         if climbed.broke and not to_the_top:
             return
+
+
+def _recipe(config: Config, faults: Sequence[str]) -> Recipe:
+    """Return the recipe of a rung, which every fault breaks and in which every setting has an effect."""
+    recipe = Recipe(config)
+    for fault in faults:
+        refuse_idle(recipe.faults, fault, recipe.config)
+        recipe = recipe.with_fault(fault)
+    recipe.refuse_idle()
+    return recipe
 
 
 def _climbed(rung: Rung, recipe: Recipe, path: Path, first: Climbed | None) -> Climbed:

@@ -28,7 +28,8 @@ def _undeclared_stdp(accumulate, recipe, severity):
 
 
 def _forgetting(config, recipe, severity):
-    return config.replace(tasks=config.tasks or TASKS, replay=0.0, ewc=0.0, schedule="constant")
+    unprotected = {"replay": 0.0, "ewc": 0.0, "ewc_rows": type(config).ewc_rows}
+    return config.replace(tasks=config.tasks or TASKS, **unprotected, schedule="constant")
 
 
 PLASTICITY_FAULTS = (

@@ -15,6 +15,7 @@ shipped ones stand in this folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,11 @@ import yaml
 
 from minigpt.config.config import Config, flat
 from minigpt.config.values import ConfigError
-from minigpt.messages import nearest
+from minigpt.messages import message, nearest
 
 FOLDER = Path(__file__).parent
 LADDERS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+LADDER = ("base", "chance", "rungs")
 RUNG = ("name", "phase", "add", "fault", "promised")
 # Of a rung: loss (from, to), grad_norm (most), minutes, swing of the loss (`minigpt.diagnosis.ladder.swing`);
 # and × the first rung: speedup (loss that falls in a step) and speed (steps a second).
@@ -87,15 +89,51 @@ def load_ladder(name: str) -> Ladder:
 def _ladder(path: Path, content: Any) -> Ladder:
     if not isinstance(content, Mapping) or not isinstance(content.get("rungs"), list) or not content["rungs"]:
         raise ConfigError("ladder.no-rungs", path=path)
+    _refuse_unknown(path, content, LADDER)
     rungs = []
     for number, rung in enumerate(content["rungs"], start=1):
-        if not isinstance(rung, Mapping) or "name" not in rung:
+        if not isinstance(rung, Mapping) or rung.get("name") is None:
             raise ConfigError("ladder.no-name", path=path, number=number)
-        for key in rung:
-            if key not in RUNG:
-                raise ConfigError("ladder.unknown-key", path=path, name=key, hint=nearest(str(key), RUNG))
-        for key in rung.get("promised") or {}:
-            if key not in PROMISED:
-                raise ConfigError("ladder.unknown-key", path=path, name=key, hint=nearest(str(key), PROMISED))
-        rungs.append(Rung(**{**rung, "add": flat(rung.get("add") or {})}))
-    return Ladder(path.stem, flat(content.get("base") or {}), tuple(rungs), content.get("chance"))
+        _refuse_unknown(path, rung, RUNG)
+        for name in ("name", "fault"):
+            _refuse(path, name, rung.get(name), "text", isinstance(rung.get(name, ""), str))
+        promised = _settings(path, "promised", rung)
+        _refuse_unknown(path, promised, PROMISED)
+        for name, figure in promised.items():
+            _refuse_no_figure(path, name, figure)
+        rungs.append(Rung(**{**rung, "add": flat(_settings(path, "add", rung)), "promised": promised}))
+    chance = content.get("chance")
+    _refuse(path, "chance", chance, "number", chance is None or _is_number(chance))
+    return Ladder(path.stem, flat(_settings(path, "base", content)), tuple(rungs), chance)
+
+
+def _settings(path: Path, name: str, within: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what stands under `name`, names with values; none where it is left out."""
+    found = within.get(name)
+    _refuse(path, name, found, "settings", found is None or isinstance(found, Mapping))
+    return found or {}
+
+
+def _refuse_no_figure(path: Path, name: str, figure: Any) -> None:
+    if name == "loss":
+        span = isinstance(figure, list) and len(figure) == 2 and all(map(_is_number, figure))
+        _refuse(path, name, figure, "span", span)
+    else:
+        _refuse(path, name, figure, "number", _is_number(figure))
+
+
+def _refuse_unknown(path: Path, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            raise ConfigError("ladder.unknown-key", path=path, name=name, hint=nearest(str(name), known))
+
+
+def _refuse(path: Path, name: str, given: Any, wanted: str, holds: bool) -> None:
+    if not holds:
+        wanted = message(f"ladder.wanted-{wanted}")
+        raise ConfigError("ladder.wrong-kind", path=path, name=name, given=given, wanted=wanted)
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a figure can be compared with: a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

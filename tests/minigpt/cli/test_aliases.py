@@ -126,6 +126,14 @@ def test_a_warm_up_as_a_share_of_the_steps(command):
     assert (config.lr_max, config.warmup_steps, config.clip_norm) == (2e-3, 50, 0.5)
 
 
+def test_the_steps_that_a_warm_up_is_a_share_of_may_be_a_preset_s_or_a_variable_s(command, monkeypatch):
+    argv = ("--preset", "seed-000", "--lr", "1e-4", "--warmup-ratio", 0.25)
+    assert config_of(command, *argv).warmup_steps == 500
+    monkeypatch.setenv("TRAINING_STEPS", "400")
+    assert config_of(command, *argv).warmup_steps == 100
+    assert config_of(command, *argv, "--steps", 200).warmup_steps == 50
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
     "argv",

@@ -78,6 +78,20 @@ def test_the_seed_s_four_phases_are_all_there():
         ("rungs: [{name: a, add: {n_layers: 1}}]", "n_layers"),
         ("rungs: [{name: a, add: {n_layer: 0}}]", "n_layer"),
         ("rungs: [{name: a, fault: init-scal}]", "init-scal"),
+        ("rungs: [{name: null}]", "name"),
+        ("rungs: [{name: 5}]", "name"),
+        ("rungs: [{name: a, add: [n_layer]}]", "add"),
+        ("rungs: [{name: a, fault: [init-scale]}]", "fault"),
+        ("rungs: [{name: a, promised: 5}]", "promised"),
+        ("rungs: [{name: a, promised: {loss: 5}}]", "[8, 10]"),
+        ("rungs: [{name: a, promised: {loss: [5, low]}}]", "[8, 10]"),
+        ("rungs: [{name: a, promised: {grad_norm: small}}]", "grad_norm"),
+        ("{base: 5, rungs: [{name: a}]}", "base"),
+        ("{chance: high, rungs: [{name: a}]}", "chance"),
+        ("{chance: 0, rungs: [{name: a}]}", "chance"),
+        ("{chanse: 12, rungs: [{name: a}]}", "chanse"),
+        ("rungs: [{name: a}, {name: b, add: {memory_temperature: 2.0}}]", "memory_temperature"),
+        ("rungs: [{name: a}, {name: b, fault: memory-feedback}]", "memory-feedback"),
     ],
 )
 def test_what_is_no_ladder_is_refused_in_a_sentence(text, named, language, command, tmp_path):
@@ -85,6 +99,14 @@ def test_what_is_no_ladder_is_refused_in_a_sentence(text, named, language, comma
         (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
     name = "seed-01" if text is None else "bad.yaml"
     assert named in command("ladder", name, "--run-dir", tmp_path / "runs", "--lang", language).sentence
+    assert not (tmp_path / "runs").exists()  # nothing was trained before it was said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_fault_that_would_break_nothing_is_refused_before_anything_trains(language, command, tmp_path):
+    argv = ("--fault", "memory-feedback", "--run-dir", tmp_path / "runs", "--lang", language)
+    assert "memory-feedback" in command("ladder", "tiny.yaml", *argv).sentence
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_swing_leaves_the_fall_of_a_healthy_loss_out():

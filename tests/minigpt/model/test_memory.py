@@ -388,6 +388,23 @@ def test_settings_that_have_no_effect_are_refused(changes, named):
     assert all(part in str(caught.value) for part in named), caught.value
 
 
+def test_normalised_queries_and_keys_have_an_effect_beside_a_memory():
+    BASE.replace(qk_norm=True).refuse_idle()
+    idx = tokens(2, 8)
+    with torch.no_grad():
+        assert not torch.equal(model_of(qk_norm=True)(idx), model_of()(idx))
+
+
+def test_the_threshold_of_metaplasticity_slides_by_steps_and_not_by_consolidations():
+    """As its setting says: it is written once here, and read in five steps."""
+    store = store_of(metaplasticity=True, metaplasticity_tau=4.0)
+    store.write(unit(0), unit(0), 0)
+    for _ in range(5):
+        store.read_as_often(torch.tensor([8.0] + [0.0] * 11), tokens=4)  # y = 2
+    expected = 4 - 3 * (1 - 1 / 4) ** 5  # from 1 towards y²
+    assert store.threshold[0].item() == pytest.approx(expected)
+
+
 def test_the_record_of_a_step_tells_of_memory_by_the_seed_s_names_too(tmp_path):
     run = train(Recipe(BASE.replace(homeostasis=True)), tmp_path / "run")
     last = run.metrics[-1]

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+import minigpt.faults  # noqa: F401  which a recipe finds its faults in
 from minigpt.config import Config, ConfigError
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
@@ -167,6 +168,7 @@ def test_the_tasks_with_names_are_read():
         ({"replay": 0.25}, "replay"),
         ({"tasks": "conjugations", "ewc": 100.0}, "ewc"),
         ({"tasks": "python,python"}, "python"),
+        ({"tasks": ", ,"}, "tasks = "),
         ({"tasks": "conjugations,python", "text": "book.txt"}, "book.txt"),
         ({"tasks": "a,b,c", "steps": 2}, "steps = 2"),
         ({"tasks": "conjugations,python", "replay": 0.01, "batch_size": 8}, "replay = 0.01"),
@@ -178,6 +180,14 @@ def test_a_contradiction_is_refused_in_one_sentence(settings, named, language):
     with pytest.raises(ConfigError) as caught:
         Config(**settings)
     assert named in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_rows_for_a_consolidation_that_nobody_asked_for_are_refused():
+    with pytest.raises(ConfigError, match="ewc_rows = 4"):
+        Config(tasks="conjugations,python", ewc_rows=4).refuse_idle()
+    protected = Config(tasks="conjugations,python", ewc_rows=4, ewc=1.0)
+    protected.refuse_idle()
+    Recipe(protected).with_fault("forgetting").refuse_idle()  # which takes both away
 
 
 def test_a_task_that_is_no_file_is_refused(command, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +10,9 @@ from minigpt.config import Config
 from minigpt.messages import LANGUAGES, use_language
 from minigpt.runs.importers.wandb_run import WandbError, read_wandb
 from minigpt.training.callbacks import loggers
-from minigpt.training.callbacks.loggers import LoggerError, logger, scalars
+from minigpt.training.callbacks.loggers import LoggerError, logger, scalars, series
 from minigpt.training.recipe import Recipe
+from minigpt.training.state import TrainerState
 from minigpt.training.trainer import Trainer
 
 TINY = Config(
@@ -34,6 +36,19 @@ def trained(folder, name):
 def test_scalars_are_the_numbers_by_name():
     record = {"step": 3, "loss": 1, "lr": {"decay": 0.5}, "clipped": True, "note": "x", "eta": None}
     assert dict(scalars(record)) == {"loss": 1.0, "lr/decay": 0.5, "clipped": 1.0}
+
+
+def test_at_an_evaluation_the_series_of_seed_000_are_there_by_its_names():
+    trainer = SimpleNamespace(state=TrainerState(rollbacks=4))
+    record = {"step": 9, "loss": 1.0, "loss_variance": 0.5, "grad_norm_p90": 2.0, "loss_spikes": 3}
+    named = {name: value for name, value in series(trainer, record).items() if "/" in name}
+    assert named == {
+        "stability/loss_variance": 0.5,
+        "stability/gradient_percentile_90": 2.0,
+        "stability/loss_spikes": 3.0,
+        "stability/spike_recoveries": 4.0,
+    }
+    assert series(trainer, {"step": 3, "loss": 1}) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -250,9 +250,8 @@ for name in (
     "z-loss-0.0001",
     "z-loss-0.01",
 ):
-    print(
-        f"{words(name):28}{last_loss(done[name]):8.2f}{max(attention(models[name], inputs)['max_logit']):10.0f}"
-    )
+    largest = max(attention(models[name], inputs)["max_logit"])
+    print(f"{words(name):28}{last_loss(done[name]):8.2f}{largest:10.0f}")
 
 # %% id="z-loss-cures" compare=true
 for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
