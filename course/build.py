@@ -12,6 +12,7 @@ metadata.
 
 from __future__ import annotations
 
+import ast
 import copy
 import os
 from collections.abc import Iterable
@@ -274,10 +275,18 @@ def _with_outputs_of(file: Path, solution: NotebookNode) -> NotebookNode:
     before = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
     now = [cell for cell in solution.cells if cell.cell_type == "code"]
     for old, new in zip_longest(before, now):
-        if old is None or new is None or (old.id, old.source) != (new.id, new.source):
+        if old is None or new is None or (old.id, _code(old.source)) != (new.id, _code(new.source)):
             raise CourseError("build.code-changed", file=file, cell=(new or old).id)
         new.outputs, new.execution_count = old.outputs, old.execution_count
     return solution
+
+
+def _code(source: str) -> str:
+    """Return what a cell does, whatever its comments and line ends say."""
+    try:
+        return ast.dump(ast.parse(source))
+    except SyntaxError:  # a line that only IPython understands
+        return source
 
 
 def _without_outputs(notebook: NotebookNode) -> NotebookNode:

@@ -244,10 +244,10 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 
 def test_prose_can_change_without_running_anything_and_code_cannot(copied, built, tmp_path):
     shutil.copytree(built, tmp_path, dirs_exist_ok=True)
-    edit(copied / "lesson.py", "import torch\n", "import torch  # noqa\n")
+    edit(copied / "lesson.py", "import torch\n", "import torch as _\n")
     with pytest.raises(CourseError, match=r"“setup” has changed.*--prose"):
         build(find_lesson("18-90"), tmp_path, prose=True)
-    edit(copied / "lesson.py", "import torch  # noqa\n", "import torch\n")
+    edit(copied / "lesson.py", "import torch as _\n", "import torch  # a comment is no code\n")
     edit(copied / "lesson.yaml", "A small lesson", "A tiny lesson")
     assert len(differences(find_lesson("18-90"), tmp_path)) == 3
     assert build(find_lesson("18-90"), tmp_path, prose=True) == {}

@@ -250,7 +250,7 @@ print(f"{'':8} {'loss₀':>8} {'Δ':>8} {'‖g‖':>8}")
 for name, run in {"healthy": healthy, "broken": broken}.items():
     first = run.metrics[0]
     delta = first["loss"] - math.log(V)
-    norm = float(f"{first['grad_norm']:.1g}")  # one digit: the next ones differ from processor to processor
+    norm = float(f"{first['grad_norm']:.1g}")
     print(f"{t(name):8} {first['loss']:8.2f} {delta:+8.2f} {norm:8g}")
 
 # %% [markdown] id="walker" lang="en"

@@ -135,7 +135,7 @@ right = train(recipe, runs / "right", callbacks=[LivePlot()], overwrite=True)
 opened = train(open_recipe, runs / "open", callbacks=[LivePlot(before=right.metrics)], overwrite=True)
 
 # %% id="compare-prediction" compare=true
-end = sum(record["loss"] for record in opened.metrics[-10:]) / 10  # calmer than the loss of one batch
+end = sum(record["loss"] for record in opened.metrics[-10:]) / 10
 compare("no-mask", training=round(end, 1), validation=round(opened.metrics[-1]["val_loss"], 1))
 baselines = next(probe for probe in opened.probes if probe["kind"] == "baselines")
 print()

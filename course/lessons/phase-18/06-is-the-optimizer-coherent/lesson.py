@@ -247,7 +247,7 @@ torch.manual_seed(config.seed)
 model = recipe.build_model(config)
 recipe.init_weights(model, config)
 tokens = recipe.load_data(config).train
-added = []  # the gradient of the first 1, 2, … 16 micro-batches added up, as one long vector each
+added = []  # (16, P)
 for micro in range(MOST):
     batch = get_batch(tokens, config, step=0, micro=micro)
     recipe.loss(model(batch.inputs), batch.targets, batch.mask).backward()

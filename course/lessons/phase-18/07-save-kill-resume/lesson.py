@@ -283,7 +283,6 @@ advance(again, KILL)
 memory = everything(again)
 resumed = {lost: advance(resume_without((lost,), memory), config.steps - KILL) for lost in LOSSES}
 
-# One digit: training amplifies even what another processor rounds otherwise.
 bumps = {lost: float(f"{max(gaps(records)):.1g}") for lost, records in resumed.items()}
 compare("losses", **bumps)
 compare("size", update=round(resumed["optimizer"][0]["update"], 2))

@@ -191,7 +191,7 @@ def cost_of(hook, every, passes=40):
             took[looks] = time.process_time() - started
         more.append(took[True] / took[False] - 1)
     low, cost, high = np.percentile(more, [25, 50, 75])
-    error = 2 * 0.93 * (high - low) / passes**0.5  # twice the standard error of a median
+    error = 2 * 0.93 * (high - low) / passes**0.5
     return cost / every, error / every
 
 
@@ -320,7 +320,7 @@ noise = torch.randn(150, 256, generator=torch.Generator().manual_seed(0))
 
 def draw(figure, s, beta2):
     sizes = np.where(np.arange(150) < 50, 1.0, s)
-    second, roots, ratios = torch.ones(256), [], []  # gradients of size 1 for a long time before
+    second, roots, ratios = torch.ones(256), [], []
     for step in range(150):
         gradient = float(sizes[step]) * noise[step]
         second = beta2 * second + (1 - beta2) * gradient.square()

@@ -75,17 +75,17 @@ matplotlib.rcParams["font.size"] = 9
 # el softmax le dé un peso de 0. Léela. Parece correcta, y con casi todos los batches lo es.
 
 # %% id="padded-attention"
-PAD = 0  # a token that no text has
+PAD = 0
 
 
 class PaddedAttention(CausalSelfAttention):
-    padding = None  # (B, T), where the inputs are padding
+    padding = None  # (B, T)
     zero_nan = False
 
     def forward(self, x, turns=None, state=None):
         B, T, C = x.shape
         heads = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
-        q, k, v = (part.transpose(1, 2) for part in heads.unbind(2))  # each (B, n_head, T, head_size)
+        q, k, v = (part.transpose(1, 2) for part in heads.unbind(2))  # (B, n_head, T, head_size)
         scores = q @ k.transpose(-2, -1) / math.sqrt(C // self.n_head)  # (B, n_head, T, T)
         hidden = torch.ones(T, T, dtype=torch.bool).triu(1) | self.padding[:, None, None, :]
         weights = scores.masked_fill(hidden, -torch.inf).softmax(-1)
@@ -417,7 +417,7 @@ for number in (None, 6, 7):
 # %% id="real-gradients"
 MOST = 16
 tokens = recipe.load_data(config).train
-gradients = []  # of sixteen micro-batches, one long vector each
+gradients = []  # (16, P)
 for micro in range(MOST):
     patient = copy.deepcopy(kept.before)
     batch = get_batch(tokens, config, BAD_STEP, 100 + micro)

@@ -973,7 +973,7 @@ def sine_loss(net, wave):
 torch.manual_seed(0)
 phases = 6.3 * torch.rand(120, 8, 1, 1)
 waves = torch.sin(0.4 * torch.arange(30.0)[:, None] + phases) + 0.05 * torch.randn(120, 8, 30, 1)
-waves[80:83] = 5 * torch.randn(3, 8, 30, 1)  # the broken sensor
+waves[80:83] = 5 * torch.randn(3, 8, 30, 1)
 net, history = Sine(), []
 adam = torch.optim.Adam(net.parameters(), lr=1e-2)
 

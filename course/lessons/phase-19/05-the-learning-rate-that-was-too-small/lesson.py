@@ -782,7 +782,7 @@ Picture().show(figure, t("curves-alt"))
 # reciben de una función, así que dile al árbol qué se pidió, con todas las duraciones en pasos.
 
 # %% id="walk"
-asked_for = {  # the highest rate, the steps of warm-up
+asked_for = {
     "published": (top, planned // 10 // k),
     "cured": (4 * top, planned // 2 // 20 // k),
     "both-repaired": (top, planned // 10 // k),

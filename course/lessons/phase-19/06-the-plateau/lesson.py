@@ -74,7 +74,7 @@ def last_loss(run, count=10):
 
 # %% id="pretrain"
 class Keep:
-    at = {}  # the model after so many steps
+    at = {}
 
     def on_start(self, trainer):
         self.at[0] = copy.deepcopy(trainer.model)

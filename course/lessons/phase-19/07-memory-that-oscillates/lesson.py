@@ -129,7 +129,7 @@ def swing(run):
     losses, x, found = np.array([record["loss"] for record in run.metrics]), np.arange(50), []
     for start in range(50, len(losses) - 49, 10):
         part = losses[start : start + 50]
-        flat = part - np.polyval(np.polyfit(x, part, 1), x) + part.mean()  # without its trend
+        flat = part - np.polyval(np.polyfit(x, part, 1), x) + part.mean()
         low, high = np.percentile(flat, [2, 98])
         found.append(high / low)
     return max(found)
@@ -643,7 +643,7 @@ torch.manual_seed(0)
 noise = torch.randn(8, 64, 3)
 for size in (1, 4, 16):
     logits = size * noise
-    # softmax(log sigmoid) is sigmoid ÷ sum
+    # softmax(log σ) = σ ÷ Σ
     kinds = {"softmax": (logits, 1), "sigmoid": (nn.functional.logsigmoid(logits), 1), "warm": (logits, 4)}
     for name, (values, temperature) in kinds.items():
         print(f"× {size:<4}{t(name):28}{float(balanced_gate(values, temperature)[1]):.2f}")
