@@ -55,15 +55,23 @@ def use_language(code: str | None) -> None:
     _language = code
 
 
-class _Spanish(string.Formatter):
-    """Fill a template as `str.format` does, with the space that Spanish has before a per cent sign."""
+class _Filler(string.Formatter):
+    """Fills a template as `str.format` does, but writes 6,230 for 6.23e+03, and per cent by language."""
+
+    def __init__(self, code: str):
+        self._code = code
 
     def format_field(self, value: Any, format_spec: str) -> str:
         text = super().format_field(value, format_spec)
-        return f"{text[:-1]}\u00a0%" if format_spec.endswith("%") and text.endswith("%") else text
+        if format_spec.endswith("g") and "e+" in text and abs(value) < PLAIN:
+            return format(value, "+,.0f" if format_spec.startswith("+") else ",.0f")
+        if self._code == "es" and format_spec.endswith("%") and text.endswith("%"):
+            return f"{text[:-1]}\u00a0%"  # set apart, as Spanish does
+        return text
 
 
-_IN_SPANISH = _Spanish()
+PLAIN = 1e15  # numbers below are written without an exponent
+_FILLERS = {code: _Filler(code) for code in LANGUAGES}
 
 
 def filled(template: str, code: str, values: dict[str, object]) -> str:
@@ -72,7 +80,7 @@ def filled(template: str, code: str, values: dict[str, object]) -> str:
     Raises:
         KeyError: a placeholder has no value.
     """
-    return _IN_SPANISH.vformat(template, (), values) if code == "es" else template.format(**values)
+    return _FILLERS[code].vformat(template, (), values)
 
 
 def read_yaml(text: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 import course.messages
 import minigpt.messages
-from minigpt.messages import LANGUAGES
+from minigpt.messages import LANGUAGES, filled
 
 CATALOGUES = {"minigpt": minigpt.messages.CATALOGUE, "course": course.messages.CATALOGUE}
 both = pytest.mark.parametrize("package", CATALOGUES)
@@ -88,10 +88,17 @@ def test_quotation_marks_are_those_of_the_language(package, language):
 def test_a_per_cent_sign_stands_apart_in_spanish_and_close_in_english():
     template = "{share:.0%} de {limits[odd]:.1%}, {name}"
     values = {"share": 0.5, "limits": {"odd": 0.25}, "name": "50%.jsonl"}
-    assert minigpt.messages.filled(template, "es", values) == "50\u00a0% de 25.0\u00a0%, 50%.jsonl"
-    assert minigpt.messages.filled(template, "en", values) == "50% de 25.0%, 50%.jsonl"
+    assert filled(template, "es", values) == "50\u00a0% de 25.0\u00a0%, 50%.jsonl"
+    assert filled(template, "en", values) == "50% de 25.0%, 50%.jsonl"
     with pytest.raises(KeyError):
-        minigpt.messages.filled(template, "es", {})
+        filled(template, "es", {})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_large_numbers_are_written_in_plain_digits(language):
+    values = {"norm": 6234.5, "scale": 2.0**26, "change": -1e6, "rate": 3e-4, "huge": 1e20, "count": 7}
+    text = filled("{norm:.3g} {scale:g} {change:+g} {rate:g} {huge:g} {count}", language, values)
+    assert text == "6,234 67,108,864 -1,000,000 0.0003 1e+20 7"
 
 
 def test_no_spanish_message_writes_a_per_cent_sign_in_another_way():
