@@ -117,7 +117,7 @@ short = Config(steps=60, warmup_steps=6, lr_max=5e-3, lr_min=5e-4, batch_size=16
 broken = train(
     Recipe(short).with_fault("future-leak"), runs / "broken", callbacks=[LivePlot()], overwrite=True
 )
-show(diagnosis.walk(diagnosis.evidence_of(broken)), Console(width=100), whole=False)
+show(diagnosis.walk(diagnosis.evidence_of(broken)), Console(width=88), whole=False)
 
 # %% [markdown] id="why-it-fooled-you" lang="en"
 # The attention of run A has no causal mask: while it trains, each token sees the ones after it, so the answer
