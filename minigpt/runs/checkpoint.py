@@ -119,7 +119,7 @@ def save(
 def discard_after(folder: Path, step: int) -> None:
     """Delete the checkpoints of later steps than `step`: the run has gone back behind them."""
     for path in find(folder):
-        if int(path.name.removeprefix("step-")) > step:
+        if steps_in(path) > step:
             _discard(path)
 
 
@@ -151,7 +151,12 @@ def _sync(path: Path) -> None:
 def find(folder: Path) -> list[Path]:
     """Return the checkpoints under `folder`, oldest first."""
     named = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal()]
-    return sorted(named, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(named, key=steps_in)
+
+
+def steps_in(path: Path) -> int:
+    """Return how many steps are done in a checkpoint, by its name."""
+    return int(path.name.removeprefix("step-"))
 
 
 def verify(path: Path) -> None:
@@ -217,14 +222,23 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Save
     Raises:
         CheckpointError: it is damaged, its tensors have other names or shapes, or a newer version wrote it.
     """
+    state, weights, training = read(path)
+    _fill(weights_of(model), weights, path)
+    load_moments(model, optimizer, {name: t for name, t in training.items() if "/" not in name})
+    return Saved(state, {name: tensor for name, tensor in training.items() if "/" in name})
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """Return the state, the weights, and the tensors of training.safetensors, by name.
+
+    Raises:
+        CheckpointError: it is damaged, or a newer version wrote it.
+    """
     verify(path)
     state = json.loads((path / FILES[2]).read_text(encoding="utf-8"))
     if state.pop("format", 1) > FORMAT:
         raise CheckpointError("checkpoint.newer", path=path)
-    load_weights(path, model)
-    training = load_file(path / FILES[1])
-    load_moments(model, optimizer, {name: t for name, t in training.items() if "/" not in name})
-    return Saved(state, {name: tensor for name, tensor in training.items() if "/" in name})
+    return state, load_file(path / FILES[0]), load_file(path / FILES[1])
 
 
 def _fill(target: dict[str, Tensor], source: dict[str, Tensor], path: Path) -> None:

@@ -14,6 +14,7 @@ from minigpt.model.state import load_memory, memory_of
 from minigpt.runs import checkpoint
 from minigpt.runs.run import Run
 from minigpt.runs.writer import RunWriter, describe_run
+from minigpt.training.snapshots import IN_CHECKPOINT
 
 if TYPE_CHECKING:
     from minigpt.training.trainer import Trainer
@@ -55,7 +56,7 @@ def write_checkpoint(trainer: Trainer) -> None:
     """Write model, optimizer, state, memory and snapshots, and delete the oldest checkpoint."""
     trainer.writer.sync()  # no checkpoint is ever ahead of the logs
     snapshots, tensors = trainer.snapshots.saved()
-    tensors = {f"snapshot/{name}": tensor for name, tensor in tensors.items()}
+    tensors = {f"{IN_CHECKPOINT}{name}": tensor for name, tensor in tensors.items()}
     tensors |= {f"{checkpoint.MEMORY}{name}": tensor for name, tensor in memory_of(trainer.model).items()}
     state = trainer.state.state_dict() | {"records": dict(trainer.writer.records)}
     state |= {"snapshots": snapshots} if snapshots else {}
@@ -85,7 +86,7 @@ def load_newest(trainer: Trainer) -> tuple[dict[str, int] | None, list[checkpoin
     state, tensors = checkpoint.load(source, trainer.model, trainer.optimizer)
     trainer.state.load_state_dict(state)
     load_memory(trainer.model, _under(checkpoint.MEMORY, tensors))
-    trainer.snapshots.load(state.get("snapshots", []), _under("snapshot/", tensors))
+    trainer.snapshots.load(state.get("snapshots", []), _under(IN_CHECKPOINT, tensors))
     return state.get("records"), passed_over
 
 

@@ -2,24 +2,28 @@
 
 They are taken every `snapshot_every` steps, before the step is tried, and hold all that a step changes:
 weights and buffers, moments, memory, torch's random state and the trainer's state. The newest `snapshots` of
-them stay. A checkpoint holds them too: a resumed run can go back as far as the uninterrupted one.
+them stay. A checkpoint holds them too: a resumed run can go back as far as the uninterrupted one. Where none
+of them is old enough, the newest intact checkpoint that is takes their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from minigpt.model.state import load_memory, memory_of
-from minigpt.runs.checkpoint import load_moments, moments_of, weights_of
+from minigpt.runs import checkpoint
+from minigpt.runs.checkpoint import MEMORY, CheckpointError, load_moments, moments_of, weights_of
 from minigpt.training.state import OUTLIVES_A_ROLLBACK, TrainerState
 
 RNG = "torch"
 RNG_NOW = "now/torch"  # beside the snapshots in a checkpoint: the next one holds it
+IN_CHECKPOINT = "snapshot/"  # begins the names of all that, there
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,19 @@ class Snapshot:
             torch._foreach_copy_([instead_of.tensors[name] for name in now], list(now.values()))
         return cls(state.state_dict(), instead_of.tensors)
 
+    @classmethod
+    def of_checkpoint(cls, path: Path) -> Snapshot:
+        """Read the run as it was when a checkpoint with snapshots was written.
+
+        Raises:
+            CheckpointError: it is damaged, or a newer version wrote it.
+        """
+        state, weights, training = checkpoint.read(path)
+        tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
+        tensors |= {f"moments/{name}": tensor for name, tensor in training.items() if "/" not in name}
+        tensors |= {name: tensor for name, tensor in training.items() if name.startswith(MEMORY)}
+        return cls(state, tensors | {f"rng/{RNG}": training[f"{IN_CHECKPOINT}{RNG_NOW}"]})
+
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Put everything back, except for what the guards have decided since."""
         with torch.no_grad():
@@ -82,8 +99,8 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple]:
 class Snapshots:
     """The newest ones, oldest first."""
 
-    def __init__(self, every: int, keep: int):
-        self.every, self.keep = every, keep
+    def __init__(self, every: int, keep: int, checkpoints: Path):
+        self.every, self.keep, self._checkpoints = every, keep, checkpoints
         self._ring: list[Snapshot] = []
         self._random: Tensor | None = None  # of a run that is resumed, at its next step
 
@@ -104,13 +121,26 @@ class Snapshots:
         return [snapshot.step for snapshot in self._ring]
 
     def reach(self, step: int) -> bool:
-        """Return whether there is a snapshot at or before `step`."""
-        return any(kept <= step for kept in self.steps())
+        """Return whether there is a snapshot, or an intact checkpoint, at or before `step`."""
+        return any(kept <= step for kept in self.steps()) or self._checkpoint(step) is not None
 
     def back_to(self, step: int) -> Snapshot:
-        """Return the newest snapshot at or before `step`, and forget those after it."""
+        """Return the newest snapshot at or before `step`, else a checkpoint; forget those after it."""
         self._ring = [snapshot for snapshot in self._ring if snapshot.step <= step]
+        if not self._ring:
+            self._ring = [Snapshot.of_checkpoint(self._checkpoint(step))]
         return self._ring[-1]
+
+    def _checkpoint(self, step: int) -> Path | None:
+        """Return the newest intact checkpoint at or before `step`; with guards, each has snapshots."""
+        for path in reversed(checkpoint.find(self._checkpoints)):
+            if checkpoint.steps_in(path) <= step:
+                try:
+                    checkpoint.verify(path)
+                except CheckpointError:
+                    continue
+                return path
+        return None
 
     def saved(self) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
         """Return the states and the tensors of all of them, for a checkpoint."""

@@ -102,7 +102,8 @@ class Trainer:
         self.forward = self.world.wrap(compiled(self.model) if self.config.compile else self.model)
         self.optimizer = recipe.build_optimizer(self.model, self.config)
         self.state = TrainerState(parts=self._stateful_parts())
-        self.snapshots = Snapshots(self.config.snapshot_every, self.config.snapshots)
+        checkpoints = self.run_dir / "checkpoints"
+        self.snapshots = Snapshots(self.config.snapshot_every, self.config.snapshots, checkpoints)
         self.enforcer = Enforcer(
             self.guards,
             self.snapshots,

@@ -15,7 +15,7 @@ from small_runs import HANGS, MINIMAL, spawn
 from minigpt.data.batches import get_batch
 from minigpt.model.gpt import build_model
 from minigpt.runs import checkpoint
-from minigpt.runs.jsonl import last_attempts
+from minigpt.runs.jsonl import last_attempts, read_jsonl
 from minigpt.runs.run import Run
 from minigpt.training.callbacks.telemetry import BY_THE_CLOCK
 from minigpt.training.guards import Decision, GuardError
@@ -54,6 +54,7 @@ def without_two(tokens, config, step, *place):
 
 
 GUARDED = dataclasses.replace(Recipe(CONFIG), guards=(GoBack(),))
+SHORT_OF_SNAPSHOTS = dataclasses.replace(GUARDED, config=CONFIG.replace(snapshots=1, keep_checkpoints=0))
 NEVER_GIVEN = dataclasses.replace(Recipe(PLAIN), get_batch=without_two)
 
 
@@ -110,6 +111,32 @@ def test_a_rollback_is_the_run_that_was_never_given_those_batches(whole, tmp_pat
     for name in ("loss", "grad_norm", "val_loss"):
         assert whole.column(name)[1].tolist() == reference.column(name)[1].tolist()
     assert whole.column("step")[1].tolist() == list(range(40))
+
+
+class Spoil:
+    """Damage a checkpoint just before the rollback."""
+
+    def __init__(self, *steps):
+        self.steps = steps
+
+    def on_step(self, trainer, record):
+        if record["step"] == 28:
+            for step in self.steps:
+                file = trainer.run_dir / "checkpoints" / f"step-{step:06d}" / "weights.safetensors"
+                file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(("spoilt", "back_to"), [((), 14), ((14,), 7)])
+def test_where_no_snapshot_is_old_enough_the_newest_intact_checkpoint_is(whole, tmp_path, spoilt, back_to):
+    run = run_of(SHORT_OF_SNAPSHOTS, tmp_path / "run", Spoil(*spoilt))
+    assert_same_tensors(run, whole)
+    steps = [record["step"] for record in read_jsonl(run.path / "metrics.jsonl")]
+    assert steps[29:31] == [29, back_to]
+
+
+def test_where_no_checkpoint_is_intact_either_the_run_says_so(tmp_path):
+    with pytest.raises(GuardError, match="oldest snapshot is of step 25, and no intact checkpoint is older"):
+        run_of(SHORT_OF_SNAPSHOTS, tmp_path / "run", Spoil(7, 14))
 
 
 def test_nothing_logged_is_erased_and_the_decision_is_written_down(whole):
