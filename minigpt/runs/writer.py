@@ -93,8 +93,12 @@ class RunWriter:
 
     def tokenizer(self, tokenizer: Tokenizer) -> None:
         """Keep the tokenizer beside the weights: neither is of use without the other."""
-        with self._writing():
-            write_atomically(self.path / "tokenizer.json", tokenizer.to_json())
+        self.whole("tokenizer.json", tokenizer.to_json())
+
+    def whole(self, name: str, text: str) -> None:
+        """Write a file of the folder whole."""
+        with self._writing(name):
+            write_atomically(self.path / name, text)
 
     def _append(self, name: str, *records: dict[str, Any]) -> None:
         lines = b"".join(map(_line, records))

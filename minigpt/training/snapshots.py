@@ -62,7 +62,7 @@ class Snapshot:
 
     @classmethod
     def of_checkpoint(cls, path: Path) -> Snapshot:
-        """Read the run as it was when a checkpoint with snapshots was written.
+        """Read the run as it was when a checkpoint was written.
 
         Raises:
             CheckpointError: it is damaged, or a newer version wrote it.
@@ -71,7 +71,8 @@ class Snapshot:
         tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
         tensors |= {f"moments/{name}": tensor for name, tensor in training.items() if "/" not in name}
         tensors |= {name: tensor for name, tensor in training.items() if name.startswith(MEMORY)}
-        return cls(state, tensors | {f"rng/{RNG}": training[f"{IN_CHECKPOINT}{RNG_NOW}"]})
+        random = training.get(f"{IN_CHECKPOINT}{RNG_NOW}")  # of a run that has guards
+        return cls(state, tensors | ({} if random is None else {f"rng/{RNG}": random}))
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Put everything back, except for what the guards have decided since."""
@@ -80,7 +81,8 @@ class Snapshot:
                 tensor.copy_(self._named("weights")[name])
         load_moments(model, optimizer, {name: t.clone() for name, t in self._named("moments").items()})
         load_memory(model, self._named("memory"))
-        torch.set_rng_state(self._named("rng")[RNG].cpu())
+        for random in self._named("rng").values():
+            torch.set_rng_state(random.cpu())
         state.load_state_dict(self.state, keep=OUTLIVES_A_ROLLBACK)
 
     def _named(self, kind: str) -> dict[str, Tensor]:
@@ -132,7 +134,7 @@ class Snapshots:
         return self._ring[-1]
 
     def _checkpoint(self, step: int) -> Path | None:
-        """Return the newest intact checkpoint at or before `step`; with guards, each has snapshots."""
+        """Return the newest intact checkpoint at or before `step`."""
         for path in reversed(checkpoint.find(self._checkpoints)):
             if checkpoint.steps_in(path) <= step:
                 try:

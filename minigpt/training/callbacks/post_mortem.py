@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigpt.messages import message
-from minigpt.runs.jsonl import read_jsonl
-from minigpt.runs.run import strict, write_atomically
+from minigpt.runs.jsonl import RunError, read_jsonl
+from minigpt.runs.run import strict
 
 APART = 5  # steps between two decisions of a guard that are two incidents
 BEFORE = 20  # steps before the onset that the usual figures are of
@@ -26,17 +27,24 @@ class PostMortem:
     """Writes the two files at the end of a run in which a guard has acted."""
 
     def on_end(self, trainer) -> None:
-        """Gather the incidents and write them down."""
-        path = trainer.writer.path
+        """Gather the incidents and write them down.
+
+        Raises:
+            RunError: they cannot be written, and it is not an error that ended the run.
+        """
+        path, ended_by = trainer.writer.path, sys.exception()
         events = read_jsonl(path / "events.jsonl")
         if not events:
             return
         records = read_jsonl(path / "metrics.jsonl")
         found = [_incident(group, records, trainer) for group in _grouped(events)]
-        write_atomically(
-            path / "post-mortem.json", json.dumps(strict(found), indent=2, ensure_ascii=False) + "\n"
-        )
-        write_atomically(path / "post-mortem.md", page(found))
+        told = json.dumps(strict(found), indent=2, ensure_ascii=False) + "\n"
+        try:
+            trainer.writer.whole("post-mortem.json", told)
+            trainer.writer.whole("post-mortem.md", page(found))
+        except RunError:
+            if ended_by is None:  # else that says more than a page that could not be written
+                raise
 
 
 def _grouped(events: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

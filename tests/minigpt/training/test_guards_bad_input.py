@@ -16,7 +16,7 @@ from minigpt.dashboard.attempts import with_attempts
 from minigpt.dashboard.panels import panels
 from minigpt.diagnosis import check
 from minigpt.messages import LANGUAGES, message, use_language
-from minigpt.runs import checkpoint
+from minigpt.runs import checkpoint, writer
 from minigpt.runs.jsonl import RunError
 from minigpt.runs.run import Run
 from minigpt.training import precision
@@ -111,6 +111,41 @@ def test_the_shipped_guard_gives_up_with_its_sentence_and_a_post_mortem(tmp_path
     page = (tmp_path / "run" / "post-mortem.md").read_text(encoding="utf-8")
     for rates in (incident["lr"] for incident in told):
         assert ", ".join(f"`{group}` {rate:.3g}" for group, rate in rates.items()) in page
+
+
+def full_disk_for(name, monkeypatch):
+    """Let the disk be full for one file of a run."""
+    real = writer.write_atomically
+
+    def write(path, text):
+        if path.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        real(path, text)
+
+    monkeypatch.setattr(writer, "write_atomically", write)
+
+
+def test_a_disk_that_fills_up_before_the_post_mortem(tmp_path, language, monkeypatch):
+    full_disk_for("post-mortem.json", monkeypatch)
+    with pytest.raises(RunError) as refused:
+        run_of(GUARDED, tmp_path / "run")
+    assert message("system.no-space", language) in str(refused.value)
+    assert "post-mortem.json" in str(refused.value)
+    last = checkpoint.find(tmp_path / "run" / "checkpoints")[-1]
+    assert last.name == "step-000040"  # the run itself is whole
+    stuck = decide_at(9, Decision(note=True), "noting"), decide_at(30, Decision(roll_back_to=50), "stuck")
+    with pytest.raises(GuardError):  # what ended a run is not hidden
+        run_of(guarded(*stuck), tmp_path / "stuck")
+
+
+def test_a_run_begun_without_guards_goes_back_to_its_checkpoint(tmp_path):
+    plain = Recipe(PLAIN)
+    with pytest.raises(Kill.Killed):
+        run_of(plain, tmp_path / "run", Kill(18, "on_step"))
+    late = dataclasses.replace(plain, guards=(decide_at(15, Decision(roll_back_to=8)),))
+    gone_back = run_of(late, tmp_path / "run", resume=True)
+    assert_same_tensors(gone_back, run_of(plain, tmp_path / "undisturbed"))
+    assert [event["to"] for event in gone_back.events] == [8]
 
 
 def test_no_snapshot_yet(tmp_path, language):
