@@ -37,6 +37,7 @@ BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 HEALTHY = "healthy"  # a diagnosis that is no leaf
 _WIDTH = "min(800px, 98%)"  # of a notebook in a small window
 _THREE_LINES = {"width": _WIDTH, "min_height": "72px"}  # so that the buttons below stay where they are
+_WRAPPED = {"flex_flow": "row wrap"}
 _ALIKE = 4  # leaves that are told apart, at most
 
 
@@ -74,10 +75,10 @@ class Bedside:
         self.outcome = ipywidgets.HTML(layout={"width": _WIDTH})
         self.overview = ipywidgets.HTML()
         self.by_order = ipywidgets.VBox(
-            [self.text, ipywidgets.HBox([self.back, self.fine, self.broken]), self.leaf]
+            [self.text, ipywidgets.HBox([self.back, self.fine, self.broken], layout=_WRAPPED), self.leaf]
         )
         self.on_budget = ipywidgets.VBox(
-            [self.asking, self.ask, self.answers, ipywidgets.HBox([self.guess, self.decide])]
+            [self.asking, self.ask, self.answers, ipywidgets.HBox([self.guess, self.decide], layout=_WRAPPED)]
         )
         self._picture = Picture()
         self._drawn: str | None = None  # whose picture is shown
