@@ -19,6 +19,7 @@ from course.check import Check, Wrong, wrong
 from course.messages import WIDTH, CourseError, LessonTexts, message
 from course.plain import NotPlain, require_plain, same, whole
 from course.probing import run_probe
+from minigpt.messages import in_digits
 
 DIGITS = 4  # significant ones of a number in a hint
 
@@ -164,8 +165,7 @@ def shown_apart(expected: object, actual: object) -> tuple[str, str]:
 def show(value: object, digits: int = DIGITS) -> str:
     """Write plain data briefly: a few significant digits, a few elements; 135,488 and not 1.355e+05."""
     if type(value) is float:
-        text = f"{value:.{digits}g}"
-        return f"{value:,.0f}" if "e+" in text and abs(value) < 1e15 else text
+        return in_digits(value, f".{digits}g")
     if type(value) is np.ndarray:
         return np.array2string(value, precision=digits, threshold=8, edgeitems=3, separator=", ")
     if type(value) is list:

@@ -80,7 +80,7 @@ def _refuse_idle_guards(config: Config) -> None:
         ConfigError: names the setting.
     """
     steps, window = config.steps, config.spike_window
-    if window > steps and window != type(config).__dataclass_fields__["spike_window"].default:
+    if window > steps and window != type(config).spike_window:
         raise ConfigError("config.window-longer-than-run", window=window, steps=steps)
     if config.guard_rate and steps <= RATE_STEPS:
         raise ConfigError("config.rate-never-judged", needed=RATE_STEPS, steps=steps)

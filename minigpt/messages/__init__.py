@@ -55,6 +55,17 @@ def use_language(code: str | None) -> None:
     _language = code
 
 
+PLAIN = 1e15  # numbers below are written without an exponent
+
+
+def in_digits(value: float, format_spec: str) -> str:
+    """Return a number as `format` writes it, but 6,230 in place of 6.23e+03."""
+    text = format(value, format_spec)
+    if "e+" in text and abs(value) < PLAIN:
+        return format(value, "+,.0f" if format_spec.startswith("+") else ",.0f")
+    return text
+
+
 class _Filler(string.Formatter):
     """Fills a template as `str.format` does, but writes 6,230 for 6.23e+03, and per cent by language."""
 
@@ -62,15 +73,14 @@ class _Filler(string.Formatter):
         self._code = code
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec.endswith("g"):
+            return in_digits(value, format_spec)
         text = super().format_field(value, format_spec)
-        if format_spec.endswith("g") and "e+" in text and abs(value) < PLAIN:
-            return format(value, "+,.0f" if format_spec.startswith("+") else ",.0f")
         if self._code == "es" and format_spec.endswith("%") and text.endswith("%"):
             return f"{text[:-1]}\u00a0%"  # set apart, as Spanish does
         return text
 
 
-PLAIN = 1e15  # numbers below are written without an exponent
 _FILLERS = {code: _Filler(code) for code in LANGUAGES}
 
 

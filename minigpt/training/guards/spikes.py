@@ -15,10 +15,11 @@ hardly ever occur. The norm alone is watched and does not act unless `spike_on` 
 small models, which clipping holds, it jumps to 50 times its level (`benchmarks/spikes.py rules`).
 
 A bad batch has a loss that is far off and a gradient not much larger than usual. At a steep place of the loss
-surface it is the other way round: the gradient leaps to 5 or 80 times its level while the loss of any batch
-rises a little, and the next clipped updates lead away from it. So where the norm stands out more than the
-loss, and is clipped, a few updates go ahead before anything is blamed. The further the loss is off, the more
-the norm has to stand out: targets that are all one token pull together, and are a bad batch all the same.
+surface it is the other way round: the gradient leaps to between 5 and 80 times its level while the loss of
+any batch rises a little, and the next clipped updates lead away from it. So where the norm stands out more
+than the loss, and is clipped, a few updates go ahead before anything is blamed. The further the loss is off,
+the more the norm has to stand out: targets that are all one token pull together, and are a bad batch all the
+same.
 
 Bad batches come together. One that is doubtful and follows one that was left out is left out as well.
 """

@@ -1081,8 +1081,8 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # %% [markdown] id="own-run" lang="es" of="4f2411b5010d"
 # ## 9 · En tu propio run
 #
-# Cualquier bucle con un optimizador de torch dice sus valores: lee `optimizer.param_groups` en cada paso, **antes** de
-# que avance el scheduler. Aquí es una red ajena, con dos grupos. En el primer bucle la cabeza aprende con el doble de
+# En cualquier bucle con un optimizador de torch puedes ver el learning rate: lee `optimizer.param_groups` en cada paso,
+# **antes** de que avance el scheduler. Aquí es una red ajena, con dos grupos. En el primer bucle la cabeza aprende con el doble de
 # learning rate, y nadie lo pidió. En el segundo falta, además, la línea `scheduler.step()`.
 
 # %% id="another-loop" compare=true
