@@ -2,13 +2,14 @@
 
     python -m pip install --no-deps -r benchmarks/requirements.txt
     python benchmarks/speed.py [--compile] [--rounds 10] [--shape 2x64 ...] [--peer plain ...] [--threads 2]
-        [--clock cpu]
+        [--clock cpu] [--apart]
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python benchmarks/speed.py
 
 Every peer trains beside our GPT with the same architecture, maths, weights and data (their first losses must
 be equal), the same fused AdamW, the same clipping; only the model's code, the kernels that we choose and the
 loss function differ. The choice is made again, and printed. Both sides profit from `keep_freed_memory`, which
-a process has or has not.
+a process has or has not: `--apart` gives each side a process of its own, and only ours has it, as in a run of
+the trainer beside a loop as anybody writes it.
 
 The sides take turns in short rounds and a ratio is the median over rounds, so that whatever else the machine
 does meets both alike. On a machine that is shared, `--clock cpu` counts the processor time of this process
@@ -21,12 +22,14 @@ of 2,000 steps at the median speed; importing PyTorch is left out. The share of 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 import torch
 import torch.nn.functional as F
@@ -52,15 +55,30 @@ SHAPES = {  # and the sequences in a batch
 RUN = 2000  # steps of the run whose total is told
 
 
+@dataclass(kw_only=True)
+class Told:
+    """What is measured of one model in training."""
+
+    speeds: list[float] = field(default_factory=list)  # tokens a second, by round
+    start: float = 0.0  # seconds of the first step
+    memory: int = 0  # bytes at the worst moment of a step
+
+    @property
+    def speed(self) -> float:
+        return statistics.median(self.speeds)
+
+    def total(self, tokens: int) -> float:
+        """Return the seconds of a run of RUN steps of so many tokens, as far as was measured."""
+        return self.start + RUN * tokens / self.speed
+
+
 @dataclass
-class Side:
+class Side(Told):
     """One model in training."""
 
     model: nn.Module
     logits: Callable[[nn.Module, Tensor], Tensor]
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
-    speeds: list[float] = field(default_factory=list)  # tokens a second, by round
-    start: float = 0.0  # seconds of the first step
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(
@@ -74,14 +92,6 @@ class Side:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return loss.item()
-
-    @property
-    def speed(self) -> float:
-        return statistics.median(self.speeds)
-
-    def total(self, tokens: int) -> float:
-        """Return the seconds of a run of RUN steps of so many tokens, as far as was measured."""
-        return self.start + RUN * tokens / self.speed
 
 
 def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -112,9 +122,7 @@ def measure(
     builders: Sequence[Callable[[ModelConfig], Pair]],
 ) -> list[tuple[Pair, Side, Side]]:
     """Train all pairs in turns."""
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(shape.vocab_size, (batch_size, shape.context + 1), generator=generator)
-    batch = tokens[:, :-1], tokens[:, 1:], torch.ones(batch_size, shape.context, dtype=torch.bool)
+    batch = random_batch(shape, batch_size)
     results = []
     for build in builders:
         torch.manual_seed(0)
@@ -126,23 +134,108 @@ def measure(
             started = clock()
             first.append(side.step(*batch))
             side.start = clock() - started
-        if abs(first[0] - first[1]) > 1e-4:
-            raise SystemExit(f"{pair.name}: the first losses differ, {first[0]:.6f} and {first[1]:.6f}")
+        refuse_unequal(pair.name, *first)
         ours.step(*batch), peer.step(*batch)
         results.append((pair, ours, peer))
-    steps = max(1, 100_000_000 // (batch_size * shape.context * shape.n_layer * shape.n_embd**2))
+    steps = steps_of_a_round(shape, batch_size)
     for _ in range(rounds):
         for _, ours, peer in results:
             for side in (ours, peer):
                 started = clock()
                 for _ in range(steps):
                     side.step(*batch)
-                seconds = clock() - started
-                side.speeds.append(steps * tokens[:, 1:].numel() / seconds)
+                side.speeds.append(steps * batch[0].numel() / (clock() - started))
     for _, ours, peer in results:
         for side in (ours, peer):
             side.memory = peak_memory(side, batch)
     return results
+
+
+def measure_apart(
+    shape: ModelConfig,
+    batch_size: int,
+    rounds: int,
+    compiled: bool,
+    clock: Callable[[], float],
+    builders: Sequence[Callable[[ModelConfig], Pair]],
+) -> list[tuple[Pair, Told, Told]]:
+    """Train all pairs in turns, each side in a process of its own."""
+    context, steps = multiprocessing.get_context("spawn"), steps_of_a_round(shape, batch_size)
+    results, workers = [], []
+    for build in builders:
+        torch.manual_seed(0)
+        pair, lines, first = build(shape), [], []
+        for ours in (True, False):
+            line, end = context.Pipe()
+            settings = (shape, batch_size, compiled, clock, build, ours, torch.get_num_threads())
+            worker = context.Process(target=train_one_side, args=(end, *settings), daemon=True)
+            worker.start()
+            lines.append(line)
+            workers.append(worker)
+            first.append(line.recv())
+        refuse_unequal(pair.name, *(loss for loss, _ in first))
+        sides = tuple(Told(start=start) for _, start in first)
+        use_kernels(pair.ours, choose_kernels(pair.ours, batch_size * shape.context, compiled=compiled))
+        results.append((pair, sides, lines))
+    for _ in range(rounds):
+        for _, sides, lines in results:
+            for side, line in zip(sides, lines, strict=True):
+                line.send(steps)
+                side.speeds.append(steps * batch_size * shape.context / line.recv())
+    for _, sides, lines in results:
+        for side, line in zip(sides, lines, strict=True):
+            line.send(0)
+            side.memory = line.recv()
+    for worker in workers:
+        worker.join()
+    return [(pair, *sides) for pair, sides, _ in results]
+
+
+def train_one_side(
+    line: Connection,
+    shape: ModelConfig,
+    batch_size: int,
+    compiled: bool,
+    clock: Callable[[], float],
+    build: Callable[[ModelConfig], Pair],
+    ours: bool,
+    threads: int,
+) -> None:
+    """Tell the first loss and its seconds, then those of as many steps as asked; asked for 0, the memory."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(threads)
+    if ours:
+        keep_freed_memory()
+    torch.manual_seed(0)
+    batch = random_batch(shape, batch_size)
+    side = build_sides(build(shape), batch_size * shape.context, compiled)[0 if ours else 1]
+    started = clock()
+    line.send((side.step(*batch), clock() - started))
+    side.step(*batch)
+    while steps := line.recv():
+        started = clock()
+        for _ in range(steps):
+            side.step(*batch)
+        line.send(clock() - started)
+    line.send(peak_memory(side, batch))
+
+
+def random_batch(shape: ModelConfig, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inputs, targets and a mask that lets all count, (B, T) each."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(shape.vocab_size, (batch_size, shape.context + 1), generator=generator)
+    return tokens[:, :-1], tokens[:, 1:], torch.ones(batch_size, shape.context, dtype=torch.bool)
+
+
+def steps_of_a_round(shape: ModelConfig, batch_size: int) -> int:
+    """Return so many that a round takes about a second."""
+    return max(1, 100_000_000 // (batch_size * shape.context * shape.n_layer * shape.n_embd**2))
+
+
+def refuse_unequal(name: str, ours: float, peers: float) -> None:
+    """End where two models do not begin at the same loss."""
+    if abs(ours - peers) > 1e-4:
+        raise SystemExit(f"{name}: the first losses differ, {ours:.6f} and {peers:.6f}")
 
 
 def peak_memory(side: Side, batch: tuple[Tensor, ...]) -> int:
@@ -177,18 +270,20 @@ def main() -> None:
     parser.add_argument("--peer", nargs="+", default=[""], help="only those whose name begins like this")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a core")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what a second is")
+    parser.add_argument("--apart", action="store_true", help="each side in a process of its own, as shipped")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     warnings.filterwarnings("ignore")
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     builders = [build for build in PAIRS if build.__name__.startswith(tuple(arguments.peer))]
+    measuring = measure_apart if arguments.apart else measure
     measured = {
-        name: measure(*SHAPES[name], arguments.rounds, arguments.compile, clock, builders)
+        name: measuring(*SHAPES[name], arguments.rounds, arguments.compile, clock, builders)
         for name in arguments.shape
     }
     peak = matmul_peak(clock)
-    mode = "compiled" if arguments.compile else "eager"
+    mode = ("compiled" if arguments.compile else "eager") + (", apart" if arguments.apart else "")
     print(
         f"{os.cpu_count()} cores, {processor()}, instruction set {torch.backends.cpu.get_cpu_capability()}"
         f" (oneDNN at most {os.environ.get('ONEDNN_MAX_CPU_ISA', 'all')}, "
