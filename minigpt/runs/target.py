@@ -31,7 +31,7 @@ def time_to(run: Run, loss: float) -> Target:
     """
     (_, losses), (_, seconds) = run.column("loss"), run.column("seconds")
     width = min(WINDOW, len(losses))
-    means = np.convolve(losses, np.full(width, 1 / width), "valid") if width else losses
+    means = np.convolve(losses, np.ones(width), "valid") / width if width else losses
     there = np.flatnonzero(means <= loss)
     if len(there):
         steps = int(there[0]) + width
