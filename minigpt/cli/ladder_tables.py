@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from minigpt.diagnosis.climbed import Climbed
 
 ALWAYS = ("loss", "grad_norm", "minutes")  # figures that are shown whatever is promised
+WIDEST = 14  # columns of a cell; a longer leaf is broken at a hyphen, a loss before its share of chance
 LOSSES = ("loss", "val_loss", "range")  # shown as shares of chance, too
 
 
@@ -46,12 +48,14 @@ def _usual(ladder: Ladder, climbed: Sequence[Climbed]) -> Table:
         *(f"ladder.column-{part}{name}" for name, part in parts),
     )
     table = Table(*map(message, heads), box=None, pad_edge=False)
-    words = [word for rung in ladder.rungs for word in rung.name.split()]
-    table.columns[0].min_width = max(map(len, words), default=0)  # so that none is cut
     for step in climbed:
         verdict = step.walk.leaf or message(f"ladder.verdict-{step.walk.verdict}")
         cells = [_promised(ladder, step, name) if part else _ours(step, name) for name, part in parts]
-        table.add_row(escape(step.rung.name), verdict, *cells)
+        lines = ["\n".join(textwrap.wrap(cell, WIDEST)) for cell in (verdict, *cells)]
+        table.add_row(escape(step.rung.name), *lines)
+    for column in table.columns[1:]:  # a heading is broken between words, and so is a rung
+        lines = [*column.header.split(), *(line for cell in column.cells for line in cell.splitlines())]
+        column.width = max(map(len, lines))
     return table
 
 

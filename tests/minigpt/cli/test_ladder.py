@@ -4,6 +4,7 @@ import io
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from minigpt.cli.ladder_tables import not_measured, tables
 from minigpt.config import Config
 from minigpt.config.ladders import COLUMNS, LADDERS, load_ladder
 from minigpt.data.dataset import load_data
-from minigpt.diagnosis import Walk
 from minigpt.diagnosis.climbed import Climbed, swing
 from minigpt.messages import LANGUAGES, message, use_language
 from minigpt.runs.run import Run
@@ -90,7 +90,7 @@ def test_the_accuracy_is_the_share_of_tokens_that_are_ranked_first(minimal):
 def climbed_to_the_top(ladder):
     """Every rung of a ladder as if it had been trained, without training."""
     found, steps = [], np.arange(200)
-    walk = Walk(())
+    walk = SimpleNamespace(leaf="schedule-step-unit", verdict="fail")
     for rung in ladder.rungs:
         found.append(
             Climbed(
@@ -116,6 +116,12 @@ def test_every_promise_of_a_seed_stands_beside_what_was_measured_in_100_columns(
     for figure in promised - set(COLUMNS):
         words = message(f"ladder.figure-{figure}", step="@").split("@")[0].split()
         assert all(word in text for word in words), figure
+    assert all(
+        f"{rung.promised['minutes']:g} min" in text for rung in ladder.rungs if "minutes" in rung.promised
+    )
+    assert all(
+        f"{rung.promised['speedup']:.2f} ×" in text for rung in ladder.rungs if "speedup" in rung.promised
+    )
     assert not_measured(ladder)
     assert "nan" not in text and "…" not in text
 
