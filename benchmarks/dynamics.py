@@ -23,7 +23,7 @@ from minigpt import Config, Recipe, train
 from minigpt.config.presets import load_preset
 from minigpt.data.batches import get_batch
 from minigpt.data.dataset import load_data
-from minigpt.diagnosis.ladder import SWING, swing
+from minigpt.diagnosis.climbed import SWING, swing
 from minigpt.model.gpt import build_model, init_weights, parameter_count
 from minigpt.model.mixers.memory.homeostasis import Homeostasis
 from minigpt.runs.run import Run

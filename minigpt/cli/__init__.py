@@ -1,4 +1,4 @@
-"""The `minigpt` command: train, sample, check, card, faults, dashboard, lr-find, ladder.
+"""The `minigpt` command: train, sample, check, card, faults, dashboard, lr-find, sensitivity, ladder.
 
 Each command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`. Bad input ends with
 one sentence on stderr and exit code 2.
@@ -20,7 +20,7 @@ from minigpt.messages import message
 # train several times slower than one. OpenMP reads this when torch is imported, which comes later.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find", "ladder")
+COMMANDS = ("train", "sample", "check", "card", "faults", "dashboard", "lr-find", "sensitivity", "ladder")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -81,7 +81,7 @@ def dispatch(
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
         for name, command in commands.items():
-            print(f"  {name:<11}{command.summary}")
+            print(f"  {name:<12}{command.summary}")
         return 0 if argv else 2
     name = argv[0]
     if name not in commands:

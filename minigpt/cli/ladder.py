@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from minigpt.cli.ladder_tables import not_measured, tables
 from minigpt.cli.parser import Arguments, Parser, UsageError
 from minigpt.cli.train import add_recipe_arguments, listed, settings_given
-from minigpt.config.ladders import LADDERS, PROMISED, Ladder, load_ladder
+from minigpt.config.ladders import LADDERS, load_ladder
 from minigpt.messages import message
 from minigpt.runs.run import strict
 
 if TYPE_CHECKING:
     from minigpt.diagnosis.ladder import Climbed
-
-ALWAYS = ("loss", "grad_norm", "minutes")  # figures that are shown whatever is promised
 
 
 def add_arguments(parser: Parser) -> None:
@@ -61,45 +58,14 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print(json.dumps(strict([step.as_data() for step in climbed]), indent=2, ensure_ascii=False))
     else:
-        Console(highlight=False).print(_table(ladder, climbed))
+        for shown in tables(ladder, climbed):
+            Console(highlight=False).print(shown)
+            print()
+        if note := not_measured(ladder):
+            print(note)
         if broken:
             leaf = broken.walk.leaf or message(f"ladder.verdict-{broken.walk.verdict}")
             print(message("ladder.broke", name=broken.rung.name, leaf=leaf, path=broken.path))
         else:
             print(message("ladder.held", count=len(climbed)))
     return 1 if broken else 0
-
-
-def _table(ladder: Ladder, climbed: list[Climbed]) -> Table:
-    """Return the figures of every rung beside the promised ones; losses as shares of chance, too."""
-    asked = {name for rung in ladder.rungs for name in rung.promised}
-    figures = [name for name in PROMISED if name in ALWAYS or name in asked]
-    columns = [f"ladder.column-{part}{name}" for name in figures for part in ("", "promised-")]
-    heads = ("ladder.column-rung", "ladder.column-verdict", *columns)
-    table = Table(*map(message, heads), box=None, pad_edge=False)
-    for step in climbed:
-        cells = [cell for name in figures for cell in (_ours(step, name), _promised(ladder, step, name))]
-        table.add_row(
-            escape(step.rung.name), step.walk.leaf or message(f"ladder.verdict-{step.walk.verdict}"), *cells
-        )
-    return table
-
-
-def _ours(step: Climbed, name: str) -> str:
-    if name == "loss":
-        return f"{step.loss:.2f} ({step.loss / step.chance:.0%})"
-    if name == "grad_norm":
-        return f"{step.grad_norm:.2f}"
-    return f"{step.seconds:.0f} s" if name == "minutes" else f"{getattr(step, name):.2f} ×"
-
-
-def _promised(ladder: Ladder, step: Climbed, name: str) -> str:
-    if name not in step.rung.promised:
-        return "–"
-    figure = step.rung.promised[name]
-    if name == "loss":
-        low, high = figure
-        shares = f" ({low / ladder.chance:.0%}–{high / ladder.chance:.0%})" if ladder.chance else ""
-        return f"{low:g}–{high:g}{shares}"
-    shown = {"grad_norm": f"< {figure:g}", "minutes": f"{figure:g} min"}
-    return shown.get(name, f"{figure:g} ×")

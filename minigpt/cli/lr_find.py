@@ -41,7 +41,8 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: Arguments) -> int:
     """Sweep, draw, and say what to use."""
     from minigpt.model.gpt import parameter_count
-    from minigpt.training.lr_finder import find_lr, plot, refuse_path
+    from minigpt.training.lr_finder import find_lr, plot
+    from minigpt.training.picture import refuse_path
 
     draws = not arguments.json or find_spec("matplotlib") is not None  # figures alone need no matplotlib
     if draws:

@@ -6,6 +6,7 @@ A setting comes from the preset, a MINIGPT_… variable, a YAML file or a flag; 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from dataclasses import fields
@@ -35,6 +36,13 @@ def add_arguments(parser: Parser) -> None:
             f"--{name}", type=str | None, default=None, metavar=metavar, help=message(f"train.{name}-help")
         )
     parser.add_argument("--log", action="append", default=[], metavar="NAME", help=message("train.log-help"))
+    parser.add_argument(
+        "--target-loss",
+        type=float | None,
+        default=None,
+        metavar="NATS",
+        help=message("train.target-loss-help"),
+    )
     parser.add_argument("--print-config", action="store_true", help=message("train.print-config-help"))
     add_recipe_arguments(parser)
 
@@ -110,6 +118,9 @@ def run(arguments: Arguments) -> int:
     if arguments.print_config:
         print(yaml.safe_dump(config_given(arguments).to_dict(), sort_keys=False), end="")
         return 0
+    target = arguments.target_loss
+    if target is not None and not 0 < target < math.inf:
+        raise UsageError("train.bad-target", given=target)
     from minigpt.training.interrupt import Interrupted
 
     trainer = _resumed(arguments) if arguments.resume else _new(arguments)
@@ -124,6 +135,8 @@ def run(arguments: Arguments) -> int:
         return 130
     if main:
         _tell_how_it_ended(trainer, finished)
+    if main and target is not None:
+        _tell_time_to(finished, target)
     return 0
 
 
@@ -150,7 +163,12 @@ def _callbacks(arguments: Arguments) -> list[Any]:
     from minigpt.training.callbacks.loggers import logger
     from minigpt.training.callbacks.progress import ProgressBar
 
-    return [ProgressBar(), *map(logger, listed(arguments.log))]
+    found = [ProgressBar(), *map(logger, listed(arguments.log))]
+    if arguments.target_loss is None:
+        return found
+    from minigpt.training.callbacks.telemetry import Telemetry
+
+    return [Telemetry(arguments.target_loss), *found]
 
 
 def listed(given: list[str] | str) -> list[str]:
@@ -170,3 +188,12 @@ def _tell_how_it_ended(trainer: Trainer, finished: Run) -> None:
         print(message("train.stopped-early", step=trainer.step, patience=trainer.config.patience))
     (_, losses), (_, val_losses) = finished.column("loss"), finished.column("val_loss")
     print(message("train.done", path=finished.path, loss=losses[-1], val_loss=val_losses[-1]))
+
+
+def _tell_time_to(finished: Run, loss: float) -> None:
+    """Say when the run reached a loss, or when it might."""
+    from minigpt.runs.target import WINDOW, time_to
+
+    found = time_to(finished, loss)
+    key = "reached" if found.reached else "ahead" if found.steps is not None else "unknown"
+    print(message(f"train.target-{key}", window=WINDOW, **vars(found)))

@@ -33,7 +33,7 @@ NOT_NEGATIVE = (
     *("z_loss", "weight_decay", "lr_max", "lr_min", "warmup_steps", "drops", "seed"),
     *("eval_every", "patience", "checkpoint_every", "keep_checkpoints", "rollbacks"),
     *("ewc", "plasticity_rate", "cross_attention_heads", "gate_heads"),
-    *("instruments_every", "noise_every"),
+    *("instruments_every", "noise_every", "sharpness_every"),
 )
 
 Rule = tuple[bool, str, dict[str, Any]]

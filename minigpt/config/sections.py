@@ -154,6 +154,7 @@ class InstrumentsConfig:
     # in the first two such stretches, and twice as often from then on
     instruments_every: int = 50  # 0: never
     noise_every: int = 400  # steps between two measurements of the gradient noise scale; 0: never
+    sharpness_every: int = 0  # and of the sharpness, which takes some 40 passes each time; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigpt.dashboard.drawing import Drawing, panel
 from minigpt.dashboard.source import Source
-from minigpt.runs.thresholds import ATTENTION_LOGIT, ATTENTION_LOGIT_BROKEN
+from minigpt.runs.thresholds import ATTENTION_LOGIT, ATTENTION_LOGIT_BROKEN, DEAD_SHARE
 
 MEMORY = {  # panel: the figures of a step's `memory`, and whether its axis is logarithmic
     "gates": (("gate_entropy", "gate_max_share", "clamped", "duplicates"), False),
@@ -19,7 +19,8 @@ PREFIXES = ("memory.", "tasks.", "plasticity.")  # columns that are drawn here
 
 def dynamics_panels(draw: Drawing) -> list[dict[str, Any]]:
     """Return the panels that have something to show."""
-    found = [attention(draw), entropy(draw), output_logits(draw), noise(draw)]
+    found = [attention(draw), entropy(draw), output_logits(draw), growth(draw), noise(draw)]
+    found += [units(draw), rank(draw), sharpness(draw)]
     found += [memory(draw, id) for id in MEMORY] + [tasks(draw), plasticity(draw)]
     return [panel for panel in found if panel["series"]]
 
@@ -68,6 +69,39 @@ def entropy(draw: Drawing) -> dict[str, Any]:
 def output_logits(draw: Drawing) -> dict[str, Any]:
     """Mean ln Z of the output logits."""
     return panel("logits", draw.probed("logits", lambda probe: {("log-z",): probe["log_z"]}))
+
+
+def growth(draw: Drawing) -> dict[str, Any]:
+    """What makes output logits grow: the size of the norms' gains and of the token embedding."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        return {(name,): probe[name] for name in ("gain_rms", "wte_rms") if name in probe}
+
+    return panel("growth", draw.probed("logits", figures, log=True), log=True)
+
+
+def units(draw: Drawing) -> dict[str, Any]:
+    """The share of inactive units in every feed-forward."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        return {("layer", number): value for number, value in enumerate(probe["inactive"])}
+
+    return panel("units", draw.probed("units", figures), lines=[{"label": {"t": "dead"}, "y": DEAD_SHARE}])
+
+
+def rank(draw: Drawing) -> dict[str, Any]:
+    """The effective rank of what every block leaves, of its width."""
+
+    def figures(probe: dict[str, Any]) -> dict[Any, float]:
+        return {("layer", number): value for number, value in enumerate(probe["rank"])}
+
+    return panel("rank", draw.probed("units", figures))
+
+
+def sharpness(draw: Drawing) -> dict[str, Any]:
+    """The largest eigenvalue of the Hessian of the loss."""
+    series = draw.probed("sharpness", lambda probe: {("sharpness",): probe["value"]}, log=True)
+    return panel("sharpness", series, log=True)
 
 
 def noise(draw: Drawing) -> dict[str, Any]:

@@ -16,7 +16,7 @@ const ends = data.panels.flatMap((panel) => panel.series.flatMap((series) => [se
 const extent = [Math.min(...ends), Math.max(...ends, Math.min(...ends) + 1)];
 const SECTIONS = { 1: "loss", 2: "lr", 3: "gradients", 4: "loss", 5: "activations", 6: "moments", 7: "loss", 8: "loss" };  // of the stability check: its chart
 const CHARTS = { "1.2": "gradients", "5.3": "weights", "4.6": "verbs", "9.1": "attention", "9.2": "logits", "9.3": "loss", "9.4": "tasks",
-  "10.3": "memory", "10.4": "gates", "10.5": "memory", "10.6": "gates", "11.4": "loss", "11.5": "noise" };  // questions that another chart shows
+  "9.5": "units", "10.3": "memory", "10.4": "gates", "10.5": "memory", "10.6": "gates", "11.4": "loss", "11.5": "noise" };  // questions that another chart shows
 let charts = [];
 
 const text = (key) => data.texts[choice.language][key] ?? key;

@@ -23,6 +23,7 @@ from minigpt.runs.run import write_atomically
 from minigpt.runs.thresholds import (
     ATTENTION_LOGIT,
     ATTENTION_LOGIT_BROKEN,
+    DEAD_SHARE,
     GRADIENT_CRITICAL,
     GRADIENT_HIGH,
     GRADIENT_LOW,
@@ -41,7 +42,7 @@ PARTS = {  # placeholder in page.html → file
 }
 TEXTS = ("dashboard.page-", "stability.label-")  # what the page says
 LIMITS = {"low": GRADIENT_LOW, "high": GRADIENT_HIGH, "critical": GRADIENT_CRITICAL, "steps": GRADIENT_STEPS}
-LIMITS |= {"attention": ATTENTION_LOGIT, "attention_broken": ATTENTION_LOGIT_BROKEN}
+LIMITS |= {"attention": ATTENTION_LOGIT, "attention_broken": ATTENTION_LOGIT_BROKEN, "dead": DEAD_SHARE}
 FIGURES = (  # of a run's card, in this order: name in the catalogue, column
     ("loss", "loss"),
     ("val-loss", "val_loss"),

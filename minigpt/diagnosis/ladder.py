@@ -8,77 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minigpt.config import Config
 from minigpt.config.ladders import Ladder, Rung
-from minigpt.diagnosis.tree import Verdict
-from minigpt.diagnosis.walker import Walk, walk
+from minigpt.diagnosis.climbed import Climbed
+from minigpt.diagnosis.walker import walk
 from minigpt.faults import refuse_idle
 from minigpt.runs.evidence import evidence_of
+from minigpt.training.accuracy import Accuracy
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, train
-
-LAST = 20  # steps whose loss is averaged, at either end
-SWING = 50  # steps in which the loss swings
-
-
-@dataclass(frozen=True)
-class Climbed:
-    """A rung that was trained."""
-
-    rung: Rung
-    path: Path
-    walk: Walk
-    loss: float  # nats per token, mean of the last steps
-    chance: float  # ln V
-    grad_norm: float  # median of the run
-    seconds: float
-    steps: int
-    fall: float  # nats that the loss falls in a step, from its first steps to its last
-    swing: float  # of the loss, see `swing`
-    first: Climbed | None = None  # the lowest rung
-
-    @property
-    def speedup(self) -> float:
-        """Loss that falls in a step, × the first rung's."""
-        return self.fall / (self.first or self).fall
-
-    @property
-    def speed(self) -> float:
-        """Steps a second, × the first rung's."""
-        first = self.first or self
-        return (self.steps / self.seconds) / (first.steps / first.seconds)
-
-    @property
-    def broke(self) -> bool:
-        """Whether the trees found a fault."""
-        return self.walk.verdict in (Verdict.FAIL, Verdict.UNKNOWN)
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the figures beside the promised ones, as plain data."""
-        figures = {
-            name: getattr(self, name) if math.isfinite(getattr(self, name)) else None
-            for name in ("loss", "chance", "grad_norm", "seconds", "swing", "speedup", "speed")
-        }
-        return {
-            "rung": self.rung.name,
-            "phase": self.rung.phase,
-            "added": dict(self.rung.add),
-            "fault": self.rung.fault,
-            "run": str(self.path),
-            "verdict": self.walk.verdict.value,
-            "leaf": self.walk.leaf,
-            **figures,
-            "promised": dict(self.rung.promised),
-        }
 
 
 def climb(
@@ -100,14 +43,14 @@ def climb(
         MiniGPTError: settings of a rung do not go together or have no effect, a fault would not break it, or
             a run's folder exists.
     """
-    first: Climbed | None = None
+    first = below = None
     planned = [
         (rung, _recipe(config, (*faults, *own))) for rung, config, own in ladder.configs(given)
     ]  # before anything trains: what would be refused on a high rung is said at once
     for number, (rung, recipe) in enumerate(planned):
         path = Path(folder) / f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', rung.name.lower()).strip('-')}"
-        climbed = _climbed(rung, recipe, path, first)
-        first = first or climbed
+        climbed = _climbed(rung, recipe, path, first, below)
+        first, below = first or climbed, climbed
         yield climbed
         if climbed.broke and not to_the_top:
             return
@@ -123,46 +66,27 @@ def _recipe(config: Config, faults: Sequence[str]) -> Recipe:
     return recipe
 
 
-def _climbed(rung: Rung, recipe: Recipe, path: Path, first: Climbed | None) -> Climbed:
-    started = time.perf_counter()
+def _climbed(rung: Rung, recipe: Recipe, path: Path, first: Climbed | None, below: Climbed | None) -> Climbed:
+    started, accuracy = time.perf_counter(), Accuracy()
     try:
-        train(recipe, path)
+        train(recipe, path, [accuracy])
     except NotFiniteError:
         pass  # the walk says where it began
     seconds = time.perf_counter() - started
     evidence = evidence_of(path)
-    losses, norms = (evidence.metrics.column(name)[1].tolist() for name in ("loss", "grad_norm"))
+    column = evidence.metrics.column
+    rates = [column(name)[1] for name in evidence.metrics.names() if name.startswith("lr.")]
+    lowest = min((float(rate[-1]) for rate in rates if len(rate)), default=math.nan)
     return Climbed(
         rung,
         path,
         walk(evidence, whole=True),
-        loss=statistics.fmean(losses[-LAST:]),
+        *(column(name)[1].tolist() for name in ("loss", "grad_norm", "seconds")),
+        val_loss=float(column("val_loss")[1][-1]) if len(column("val_loss")[1]) else math.nan,
+        accuracy=accuracy.value,
+        lowest_rate=lowest / recipe.config.lr_max if recipe.config.lr_max else math.nan,
         chance=math.log(recipe.config.vocab_size),
-        grad_norm=statistics.median(norms),
         seconds=seconds,
-        steps=len(losses),
-        fall=(statistics.fmean(losses[:LAST]) - statistics.fmean(losses[-LAST:])) / len(losses),
-        swing=swing(losses),
         first=first,
+        below=below,
     )
-
-
-def swing(losses: Sequence[float]) -> float:
-    """Return the largest 98th ÷ 2nd percentile of the loss over 50 steps, its straight-line trend taken out.
-
-    The first 50 steps, in which every loss falls, are left out where the run is longer than 100. Without its
-    trend a burst's low side can be negative; there the lowest loss as it was takes its place. NaN where a
-    loss is not finite.
-    """
-    values = np.asarray(losses, float)
-    if len(values) < 2 or not np.isfinite(values).all():
-        return math.nan
-    starts = range(SWING, len(values) - SWING + 1, SWING // 2) or [max(0, len(values) - SWING)]
-    found = []
-    for start in starts:
-        part = values[start : start + SWING]
-        x = np.arange(len(part))
-        flat = part - np.polyval(np.polyfit(x, part, 1), x) + part.mean()
-        low, high = np.percentile(flat, [2, 98])
-        found.append(high / max(low, part.min()))
-    return float(max(found))

@@ -28,6 +28,7 @@ class Asked:
     writes: tuple[str, ...]
     starts_from: str | None
     multipliers: Mapping[str, float]
+    sharpness_every: int = 0
 
     def settings(self) -> dict[str, Any]:
         """Return what the run's manifest says was asked for."""
@@ -48,6 +49,7 @@ def refuse_impossible(
     frozen: Collection[str],
     writes: Collection[str],
     multipliers: Collection[str],
+    sharpness_every: Any = 0,
 ) -> None:
     """Refuse arguments of a `Monitor` that say nothing about this model and optimizer.
 
@@ -60,6 +62,8 @@ def refuse_impossible(
     """
     if not isinstance(vocab_size, Integral) or vocab_size < 2:
         raise MiniGPTError("monitor.bad-vocab-size", given=repr(vocab_size))
+    if not isinstance(sharpness_every, Integral) or sharpness_every < 0:
+        raise MiniGPTError("monitor.bad-sharpness-every", given=repr(sharpness_every))
     for argument, prefixes in (("frozen", frozen), ("writes", writes)):
         for prefix in prefixes:
             if not any(name.startswith(prefix) for name in names):

@@ -1,4 +1,4 @@
-"""Instruments for somebody else's loop: ln Z, how fresh Adam's second moment is, noise, and the first NaN.
+"""Instruments for somebody else's loop: ln Z and growth, Adam's second moment, noise, the first NaN.
 
 They take what passes by anyway (norms after each backward pass, logits on their way to the loss) and read a
 few matrices now and then. Nothing is waited for on a GPU until a probe is written.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.monitor import rest
+from minigpt.monitor.growth import Growth
 from minigpt.monitor.optimizers import parameters_of
 from minigpt.training.instruments.noise import from_squares
 from minigpt.training.instruments.non_finite import first_in_forward
@@ -28,7 +29,7 @@ FEWEST = 8  # steps whose norms are averaged for a noise scale
 class DynamicsWatch:
     """The instruments of one loop; `take` returns the probes that are due."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, vocab_size: int):
         self._model, self._optimizer = model, optimizer
         names = {parameter: name for name, parameter in model.named_parameters()}
         whole = [p for p in parameters_of(optimizer) if type(p.detach()) is Tensor]  # not one shard of it
@@ -38,6 +39,7 @@ class DynamicsWatch:
         self._sizes: dict[str, Tensor] = {}
         self._on_cpu = all(parameter.device.type == "cpu" for parameter in names)
         self._broken: dict[str, str] | None = None
+        self._growth = Growth(model, vocab_size)
         self.log_z: Tensor | None = None
         self._first: Tensor | None = None  # norm after the first micro-batch of a step
         self._squares: list[tuple[Tensor, Tensor, int, int]] = []  # first, whole, micro-batches, tokens
@@ -82,15 +84,19 @@ class DynamicsWatch:
         if self._gradients:
             self._measure_updates()
         noisy = (step + 1) % SOMETIMES == 0  # never a quiet step: those have one micro-batch
-        if not (self._sizes or self._broken or noisy or self.log_z is not None):
+        if not (self._sizes or self._broken or noisy or step % SOMETIMES == 0):
             return []
         found: list[dict[str, Any]] = []
         if self._sizes:
             sizes = dict(zip(self._sizes, torch.stack(list(self._sizes.values())).tolist(), strict=True))
             name = max(sizes, key=lambda name: sizes[name])
             found.append({"kind": "updates", "rms": sizes[name], "name": name, "tensors": sizes})
-        if self.log_z is not None:
-            found.append({"kind": "logits", "log_z": float(self.log_z)})
+        if step > 0 and step % SOMETIMES == 0:
+            logits = self._growth.found()
+            if self.log_z is not None:
+                logits["log_z"] = float(self.log_z)
+            if logits:
+                found.append({"kind": "logits"} | logits)
         if noisy and (noise := self._noise()):
             found.append({"kind": "noise"} | noise)
         if self._broken:

@@ -99,7 +99,7 @@ class FirstStep:
             evidence["vocabulary_found"] = False
         scored = [scored for source, scored in self._read if source is self.source and scored]
         bias = hooks.bias_of(self.source)
-        if hooks.head_found:
+        if hooks.head is not None:
             evidence["head_bias_max"] = 0.0 if bias is None else bias.abs().max().item()
         if scored:
             evidence["vocab_size"] = scored[0].classes

@@ -132,14 +132,14 @@ class ModelHooks:
 
     def bias_of(self, source: nn.Module | None) -> Tensor | None:
         """Return the bias of the layer that makes the logits, (V,), or None where it has none."""
-        head = source if source in self._heads else next(reversed(self._heads), None)
+        head = source if source in self._heads else self.head
         bias = getattr(head, "bias", None)
         return bias.detach() if isinstance(bias, Tensor) and bias.ndim == 1 else None
 
     @property
-    def head_found(self) -> bool:
-        """Whether there is a layer that makes the logits."""
-        return bool(self._heads)
+    def head(self) -> nn.Module | None:
+        """The layer that makes the logits, as far as it is known."""
+        return next(reversed(self._heads), None)
 
     def later(self, masked: Tensor | None, by_rows: bool) -> dict[str, float]:
         """Ask the model as it is now: does a row depend on others, and does it look ahead?
@@ -153,7 +153,7 @@ class ModelHooks:
         call, found = Call(*self._called, self.ids), {}
         self._asleep = True
         try:
-            tables, head = list(self._layers.embeddings.values()), next(reversed(self._heads), None)
+            tables, head = list(self._layers.embeddings.values()), self.head
             if by_rows:
                 with suppress(Exception):  # what is handed on from step to step may have rows of its own
                     found |= mixing(self.language_model, call, tables, head, self.logits_in)
@@ -197,7 +197,7 @@ class ModelHooks:
                 call,
                 mask,
                 list(self._layers.embeddings.values()),
-                next(reversed(self._heads), None),
+                self.head,
                 self.logits_in,
             )
         except Exception:  # an external model may raise anything: a probe never ends a run
@@ -210,7 +210,7 @@ class ModelHooks:
         halves = tolerance(self.language_model) > HALF / 2  # which round what is next to nothing
         if self._called is None or self.ids is None or self._sharded or halves:
             return {}
-        head, tables = next(reversed(self._heads), None), list(self._layers.embeddings.values())
+        head, tables = self.head, list(self._layers.embeddings.values())
         self._asleep = True
         try:
             return cut_off(self.language_model, Call(*self._called, self.ids), tables, head, self.logits_in)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+LARGEST = 200_000_000  # numbers in a model of which a copy is made
 PADDED = 1024  # rows that a vocabulary may have more than it has tokens, for the speed of it
 MIXING = re.compile(r"(?i)att(n|ention)|rnn|lstm|gru|conv|mamba|ssm|mixer|retention|rwkv|hyena")
 POSITIONS = ("pos", "wpe")  # in the name of a table of positions, which may have as many rows, too
@@ -67,6 +68,18 @@ def find_layers(model: nn.Module, vocab_size: int) -> Layers:
     )
 
 
+def token_table(model: nn.Module, vocab_size: int) -> Tensor | None:
+    """Return the token embedding, (V or more, C), whatever its name; None where no such table is found."""
+    layers = find_layers(model, vocab_size)
+    if layers.embeddings:
+        return next(iter(layers.embeddings.values())).weight
+    heads = {id(parameter) for head in layers.heads.values() for parameter in head.parameters(recurse=False)}
+    bare = (
+        p for p in model.parameters() if p.ndim == 2 and p.shape[0] in layers.sizes and id(p) not in heads
+    )
+    return next(bare, None)
+
+
 def compiled(modules: dict[str, nn.Module]) -> set[str]:
     """Return the names of modules that are called from within what torch.compile made."""
     found: set[str] = set()
@@ -76,6 +89,12 @@ def compiled(modules: dict[str, nn.Module]) -> set[str]:
         if inside or getattr(module, "_compiled_call_impl", None) is not None:
             found.add(name)
     return found
+
+
+def copied_easily(model: nn.Module) -> bool:
+    """Return whether a model is small enough, and plain enough, to make a copy of it."""
+    small = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
+    return small and not compiled(dict(model.named_modules()))
 
 
 def is_sharded(module: nn.Module) -> bool:

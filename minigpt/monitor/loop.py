@@ -60,7 +60,7 @@ class LoopWatch:
         self._sign = -1 if optimizers.climbs else 1
         self._twin, self._first_step = AdamTwin(), FirstStep()
         self._records = Records(writer, self._first_step, self._sign)
-        self._observers = Observers(model, optimizers, asked.vocab_size, on_error, asked.writes)
+        self._observers = Observers(model, optimizers, asked, on_error)
         self._hooks = ModelHooks(
             model,
             asked.vocab_size,
@@ -135,7 +135,7 @@ class LoopWatch:
         self._records.write()
         if self.steps > 1:
             self._observers.ask_again(self.steps - 1, self._hooks, self._first_step)
-            for probe in self._observers.state.ask(self.steps - 1, self._hooks):
+            for probe in self._observers.at_the_end(self.steps - 1, self._hooks):
                 self._writer.probe(probe)
         self._rehearsal.write(self.steps, ended)
 
@@ -266,6 +266,7 @@ class LoopWatch:
         self._observers.after_step(self.steps, self._hooks, self._first_step)
         self._observers.end_step(self.steps)
         self._records.note_probes(self._observers.dynamics.take(self.steps))
+        self._records.note_probes(self._observers.instruments(self.steps, self._hooks, self._first_step))
         self._records.note_probes(self._observers.state.after_step(self.steps, optimizer, record))
         if self.steps == 0:
             self._end_first_step()

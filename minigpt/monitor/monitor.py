@@ -38,6 +38,7 @@ class Monitor:
         starts_from: str | None = None,
         scaler: torch.amp.GradScaler | None = None,
         multipliers: Mapping[str, float] | None = None,
+        sharpness_every: int = 0,
     ):
         """Prepare to watch; hooks are set on entering the context.
 
@@ -57,6 +58,8 @@ class Monitor:
             scaler: the gradient scaler of an fp16 loop, whose factor is taken out of what is measured; the
                 default is the one that makes the first step.
             multipliers: by name or number of a parameter group, what it learns at ÷ `schedule`, where not 1.
+            sharpness_every: steps between two measurements of the sharpness, which take some 40 passes over
+                four rows each; 0 for none.
 
         Raises:
             MiniGPTError: the optimizer holds no parameter of the model, or an argument cannot be.
@@ -80,6 +83,7 @@ class Monitor:
             frozen=frozen,
             writes=writes,
             multipliers=dict(multipliers or {}),
+            sharpness_every=sharpness_every,
         )
         self._asked = Asked(
             vocab_size=vocab_size,
@@ -89,6 +93,7 @@ class Monitor:
             writes=writes,
             starts_from=starts_from,
             multipliers=dict(multipliers or {}),
+            sharpness_every=sharpness_every,
         )
         self._ended = False  # whether the loop came to its own end
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from minigpt.monitor import conformance, ranks, rest
 from minigpt.monitor.adversary import Adversary
+from minigpt.monitor.arguments import Asked
 from minigpt.monitor.decay import DecayWatch
 from minigpt.monitor.dynamics import DynamicsWatch
 from minigpt.monitor.first_step import FirstStep
 from minigpt.monitor.hooks import ModelHooks
 from minigpt.monitor.modes import Modes
+from minigpt.monitor.never_learnt import FEWEST as SURE
+from minigpt.monitor.never_learnt import never_learnt
 from minigpt.monitor.optimizers import Optimizers, base_rates, parameters_of
 from minigpt.monitor.ownership import Ownership
 from minigpt.monitor.passes import Passes
@@ -23,11 +26,13 @@ from minigpt.monitor.rounding import Rounding
 from minigpt.monitor.scales import scales_of
 from minigpt.monitor.scores import Scores
 from minigpt.monitor.shared_layers import shared_layers
+from minigpt.monitor.sharpness import SharpnessSeen
 from minigpt.monitor.state import StateWatch
 from minigpt.monitor.step_order import StepOrder
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
 from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
+from minigpt.monitor.units_seen import UnitsSeen
 from minigpt.monitor.writes import Writes
 
 FIRST = 8  # steps of which each is looked at closely; then some (`rest.look`)
@@ -42,11 +47,11 @@ class Observers:
         self,
         model: nn.Module,
         optimizers: Optimizers,
-        vocab_size: int,
+        asked: Asked,
         on_error: Callable[[Exception], None],
-        writes: Sequence[str] = (),
     ):
-        self._model, self._optimizers = model, optimizers
+        self._model, self._optimizers, self._frozen = model, optimizers, asked.frozen
+        vocab_size, writes = asked.vocab_size, asked.writes
         config = getattr(model, "config", None)
         special = {
             kind: value
@@ -60,7 +65,9 @@ class Observers:
         self.modes, self.passes, self.scheduling = Modes(model), Passes(), Scheduling()
         self.rounding = Rounding(parameters_of(optimizers.main), optimizers.main)
         self.ownership = Ownership(model, on_error)
-        self.dynamics = DynamicsWatch(model, optimizers.main)
+        self.dynamics = DynamicsWatch(model, optimizers.main, vocab_size)
+        self._never_learnt: dict[str, list[str]] = {}
+        self.units, self.sharpness = UnitsSeen(model, vocab_size), SharpnessSeen(model, asked.sharpness_every)
         self.state = StateWatch(model, optimizers.main, writes)
         self.order = StepOrder()
         self.scores = Scores(model, on_error)
@@ -101,10 +108,13 @@ class Observers:
         """A gradient came to some logits."""
         # in step 0 it is not known yet which of the layers as wide as the vocabulary makes the logits
         near = 0 < step < FIRST or rest.look(step)
-        if near and ids is not None and not self.kinds.full:
-            shaped = _as_tokens(gradient, ids)
-            if shaped is not None:
-                self.kinds.note(ids, shaped, sign)
+        kinds, sharpness = near and not self.kinds.full, self.sharpness.due(step)
+        if ids is None or not (kinds or sharpness) or (shaped := _as_tokens(gradient, ids)) is None:
+            return
+        if kinds:
+            self.kinds.note(ids, shaped, sign)
+        if sharpness:
+            self.sharpness.note(ids, shaped, sign)
 
     def note_backward(self, afresh: bool, norm: Tensor | None) -> None:
         """A backward pass has left gradients of this norm."""
@@ -179,6 +189,23 @@ class Observers:
         for name, value in found.items():
             if value > self._later.get(name, -1.0):
                 self._later |= {name: value, f"{name}_step": step}
+
+    def instruments(self, step: int, hooks: ModelHooks, first: FirstStep) -> list[dict[str, Any]]:
+        """Return the probes for which the model is called once more after step `step`, where they are due."""
+        found = self.sharpness.ask(step, hooks) if first.complete else []
+        return found + (self.units.ask(step, hooks) if conformance.due(step) else [])
+
+    def at_the_end(self, step: int, hooks: ModelHooks) -> list[dict[str, Any]]:
+        """Return the probes that a run as long as this one is asked for, `step` being its newest."""
+        found = self.state.ask(step, hooks) + self.units.ask(step, hooks)
+        if step + 1 < SURE:
+            return found
+        idle = self.ownership.idle(self._optimizers.frozen(sure=True))
+        names = never_learnt(self._model, self._optimizers, idle, self._frozen)
+        if names == self._never_learnt:
+            return found
+        self._never_learnt = names
+        return [*found, {"step": step, "kind": "never-learnt"} | names]
 
     # ------------------------------------------------------------------ what it adds up to
 

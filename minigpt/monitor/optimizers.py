@@ -133,7 +133,7 @@ class Optimizers:
             id(parameter)
             for optimizer, parameters in self._waiting.items()
             for parameter in parameters
-            if optimizer in self._resumed or not _has_moments(optimizer, parameter)  # moved between two looks
+            if optimizer in self._resumed or not has_moments(optimizer, parameter)  # moved between two looks
         }
         return [
             self._names[id(parameter)]
@@ -254,7 +254,7 @@ def _without_gradient(parameter: nn.Parameter) -> bool:
     return gradient is None or not gradient.is_sparse and not gradient.any()
 
 
-def _has_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
+def has_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
     """Return whether an optimizer has learnt anything of a parameter."""
     state = optimizer.state.get(parameter)
     if not isinstance(state, dict):

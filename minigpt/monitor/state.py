@@ -22,7 +22,7 @@ from minigpt.model.state import has_memory
 from minigpt.monitor.conformance import tolerance
 from minigpt.monitor.future import Call
 from minigpt.monitor.hooks import ModelHooks
-from minigpt.monitor.layers import compiled, is_sharded
+from minigpt.monitor.layers import copied_easily, is_sharded
 from minigpt.monitor.optimizers import parameters_of
 from minigpt.monitor.writes import own_count
 from minigpt.training.instruments.statefulness import statefulness
@@ -34,7 +34,6 @@ USUAL = 0.01  # a small number in a weight
 MOST = 8  # names of changed tensors that are kept
 RECORDED = 10  # steps from one record of the memory's figures to the next
 WRITES = 40  # first writes of which each is recorded
-LARGEST = 200_000_000  # numbers in a model of which a copy is made
 
 
 class StateWatch:
@@ -113,7 +112,7 @@ class StateWatch:
 
     def ask(self, step: int, hooks: ModelHooks) -> list[dict[str, Any]]:
         """Ask a copy of the model, once after each step at most, whether it remembers what it should not."""
-        if step <= self._asked_at or (call := hooks.last_call()) is None or not _copied_easily(self._model):
+        if step <= self._asked_at or (call := hooks.last_call()) is None or not copied_easily(self._model):
             return []
         self._asked_at = step
         try:
@@ -168,8 +167,3 @@ def _moved(old: Tensor, new: Tensor) -> bool:
         return False
     size = old.float().norm() + USUAL * old.numel() ** 0.5
     return bool((new - old).float().norm() > ROUNDINGS * torch.finfo(old.dtype).eps * size)
-
-
-def _copied_easily(model: nn.Module) -> bool:
-    small = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
-    return small and not compiled(dict(model.named_modules()))

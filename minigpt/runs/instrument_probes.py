@@ -56,6 +56,15 @@ class Noise(Probe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sharpness(Probe):
+    """How curved the loss is, on a few windows."""
+
+    kind = "sharpness"
+
+    value: float | None = None  # the eigenvalue of the Hessian with the largest absolute value
+
+
+@dataclass(frozen=True, kw_only=True)
 class Units(Probe):
     """Units of each feed-forward on a few validation windows."""
 

@@ -26,6 +26,7 @@ from minigpt.runs.instrument_probes import (
     Noise,
     NonFinite,
     Owners,
+    Sharpness,
     Statefulness,
     Units,
     Updates,
@@ -245,7 +246,7 @@ PROBES: dict[str, type[Probe]] = {
     probe.kind: probe
     for probe in (
         *(Start, Rehearsal, Observed, Baselines, Activations, Weights, Moments, VerbClasses, LogNotes),
-        *(Attention, Logits, Updates, Noise, Units, Statefulness, Owners, NeverLearnt, NonFinite),
+        *(Attention, Logits, Updates, Noise, Sharpness, Units, Statefulness, Owners, NeverLearnt, NonFinite),
     )
 }
 

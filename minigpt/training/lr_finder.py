@@ -14,7 +14,6 @@ import dataclasses
 import math
 import tempfile
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import numpy as np
 
 from minigpt.config import Config
 from minigpt.config.sections import GuardsConfig
-from minigpt.messages import MiniGPTError, message, reason_of
+from minigpt.messages import MiniGPTError, message
+from minigpt.training.picture import drawing
 from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, Trainer
 
@@ -30,7 +30,6 @@ MEMORY = 0.9  # of the running mean that smooths the loss
 BLOW_UP = 0.25  # the loss has blown up when it has lost this share of its fall again
 LEAST_FALL = 0.03  # of the first loss: a smaller fall is not a descent
 LEAST_SIGNAL = 4.0  # × the scatter from one step to the next: neither is there below this
-FORMATS = (".svg", ".png", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -136,13 +135,7 @@ def plot(found: Finding, path: str | Path) -> None:
     Raises:
         MiniGPTError: the file is of no such kind, or cannot be written.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    refuse_path(path)
-    with rc_context({"svg.hashsalt": "lr-find"}):
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.subplots()
+    with drawing(path, salt="lr-find") as axes:
         axes.plot(found.lr, found.loss, color="0.75", linewidth=1, label=message("lr_find.loss"))
         axes.plot(found.lr, found.smoothed, color="C0", linewidth=2, label=message("lr_find.smoothed"))
         for name, color in (("suggestion", "C2"), ("blows_up", "C3")):
@@ -153,21 +146,3 @@ def plot(found: Finding, path: str | Path) -> None:
         axes.set(xscale="log", xlabel=message("lr_find.rate"), ylabel=message("lr_find.loss-axis"))
         axes.set_title(message("lr_find.title"))
         axes.legend()
-        try:
-            figure.savefig(path, metadata={"Date": None} if Path(path).suffix.lower() == ".svg" else None)
-        except OSError as error:
-            raise MiniGPTError("run.cannot-write", path=path, detail=reason_of(error)) from error
-
-
-def refuse_path(path: str | Path) -> None:
-    """Refuse a file that no picture can be written to, before a sweep is spent on it.
-
-    Raises:
-        MiniGPTError: the file is of no such kind, its folder is not there, or matplotlib is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise MiniGPTError("lr_find.no-matplotlib")
-    if Path(path).suffix.lower() not in FORMATS:
-        raise MiniGPTError("lr_find.not-a-picture", path=path, known=", ".join(FORMATS))
-    if not Path(path).parent.is_dir():
-        raise MiniGPTError("run.cannot-write", path=path, detail=message("system.not-there"))

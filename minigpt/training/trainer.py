@@ -34,7 +34,7 @@ from minigpt.runs.writer import RunWriter, require_unlocked
 from minigpt.training.allocator import keep_freed_memory
 from minigpt.training.callbacks.memory import MemoryWatch
 from minigpt.training.callbacks.post_mortem import PostMortem
-from minigpt.training.callbacks.telemetry import Telemetry
+from minigpt.training.callbacks.telemetry import telemetry_unless
 from minigpt.training.continual import Continual, is_last_of_task
 from minigpt.training.distributed import join_world
 from minigpt.training.evaluation import validation_loss
@@ -82,7 +82,9 @@ class Trainer:
         self.world = join_world(self.config)
         keep_freed_memory()
         self.run_dir = Path(self.world.share(str(run_dir)))
-        watchers = [*([Telemetry(), MemoryWatch(), Instruments()] if telemetry else []), *callbacks]
+        watchers = list(callbacks)
+        if telemetry:
+            watchers = [*telemetry_unless(watchers), MemoryWatch(), Instruments(), *watchers]
         watchers += [PostMortem()] if recipe.all_guards else []
         self.callbacks = watchers if self.world.main else []
         self.precision = recipe.build_precision(self.config, self.world.device_type)

@@ -79,7 +79,7 @@ def test_every_look(open_page, language, size, theme):
     window = open_page("two", SIZES[size], theme)
     window.get_by_role("button", name=language).click()
     expect(window.get_by_role("heading", level=1)).to_have_text(TITLES[language])
-    expect(window.locator("canvas")).to_have_count(11)  # seven, and four that instruments fill
+    expect(window.locator("canvas")).to_have_count(14)  # seven, and seven that instruments fill
     assert window.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert window.evaluate("document.documentElement.dataset.theme") == theme
     assert window.evaluate("document.documentElement.lang") == ("en" if language == "English" else "es")

@@ -31,9 +31,22 @@ FOLDER = Path(__file__).parent
 LADDERS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 LADDER = ("base", "chance", "rungs")
 RUNG = ("name", "phase", "add", "fault", "promised")
-# Of a rung: loss (from, to), grad_norm (most), minutes, swing of the loss (`minigpt.diagnosis.ladder.swing`);
-# and × the first rung: speedup (loss that falls in a step) and speed (steps a second).
-PROMISED = ("loss", "grad_norm", "minutes", "swing", "speedup", "speed")
+COLUMNS = (
+    "loss",
+    "grad_norm",
+    "minutes",
+    "swing",
+    "speedup",
+    "speed",
+)  # figures that every rung is shown with
+SPANS = ("loss", "range", "slower", "faster")  # promised from one number to another
+BY_STEP = ("loss_at", "norm_at")  # promised at some steps
+# What can be promised of a rung; `minigpt.diagnosis.climbed` measures each, and says how.
+PROMISED = (
+    *COLUMNS,
+    *("val_loss", "gain", "accuracy", "range", "fall", "rate_gap", "noise", "pace", "slower", "faster"),
+    *BY_STEP,
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Rung:
     add: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
     phase: int | None = None
-    promised: Mapping[str, Any] = field(default_factory=dict)  # figures: see `PROMISED`
+    promised: Mapping[str, Any] = field(default_factory=dict)  # published figures: see `PROMISED`
 
 
 @dataclass(frozen=True)
@@ -115,9 +128,17 @@ def _settings(path: Path, name: str, within: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _refuse_no_figure(path: Path, name: str, figure: Any) -> None:
-    if name == "loss":
+    if name in SPANS:
         span = isinstance(figure, list) and len(figure) == 2 and all(map(_is_number, figure))
         _refuse(path, name, figure, "span", span)
+    elif name in BY_STEP:
+        steps = (
+            isinstance(figure, Mapping) and figure and all(type(step) is int and step >= 0 for step in figure)
+        )
+        _refuse(path, name, figure, "by-step", steps and all(map(_is_number, figure.values())))
+    elif name == "accuracy":  # of which more is promised
+        share = _is_number(figure) or (figure == 0 and not isinstance(figure, bool))
+        _refuse(path, name, figure, "share", share and figure < 1)
     else:
         _refuse(path, name, figure, "number", _is_number(figure))
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,11 @@ class Curve:
 
 def _paired(values: list[float]) -> list[float]:
     return [(a + b) / 2 for a, b in zip(values[::2], values[1::2], strict=True)]
+
+
+def telemetry_unless(callbacks: Iterable[Any]) -> list[Telemetry]:
+    """Return the usual telemetry, or none where one of the callbacks is one, with a target of its own."""
+    return [] if any(isinstance(callback, Telemetry) for callback in callbacks) else [Telemetry()]
 
 
 class Telemetry:

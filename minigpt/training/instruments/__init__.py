@@ -8,7 +8,8 @@ back, and no `.grad` is written.
     logits      mean ln Z, gains of norms, the token embedding
     updates     √mean(g²/v) of Adam, by tensor
     noise       gradient noise scale from micro-batches
-    sharpness   largest eigenvalue of the Hessian: on demand
+    sharpness   largest eigenvalue of the Hessian: where it is asked for
+    units       shares of units that are never active, and effective ranks
     non_finite  the first module that makes something that is not finite
     ownership   checksums: who writes the weights between two updates
     statefulness  the same batch twice, a row alone, evaluation, two random seeds

@@ -7,6 +7,9 @@ Cross-entropy does not notice when all logits of a position drift together; ln Z
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -21,15 +24,20 @@ def logits(model: nn.Module, inputs: Tensor) -> dict[str, float]:
 
 def of_logits(model: nn.Module, scores: Tensor) -> dict[str, float]:
     """Return the same from the logits (B, T, V) that the model made."""
-    found = {"log_z": log_z(scores)}
     parameters = dict(model.named_parameters())
-    roles = roles_of(model)
-    gains = [parameters[name].detach().float() for name, role in roles.items() if role is Role.GAIN]
-    if gains:
-        found["gain_rms"] = _rms(torch.cat([gain.flatten() for gain in gains]))
+    gains = [parameters[name] for name, role in roles_of(model).items() if role is Role.GAIN]
     embedding = getattr(model, "wte", None)
-    if isinstance(embedding, nn.Embedding):
-        found["wte_rms"] = _rms(embedding.weight.detach().float())
+    table = embedding.weight if isinstance(embedding, nn.Embedding) else None
+    return {"log_z": log_z(scores)} | growth(gains, table)
+
+
+def growth(gains: Sequence[Tensor], table: Tensor | None) -> dict[str, float]:
+    """Return the root mean squares of all gains of norms together, and of the token embedding (V, C)."""
+    found = {}
+    if gains:
+        found["gain_rms"] = _rms(torch.cat([gain.detach().float().flatten() for gain in gains]))
+    if table is not None:
+        found["wte_rms"] = _rms(table.detach().float())
     return found
 
 
@@ -39,4 +47,5 @@ def log_z(scores: Tensor) -> float:
 
 
 def _rms(values: Tensor) -> float:
-    return values.square().mean().sqrt().item()
+    flat = values.flatten()
+    return math.sqrt(torch.dot(flat, flat).item() / len(flat))  # no copy of a large table is made

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from minigpt.config import Config
-from minigpt.data.batches import windows
+from minigpt.data.batches import Batch, windows
 from minigpt.training.instruments.attention import AttentionReader
 from minigpt.training.instruments.logits import of_logits
 from minigpt.training.instruments.noise import noise_scale, pieces
 from minigpt.training.instruments.non_finite import first_non_finite
 from minigpt.training.instruments.ownership import Ownership
 from minigpt.training.instruments.quiet import quietly
+from minigpt.training.instruments.sharpness import sharpness
 from minigpt.training.instruments.statefulness import statefulness
 from minigpt.training.instruments.units import UnitsReader
 from minigpt.training.instruments.updates import UpdateSizes
@@ -92,7 +93,8 @@ class Instruments:
     def _is_due(self, config: Config, done: int) -> bool:
         """Return whether more than the sizes of updates is due; most steps are over with this."""
         noise = config.noise_every and (done % config.noise_every == 0 or done in EARLY_NOISE)
-        return bool(noise) or done % self.every == 0 or done in EARLY or done == config.steps
+        sharp = config.sharpness_every and done % config.sharpness_every == 0
+        return bool(noise or sharp) or done % self.every == 0 or done in EARLY or done == config.steps
 
     def _ask_for_next(self, done: int) -> None:
         often = max(1, self.every // (OFTEN if done < AT_FIRST * self.every else LATER))
@@ -111,6 +113,8 @@ class Instruments:
             yield "units", units.found()
         if config.noise_every and (done % config.noise_every == 0 or done in EARLY_NOISE):
             yield "noise", self._noise(trainer, record)
+        if config.sharpness_every and done % config.sharpness_every == 0:
+            yield "sharpness", self._sharpness(trainer, record)
         if last:
             yield "statefulness", statefulness(model, self._inputs, self._others)
             if done >= FEWEST:
@@ -123,6 +127,11 @@ class Instruments:
         if len(cut) < 2:
             return {}
         return noise_scale(trainer.model, trainer.recipe.loss, cut) | {"tokens": record["tokens"]}
+
+    def _sharpness(self, trainer, record: dict[str, Any]) -> dict[str, float]:
+        whole = trainer.batch(record.get("data_step", record["step"]), 0)
+        rows = Batch(*(part[:WINDOWS] for part in whole))
+        return {"value": sharpness(trainer.model, trainer.recipe.loss, rows)}
 
     def _write(self, trainer, step: int, head: dict[str, Any], found: dict[str, Any]) -> None:
         if found:

@@ -30,33 +30,37 @@ def sharpness(
     """
     with torch.random.fork_rng(devices=[]):
         twin = copy.deepcopy(model).eval()
-        parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
-        generator = torch.Generator().manual_seed(seed)
-        vector = [torch.randn(p.shape, generator=generator).to(p.device) for p in parameters]
-        value = 0.0
-        for _ in range(iterations):
-            length = torch.nn.utils.get_total_norm(vector)
-            if not length > 0:
-                return 0.0
-            vector = [part / length for part in vector]
-            product = _hessian_times(twin, loss, batch, parameters, vector)
-            value = sum((a * b).sum() for a, b in zip(vector, product, strict=True)).item()
-            vector = product
-    return value
+        return largest_eigenvalue(
+            twin, lambda: loss(twin(batch.inputs), batch.targets, batch.mask), iterations, seed
+        )
+
+
+def largest_eigenvalue(
+    model: nn.Module, value: Callable[[], Tensor], iterations: int = 20, seed: int = 0
+) -> float:
+    """Return that of the Hessian of `value()` by what learns in `model`, a copy: its weights are moved."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    generator = torch.Generator().manual_seed(seed)
+    vector = [torch.randn(p.shape, generator=generator).to(p.device) for p in parameters]
+    found = 0.0
+    for _ in range(iterations):
+        length = torch.nn.utils.get_total_norm(vector)
+        if not length > 0:
+            return 0.0
+        vector = [part / length for part in vector]
+        product = _hessian_times(value, parameters, vector)
+        found = sum((a * b).sum() for a, b in zip(vector, product, strict=True)).item()
+        vector = product
+    return found
 
 
 def _hessian_times(
-    model: nn.Module,
-    loss: Callable[..., Tensor],
-    batch: Batch,
-    parameters: list[nn.Parameter],
-    vector: list[Tensor],
+    value: Callable[[], Tensor], parameters: list[nn.Parameter], vector: list[Tensor]
 ) -> list[Tensor]:
     sides = []
     for sign in (1, -2):  # forth, and back to the other side
         _move(parameters, vector, sign * STEP)
-        value = loss(model(batch.inputs), batch.targets, batch.mask)
-        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
+        gradient = torch.autograd.grad(value(), parameters, allow_unused=True)
         pairs = zip(gradient, parameters, strict=True)
         sides.append([torch.zeros_like(p) if g is None else g for g, p in pairs])
     _move(parameters, vector, STEP)

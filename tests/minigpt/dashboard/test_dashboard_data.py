@@ -16,7 +16,19 @@ from minigpt.messages import CATALOGUE, LANGUAGES
 from minigpt.training.schedule import lr_at
 
 PANELS = ["loss", "lr", "gradients", "activations", "weights", "moments", "verbs"]
-DYNAMICS = ["attention", "entropy", "logits", "noise", "gates", "memory", "tasks"]
+DYNAMICS = [
+    "attention",
+    "entropy",
+    "logits",
+    "growth",
+    "noise",
+    "units",
+    "rank",
+    "sharpness",
+    "gates",
+    "memory",
+    "tasks",
+]
 
 
 def make_run(path, count=200, columns=None, config=None, probes=()):
@@ -89,7 +101,7 @@ def test_rolling_mean_looks_back_and_does_not_hide_nan():
 def test_the_seven_panels_of_a_trained_run(tiny_run):
     source = from_run(tiny_run.path)
     found = panels([source])
-    assert [panel["id"] for panel in found] == PANELS + DYNAMICS[:4]
+    assert [panel["id"] for panel in found] == PANELS + DYNAMICS[:7]
     assert all(panel["series"] for panel in found)
     by_id = {panel["id"]: panel for panel in found}
     train, validation = by_id["loss"]["series"]

@@ -52,13 +52,13 @@ def batch(tokens):
 
 
 def test_the_instruments_leave_the_run_bit_for_bit_as_it_was(tmp_path):
-    config = SMALL.replace(steps=30, dropout=0.1, instruments_every=5, noise_every=7)
+    config = SMALL.replace(steps=30, dropout=0.1, instruments_every=5, noise_every=7, sharpness_every=10)
     watched = train(Recipe(config), tmp_path / "watched")
-    alone = train(Recipe(config.replace(instruments_every=0)), tmp_path / "alone")
+    alone = train(Recipe(config.replace(instruments_every=0, sharpness_every=0)), tmp_path / "alone")
     assert [r["loss"] for r in watched.metrics] == [r["loss"] for r in alone.metrics]
     kinds = {probe["kind"] for probe in watched.probes} - {probe["kind"] for probe in alone.probes}
     assert kinds == {
-        *("attention", "logits", "updates", "noise", "units"),
+        *("attention", "logits", "updates", "noise", "units", "sharpness"),
         *("ownership", "statefulness", "never-learnt"),
     }
 
