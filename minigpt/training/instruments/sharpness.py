@@ -1,4 +1,4 @@
-"""Critical sharpness: the largest eigenvalue of the Hessian of the loss, on demand.
+"""Sharpness: the largest eigenvalue of the Hessian of the loss, on demand.
 
     found = sharpness(model, loss, batch)      # 61.3; gradient descent is stable at a rate below 2 / 61.3
 
