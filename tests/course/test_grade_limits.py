@@ -49,7 +49,8 @@ def workshop(request, small, built):
     if sandbox.strongest() != "namespaces" and request.param == "namespaces":
         pytest.skip("this machine has no namespaces")
     release = nbformat.read(small.built("en", built), as_version=4)
-    with Workshop(small, release, request.param, seconds=20) as workshop:
+    # filling gigabytes takes a busy core long, and whoever sleeps here sleeps for longer still
+    with Workshop(small, release, request.param, seconds=50) as workshop:
         yield workshop
 
 
