@@ -111,6 +111,9 @@ SEVERITIES = {  # besides the default; a schedule's unit only where the accumula
     "gradient-spikes": (1e5,),
     "overfitting": (250, 500),
     "not-untrained": (400,),
+    "mode-left-on": (0.05,),
+    "class-weights": (2000,),
+    "dead-units": (0.75,),
 }
 STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "lr-too-low": 201,
@@ -127,6 +130,7 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
         60,
     ),
 }
+WARNED = ("dead-units",)  # of which the check warns, and calls no run broken for them
 NOT_HERE = ("forgetting",)  # needs the two tasks of the course, and these runs bring texts of their own
 SHORT, CLEAN_STEPS = 30, 210
 # In 500 steps a text is learnt by heart where it is short and nothing hinders it. Of the 2000 tokens by
