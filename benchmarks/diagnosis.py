@@ -182,6 +182,8 @@ def first_evidence(case: Case, evidence: Evidence) -> int:
     if case.leaf == "nan-loss":
         steps, losses = evidence.metrics.column("loss")
         return int(steps[~np.isfinite(losses)][0])
+    if case.leaf == "mode-left-on":
+        return int(evidence.metrics.column("val_loss")[0][0])  # the first time that anything is evaluated
     if case.leaf == "dead-units":
         return evidence.audit(Units).step  # the first time that units are looked at
     if case.leaf == "always-clipping":

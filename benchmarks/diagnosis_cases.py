@@ -124,6 +124,7 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "loss-spike-batch": 300,
     "warmup-missing": 40,
     "attention-logit-growth": 200,
+    "plateau": 240,
     **dict.fromkeys(
         ("memory-gate-collapse", "memory-feedback", "memory-saturation", "memory-leak-across-batches")
         + ("random-consolidation", "dead-gate", "homeostasis-windup"),
@@ -131,12 +132,19 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     ),
 }
 WARNED = ("dead-units",)  # of which the check warns, and calls no run broken for them
-NOT_HERE = ("forgetting",)  # needs the two tasks of the course, and these runs bring texts of their own
+NOT_HERE = (
+    "forgetting",  # needs the two tasks of the course, and these runs bring texts of their own
+    "faint-tokens",  # needs a text so even that a hundred losses show a fall of 1 %: the course's corpus is
+)
 SHORT, CLEAN_STEPS = 30, 210
 # In 500 steps a text is learnt by heart where it is short and nothing hinders it. Of the 2000 tokens by
 # default some of these models know too little by then for anything to be seen.
 NOT_BY_DEFAULT = ("overfitting",)
-SETTINGS = {"overfitting": {"lr_max": 3e-3, "lr_min": 3e-4, "dropout": 0.0, "weight_decay": 0.0}}
+SETTINGS = {
+    "overfitting": {"lr_max": 3e-3, "lr_min": 3e-4, "dropout": 0.0, "weight_decay": 0.0},
+    # batches so large that a hundred losses show to 1 % that they stand still
+    "faint-tokens": {"batch_size": 64, "accumulation": 1, "eval_batches": 1},
+}
 
 
 @dataclass(frozen=True)

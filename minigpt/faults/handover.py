@@ -89,6 +89,18 @@ def _attention_over_the_batch(block, severity) -> None:
     block.attn.mix = MethodType(mix_rows, block.attn)
 
 
+def _faint_tokens(build_model, recipe, severity):
+    def scaled_down(self, ids):
+        return type(self).forward(self, ids) * severity
+
+    def model_that_hardly_sees_its_tokens(config):
+        model = build_model(config)
+        model.wte.forward = MethodType(scaled_down, model.wte)
+        return model
+
+    return model_that_hardly_sees_its_tokens
+
+
 def _dead_units(init_weights, recipe, severity):
     import torch
 
@@ -149,8 +161,18 @@ HANDOVER_FAULTS = (
         "nan-loss",
         _class_weights,
         severity=500.0,  # tokens that are counted
-        breaks_at=lambda severity: severity >= 1,
+        breaks_at=lambda severity: 1 <= severity <= 2000,
         replaces=True,
+    ),
+    Fault(
+        "faint-tokens",
+        "build_model",
+        "plateau",
+        _faint_tokens,
+        severity=1e-4,  # factor on the embedding of the tokens
+        breaks_at=lambda severity: 0 < severity <= 1e-3,
+        # without a table of positions beside them a norm brings the tokens back
+        idle=lambda config, severity: "positions" if config.positions == "rotary" else None,
     ),
     Fault(
         "dead-units",

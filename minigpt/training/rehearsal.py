@@ -153,7 +153,7 @@ def _moves(
         if group and group["lr"] > 0:
             decayed = old * (1 - group["lr"] * group["weight_decay"])
             move = (decayed - parameter.detach()) / group["lr"] * grad.sign()
-            moves.append(move[grad.abs() > LEAST_GRADIENT])
+            moves.append(move[(grad.abs() > LEAST_GRADIENT) & grad.isfinite()])
     return torch.cat(moves) if moves else torch.empty(0)
 
 

@@ -14,6 +14,9 @@ from minigpt.training.recipe import Recipe
 from minigpt.training.trainer import NotFiniteError, train
 
 ASKED = SMALL.replace(steps=24, warmup_steps=5, dropout=0.1, kernels="mkl")
+SHOWS_LATE = {  # batches so large that a hundred losses show that they stand still
+    "faint-tokens": ASKED.replace(steps=220, batch_size=64, dropout=0.0, eval_every=0, n_embd=32)
+}
 
 
 def named(recipe, path):
@@ -25,9 +28,16 @@ def named(recipe, path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("fault", [fault.id for fault in HANDOVER_FAULTS])
+@pytest.mark.parametrize("fault", [f.id for f in HANDOVER_FAULTS if f.id not in SHOWS_LATE])
 def test_each_fault_is_named(fault, seed, tmp_path):
     assert named(Recipe(ASKED.replace(seed=seed)).with_fault(fault), tmp_path / "run") == [FAULTS[fault].leaf]
+
+
+@pytest.mark.parametrize("fault", SHOWS_LATE)
+def test_each_that_shows_late_is_named_and_the_same_run_without_it_is_not(fault, tmp_path):
+    config = SHOWS_LATE[fault]
+    assert named(Recipe(config).with_fault(fault), tmp_path / "run") == [FAULTS[fault].leaf]
+    assert named(Recipe(config), tmp_path / "healthy") == []
 
 
 @pytest.mark.parametrize("settings", [{}, {"accumulation": 2, "positions": "rotary", "activation": "swiglu"}])
@@ -90,6 +100,7 @@ def test_a_run_is_the_same_bit_for_bit_whether_it_is_looked_at_or_not(accumulati
         ("parameters-outside-model", {"activation": "spiking"}),
         ("dead-units", {"activation": "liquid"}),
         ("dead-units", {"init_from": "base"}),
+        ("faint-tokens", {"positions": "rotary"}),
     ],
 )
 def test_one_that_the_settings_leave_nothing_to_break_is_refused(fault, settings):
