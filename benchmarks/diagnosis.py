@@ -15,6 +15,7 @@ Detected means named: a verdict of “unknown” is a miss on a broken run, and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -31,10 +32,11 @@ import numpy as np
 import torch
 
 import minigpt
-from minigpt.diagnosis import QUESTIONS, Evidence, Verdict, evidence_of, walk
+from minigpt.diagnosis import QUESTIONS, Evidence, Verdict, Walk, evidence_of, walk
 from minigpt.diagnosis.trees.configuration.validation import gaps_until
 from minigpt.runs.jsonl import Columns
-from minigpt.training.trainer import train
+from minigpt.runs.schema import Units
+from minigpt.training.trainer import NotFiniteError, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_cases as cases  # noqa: E402
@@ -104,22 +106,28 @@ def judge(case: Case) -> dict[str, Any]:
     started = time.process_time()
     folder = Path(tempfile.mkdtemp())
     try:
-        recipe = case.recipe(folder)
-        evidence = evidence_of(train(recipe, folder / "run"))
+        with contextlib.suppress(NotFiniteError):  # the run ends there, and what was logged is judged
+            train(case.recipe(folder), folder / "run")
+        evidence = evidence_of(folder / "run")
     finally:
         shutil.rmtree(folder)
-    found = walk(evidence)
-    at = named_at(case.leaf, evidence) if found.leaf and found.leaf == case.leaf else None
+    found, name = walk(evidence), named_by(walk(evidence))
+    at = named_at(case.leaf, evidence) if name and name == case.leaf else None
     return {
         "name": case.name,
         "fault": "+".join(case.faults) or None,
         "clean": case.clean,
         "leaf": case.leaf,
-        "named": found.leaf or (HEALTHY if found.verdict is Verdict.PASS else UNKNOWN),
+        "named": name or (HEALTHY if found.verdict is Verdict.PASS else UNKNOWN),
         "seen": {"question": found.end.question, **found.end.values} if found.end else None,
         "delay": None if at is None else at - first_evidence(case, evidence),
         "seconds": round(time.process_time() - started, 2),
     }
+
+
+def named_by(found: Walk) -> str | None:
+    """Return the leaf of a walk; a leaf that is only ever warned of counts where nothing else was found."""
+    return found.leaf or next((leaf for leaf in found.watch if leaf in cases.WARNED), None)
 
 
 # ---------------------------------------------------------------------- when a fault could be, and was, named
@@ -153,7 +161,7 @@ def named_at(leaf: str, evidence: Evidence) -> int:
     at = steps[(steps < 40) | (steps % 10 == 9) | np.isin(steps, looks)]
 
     def names(step: int) -> bool:
-        return walk(until(evidence, step)).leaf == leaf
+        return named_by(walk(until(evidence, step))) == leaf
 
     look = next((step for step in at if names(step)), steps[-1])
     unseen = steps[(steps > at[at < look].max(initial=-1)) & (steps < look)]
@@ -171,6 +179,13 @@ def first_evidence(case: Case, evidence: Evidence) -> int:
         return int(steps[1:][rates[1:] < 0.9 * rates[:-1]][0])  # the first drop; what was asked for is smooth
     if case.leaf == "schedule-step-unit" and config.accumulation == 1:
         return config.warmup_steps  # until then it may be a scale
+    if case.leaf == "nan-loss":
+        steps, losses = evidence.metrics.column("loss")
+        return int(steps[~np.isfinite(losses)][0])
+    if case.leaf == "mode-left-on":
+        return int(evidence.metrics.column("val_loss")[0][0])  # the first time that anything is evaluated
+    if case.leaf == "dead-units":
+        return evidence.audit(Units).step  # the first time that units are looked at
     if case.leaf == "always-clipping":
         return 19  # the window of the mean
     if case.leaf == "gradient-spikes":

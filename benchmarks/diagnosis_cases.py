@@ -111,6 +111,9 @@ SEVERITIES = {  # besides the default; a schedule's unit only where the accumula
     "gradient-spikes": (1e5,),
     "overfitting": (250, 500),
     "not-untrained": (400,),
+    "mode-left-on": (0.05,),
+    "class-weights": (2000,),
+    "dead-units": (0.75,),
 }
 STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "lr-too-low": 201,
@@ -121,18 +124,27 @@ STEPS = {  # that the evidence of a leaf needs; SHORT for all others
     "loss-spike-batch": 300,
     "warmup-missing": 40,
     "attention-logit-growth": 200,
+    "plateau": 240,
     **dict.fromkeys(
         ("memory-gate-collapse", "memory-feedback", "memory-saturation", "memory-leak-across-batches")
         + ("random-consolidation", "dead-gate", "homeostasis-windup"),
         60,
     ),
 }
-NOT_HERE = ("forgetting",)  # needs the two tasks of the course, and these runs bring texts of their own
+WARNED = ("dead-units",)  # of which the check warns, and calls no run broken for them
+NOT_HERE = (
+    "forgetting",  # needs the two tasks of the course, and these runs bring texts of their own
+    "faint-tokens",  # needs a text so even that a hundred losses show a fall of 1 %: the course's corpus is
+)
 SHORT, CLEAN_STEPS = 30, 210
 # In 500 steps a text is learnt by heart where it is short and nothing hinders it. Of the 2000 tokens by
 # default some of these models know too little by then for anything to be seen.
 NOT_BY_DEFAULT = ("overfitting",)
-SETTINGS = {"overfitting": {"lr_max": 3e-3, "lr_min": 3e-4, "dropout": 0.0, "weight_decay": 0.0}}
+SETTINGS = {
+    "overfitting": {"lr_max": 3e-3, "lr_min": 3e-4, "dropout": 0.0, "weight_decay": 0.0},
+    # batches so large that a hundred losses show to 1 % that they stand still
+    "faint-tokens": {"batch_size": 64, "accumulation": 1, "eval_batches": 1},
+}
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ AT = {
     "overfitting": "overfitting:500",  # the text short enough to be learnt by heart in time
     "no-warmup": "no-warmup:0.5",  # at 0.3 the loss hardly rises, and what grows is the attention's logits
 }
+NAMED = [fault for fault in FAULTS.values() if fault.leaf not in cases.WARNED]  # the others stay as they are
 OF_DYNAMICS = {leaf for question in DYNAMICS.questions for leaf in question.leaves}
 ROOM = {  # what a fault of the dynamics needs, so that it breaks anything
     **{
@@ -52,16 +53,16 @@ ROOM = {  # what a fault of the dynamics needs, so that it breaks anything
 
 def pairs() -> list[tuple[str, str]]:
     """Return every pair of faults of the configuration, each once."""
-    ids = [AT.get(fault.id, fault.id) for fault in FAULTS.values() if fault.leaf not in OF_DYNAMICS]
+    ids = [AT.get(fault.id, fault.id) for fault in NAMED if fault.leaf not in OF_DYNAMICS]
     found = [(one, ids[(index + apart) % len(ids)]) for apart in APART for index, one in enumerate(ids)]
     return list({frozenset(pair): pair for pair in found}.values())
 
 
 def pairs_across() -> list[tuple[str, str]]:
     """Return a pair for each fault of the configuration: with the next of the dynamics that goes with it."""
-    dynamics = [fault for fault in FAULTS.values() if fault.leaf in OF_DYNAMICS]
+    dynamics = [fault for fault in NAMED if fault.leaf in OF_DYNAMICS]
     found = []
-    for number, fault in enumerate(each for each in FAULTS.values() if each.leaf not in OF_DYNAMICS):
+    for number, fault in enumerate(each for each in NAMED if each.leaf not in OF_DYNAMICS):
         one = AT.get(fault.id, fault.id)
         turn = number % len(dynamics)
         others = (*dynamics[turn:], *dynamics[:turn])

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from minigpt.config import Config
 from minigpt.faults.dynamics import DYNAMICS_FAULTS
 from minigpt.faults.fault import Fault, FaultError
+from minigpt.faults.handover import HANDOVER_FAULTS
 from minigpt.faults.learning import LEARNING_FAULTS
 from minigpt.faults.loop import LOOP_FAULTS
 from minigpt.faults.memory import MEMORY_FAULTS
@@ -27,6 +28,7 @@ from minigpt.training.catalogue import register_faults
 CATALOGUE = (
     *(*START_FAULTS, *SCHEDULE_FAULTS, *LOOP_FAULTS, *LEARNING_FAULTS),
     *(*MEMORY_FAULTS, *DYNAMICS_FAULTS, *PRECISION_FAULTS, *PLASTICITY_FAULTS),
+    *HANDOVER_FAULTS,
 )
 FAULTS: dict[str, Fault] = {fault.id: fault for fault in CATALOGUE}
 

@@ -1,8 +1,9 @@
-"""Modules that the faults of the dynamics put into a model; here, for they need torch."""
+"""Modules that faults put into a model; here, for they need torch."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,3 +32,27 @@ class CarriesOver(nn.Module):
         carried = found if self.last is None else found + self.share * self.last
         self.last = found.detach().mean((0, 1))
         return carried
+
+
+class AlwaysDrops(nn.Module):
+    """Dropout as a function call, which nobody tells that the model is evaluated."""
+
+    def __init__(self, inner: nn.Module, share: float):
+        super().__init__()
+        self.inner, self.share = inner, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(self.inner(x), self.share)
+
+
+class InAList(nn.Module):
+    """Keeps its layers in a plain list: they run and learn nothing, for no optimizer hears of them."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.layers = [*layers]
+
+    def forward(self, x: Tensor, *state: object) -> Tensor:
+        for layer in self.layers:
+            x = layer.to(x.device)(x, *state)
+        return x

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from minigpt.model.state import load_memory, memory_of
 from minigpt.monitor.attention_seen import ScoresSeen
 from minigpt.monitor.future import Call, left_as_it_is, not_compiled, run_rows
+from minigpt.training.instruments.rows import rows_apart
 
 SINGLE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative change of logits that rounding does not make
 HALF = 0.1
-RESTLESS = 0.01  # change of logits, in their spread, that is no rounding
 DUE = (10, 100, 300)  # steps with which the questions are asked again; then
 EVERY = 1000
 
@@ -36,12 +36,9 @@ def mixing(
     head: nn.Module | None,
     logits_in: Callable[[Any], Tensor | None],
 ) -> dict[str, float]:
-    """Return how much a row's logits change, relative to their spread.
+    """Return what `rows_apart` says of two rows of the newest batch, and what `ScoresSeen` saw of attention.
 
-    Returns:
-        `mixing`, with its neighbour and place; or `restless`, by chance alone, where the model throws dice in
-        evaluation mode. Nothing where rows cannot be told apart, or the model remembers what it was asked.
-        With it, what `ScoresSeen` saw of attention.
+    Nothing where rows cannot be told apart, or the model remembers what it was asked.
     """
     ids = call.ids
     rows, length = ids.shape
@@ -59,35 +56,14 @@ def mixing(
 
     with torch.random.fork_rng(devices), torch.no_grad(), left_as_it_is(model), not_compiled():
         model.eval()
-        seed = torch.initial_seed()
-        torch.manual_seed(seed)
-        first, swapped, twice = run(0, 1), run(1, 0), run(1, 1)
-        again = run(0, 1)  # last, so that a model which remembers the calls between answers otherwise
-        torch.manual_seed(seed)
-        replayed = run(0, 1)
+        changes = rows_apart(run)
         with ScoresSeen() as seen:  # by itself, for torch rounds otherwise while it is looked at
             run(0, 1)
     after = memory_of(model)
     if any(not torch.equal(tensor, after[name]) for name, tensor in before.items()):
         load_memory(model, before)
         return {}  # it writes to its memory in evaluation, which is another fault, and rows may meet there
-    if any(one is None for one in (first, again, swapped, twice)) or not torch.isfinite(first).all():
-        return {}
-    found, spread = seen.figures(), first.std().item()
-    noise = (first - again).abs().max().item()
-    changes = [
-        (swapped[1] - first[0]).abs().max(),
-        (swapped[0] - first[1]).abs().max(),
-        (twice[0] - first[1]).abs().max(),
-        (twice[1] - first[1]).abs().max(),
-    ]
-    change = float(max(changes))
-    if spread <= 0:
-        return found
-    if noise > 0.01 * change and noise > 0:
-        by_chance = noise > RESTLESS * spread and torch.equal(first, replayed)
-        return found | ({"restless": noise / spread} if by_chance else {})
-    return found | {"mixing": change / spread}
+    return {} if changes is None else seen.figures() | changes
 
 
 def tolerance(model: nn.Module) -> float:

@@ -30,10 +30,10 @@ from minigpt.monitor.sharpness import SharpnessSeen
 from minigpt.monitor.state import StateWatch
 from minigpt.monitor.step_order import StepOrder
 from minigpt.monitor.surroundings import Scheduling, scaler_at_hand
-from minigpt.monitor.target_kinds import TargetKinds
 from minigpt.monitor.tokens_seen import TokensSeen
 from minigpt.monitor.units_seen import UnitsSeen
 from minigpt.monitor.writes import Writes
+from minigpt.training.instruments.target_kinds import TargetKinds
 
 FIRST = 8  # steps of which each is looked at closely; then some (`rest.look`)
 ASKED = 2  # times that it is asked what logits teach

@@ -15,24 +15,7 @@ from torch import Tensor, nn
 
 from minigpt.monitor.hook import Hook
 from minigpt.monitor.layers import compiled
-
-MOST = 200_000  # nodes of a graph that are visited
-
-
-def leaves_of(output: Tensor) -> list[Tensor]:
-    """Return the tensors that learn and of which `output` was made."""
-    found: dict[int, Tensor] = {}
-    seen, waiting = set(), [output.grad_fn]
-    while waiting and len(seen) < MOST:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
-            found[id(variable)] = variable
-        waiting += [following for following, _ in node.next_functions]
-    return list(found.values())
+from minigpt.training.instruments.outside import leaves_of, outside
 
 
 class Ownership:
@@ -76,26 +59,7 @@ class Ownership:
         """
         if not self._taking_part:
             return None
-        held = list(held)
-        known = {id(parameter) for parameter in held}
-        names = {id(parameter): name for name, parameter in self._model.named_parameters()}
-        lost = [
-            tensor
-            for key, tensor in self._taking_part.items()
-            if key not in known and isinstance(tensor, nn.Parameter) and tensor.requires_grad
-        ]
-        strangers = [parameter for parameter in held if id(parameter) not in names and parameter.grad is None]
-        shapes = {_kind(parameter) for parameter in strangers}
-        not_ours = [tensor for tensor in lost if id(tensor) not in names]
-        # held by nobody, while the optimizer holds one of its kind that is dead
-        replaced = [t for t in lost if id(t) in names and _kind(t) in shapes]
-        first = (not_ours or replaced or [None])[0]
-        return {
-            "count": len(not_ours) + len(replaced),
-            "numbers": sum(tensor.numel() for tensor in not_ours + replaced),
-            "replaced": len(replaced),
-            "name": names.get(id(first), "×".join(map(str, first.shape))) if first is not None else "–",
-        }
+        return outside(self._model, self._taking_part.values(), held)
 
     def idle(self, names: Iterable[str]) -> list[str]:
         """Return those of `names`, of parameters, that belong to parts which were never called."""
@@ -110,8 +74,3 @@ class Ownership:
                 if whole in asked:
                     found.append(whole)
         return found
-
-
-def _kind(parameter: Tensor) -> tuple[int, ...]:
-    """Return the shape, without the length of a table, which may have been made longer."""
-    return (parameter.ndim, *parameter.shape[min(parameter.ndim - 1, 1) :])

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from minigpt.monitor.disorder import last_asked, of_other_rows, of_tokens_before, unbalanced
-from minigpt.monitor.loss_kinds import (
+from minigpt.runs.schema import OFFSETS
+from minigpt.training.instruments.loss_kinds import (
     CLIPPED,
     FOLLOWS,
     LOGITS,
@@ -30,7 +31,6 @@ from minigpt.monitor.loss_kinds import (
     kind_of_loss,
     near,
 )
-from minigpt.runs.schema import OFFSETS
 
 EQUAL_COUNTS = 1.02  # micro-batches whose numbers of targets differ by less cannot be told apart
 SAMPLED = 1024  # positions that are looked at whole: all of them would take as much memory as the logits

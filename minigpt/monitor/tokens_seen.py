@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from minigpt.monitor import rest
+from minigpt.training.instruments.repetition import checksum, repetition
 
 KEPT = 20_000  # steps whose batches are remembered
-CHECKED, ROWS = 512, 4  # tokens of a batch, and rows, that stand for all of it where there are more
 COUNTED_EVERY = 4  # steps of which one is counted for the entropy of single tokens,
 ENOUGH = 400  # until so many were made; then those that are looked at closely
-WORKERS = 16  # that may load data, each all of it: then a batch comes once from each, soon one after another
-FEWEST = 8  # steps in a row that repeat earlier ones before that is no accident
 
 
 class TokensSeen:
@@ -40,9 +36,7 @@ class TokensSeen:
 
     def _checksum(self, ids: Tensor) -> Tensor | int:
         if ids.is_cpu:
-            every = min(ids.numel() // CHECKED, len(ids) // ROWS)
-            rows = ids.numpy()[:: max(1, every)]
-            return zlib.crc32(np.ascontiguousarray(rows))  # `tobytes` is slow where rows have gaps
+            return checksum(ids)
         if self._weights is None or len(self._weights) < ids.numel() or self._weights.device != ids.device:
             generator = torch.Generator().manual_seed(0)
             weights = torch.randint(1, 2**31, (ids.numel(),), generator=generator)
@@ -78,25 +72,9 @@ class TokensSeen:
         Args:
             stream: whether a batch goes on where the one before it ended; such data has one order only.
         """
-        sums = [tuple(map(int, step)) for step in self._steps]
-        if len(sums) < 2 * FEWEST:
-            return None
-        found = {"steps": len(sums), "period": 0, "repeated": 0, "stream": stream}
-        found["accumulated_twice"] = self._twice / self._several if self._several else 0.0
-        last: dict[tuple[int, ...], int] = {}
-        gaps = []
-        for step, batch in enumerate(sums):
-            gaps.append(step - last[batch] if batch in last else 0)
-            last[batch] = step
-        if len(last) > WORKERS:  # fewer come soon again in any order
-            found["near"] = sum(0 < gap <= WORKERS for gap in gaps) / len(gaps)
-        usual = max(set(gaps) - {0}, key=gaps.count, default=0)
-        if usual:
-            run = longest = 0
-            for gap in gaps:
-                run = run + 1 if gap == usual else 0
-                longest = max(longest, run)
-            found |= {"period": usual, "repeated": longest}
+        found = repetition([tuple(map(int, step)) for step in self._steps], stream)
+        if found is not None:
+            found["accumulated_twice"] = self._twice / self._several if self._several else 0.0
         return found
 
     def spread(self) -> dict[str, Any] | None:

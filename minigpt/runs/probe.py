@@ -40,7 +40,13 @@ class Probe:
             if not fits(value, hints[name]):
                 value = _with_numbers(value)
             if not fits(value, hints[name]):
-                raise RunError("run.bad-probe", path=path, kind=cls.kind, field=name, value=str(value)[:60])
+                raise RunError(
+                    "run.bad-probe",
+                    path=path,
+                    kind=cls.kind,
+                    field=name,
+                    value=" ".join(str(value)[:60].split()),
+                )
             given[name] = value
         return cls(**given)
 

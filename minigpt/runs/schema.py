@@ -145,7 +145,8 @@ class Rehearsal(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Observed(Probe):
-    """What a monitor saw a loop do, beside its figures; written again as the run goes on."""
+    """What a monitor saw a loop do, beside its figures, written again as the run goes on; of it a trainer
+    measures before the first step `kinds`, `batches`, `later` and `outside`."""
 
     kind = "observed"
 

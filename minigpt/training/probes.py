@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from minigpt.data.batches import Batch
 from minigpt.model.roles import expected_std, roles_of
 from minigpt.runs.schema import OFFSETS
+from minigpt.training.instruments.loss_kinds import kind_of_loss
 
 SIZES = (1e3, 1e4)  # of the residual stream, far above a norm's epsilon
+POSITIONS = 256  # that tell what the loss takes
 ROWS = 4  # sequences: enough to see the inputs of the sublayers
 
 
@@ -61,6 +63,7 @@ def scored_targets(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) 
         unmasked_share: positions with a gradient ÷ positions.
         distinct_targets: different targets among them.
         target_offset_share: by offset d, the share of positions t whose target is the input at t + d.
+        loss_given: what the loss takes the logits for; None where it is no cross-entropy.
     """
     logits = model(batch.inputs).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(logits, batch.targets, batch.mask), logits)  # (B, T, V)
@@ -76,7 +79,19 @@ def scored_targets(model: nn.Module, loss: Callable[..., Tensor], batch: Batch) 
         "unmasked_share": counted.float().mean().item(),
         "distinct_targets": int(targets[counted].unique().numel()),
         "target_offset_share": shares,
+        "loss_given": _given(logits.detach(), gradient, targets, counted),
     }
+
+
+def _given(logits: Tensor, gradient: Tensor, targets: Tensor, counted: Tensor) -> str | None:
+    """Return what the loss takes the logits, (B, T, V), for, by their gradient at some of its positions."""
+    if not torch.isfinite(gradient).all():
+        return None
+    at = counted.flatten().nonzero()[:, 0]
+    at = at[:: max(len(at) // POSITIONS, 1)][:POSITIONS]
+    rows, pull = (values.flatten(0, 1)[at].float() for values in (logits, gradient))
+    kind = kind_of_loss(rows, pull, targets.flatten()[at], int(counted.sum()))
+    return None if kind is None else kind.given
 
 
 def future_gradient(model: nn.Module, inputs: Tensor) -> float:

@@ -25,12 +25,21 @@ if TYPE_CHECKING:
     from minigpt.training.recipe import Recipe
 
 ROWS = 4  # sequences of the batch that are enough to compare gradients
+NOT_COMPARED = {"equal": None, "unequal": None}
 
 
 def rehearse(
-    recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch
+    recipe: Recipe,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    by_chance: bool = False,
 ) -> dict[str, Any]:
     """Return the evidence of the stability check's questions on accumulation, optimizer and gradients.
+
+    Args:
+        by_chance: whether the model answers by chance in evaluation mode, too: then no two gradients can be
+            compared.
 
     Returns:
         accumulation_ratio: norm of the gradient of micro-batches ÷ that of the whole batch; by `equal` and
@@ -49,7 +58,7 @@ def rehearse(
         twin = copy.deepcopy(model).eval()
         by_design = frozen_by_design(model)
         return {
-            "accumulation_ratio": _accumulation(recipe, twin, batch),
+            "accumulation_ratio": NOT_COMPARED if by_chance else _accumulation(recipe, twin, batch),
             **_optimizer_steps(recipe, twin, batch),
             "decaying": _decaying(model, optimizer),
             "frozen": [
@@ -73,7 +82,7 @@ def _gradient(recipe: Recipe, model: nn.Module, batches: list[Batch]) -> list[Te
 def _accumulation(recipe: Recipe, model: nn.Module, batch: Batch) -> dict[str, float | None]:
     rows = Batch(*(part[batch.mask.any(1)][:ROWS] for part in batch))  # others tell nothing
     if len(rows.mask) < 2:
-        return {"equal": None, "unequal": None}
+        return NOT_COMPARED
     halves = [rows.mask[: len(rows.mask) // 2], rows.mask[len(rows.mask) // 2 :]]
     counts = [int(half.sum()) for half in halves]
     masks = {"equal": [_first_counted(half, min(counts)) for half in halves], "unequal": halves}
@@ -144,7 +153,7 @@ def _moves(
         if group and group["lr"] > 0:
             decayed = old * (1 - group["lr"] * group["weight_decay"])
             move = (decayed - parameter.detach()) / group["lr"] * grad.sign()
-            moves.append(move[grad.abs() > LEAST_GRADIENT])
+            moves.append(move[(grad.abs() > LEAST_GRADIENT) & grad.isfinite()])
     return torch.cat(moves) if moves else torch.empty(0)
 
 
@@ -154,7 +163,9 @@ def _decaying(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, l
     found: dict[str, list[str]] = {"vectors": [], "matrices_without": []}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            name = names[id(parameter)]
+            name = names.get(id(parameter))
+            if name is None:  # a weight that the model no longer has: 3.5 speaks of it
+                continue
             should, does = RULES[roles[name]].decays, group["weight_decay"] > 0
             if does and not should:
                 found["vectors"].append(name)

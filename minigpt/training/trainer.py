@@ -38,6 +38,7 @@ from minigpt.training.callbacks.telemetry import telemetry_unless
 from minigpt.training.continual import Continual, is_last_of_task
 from minigpt.training.distributed import join_world
 from minigpt.training.evaluation import validation_loss
+from minigpt.training.first_look import first_look
 from minigpt.training.fit import refuse_misfit
 from minigpt.training.guards.enforcer import Enforcer
 from minigpt.training.guards.guard import Decision
@@ -189,7 +190,11 @@ class Trainer:
             evidence = start_probes(self.model, self.recipe.loss, batch)
             evidence |= self.data.overlap
             self.writer.probe({"step": 0, "kind": "start"} | evidence)
-            rehearsed = rehearse(self.recipe, self.model, self.optimizer, batch)
+            config = self.config
+            looked = first_look(self.model, self.optimizer, self.batch, config.steps, config.accumulation)
+            self.writer.probe({"step": 0, "kind": "observed"} | looked)
+            by_chance = "restless" in looked.get("later", {})
+            rehearsed = rehearse(self.recipe, self.model, self.optimizer, batch, by_chance)
             self.writer.probe({"step": 0, "kind": "rehearsal"} | rehearsed)
         for callback in self.callbacks:
             self._tell_one(callback, "on_start")

@@ -14,4 +14,10 @@ back, and no `.grad` is written.
     ownership   checksums: who writes the weights between two updates
     statefulness  the same batch twice, a row alone, evaluation, two random seeds
     scaling     what the parts do with a scaled loss
+
+    loss_kinds  what a loss takes the logits for, by their gradient
+    target_kinds  which kinds of tokens a loss scores
+    repetition  the same batches again
+    rows        a row beside another, and in another place
+    outside     weights in the loss that no optimizer holds
 """

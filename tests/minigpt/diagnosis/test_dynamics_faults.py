@@ -67,3 +67,14 @@ def test_the_same_runs_without_a_fault_pass(seed, tmp_path):
         for f in found.findings
         if f.tree == "dynamics" and f.verdict is Verdict.WARN and f.question != "11.6"
     ]
+
+
+def test_a_run_that_is_logged_twice_is_named(tmp_path):
+    """No part of a recipe writes the log, so no fault plants this: a callback that writes, too, does."""
+
+    class WritesToo:
+        def on_step(self, trainer, record):
+            trainer.writer.metric(record)
+
+    train(Recipe(SMALL.replace(steps=12, warmup_steps=3)), tmp_path / "run", callbacks=[WritesToo()])
+    assert check(tmp_path / "run", whole=True).leaf == "duplicate-logging"

@@ -47,7 +47,9 @@ def test_each_fault_of_learning_is_named(fault, tmp_path):
     steps = 400 if fault == "overfitting" else 201
     config = SMALL.replace(steps=steps, n_embd=32, batch_size=8, eval_every=50, eval_batches=4)
     train(Recipe(config).with_fault(fault), tmp_path / "run")
-    assert check(tmp_path / "run").leaf == FAULTS[fault].leaf
+    found = check(tmp_path / "run", whole=True)
+    assert found.leaf == FAULTS[fault].leaf
+    assert ("overfit-onset" in found.leaves) == (fault == "overfitting")
 
 
 @pytest.mark.parametrize("seed", range(3))

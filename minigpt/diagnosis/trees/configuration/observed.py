@@ -1,4 +1,4 @@
-"""What a monitor observed of a loop, by name; None where nothing was."""
+"""What was observed of a loop beside its figures, by name; None where nothing was."""
 
 from __future__ import annotations
 

@@ -40,15 +40,21 @@ class TargetKinds:
     @torch.no_grad()
     def note(self, ids: Tensor, gradient: Tensor, sign: float = 1.0) -> None:
         """Note the tokens, (B, T), and the gradient of their logits, (B, T, V), of one micro-batch."""
-        if len(self._batches) >= BATCHES or gradient.shape[:2] != ids.shape:
+        if self.full or gradient.shape[:2] != ids.shape:
             return
-        ids, gradient = ids[:ROWS], gradient[:ROWS]
-        lowest, targets = (gradient * sign).min(-1)  # (B, T) each
+        lowest, targets = (gradient[:ROWS] * sign).min(-1)  # (B, T) each
+        self.add(ids[:ROWS], lowest < 0, targets)
+
+    def add(self, ids: Tensor, mask: Tensor, targets: Tensor) -> None:
+        """Note the tokens of one micro-batch, which of them are scored, and their targets; (B, T) each."""
+        if self.full:
+            return
+        ids, mask, targets = (part[:ROWS].cpu() for part in (ids, mask, targets))
         if self._batches and self._stream is None:
             before = self._batches[-1]
             same = before[0].shape == ids.shape and len(ids) > 1
-            self._stream = bool(same and (before[2][:, -1].cpu() == ids[:, 0].cpu()).all())
-        self._batches.append((ids.cpu(), (lowest < 0).cpu(), targets.cpu()))
+            self._stream = bool(same and (before[2][:, -1] == ids[:, 0]).all())
+        self._batches.append((ids, mask, targets))
 
     @property
     def is_stream(self) -> bool:
