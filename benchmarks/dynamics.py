@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # of models this small two threads are slower, on a busy machine many times
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.parts:
             started = time.perf_counter()
@@ -141,7 +142,6 @@ def overhead(folder: Path, seeds: range) -> None:
 
     Freed memory is kept, as the trainer does.
     """
-    torch.set_num_threads(1)
     keep_freed_memory()
     plain = Config(steps=40, device="cpu")
     forms = {
