@@ -9,7 +9,7 @@ copy in evaluation mode, and torch's random state is put back.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -52,16 +52,24 @@ def first_look(
 
 def _of_batches(batch_at: BatchAt, steps: int, accumulation: int) -> dict[str, Any]:
     kinds, sums, twice = TargetKinds(), [], 0
-    for step in range(steps):
-        batches = [batch_at(step, micro) for micro in range(accumulation)]
+    for batches in _drawn(batch_at, steps, accumulation):
         for batch in batches:
-            kinds.add(batch.inputs, batch.mask, batch.targets)
+            kinds.add(batch.inputs, batch.mask.bool(), batch.targets)  # a mask may hold weights, NaN too
         sums.append(tuple(checksum(batch.inputs.cpu()) for batch in batches))
         twice += len(set(sums[-1])) < accumulation
     batches = repetition(sums, kinds.is_stream)
     if batches:
-        batches["accumulated_twice"] = twice / steps
+        batches["accumulated_twice"] = twice / len(sums)
     return {"kinds": kinds.evidence(), "batches": batches}
+
+
+def _drawn(batch_at: BatchAt, steps: int, accumulation: int) -> Iterator[list[Batch]]:
+    """Yield the micro-batches of each step, up to one that cannot be drawn: the run itself will tell."""
+    for step in range(steps):
+        try:
+            yield [batch_at(step, micro) for micro in range(accumulation)]
+        except Exception:
+            return
 
 
 @torch.no_grad()

@@ -106,3 +106,17 @@ def test_a_run_is_the_same_bit_for_bit_whether_it_is_looked_at_or_not(accumulati
 def test_one_that_the_settings_leave_nothing_to_break_is_refused(fault, settings):
     with pytest.raises(FaultError, match=next(iter(settings)).replace("_", "[_-]")):
         refuse_idle((), fault, ASKED.replace(**settings))
+
+
+def test_a_batch_that_cannot_be_drawn_ends_the_look_and_not_the_run_before_it(tmp_path):
+    recipe = Recipe(ASKED)
+
+    def breaks_later(tokens, config, step, *place):
+        if step == 20:
+            raise OSError("a shard is missing")
+        return recipe.get_batch(tokens, config, step, *place)
+
+    with pytest.raises(OSError, match="a shard is missing"):
+        train(dataclasses.replace(recipe, get_batch=breaks_later), tmp_path / "run")
+    assert check(tmp_path / "run", whole=True).leaf is None
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) >= 20
