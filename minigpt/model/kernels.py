@@ -30,10 +30,10 @@ Library = Literal["mkl", "onednn"]  # "mkl" is PyTorch's own way, whatever stand
 OPERATOR = "_linear_pointwise"  # oneDNN's product as PyTorch offers it
 
 ROUNDS = 50  # of each product by each library, in turns, so that bad moments meet both; the fastest counts
-ENOUGH_SECONDS = 0.01  # no further round for one product of one shape after that
+ENOUGH_SECONDS = 0.02  # no further round for one product of one shape after that
 LARGEST_PRODUCT = 2e8  # operations; a larger one is timed on fewer rows
-GAIN = 0.9  # oneDNN is taken if it needs less than this share of MKL's time
-COMPILED_GAIN = 0.75  # in a compiled model, whose compiler plans around products that it cannot look into
+GAIN = 0.95  # oneDNN is taken if it needs less than this share of MKL's time
+CALL_SECONDS = 3e-5  # that a call costs in a compiled model besides, whose compiler cannot look into it
 
 
 # Processor time of this thread, where the system counts it finely: other programs do not add to it.
@@ -75,25 +75,26 @@ def choose_kernels(model: nn.Module, rows: int, *, compiled: bool = False) -> Ke
 
     Args:
         rows: of the layers' inputs in training: sequences × tokens.
-        compiled: whether the model will run under `torch.compile`; oneDNN has to gain more there.
+        compiled: whether the model will run under `torch.compile`, where a call of oneDNN costs more.
     """
     if not has_onednn():
         return PLAIN
     shapes = Counter(tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Linear))
-    gain = COMPILED_GAIN if compiled else GAIN
-    return Kernels(**{product: _faster(product, shapes, rows, gain) for product in Kernels._fields})
+    call = CALL_SECONDS if compiled else 0.0
+    return Kernels(**{product: _faster(product, shapes, rows, call) for product in Kernels._fields})
 
 
-def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int, gain: float) -> Library:
-    """Return oneDNN if it needs less than `gain` of MKL's time for one product of all layers."""
+def _faster(product: str, shapes: Counter[tuple[int, int]], rows: int, call: float) -> Library:
+    """Return oneDNN if it is faster for one product of all layers, `call` seconds a layer included."""
     totals = dict.fromkeys(PRODUCTS[product], 0.0)
     for (outs, ins), layers in shapes.items():
         timed = max(1, min(rows, int(LARGEST_PRODUCT / (2 * outs * ins))))
         # drawn without torch's generator, which belongs to the run
         x, grad, weight = (torch.full(size, 0.5) for size in ((timed, ins), (timed, outs), (outs, ins)))
         for library, seconds in _times(product, x, grad, weight).items():
-            totals[library] += layers * seconds
-    return "onednn" if totals["onednn"] < gain * totals["mkl"] else "mkl"
+            totals[library] += layers * seconds * rows / timed
+        totals["onednn"] += layers * call
+    return "onednn" if totals["onednn"] < GAIN * totals["mkl"] else "mkl"
 
 
 def _times(product: str, x: Tensor, grad: Tensor, weight: Tensor) -> dict[Library, float]:
