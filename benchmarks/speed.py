@@ -55,6 +55,39 @@ SHAPES = {  # and the sequences in a batch
 RUN = 2000  # steps of the run whose total is told
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is measured, and how."""
+
+    shape: ModelConfig
+    batch_size: int
+    rounds: int
+    compiled: bool
+    clock: Callable[[], float]
+    builders: Sequence[Callable[[ModelConfig], Pair]]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a step."""
+        return self.batch_size * self.shape.context
+
+    @property
+    def steps(self) -> int:
+        """So many that a round takes about a second."""
+        return max(1, 100_000_000 // (self.tokens * self.shape.n_layer * self.shape.n_embd**2))
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs, targets and a mask that lets all count, (B, T) each."""
+        generator = torch.Generator().manual_seed(0)
+        size = (self.batch_size, self.shape.context + 1)
+        tokens = torch.randint(self.shape.vocab_size, size, generator=generator)
+        return (
+            tokens[:, :-1],
+            tokens[:, 1:],
+            torch.ones(self.batch_size, self.shape.context, dtype=torch.bool),
+        )
+
+
 @dataclass(kw_only=True)
 class Told:
     """What is measured of one model in training."""
@@ -62,6 +95,7 @@ class Told:
     speeds: list[float] = field(default_factory=list)  # tokens a second, by round
     start: float = 0.0  # seconds of the first step
     memory: int = 0  # bytes at the worst moment of a step
+    kernels: str = ""  # the libraries of its products
 
     @property
     def speed(self) -> float:
@@ -99,92 +133,71 @@ def peers_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def build_sides(pair: Pair, rows: int, compiled: bool) -> tuple[Side, Side]:
-    """Return our side, with the kernels chosen for it, and the peer's."""
-    use_kernels(pair.ours, choose_kernels(pair.ours, rows, compiled=compiled))
-    sides = (
-        Side(pair.ours, lambda model, idx: model(idx), cross_entropy),
-        Side(pair.peer, pair.peer_logits, peers_loss),
-    )
-    for side in sides:
-        side.model.train()
-        if compiled:
-            side.model = torch.compile(side.model, dynamic=False)
-    return sides
+def build_side(task: Task, pair: Pair, ours: bool) -> Side:
+    """Return our side, with the kernels chosen for it, or the peer's."""
+    if ours:
+        use_kernels(pair.ours, choose_kernels(pair.ours, task.tokens, compiled=task.compiled))
+        side = Side(pair.ours, lambda model, idx: model(idx), cross_entropy, kernels=chosen(pair.ours))
+    else:
+        side = Side(pair.peer, pair.peer_logits, peers_loss)
+    side.model.train()
+    if task.compiled:
+        side.model = torch.compile(side.model, dynamic=False)
+    return side
 
 
-def measure(
-    shape: ModelConfig,
-    batch_size: int,
-    rounds: int,
-    compiled: bool,
-    clock: Callable[[], float],
-    builders: Sequence[Callable[[ModelConfig], Pair]],
-) -> list[tuple[Pair, Side, Side]]:
+def measure(task: Task) -> list[tuple[Pair, Told, Told]]:
     """Train all pairs in turns."""
-    batch = random_batch(shape, batch_size)
-    results = []
-    for build in builders:
+    batch, results = task.batch(), []
+    for build in task.builders:
         torch.manual_seed(0)
         torch.compiler.reset()
-        pair = build(shape)
-        ours, peer = build_sides(pair, batch_size * shape.context, compiled)
-        first = []
-        for side in (ours, peer):
-            started = clock()
+        pair = build(task.shape)
+        sides, first = [build_side(task, pair, ours) for ours in (True, False)], []
+        for side in sides:
+            started = task.clock()
             first.append(side.step(*batch))
-            side.start = clock() - started
+            side.start = task.clock() - started
         refuse_unequal(pair.name, *first)
-        ours.step(*batch), peer.step(*batch)
-        results.append((pair, ours, peer))
-    steps = steps_of_a_round(shape, batch_size)
-    for _ in range(rounds):
-        for _, ours, peer in results:
-            for side in (ours, peer):
-                started = clock()
-                for _ in range(steps):
-                    side.step(*batch)
-                side.speeds.append(steps * batch[0].numel() / (clock() - started))
-    for _, ours, peer in results:
-        for side in (ours, peer):
+        for side in sides:
+            side.step(*batch)
+        results.append((pair, *sides))
+    for _ in range(task.rounds):
+        for _, *sides in results:
+            for side in sides:
+                side.speeds.append(task.steps * task.tokens / seconds(task, side, batch))
+    for _, *sides in results:
+        for side in sides:
             side.memory = peak_memory(side, batch)
     return results
 
 
-def measure_apart(
-    shape: ModelConfig,
-    batch_size: int,
-    rounds: int,
-    compiled: bool,
-    clock: Callable[[], float],
-    builders: Sequence[Callable[[ModelConfig], Pair]],
-) -> list[tuple[Pair, Told, Told]]:
+def measure_apart(task: Task) -> list[tuple[Pair, Told, Told]]:
     """Train all pairs in turns, each side in a process of its own."""
-    context, steps = multiprocessing.get_context("spawn"), steps_of_a_round(shape, batch_size)
-    results, workers = [], []
-    for build in builders:
+    context, results, workers = multiprocessing.get_context("spawn"), [], []
+    for build in task.builders:
         torch.manual_seed(0)
-        pair, lines, first = build(shape), [], []
+        pair, sides, lines, first = build(task.shape), [], [], []
         for ours in (True, False):
             line, end = context.Pipe()
-            settings = (shape, batch_size, compiled, clock, build, ours, torch.get_num_threads())
-            worker = context.Process(target=train_one_side, args=(end, *settings), daemon=True)
+            settings = (end, task, build, ours, torch.get_num_threads())
+            worker = context.Process(target=train_one_side, args=settings, daemon=True)
             worker.start()
+            loss, start, kernels = line.recv()
+            first.append(loss)
+            sides.append(Told(start=start, kernels=kernels))
             lines.append(line)
             workers.append(worker)
-            first.append(line.recv())
-        refuse_unequal(pair.name, *(loss for loss, _ in first))
-        sides = tuple(Told(start=start) for _, start in first)
-        use_kernels(pair.ours, choose_kernels(pair.ours, batch_size * shape.context, compiled=compiled))
+        refuse_unequal(pair.name, *first)
         results.append((pair, sides, lines))
-    for _ in range(rounds):
+    for _ in range(task.rounds):
         for _, sides, lines in results:
             for side, line in zip(sides, lines, strict=True):
-                line.send(steps)
-                side.speeds.append(steps * batch_size * shape.context / line.recv())
+                line.send("train")
+                side.speeds.append(task.steps * task.tokens / line.recv())
     for _, sides, lines in results:
         for side, line in zip(sides, lines, strict=True):
-            line.send(0)
+            line.send("end")
             side.memory = line.recv()
     for worker in workers:
         worker.join()
@@ -192,44 +205,29 @@ def measure_apart(
 
 
 def train_one_side(
-    line: Connection,
-    shape: ModelConfig,
-    batch_size: int,
-    compiled: bool,
-    clock: Callable[[], float],
-    build: Callable[[ModelConfig], Pair],
-    ours: bool,
-    threads: int,
+    line: Connection, task: Task, build: Callable[[ModelConfig], Pair], ours: bool, threads: int
 ) -> None:
-    """Tell the first loss and its seconds, then those of as many steps as asked; asked for 0, the memory."""
+    """Tell the first loss, its seconds and the kernels; then the seconds of rounds; at the end the memory."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(threads)
     if ours:
         keep_freed_memory()
     torch.manual_seed(0)
-    batch = random_batch(shape, batch_size)
-    side = build_sides(build(shape), batch_size * shape.context, compiled)[0 if ours else 1]
-    started = clock()
-    line.send((side.step(*batch), clock() - started))
+    batch, side = task.batch(), build_side(task, build(task.shape), ours)
+    started = task.clock()
+    line.send((side.step(*batch), task.clock() - started, side.kernels))
     side.step(*batch)
-    while steps := line.recv():
-        started = clock()
-        for _ in range(steps):
-            side.step(*batch)
-        line.send(clock() - started)
+    while line.recv() == "train":
+        line.send(seconds(task, side, batch))
     line.send(peak_memory(side, batch))
 
 
-def random_batch(shape: ModelConfig, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inputs, targets and a mask that lets all count, (B, T) each."""
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(shape.vocab_size, (batch_size, shape.context + 1), generator=generator)
-    return tokens[:, :-1], tokens[:, 1:], torch.ones(batch_size, shape.context, dtype=torch.bool)
-
-
-def steps_of_a_round(shape: ModelConfig, batch_size: int) -> int:
-    """Return so many that a round takes about a second."""
-    return max(1, 100_000_000 // (batch_size * shape.context * shape.n_layer * shape.n_embd**2))
+def seconds(task: Task, side: Side, batch: tuple[Tensor, ...]) -> float:
+    """Return how long a round takes."""
+    started = task.clock()
+    for _ in range(task.steps):
+        side.step(*batch)
+    return task.clock() - started
 
 
 def refuse_unequal(name: str, ours: float, peers: float) -> None:
@@ -278,10 +276,11 @@ def main() -> None:
     keep_freed_memory()
     builders = [build for build in PAIRS if build.__name__.startswith(tuple(arguments.peer))]
     measuring = measure_apart if arguments.apart else measure
-    measured = {
-        name: measuring(*SHAPES[name], arguments.rounds, arguments.compile, clock, builders)
+    tasks = {
+        name: Task(*SHAPES[name], arguments.rounds, arguments.compile, clock, builders)
         for name in arguments.shape
     }
+    measured = {name: measuring(task) for name, task in tasks.items()}
     peak = matmul_peak(clock)
     mode = ("compiled" if arguments.compile else "eager") + (", apart" if arguments.apart else "")
     print(
@@ -310,8 +309,7 @@ def main() -> None:
         table.add_column(title, justify="right")
     fastest = []
     for name, results in measured.items():
-        shape, batch_size = SHAPES[name]
-        tokens = batch_size * shape.context
+        tokens = tasks[name].tokens
         quickest = max((peer for _, _, peer in results), key=lambda peer: peer.speed)
         for pair, ours, peer in results:
             ratios = [a / b for a, b in zip(ours.speeds, peer.speeds, strict=True)]
@@ -328,7 +326,7 @@ def main() -> None:
                 *(f"{flops * side.speed / peak:.0%}" for side in (peer, ours)),
                 *(f"{side.start:.1f} s" for side in (peer, ours)),
                 *(f"{side.total(tokens):.0f} s" for side in (peer, ours)),
-                chosen(pair.ours),
+                ours.kernels,
             )
             if peer is quickest:
                 fastest.append(f"{name} {ratio:.2f} × {pair.name}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.util import find_spec
 
 from minigpt.cli.parser import Arguments, Parser
 from minigpt.cli.train import add_recipe_arguments, recipe_given
@@ -42,9 +41,9 @@ def run(arguments: Arguments) -> int:
     """Sweep, draw, and say what to use."""
     from minigpt.model.gpt import parameter_count
     from minigpt.training.lr_finder import find_lr, plot
-    from minigpt.training.picture import refuse_path
+    from minigpt.training.picture import can_draw, refuse_path
 
-    draws = not arguments.json or find_spec("matplotlib") is not None  # figures alone need no matplotlib
+    draws = not arguments.json or can_draw()
     if draws:
         refuse_path(arguments.plot)
     recipe = recipe_given(arguments)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from minigpt.cli.parser import Arguments, Parser, UsageError, read_value
@@ -48,12 +47,12 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: Arguments) -> int:
     """Sweep once or twice, tell every run as it ends, draw, and say how much the rate matters."""
     changed = _changed(listed(arguments.against))
-    from minigpt.training.picture import refuse_path
+    from minigpt.training.picture import can_draw, refuse_path
     from minigpt.training.sensitivity import Curve, outcomes, plot, refuse_grid
 
     rates = _rates(arguments.grid)
     refuse_grid(rates)
-    draws = not arguments.json or find_spec("matplotlib") is not None  # figures alone need no matplotlib
+    draws = not arguments.json or can_draw()
     if draws:
         refuse_path(arguments.plot)
     recipes = _recipes(recipe_given(arguments), changed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from minigpt.monitor.layers import token_table
+from minigpt.monitor.layers import find_layers, token_table
 from minigpt.training.instruments.logits import growth
 
 
@@ -21,7 +21,7 @@ class Growth:
         self._gains = [gain for gain in _gains(model) if _whole(gain)]
         # 1 is added to what begins at 0, as Gemma's norms do
         self._added = float(bool(self._gains) and not any(bool(gain.any()) for gain in self._gains))
-        table = token_table(model, vocab_size)
+        table = token_table(model, find_layers(model, vocab_size))
         self._table = table if table is not None and _whole(table) else None
 
     def found(self) -> dict[str, float]:

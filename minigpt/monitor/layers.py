@@ -68,9 +68,8 @@ def find_layers(model: nn.Module, vocab_size: int) -> Layers:
     )
 
 
-def token_table(model: nn.Module, vocab_size: int) -> Tensor | None:
+def token_table(model: nn.Module, layers: Layers) -> Tensor | None:
     """Return the token embedding, (V or more, C), whatever its name; None where no such table is found."""
-    layers = find_layers(model, vocab_size)
     if layers.embeddings:
         return next(iter(layers.embeddings.values())).weight
     heads = {id(parameter) for head in layers.heads.values() for parameter in head.parameters(recurse=False)}

@@ -31,8 +31,11 @@ class UnitsSeen:
     """Asks one model for its units."""
 
     def __init__(self, model: nn.Module, vocab_size: int):
-        layers, table = find_layers(model, vocab_size), token_table(model, vocab_size)
-        ends = [table, *(getattr(head, "weight", None) for head in layers.heads.values())]
+        layers = find_layers(model, vocab_size)
+        ends = [
+            token_table(model, layers),
+            *(getattr(head, "weight", None) for head in layers.heads.values()),
+        ]
         self._widths = {end.shape[-1] for end in ends if end is not None}  # that the stream may have
         self._model = model
         self._asked_at = -1  # the step at which the model was asked last

@@ -41,13 +41,18 @@ def drawing(path: str | Path, salt: str) -> Iterator[Any]:
             raise MiniGPTError("run.cannot-write", path=path, detail=reason_of(error)) from error
 
 
+def can_draw() -> bool:
+    """Return whether pictures can be drawn at all, for figures alone need no matplotlib."""
+    return find_spec("matplotlib") is not None
+
+
 def refuse_path(path: str | Path) -> None:
     """Refuse a file that no picture can be written to.
 
     Raises:
         MiniGPTError: the file is of no such kind, its folder is not there, or matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
+    if not can_draw():
         raise MiniGPTError("lr_find.no-matplotlib")
     if Path(path).suffix.lower() not in FORMATS:
         raise MiniGPTError("lr_find.not-a-picture", path=path, known=", ".join(FORMATS))
