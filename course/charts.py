@@ -5,7 +5,7 @@ as_plain({"name": "Ada", "leaves": "head-bias", "evidence": ["1.1", "12.93"], "p
 
 from __future__ import annotations
 
-from course.probing import number
+from course.probing import Unusable, number
 
 _TEXT = 80  # characters of a text that are read
 
@@ -14,6 +14,9 @@ def as_plain(chart: object) -> dict:
     """Return a chart as texts, numbers, lists and dicts, whatever was written; {} where it is none.
 
     A text stands for the list that holds it, and `{"1.1": 12.93}` for the pair of question and figure.
+
+    Raises:
+        Unusable: a setting is no number.
     """
     if not isinstance(chart, dict):
         return {}
@@ -27,9 +30,7 @@ def as_plain(chart: object) -> dict:
     plain["figure"] = _figure(pair[1]) if len(pair) > 1 else None
     settings = chart.get("settings")
     settings = settings if isinstance(settings, dict) else dict.fromkeys(map(str, _listed(settings)))
-    plain["settings"] = {
-        str(key)[:_TEXT]: None if value is None else number(value) for key, value in settings.items()
-    }
+    plain["settings"] = {str(key)[:_TEXT]: _value(str(key), value) for key, value in settings.items()}
     return plain
 
 
@@ -39,7 +40,15 @@ def _listed(value: object) -> list:
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
+def _value(setting: str, value: object) -> float | None:
+    if isinstance(value, str):
+        raise Unusable("charts.setting-not-a-number", setting=setting[:_TEXT])
+    return None if value is None else number(value)
+
+
 def _figure(value: object) -> float | str | None:
     if value is None or value is Ellipsis:
         return None
+    if isinstance(value, bool):
+        return "✓" if value else "✗"  # as the report prints it
     return value[:_TEXT] if isinstance(value, str) else number(value)

@@ -93,6 +93,8 @@ PAIRS = (
     ("half", "scaler-not-updated", "dead-gate"),
     ("half", "fp16-underflow", "dead-gate"),
 )
+PRACTICE = "florence nightingale"  # whose second patient the lesson treats together with the learner,
+SHOWN = ("plain", "rate-burst", "dead-gate")  # and so nobody else's two faults
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def drawn(lesson: str, name: str) -> dict[str, Drawn]:
     """Return the six of a ward by letter; `name` is a `course.patients.plain_name`."""
     text = name if lesson == "18-08" else f"{lesson}\0{name}"
     rng = random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-    six = WARDS[lesson](rng)
+    six = WARDS[lesson](rng, name)
     rng.shuffle(six)
     return {
         letter: Drawn(faults, kind, rng.randrange(1, 10_000))
@@ -124,14 +126,19 @@ def faults_of(lesson: str, name: str, letter: str) -> list[Fault]:
 
 def broken(lesson: str, name: str, letter: str) -> Recipe:
     """Return a patient's recipe as it fell ill, with an empty list of faults."""
-    chart = drawn(lesson, name)[letter]
-    recipe = Recipe(CONFIGS[lesson][chart.kind].replace(seed=chart.seed))
-    for fault in chart.faults:
+    recipe = Recipe(healthy_config(lesson, name, letter))
+    for fault in drawn(lesson, name)[letter].faults:
         recipe = recipe.with_fault(fault)
     return dataclasses.replace(recipe, faults=())
 
 
-def _first(rng: random.Random) -> list[tuple[tuple[str, ...], str]]:
+def healthy_config(lesson: str, name: str, letter: str) -> Config:
+    """Return what a patient's config was before it fell ill."""
+    chart = drawn(lesson, name)[letter]
+    return CONFIGS[lesson][chart.kind].replace(seed=chart.seed)
+
+
+def _first(rng: random.Random, name: str) -> list[tuple[tuple[str, ...], str]]:
     """Draw the six of 18-08."""
     pair = _two_parts(rng)
     singles = rng.sample([fault for fault in SINGLES if fault not in pair], 4)
@@ -145,9 +152,12 @@ def _two_parts(rng: random.Random) -> tuple[str, ...]:
             return tuple(sorted(pair, key=SINGLES.index))
 
 
-def _second(rng: random.Random) -> list[tuple[tuple[str, ...], str]]:
+def _second(rng: random.Random, name: str) -> list[tuple[tuple[str, ...], str]]:
     """Draw the six of 19-10."""
-    kind, *pair = rng.choice(PAIRS)
+    chosen = rng.choice(PAIRS)
+    if chosen == SHOWN and name != PRACTICE:
+        chosen = rng.choice([pair for pair in PAIRS if pair != SHOWN])
+    kind, *pair = chosen
     six = [((), rng.choice(list(KINDS))), (tuple(pair), kind)]
     groups = [(kind, DYNAMICS[kind]) for kind in KINDS]
     earlier = rng.choice(list(OF_PHASE_18))

@@ -63,10 +63,19 @@ def _follow(node: ast.stmt, source: str, values: dict, computed: dict) -> None:
                 raise NotWrittenOut
         for name in names:
             computed.pop(name, None)
-    except (NotWrittenOut, KeyError, IndexError, TypeError, ValueError, RecursionError, AttributeError):
+    except (
+        NotWrittenOut,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        AttributeError,
+    ) as why:
+        made = why.args[0] if isinstance(why, NotWrittenOut) and why.args else node
         for name in names:
             values.pop(name, None)
-            computed[name] = source.splitlines()[node.lineno - 1].strip()[:60]
+            computed[name] = source.splitlines()[made.lineno - 1].strip()[:60]
 
 
 def _is_read(name: ast.Name) -> bool:
@@ -77,7 +86,7 @@ def _value(node: ast.expr, values: dict) -> object:
     """The value of an expression in which nothing is computed."""
     if isinstance(node, ast.Constant):
         return node.value
-    if isinstance(node, ast.Name):
+    if isinstance(node, ast.Name) and node.id in values:
         return values[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         number = _value(node.operand, values)
@@ -100,7 +109,7 @@ def _value(node: ast.expr, values: dict) -> object:
         return _value(node.func.value, values)
     if isinstance(node, ast.Subscript):
         return _value(node.value, values)[_value(node.slice, values)]
-    raise NotWrittenOut
+    raise NotWrittenOut(node)
 
 
 def _small(value):

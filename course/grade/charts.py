@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from course.check import Wrong, wrong
-from course.grade.ward import leaves, sick_parts
+from course.grade.ward import leaves, sick_parts, sick_settings
 from course.patients import PARTS, SETTINGS, Patient, ward
 from minigpt.diagnosis import Finding, Verdict
 from minigpt.diagnosis.report import seen_key
@@ -37,12 +37,15 @@ def leaves_fault(patient: Patient, chart: dict) -> Wrong | None:
     if given == true:
         return None
     if not true:
-        return wrong("charts.healthy-called-sick", leaf=min(given))
+        return wrong("charts.healthy-called-sick", leaf=min(given), name=chart["name"])
     if not given:
         return wrong("charts.sick-called-healthy")
     if given < true:
         return wrong("charts.one-more-behind", leaf=min(given))
-    return wrong("charts.one-too-many" if given > true else "charts.other-leaf", leaf=min(given - true))
+    other = min(given - true)
+    if given > true:
+        return wrong("charts.one-too-many", leaf=other)
+    return wrong("charts.other-leaf", leaf=other, name=chart["name"])
 
 
 def evidence_fault(patient: Patient, chart: dict) -> Wrong | None:
@@ -82,8 +85,8 @@ def repair_fault(patient: Patient, chart: dict) -> Wrong | None:
     healthy = [part for part in parts if part not in sick]
     if healthy:
         return wrong("charts.healthy-part-exchanged", part=healthy[0])
-    if settings and "config" not in sick:
-        return wrong("charts.healthy-setting-changed", setting=min(settings))
+    if right := sorted(settings.keys() - sick_settings(patient)):
+        return wrong("charts.healthy-setting-changed", setting=right[0])
     try:
         walk = patient.walk(parts, settings)
     except MiniGPTError as error:

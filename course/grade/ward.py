@@ -5,7 +5,9 @@ leaves(ward("Ada Lovelace")["A"])          # the leaves of the tree that its fau
 
 from __future__ import annotations
 
-from course.draw import faults_of
+from dataclasses import asdict
+
+from course.draw import faults_of, healthy_config
 from course.patients import Patient
 from minigpt.faults import Fault
 
@@ -18,6 +20,15 @@ def leaves(patient: Patient) -> set[str]:
 def sick_parts(patient: Patient) -> set[str]:
     """Return the parts of the loop that its faults broke; "config" stands for a setting."""
     return {fault.part for fault in _faults(patient)}
+
+
+def sick_settings(patient: Patient) -> set[str]:
+    """Return the settings that its faults moved."""
+    ill, healthy = (
+        asdict(patient.config),
+        asdict(healthy_config(patient.lesson, patient.name, patient.letter)),
+    )
+    return {name for name, value in ill.items() if value != healthy[name]}
 
 
 def _faults(patient: Patient) -> list[Fault]:

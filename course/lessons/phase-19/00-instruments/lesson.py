@@ -15,15 +15,16 @@
 # Run the cells in order with **Shift + Enter**.
 
 # %% [markdown] id="why" lang="es" of="3425459b31ff"
-# En la fase 18 el fallo estaba en la configuración, y bastaba el log. De aquí en adelante la configuración es correcta y
-# el run se rompe igual. Para ver por qué, hay que mirar **adentro** mientras se entrena: ¿qué sale de las capas, qué
+# En la fase 18 el fallo estaba en la configuración, y bastaba el log. De aquí en adelante la configuración es
+# correcta, y aun así el run se rompe. Para ver por qué, hay que mirar **adentro** mientras se entrena: ¿qué sale de
+# las capas, qué
 # tamaño tienen los momentos de Adam?
 #
 # Un instrumento puede fallar de dos maneras. Puede costar tanto que alguien lo apague antes de la noche en que hace
 # falta. Y puede **cambiar el run** que vigila. Aquí te vas a encontrar con las dos. Al terminar sabrás
 #
 # * demostrar que un instrumento deja el run como está, bit por bit;
-# * escribir un inspector que cuesta menos del 2 %, y medirlo;
+# * escribir un inspector que cueste menos del 2 %, y medirlo;
 # * leer en los momentos de Adam si su memoria está atrasada.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
@@ -136,7 +137,7 @@ compare("looked-at", steps_that_differ=len(differ))
 print(f"{t('first-that-differs')}: {differ[0]}")
 
 # %% [markdown] id="changed" lang="en"
-# From the step after the first look on, **every** loss is different. The model was in training mode, so his look
+# Starting with the step after the first look, **every** loss is different. The model was in training mode, so his look
 # drew dropout masks, and it drew them from the same generator that the next step draws from. From then on his run
 # is another run. It is not a worse one. But the run that broke last night can no longer be repeated with the
 # instrument on, and the fault that he is looking for may be gone when he looks.
@@ -152,10 +153,12 @@ print(f"{t('first-that-differs')}: {differ[0]}")
 # after it, and takes the median of all those pairs. The number after the ± says how far that median can be trusted;
 # a cost below it is no measurement.
 
-# %% [markdown] id="changed" lang="es" of="2cf1d3e62a62"
-# Desde el paso que sigue a la primera mirada, **todos** los losses son otros. El modelo estaba en modo de entrenamiento,
-# así que la mirada sorteó máscaras de dropout, y las sacó del mismo generador del que las saca el paso siguiente. Desde
-# ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el instrumento puesto,
+# %% [markdown] id="changed" lang="es" of="15c3cad032c6"
+# Desde el paso que sigue a la primera mirada, **todos** los losses son otros. El modelo estaba en modo de
+# entrenamiento,
+# así que esa mirada generó máscaras de dropout, con los números aleatorios que iba a usar el paso siguiente. Desde
+# ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el instrumento
+# puesto,
 # y el fallo que busca puede no estar cuando mira.
 #
 # ## 4 · Inspecciona
@@ -234,7 +237,7 @@ shelf.clear()
 # Los porcentajes son los de tu máquina en este momento; ejecuta la celda dos veces y mira cuánto se mueven. Dos cosas
 # para llevarte:
 #
-# * **Mirar poco es todo el truco.** Lo que cuesta un 10 % en cada paso cuesta un 0.5 % cada 20.
+# * **Todo el truco está en mirar pocas veces.** Lo que cuesta un 10 % en cada paso cuesta un 0.5 % cada 20.
 # * **Guardar un tensor guarda su grafo**: todo lo que `backward()` necesitaría, mientras lo tengas. El segundo
 #   instrumento no calcula nada, y llena la memoria. Guarda números.
 #
@@ -271,7 +274,7 @@ def three_epochs(tidy):
 
 for name, tidy in {"tidy": True, "left-on": False}.items():
     lines, slow = three_epochs(tidy)
-    print(f"{t(name):12} {t('lines')} {lines}   {t('slow')} {t(str(slow))}")
+    print(f"{t(name):16} {t('lines')} {lines}   {t('slow')} {t(str(slow))}")
 
 # %% [markdown] id="stale-memory" lang="en"
 # The loss shows neither. The log has each step of the second epoch twice and each of the third three times, so
@@ -283,8 +286,8 @@ for name, tidy in {"tidy": True, "left-on": False}.items():
 # ### Is Adam's memory up to date? Turn the knob
 #
 # Adam divides by √v̂, the root of a running mean of the squared gradients. When gradients grow quickly, that mean
-# lags behind, and the steps become too long. The measure is RMSₜ = √mean(g² ÷ v̂) for each tensor: 1 means that v̂
-# is up to date, and from 2.3 on the authors of StableAdamW call it a spike.
+# lags behind, and the steps become too long. The measure is RMSₜ = √mean(g² ÷ v̂) for each tensor: 1 means that v̂ is
+# up to date, and the authors of StableAdamW speak of a spike at 2.3 and above.
 #
 # Here the gradients have had size 1 for a long time, and at step 50 they change to size s. On the left, their size
 # and √v̂; on the right, RMSₜ.
@@ -293,7 +296,7 @@ for name, tidy in {"tidy": True, "left-on": False}.items():
 # 2. Move β₂ from 0.99 to 0.9, then to 0.999. What changes: the height or the length?
 # 3. Set s to 0.1. Does RMSₜ show the drop?
 
-# %% [markdown] id="stale-memory" lang="es" of="41596b54747a"
+# %% [markdown] id="stale-memory" lang="es" of="b6db9ea48b3b"
 # El loss no muestra ninguno de los dos. El log tiene cada paso de la segunda época dos veces y cada uno de la
 # tercera tres veces, así que cualquier media, ritmo o pico que se lea de él está mal: hoja `duplicate-logging`,
 # pregunta 11.3 de la revisión de estabilidad. Y un paso tardío llama a todos los hooks que alguna vez se
@@ -305,12 +308,12 @@ for name, tidy in {"tidy": True, "left-on": False}.items():
 #
 # Adam divide entre √v̂, la raíz de una media móvil de los gradientes al cuadrado. Cuando los gradientes crecen de
 # golpe, esa media se queda atrás y los pasos salen demasiado largos. La medida es RMSₜ = √media(g² ÷ v̂) para cada
-# tensor: 1 significa que v̂ está al día, y desde 2.3 los autores de StableAdamW lo llaman un pico.
+# tensor: 1 significa que v̂ está al día, y a partir de 2.3 los autores de StableAdamW hablan de un pico.
 #
 # Aquí los gradientes han tenido el tamaño 1 durante mucho tiempo, y en el paso 50 pasan al tamaño s. A la
 # izquierda, su tamaño y √v̂; a la derecha, RMSₜ.
 #
-# 1. Pon s en 10. ¿Hasta dónde sube RMSₜ, y cuánto tiempo queda por encima de 2.3?
+# 1. Pon s en 10. ¿Hasta dónde sube RMSₜ, y cuánto tiempo se queda por encima de 2.3?
 # 2. Lleva β₂ de 0.99 a 0.9, y después a 0.999. ¿Qué cambia: la altura o la duración?
 # 3. Pon s en 0.1. ¿Muestra RMSₜ la caída?
 
@@ -351,19 +354,20 @@ playground(
 #    and it is back below 2.3 some 20 steps later.
 # 2. Both: the smaller β₂ is, the lower and the shorter. With 0.9 it passes 2.3 for a single step; with 0.999 it
 #    goes to about 9 and stays up for a hundred steps and more.
-# 3. Yes, but not as a warning: RMSₜ falls *below* 1 for a while. Steps that are too short do no harm. The measure
+# 3. Yes, but not as a warning: RMSₜ falls *below* 1 for a while. Steps that are too short slow the run down but do
+#    not break it. The measure
 #    warns of growth only.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="6de758c55270"
+# %% [markdown] id="play-answers" lang="es" of="feb7027166c5"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Con β₂ = 0.99, el primer gradiente grande entra en v̂ con una ponderación de solo una centésima, así que RMSₜ
 #    salta a cerca de 6 y vuelve a bajar de 2.3 unos 20 pasos después.
 # 2. Las dos cosas: cuanto menor es β₂, menos sube y menos dura. Con 0.9 pasa de 2.3 un solo paso; con 0.999 llega a
-#    cerca de 9 y queda arriba cien pasos o más.
-# 3. Sí, pero no como aviso: RMSₜ queda *por debajo* de 1 un tiempo. Los pasos demasiado cortos no hacen daño. La
-#    medida avisa solo del crecimiento.
+#    cerca de 9 y se queda arriba cien pasos o más.
+# 3. Sí, pero no como aviso: RMSₜ se queda *por debajo* de 1 un tiempo. Los pasos demasiado cortos frenan el run, pero
+#    no lo rompen. La medida avisa solo del crecimiento.
 # </details>
 
 # %% [markdown] id="task-inspect" lang="en"
@@ -378,15 +382,16 @@ playground(
 # name in `named_modules()`: `{0: {"h.0.mlp.c_fc": 0.31, …}, 20: {…}}`.
 #
 # * RMS is √mean(x²), as a plain number.
-# * On every other step **no hook is on the model**, and none is left at the end.
+# * On every other step **no hook is on the model**, and none is left at the end. The model stays in the mode that it
+#   is in.
 #
 # <details><summary>Hint</summary>
 #
 # `register_forward_hook` returns a handle; `handle.remove()` takes the hook off. A hook made in a loop needs its own
-# name: make it in a function.
+# name: make it in a function that takes the name.
 # </details>
 
-# %% [markdown] id="task-inspect" lang="es" of="733d08b27e0e"
+# %% [markdown] id="task-inspect" lang="es" of="b5a8ad4a217c"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · Un inspector
@@ -397,13 +402,14 @@ playground(
 # diccionario: para los pasos 0, `every`, 2 · `every`, … el RMS de la salida de cada módulo **hoja** (uno sin otros
 # dentro), por su nombre en `named_modules()`: `{0: {"h.0.mlp.c_fc": 0.31, …}, 20: {…}}`.
 #
-# * El RMS es √media(x²), como un número.
-# * En los demás pasos **no hay ningún hook en el modelo**, y al final no queda ninguno.
+# * El RMS es √media(x²), como número de Python, no como tensor.
+# * En los demás pasos **no hay ningún hook en el modelo**, y al final no queda ninguno. El modelo sigue en el modo en
+#   que está.
 #
 # <details><summary>Pista</summary>
 #
-# `register_forward_hook` devuelve un objeto; su `remove()` quita el hook. Un hook creado en un bucle necesita su propio
-# nombre: créalo en una función.
+# `register_forward_hook` devuelve un objeto; su `remove()` quita el hook. Un hook creado en un bucle necesita su
+# propio nombre: créalo en una función que reciba el nombre.
 # </details>
 
 
@@ -460,7 +466,8 @@ check("inspect-run/quiet", inspect_run)
 # The formula is the right one. What is `exp_avg_sq` after the very first step? And what about tensors of the other
 # groups, and tensors that had no gradient?
 #
-# Write `update_rms(optimizer)`. It is called after `optimizer.step()` and before the gradients are cleared, for `AdamW`.
+# Write `update_rms(optimizer)`. It is called after `optimizer.step()` and before the gradients are cleared, for
+# `AdamW`.
 # It returns a list of numbers: RMSₜ of each tensor that has a gradient, of all groups, in their order. Each tensor's
 # state holds `exp_avg_sq` and `step` (the number of its steps); β₂ is `group["betas"][1]`.
 #
@@ -469,12 +476,13 @@ check("inspect-run/quiet", inspect_run)
 # v̂ = v ÷ (1 − β₂^step). Lesson 18-06 has the reason.
 # </details>
 
-# %% [markdown] id="task-rms" lang="es" of="552b89af526a"
+# %% [markdown] id="task-rms" lang="es" of="b50c49f0033b"
 # ### Ejercicio 2 · RMSₜ, y un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# Un colega lee así la memoria de Adam, y reporta que *todos* los runs empiezan con un aviso, sean cuales sean los datos:
+# Un colega lee así la memoria de Adam, y reporta que *todos* los runs empiezan con un aviso, sean cuales sean los
+# datos:
 #
 # ```python
 # for w in optimizer.param_groups[0]["params"]:
@@ -482,7 +490,8 @@ check("inspect-run/quiet", inspect_run)
 #     print((w.grad.square() / v).mean().sqrt())
 # ```
 #
-# La fórmula es la correcta. ¿Cuánto vale `exp_avg_sq` tras el primer paso? ¿Y los tensores de los otros grupos, y los que
+# La fórmula es la correcta. ¿Cuánto vale `exp_avg_sq` tras el primer paso? ¿Y los tensores de los otros grupos, y los
+# que
 # no tuvieron gradiente?
 #
 # Escribe `update_rms(optimizer)`. Se llama después de `optimizer.step()` y antes de limpiar los gradientes, con
@@ -523,13 +532,13 @@ check("update-rms/missing", update_rms)
 # ## 6 · Verify
 #
 # Two questions about an instrument, in this order. **Is the run the same?** And what does it cost? First your
-# `update_rms`, every 20 steps, in the run from the beginning; then your `inspect_run` on its batches:
+# `update_rms`, every 20 steps, in the run of section 1; then your `inspect_run` on its batches:
 
-# %% [markdown] id="verify" lang="es" of="aa598f225cb3"
+# %% [markdown] id="verify" lang="es" of="4e91ce63f31a"
 # ## 6 · Comprueba
 #
 # Dos preguntas sobre un instrumento, en este orden. **¿Es el mismo run?** ¿Y cuánto cuesta? Primero tu
-# `update_rms`, cada 20 pasos, en el run del comienzo; después tu `inspect_run`, con sus batches:
+# `update_rms`, cada 20 pasos, en el run de la sección 1; después tu `inspect_run`, con sus batches:
 
 # %% id="same-run" compare=true
 stale, spent = [], 0.0
@@ -558,7 +567,7 @@ for name in ("wte", "h.0.mlp.c_fc", "h.1.mlp.c_fc", "ln_f", "lm_head"):
     print(f"{name:16}" + "".join(f"{found[step][name]:10.3f}" for step in found))
 
 # %% [markdown] id="figure-text" lang="en"
-# ### A figure from a paper, small: first RMSₜ, then the loss
+# ### A figure from a paper, in miniature: first RMSₜ, then the loss
 #
 # What is the measure good for? The authors of StableAdamW trained models of images and text, and found that a spike
 # of the loss came 1 to 8 steps *after* the step in which RMSₜ had leapt (Wortsman et al., 2023). Their gradients grew
@@ -566,7 +575,7 @@ for name in ("wte", "h.0.mlp.c_fc", "h.1.mlp.c_fc", "ln_f", "lm_head"):
 # is the median of your RMSₜ over all tensors, on the right how much higher the loss is than in the same run without
 # that accident. **How many steps lie between the two?**
 
-# %% [markdown] id="figure-text" lang="es" of="b795e49d67b7"
+# %% [markdown] id="figure-text" lang="es" of="55e4436bf6c9"
 # ### Una figura de un artículo, en pequeño: primero RMSₜ, después el loss
 #
 # ¿Para qué sirve la medida? Los autores de StableAdamW entrenaron modelos de imágenes y texto, y encontraron que un
@@ -607,7 +616,8 @@ print(f"{t('rms-leaps')}: {t('step')} {leapt}   {t('loss-there')}: {gap[leapt]:.
 print(f"{t('loss-follows')}: {t(str(1 <= rose - leapt <= 8))}")
 
 # %% [markdown] id="figure-said" lang="en"
-# In the step in which RMSₜ leaps, the loss is the calm one, to the last bit: it was measured before the update. It
+# In the step in which RMSₜ leaps, the loss equals that of the calm run, to the last bit: it was measured before the
+# update. It
 # climbs in the steps after that, because Adam's first moment carries the long gradient along. So the order is that
 # of the paper, and whoever watches RMSₜ is told before there is anything to see in the loss.
 #
@@ -615,8 +625,8 @@ print(f"{t('loss-follows')}: {t(str(1 <= rose - leapt <= 8))}")
 # remembers that gradient as well, and all the steps since are short. And there a smaller β₂ gives fewer spikes; we
 # tried 0.9, 0.99 and 0.999, and after this single blow the loss rises with each of them.
 
-# %% [markdown] id="figure-said" lang="es" of="7c05d40ae0a7"
-# En el paso en que salta RMSₜ, el loss es el del run en calma, hasta el último bit: se midió antes de la
+# %% [markdown] id="figure-said" lang="es" of="9847245f11d2"
+# En el paso en que salta RMSₜ, el loss es idéntico al del run en calma, hasta el último bit: se midió antes de la
 # actualización. Sube en los pasos siguientes, porque el primer momento de Adam arrastra el gradiente largo. Así que
 # el orden es el del artículo, y quien vigila RMSₜ se entera antes de que haya algo que ver en el loss.
 #
@@ -656,45 +666,58 @@ print(f"{t('same-run')}: {t(str(losses[0] == losses[20]))}")
 #
 # ## 7 · Explain
 #
-# A colleague wants to look into a run of three weeks, which breaks about once a day. He plans a hook on every layer that
+# A colleague wants to look into a run of three weeks, which breaks about once a day. He plans a hook on every layer
+# that
 # writes mean and standard deviation at every step, and a second pass on a fixed batch every 100 steps, “in train mode,
-# so that it is realistic”. Name **two** things that you would change and why, and say **how you prove**, before the three
+# so that it is realistic”. Name **two** things that you would change and why, and say **how you prove**, before the
+# three
 # weeks, that the run is the same with and without it. (Three points.)
 
-# %% [markdown] id="explain" lang="es" of="6ba523e8986d"
+# %% [markdown] id="explain" lang="es" of="054db962ea4a"
 # «Ningún fallo» dice menos en la primera línea que en la segunda: una pregunta que nadie pudo contestar no está
 # aprobada. (La mayoría de las que siguen abiertas preguntan por cosas que este run no tiene: fp16, una memoria,
 # varias tareas, validación.)
 #
 # ## 7 · Explica
 #
-# Un colega quiere mirar dentro de un run de tres semanas que se rompe más o menos una vez al día. Piensa poner en cada capa
+# Un colega quiere mirar dentro de un run de tres semanas que se rompe más o menos una vez al día. Piensa poner en
+# cada capa
 # un hook que anote media y desviación estándar en cada paso, y cada 100 pasos una segunda pasada con un batch fijo, «en
-# modo de entrenamiento, para que sea realista». Nombra **dos** cosas que cambiarías y por qué, y di **cómo demuestras**,
+# modo de entrenamiento, para que sea realista». Nombra **dos** cosas que cambiarías y por qué, y di **cómo
+# demuestras**,
 # antes de las tres semanas, que el run es el mismo con él y sin él. (Tres puntos.)
 
 # %% [markdown] answer="review-an-inspector" points=3 lang="en"
-# The hooks should be on the model every 50th step or so and not at all in between: each number waits for the device, and
-# on every layer at every step that is several per cent of three weeks. The second pass must be in evaluation mode (and put
-# the mode back), or save and restore the random state: in train mode it draws dropout masks from the generator of the run,
+# The hooks should be on the model every 50th step or so and not at all in between: each number waits for the device,
+# and
+# on every layer at every step that is several per cent of three weeks. The second pass must be in evaluation mode
+# (and put
+# the mode back), or save and restore the random state: in train mode it draws dropout masks from the generator of the
+# run,
 # which is another run from then on. To prove it I train two hundred steps with and without the instrument from one seed
 # on one machine and compare every loss, or the weights, bit for bit; then I compare the time of the two.
 #
 # ---
-# **Rubric.** One point each. (1) Looking less often, or without waiting for a number per layer, with cost as the reason.
-# (2) The random state (or the mode) of the second pass. Keeping tensors also counts for one of the two. (3) Same seed, with
+# **Rubric.** One point each. (1) Looking less often, or without waiting for a number per layer, with cost as the
+# reason.
+# (2) The random state (or the mode) of the second pass. Keeping tensors also counts for one of the two. (3) Same
+# seed, with
 # and without, equal bit for bit. “The curves look the same” earns nothing.
 
-# %% [markdown] answer="review-an-inspector" points=3 lang="es" of="ea8baadb3e2a"
+# %% [markdown] answer="review-an-inspector" points=3 lang="es" of="865b5fe4655a"
 # Los hooks deberían estar en el modelo más o menos cada 50 pasos y en los demás no estar: cada número espera al
-# dispositivo, y en todas las capas y en todos los pasos eso es un porcentaje de tres semanas que se nota. La segunda pasada
-# debe ir en modo de evaluación (y reponer el modo), o guardar y reponer el estado aleatorio: en modo de entrenamiento saca
+# dispositivo, y en todas las capas y en todos los pasos eso es un porcentaje de tres semanas que se nota. La segunda
+# pasada
+# debe ir en modo de evaluación (y reponer el modo), o guardar y reponer el estado aleatorio: en modo de entrenamiento
+# saca
 # máscaras de dropout del generador del run, que desde ahí es otro run. Para demostrarlo entreno doscientos pasos con el
-# instrumento y sin él, con la misma semilla y en la misma máquina, y comparo todos los losses, o los pesos, bit por bit;
+# instrumento y sin él, con la misma semilla y en la misma máquina, y comparo todos los losses, o los pesos, bit por
+# bit;
 # después comparo el tiempo.
 #
 # ---
-# **Rúbrica.** Un punto por cada parte. (1) Mirar menos veces, o sin esperar un número por capa, con el costo como razón.
+# **Rúbrica.** Un punto por cada parte. (1) Mirar menos veces, o sin esperar un número por capa, con el costo como
+# razón.
 # (2) El estado aleatorio (o el modo) de la segunda pasada. Guardar tensores también cuenta como una de las dos. (3) La
 # misma semilla, con y sin, iguales bit por bit. «Las curvas se ven iguales» no da puntos.
 
@@ -720,16 +743,17 @@ print(f"{t('same-run')}: {t(str(losses[0] == losses[20]))}")
 # | guardar números, no tensores | memoria tras 100 pasos | `.item()` o `.detach()` |
 # | estar puesto antes del fallo | ¿está puesto ahora? | que cueste tan poco que se quede puesto |
 #
-# RMSₜ = √media(g² ÷ v̂): cerca de 1 es sano; por encima de 2.3, el segundo momento de Adam está atrasado y sus pasos son
+# RMSₜ = √media(g² ÷ v̂): cerca de 1 es sano; por encima de 2.3, el segundo momento de Adam está atrasado y sus pasos
+# son
 # demasiado largos.
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Neither function needs anything of this course. Here both watch a small image classifier on random pictures. In
+# Neither function needs anything from this course. Here both watch a small image classifier on random pictures. In
 # step 19 the pictures become 30 times as bright:
 
-# %% [markdown] id="own-run" lang="es" of="dde3b56dbb7f"
+# %% [markdown] id="own-run" lang="es" of="b27e73acf6df"
 # ## 9 · En tu propio run
 #
 # Ninguna de las dos funciones necesita nada de este curso. Aquí vigilan un clasificador pequeño con imágenes
@@ -757,8 +781,8 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) of the
 # run, they logged more about gradients and parameters. A month later it paid off. The curve of the activation norm
 # suddenly took another course: a library had been updated by accident, from version 2.4 to 2.6, and one line in it
-# had changed. Why that line mattered they could [not
-# say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
+# had changed. They could [not say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md)
+# why that line mattered.
 #
 # * RMSₜ, its threshold, and the figure that is drawn again above: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Hooks, in PyTorch's words: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
@@ -807,23 +831,24 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # It prints `['tolist']`. Beware of `look`: a forward hook that returns something replaces the output of its module.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="dea5e11a83a2"
+# %% [markdown] id="sources" lang="es" of="87e9de0beb58"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de
-# unos diez reinicios. En cada reinicio, escriben en el
+# unos diez reinicios. Con cada reinicio, cuentan en el
 # [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) del
-# run, empezaron a registrar más datos de gradientes y parámetros. Un mes después valió la pena. La curva de la
+# run, registraban más datos sobre gradientes y parámetros. Un mes después dio frutos. La curva de la
 # norma de las activaciones tomó de pronto otro rumbo: una biblioteca se había actualizado por accidente, de la
-# versión 2.4 a la 2.6, y en ella había cambiado una línea. Por qué importaba esa línea, [no lo supieron
-# decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md).
+# versión 2.4 a la 2.6, y en ella había cambiado una línea. [No supieron
+# decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md) por qué importaba esa línea.
 #
 # * RMSₜ, su umbral y la figura que arriba se dibuja otra vez: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Los hooks, en palabras de PyTorch: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
 # * Los instrumentos de este curso: `minigpt/training/instruments/`.
 #
 # **Un reto difícil, de propina.** Tu inspector pide un número por capa, y en una GPU cada uno espera al dispositivo.
-# Escríbelo con **una** sola espera para todas las capas de un paso, y demuestra que es una contando las llamadas a `item()`
+# Escríbelo con **una** sola espera para todas las capas de un paso, y demuestra que es una contando las llamadas a
+# `item()`
 # y `tolist()`.
 #
 # <details><summary>Pista</summary>

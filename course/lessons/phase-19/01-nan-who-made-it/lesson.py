@@ -9,14 +9,14 @@
 #
 # Here you follow one back to its source. Afterwards you can
 #
-# * find the first module with finite inputs and an output that is not, in one forward pass;
-# * write a guard that drops a bad step and leaves nothing of it behind, also when a step is several
+# * find the first module whose inputs are finite and whose output is not, in one forward pass;
+# * write a guard that drops a bad step and leaves nothing of it behind, even when a step consists of several
 #   micro-batches;
 # * find the NaN that no forward pass shows, because it first appears on the way back.
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="a7a185350e57"
+# %% [markdown] id="why" lang="es" of="fbcae45fd27b"
 # `loss nan`. Ahí está, en el log y en todas las líneas que siguen. Se perdieron tres días de entrenamiento, y casi
 # todo el mundo deja para el final lo único que importa: **¿quién produjo el primero?**
 #
@@ -26,7 +26,7 @@
 # Aquí vas a seguir uno hasta su origen. Al terminar sabrás
 #
 # * encontrar, en una sola pasada hacia delante, el primer módulo con entradas finitas y una salida que no lo es;
-# * escribir un guard que descarta un paso malo sin dejar rastro de él, también cuando un paso son varios
+# * escribir un guard que descarte un paso malo sin dejar rastro de él, también cuando un paso son varios
 #   micro-batches;
 # * encontrar el NaN que ninguna pasada hacia delante muestra, porque aparece primero en el camino de vuelta.
 #
@@ -64,14 +64,15 @@ matplotlib.rcParams["font.size"] = 9
 # ## 1 · A run that misbehaves
 #
 # Some texts are shorter than the context. A colleague pads them **at the front** with a padding token, and has
-# written an attention that must not look at it: where a key is padding, its score becomes −∞, so that the softmax
+# written an attention layer that must not look at it: where a key is padding, its score becomes −∞, so that the
+# softmax
 # gives it a weight of 0. Read it. It looks right, and on nearly every batch it is.
 
-# %% [markdown] id="meet" lang="es" of="e12aca215a96"
+# %% [markdown] id="meet" lang="es" of="27623f727f0e"
 # ## 1 · Un run que se porta mal
 #
 # Algunos textos son más cortos que el contexto. Una colega los rellena **por delante** con un token de padding,
-# y escribió una atención que no debe mirarlo: donde una clave es padding, su puntuación pasa a ser −∞, para que
+# y escribió una capa de atención que no debe mirarlo: donde una clave es padding, su puntuación pasa a ser −∞, para que
 # el softmax le dé un peso de 0. Léela. Parece correcta, y con casi todos los batches lo es.
 
 # %% id="padded-attention"
@@ -152,7 +153,7 @@ for name in ("batch_size", "accumulation", "context", "clip_norm", "steps"):
 # %% [markdown] id="predict" lang="es" of="69848908ec65"
 # ## 2 · Predice
 #
-# **¿Qué parte de los pesos del modelo es NaN después del paso 23**, en por ciento? ¿Y **cuántos de los 16 pasos
+# **¿Qué porcentaje de los pesos del modelo es NaN después del paso 23?** ¿Y **cuántos de los 16 pasos
 # siguientes** tienen un loss finito? (Solo ese texto es corto; los que vienen después llenan el contexto.)
 
 # %% id="my-prediction"
@@ -261,13 +262,13 @@ def zero_in_the_weights(model):
     return row_losses(model).mean()
 
 
-print(f"{'':26}{t('loss-is-finite'):>16}{t('nan-gradients'):>24}")
+print(f"{'':26}{t('loss-is-finite'):>20}{t('nan-gradients'):>26}")
 for cure in (zero_in_the_loss, without_bad_rows, zero_in_the_weights):
     patient = copy.deepcopy(kept.before)
     loss = cure(patient)
     loss.backward()
     share = share_of_nan(parameter.grad for parameter in patient.parameters())
-    print(f"{t(cure.__name__):26}{t(str(bool(loss.isfinite()))):>16}{share:>24.0%}")
+    print(f"{t(cure.__name__):26}{t(str(bool(loss.isfinite()))):>20}{share:>26.0%}")
 
 # %% [markdown] id="cures-said" lang="en"
 # The first two look at the end of the pass, where it is too late: on the way back a 0 meets the NaN that the
@@ -331,7 +332,7 @@ print(*suspects[:4], "…")
 
 # %% [markdown] id="naive-said" lang="es" of="3404d6eb3145"
 # Acusa a `h.0.attn.c_proj`, una capa lineal con pesos sanos. Es inocente: su *entrada* ya era NaN. Salió primera
-# solo porque un módulo termina después de los que llama: los de dentro, antes que los de fuera.
+# solo porque un módulo termina después de los que llama: los de adentro, antes que los de afuera.
 #
 # Así que la salida no basta. El culpable es el primer módulo **cuyas entradas son todas finitas y cuya salida no
 # lo es**. Ese es el ejercicio 1.
@@ -378,7 +379,7 @@ for number in (None, 6, 7):
 # seven. Two more holes: `isnan` lets infinity pass, and a gradient can be NaN though the loss is finite.
 #
 # The rule that has no such holes: **a window of micro-batches counts whole or not at all.** One question, after
-# the last `backward()` and before the step; if the answer is no, clear everything and let the data go on. That
+# the last `backward()` and before the step; if the answer is no, clear everything and move on to the next batches. That
 # is exercise 2.
 #
 # ### What do the half measures do? Turn the knobs
@@ -392,20 +393,20 @@ for number in (None, 6, 7):
 # 3. Go up to k = 16 with 15 bad ones. What is left of the half measures?
 # 4. Lower the clip limit to 0.1. What can you still see on the left?
 
-# %% [markdown] id="looks-said" lang="es" of="04cba64ecda8"
+# %% [markdown] id="looks-said" lang="es" of="97aec5382c97"
 # Con el número 6, la segunda actualización tiene tres micro-batches y se divide entre cuatro de todos modos. Con
 # el 7, el último de su ventana, el `continue` se salta también el **paso**: no se limpia nada, y la tercera
 # actualización tiene siete. Y dos agujeros más: `isnan` deja pasar el infinito, y un gradiente puede ser NaN
 # aunque el loss sea finito.
 #
 # La regla que no tiene esos agujeros: **una ventana de micro-batches cuenta entera o no cuenta.** Una sola
-# pregunta, después del último `backward()` y antes del paso; si la respuesta es no, se limpia todo y los datos
-# siguen adelante. Ese es el ejercicio 2.
+# pregunta, después del último `backward()` y antes del paso; si la respuesta es no, se limpia todo y se pasa a los
+# batches siguientes. Ese es el ejercicio 2.
 #
 # ### ¿Qué hacen las medidas a medias? Gira las perillas
 #
 # Gradientes reales de este modelo, de antes del paso 23, y los momentos reales de Adam. Algunos de los k
-# micro-batches son malos. A la izquierda está el largo del gradiente que recibe el optimizador; a la derecha,
+# micro-batches son malos. A la izquierda está la longitud del gradiente que recibe el optimizador; a la derecha,
 # cuánto mueve Adam los pesos con él. En los dos, 1 (la línea discontinua) es lo que daría una ventana sin
 # micro-batches malos.
 #
@@ -461,11 +462,12 @@ def draw(figure, k, bad_ones, limit):
         bars = axes.barh(
             [t(name) for name in POLICIES], values, color=["0.75", "#0072b2", "#56b4e9", "#d55e00"]
         )
-        axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.axvline(1, color="black", linestyle="--", linewidth=1)
+        on_white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.bar_label(bars, fmt="%.2f", padding=4, bbox=on_white)
         axes.set(xlim=(0, 2.6), title=t(title))
         axes.title.set_fontsize(10)
-        axes.invert_yaxis()
+    axes.invert_yaxis()  # the first policy on top, on both sides
 
 
 playground(
@@ -498,7 +500,7 @@ playground(
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Dividir entre k: el gradiente es más o menos un cuarto más corto. A la derecha casi no se nota: Adam divide
-#    entre el tamaño de sus gradientes, así que un largo equivocado desaparece. Por eso nadie se da cuenta.
+#    entre el tamaño de sus gradientes, así que una longitud equivocada desaparece. Por eso nadie se da cuenta.
 # 2. El gradiente mide 0, y los pesos se mueven nueve décimas de lo normal: el primer momento de Adam sigue por
 #    inercia. **Un gradiente de ceros es un paso**, uno que no ha visto datos, y hace que los momentos olviden. No
 #    dar el paso es otra cosa: ahí no se mueve nada.
@@ -533,14 +535,15 @@ playground(
 # <details><summary>Hint 1: the hook</summary>
 #
 # `module.register_forward_hook(hook)` calls `hook(module, given, output)`; `given` is the tuple of inputs. A
-# hook made inside a loop needs its own name: make it in a function that takes the name.
+# hook made inside a loop needs its own name: make it in a function that takes the name. Let the hook return nothing:
+# what it returns would replace the output of the module.
 # </details>
 # <details><summary>Hint 2: tuples in tuples</summary>
 #
 # A function that asks “is this finite?” may call itself for each part of a tuple.
 # </details>
 
-# %% [markdown] id="task-first" lang="es" of="ed2348394399"
+# %% [markdown] id="task-first" lang="es" of="c0a260f2ef28"
 # ## 5 · Arregla
 #
 # Tres ejercicios: encontrar el origen, proteger el paso y reparar una función que parece correcta.
@@ -561,7 +564,8 @@ playground(
 # <details><summary>Pista 1: el hook</summary>
 #
 # `module.register_forward_hook(hook)` llama a `hook(module, given, output)`; `given` es la tupla de entradas. Un
-# hook creado dentro de un bucle necesita su propio nombre: créalo en una función que reciba el nombre.
+# hook creado dentro de un bucle necesita su propio nombre: créalo en una función que reciba el nombre. Que el hook no
+# devuelva nada: lo que devuelve reemplaza la salida del módulo.
 # </details>
 # <details><summary>Pista 2: tuplas dentro de tuplas</summary>
 #
@@ -617,10 +621,11 @@ check("first-nonfinite/tidy", first_nonfinite)
 # > Difficulty ●●●○○ · Importance ●●●●● · 15 minutes
 #
 # Write `guarded_step(model, optimizer, loss_of, batches, max_norm)`: one step from a list of micro-batches of
-# equal size. `loss_of(model, batch)` is the mean loss of one of them. No gradient is there when it is called.
+# equal size. `loss_of(model, batch)` is the mean loss of one of them. When `guarded_step` is called there are no
+# gradients.
 #
-# * If every loss and every gradient of the window is finite: `.grad` is the gradient of the mean over the
-#   micro-batches, cut to a global norm of at most `max_norm`; `optimizer.step()` runs once. It returns `True`.
+# * If every loss and every gradient of the window is finite: `optimizer.step()` runs once, with `.grad` = the
+#   gradient of the mean over the micro-batches, cut to a global norm of at most `max_norm`. It returns `True`.
 # * Otherwise `optimizer.step()` does **not** run, and it returns `False`.
 # * Either way no gradient is left behind.
 #
@@ -635,18 +640,18 @@ check("first-nonfinite/tidy", first_nonfinite)
 # not matter if you throw them away.
 # </details>
 
-# %% [markdown] id="task-guard" lang="es" of="12ed61892c18"
+# %% [markdown] id="task-guard" lang="es" of="01081e98d977"
 # ### Ejercicio 2 · Un guard para una ventana
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
 #
 # Escribe `guarded_step(model, optimizer, loss_of, batches, max_norm)`: un paso a partir de una lista de
-# micro-batches del mismo tamaño. `loss_of(model, batch)` es el loss medio de uno de ellos. Cuando se la llama, no
-# hay ningún gradiente.
+# micro-batches del mismo tamaño. `loss_of(model, batch)` es el loss medio de uno de ellos. Al llamar a `guarded_step`
+# no hay gradientes.
 #
-# * Si todos los losses y todos los gradientes de la ventana son finitos: `.grad` es el gradiente de la media sobre
-#   los micro-batches, recortado a una norma global de `max_norm` como máximo; `optimizer.step()` se ejecuta una
-#   vez. Devuelve `True`.
+# * Si todos los losses y todos los gradientes de la ventana son finitos: `optimizer.step()` se ejecuta una vez, con
+#   `.grad` = el gradiente de la media sobre los micro-batches, recortado a una norma global de `max_norm` como
+#   máximo. Devuelve `True`.
 # * Si no, `optimizer.step()` **no** se ejecuta, y devuelve `False`.
 # * En los dos casos, no queda ningún gradiente.
 #
@@ -894,14 +899,18 @@ for line in (saved.path / "events.jsonl").read_text(encoding="utf-8").splitlines
 print(f"{t('finite-steps')}: {finite_steps(saved)} / {len(saved.metrics)}")
 
 # %% [markdown] id="cause" lang="en"
-# It dropped one step, and the run is alive. **But the guard is not the cure.** Tomorrow there are ten short texts,
+# It dropped one window, tried step 23 again with the next batches, and the run is alive: 41 attempts for 40 steps.
+# **But the guard is not the cure.** Tomorrow there are ten short texts,
 # and the model will never learn from any of them. So repair the attention, where you know now that the NaN is made:
-# a row that may look at nothing gets weights of 0. In grey, the broken run.
+# a row that may look at nothing gets weights of 0. The broken run, in grey, lies hidden under the new curve: up to
+# step 23 the two are the same.
 
-# %% [markdown] id="cause" lang="es" of="d0b3b10e8229"
-# Descartó un paso, y el run sigue vivo. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el
+# %% [markdown] id="cause" lang="es" of="d7b9ac2dcae0"
+# Descartó una ventana, volvió a intentar el paso 23 con los batches siguientes, y el run sigue vivo: 41 intentos para
+# 40 pasos. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el
 # modelo no aprenderá nunca de ninguno. Así que repara la atención, que, como ahora sabes, es donde se produce el
-# NaN: una fila que no puede mirar nada recibe pesos de 0. En gris, el run roto.
+# NaN: una fila que no puede mirar nada recibe pesos de 0. El run roto, en gris, queda tapado por la curva nueva:
+# hasta el paso 23 los dos son iguales.
 
 
 # %% id="train-repaired"
@@ -934,9 +943,9 @@ print(f"7.1–7.4: {walk.leaf or t('no-fault')}")
 #
 # Say **what he cannot know**, **what you would have done first** with the last checkpoint and the batch of step
 # 41,210, in which order, and what each outcome would mean. And say why you still want a guard in the loop, and
-# **what figure of the guard** you would watch. (One point each.)
+# **what figure of the guard** you would watch. (Three points, one for each of the three.)
 
-# %% [markdown] id="explain" lang="es" of="beca77f3a17b"
+# %% [markdown] id="explain" lang="es" of="7106f84787ce"
 # ## 7 · Explica
 #
 # Un run de tu equipo se detuvo en el paso 41,210 con un NaN. Un colega volvió mil pasos atrás, redujo a la mitad el
@@ -945,7 +954,7 @@ print(f"7.1–7.4: {walk.leaf or t('no-fault')}")
 #
 # Di **qué es lo que no puede saber**, **qué habrías hecho primero** con el último checkpoint y el batch del paso
 # 41,210, en qué orden, y qué significaría cada resultado. Y di por qué quieres de todos modos un guard en el bucle,
-# y **qué cifra del guard** vigilarías. (Un punto por cada parte.)
+# y **qué cifra del guard** vigilarías. (Tres puntos, uno por cada una de las tres partes.)
 
 # %% [markdown] answer="post-mortem" points=3 lang="en"
 # He changed two things: the learning rate and the batches. If one text made the NaN, the run would have gone
@@ -989,21 +998,21 @@ print(f"7.1–7.4: {walk.leaf or t('no-fault')}")
 # | symptom | ask | first action |
 # |---|---|---|
 # | loss NaN from step N on | last finite state, batch of step N: first module with finite inputs and an output that is not | repair that module; lower nothing yet |
-# | forward finite, gradient NaN | anomaly mode on that one batch | a root, a log or a division at 0: keep the 0 out *before* it |
-# | all weights NaN after one step | was the norm asked before the step? | drop the window: no step, no gradient left |
+# | forward finite, gradient NaN | anomaly mode on that one batch | a root or a log of 0, a division by 0: keep the 0 out *before* it |
+# | all weights NaN after one step | was the norm checked before the step? | drop the window: no step, no gradient left |
 # | a guard that drops more and more | which batches, which module | it hides a bug |
 #
 # A window counts whole or not at all. Zeros in place of NaN are still a step. Ask before the update; afterwards it
 # is too late.
 
-# %% [markdown] id="card" lang="es" of="b3fbbea357fd"
+# %% [markdown] id="card" lang="es" of="42c9497833e7"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | pregunta | primera acción |
 # |---|---|---|
 # | loss NaN desde el paso N | último estado finito, batch del paso N: primer módulo con entradas finitas y una salida que no lo es | repara ese módulo; no bajes nada todavía |
-# | ida finita, gradiente NaN | modo de anomalías con ese único batch | una raíz, un logaritmo o una división en 0: que el 0 no llegue *antes* |
-# | todos los pesos NaN tras un paso | ¿se preguntó por la norma antes del paso? | descarta la ventana: sin paso, sin gradientes que queden |
+# | ida finita, gradiente NaN | modo de anomalías con ese único batch | una raíz o un logaritmo de 0, una división entre 0: quita el 0 *antes* de la operación |
+# | todos los pesos NaN tras un paso | ¿se revisó la norma antes del paso? | descarta la ventana: sin paso, sin gradientes que queden |
 # | un guard que descarta cada vez más | qué batches, qué módulo | esconde un error |
 #
 # Una ventana cuenta entera o no cuenta. Poner ceros en lugar de NaN sigue siendo dar un paso. Pregunta antes de
@@ -1058,8 +1067,7 @@ print(f"{t('nan-weights')}: {share_of_nan(net.parameters()):.0%}")
 # NaN y que poner a 0 los NaN de la salida no le sirvió. La respuesta: qué debe dar la atención cuando no hay nada
 # que atender es ambiguo, así que NaN. En julio de 2020 otra persona se lo encontró [en los
 # gradientes](https://github.com/pytorch/pytorch/issues/41508) y
-# [explicó](https://github.com/pytorch/pytorch/pull/42323) por qué nada de lo que se haga después ayuda: al cortar
-# las filas malas reciben un gradiente de 0, y 0 · NaN es NaN; hay que taparlas justo después del softmax. Tú
+# [explicó](https://github.com/pytorch/pytorch/pull/42323) por qué nada de lo que se haga después ayuda: si se cortan las filas malas, estas reciben un gradiente de 0, y 0 · NaN es NaN; hay que enmascararlas justo después del softmax. Tú
 # mediste las dos cosas. En [julio de 2024](https://github.com/pytorch/pytorch/pull/131060), cinco años después del
 # primer reporte, se propuso un cambio, y llegó: en `scaled_dot_product_attention`, una fila que no puede mirar nada
 # da ahora 0. Un softmax escrito a mano sigue sin hacerlo:
@@ -1071,14 +1079,15 @@ print("scaled_dot_product_attention:", attended.flatten().unique().tolist())
 print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 
 # %% [markdown] id="more" lang="en"
-# * JAX meets the same root and calls the remedy `double where`:
+# * JAX has the same trap, shown with a log, and the same way out, a second `where` inside the first:
 #   [its FAQ](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). PyTorch's thread on it:
 #   [#52248](https://github.com/pytorch/pytorch/issues/52248).
 # * The trainer's guard that you saw: `minigpt/training/guards/finite.py`, some fifty lines.
 #
 # **A hard bonus task.** `first_nonfinite` cannot see a NaN of the backward pass, and anomaly mode names a function,
 # not a module. Write `first_nonfinite_backward(model, loss)` with full backward hooks: the first module, on the way
-# back, whose incoming gradient is finite and whose outgoing one is not. Plant a `careful_distances` inside a module
+# back, where a finite gradient arrives (`grad_output`) and one that is not finite leaves (`grad_input`). Plant a
+# `careful_distances` inside a module
 # and find it. In which order do modules finish on the way back?
 #
 # <details><summary>Hint</summary>
@@ -1113,16 +1122,17 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # their names from the forward pass.
 # </details>
 
-# %% [markdown] id="more" lang="es" of="ebba16a42aca"
-# * JAX se topa con la misma raíz y llama al remedio `double where`:
+# %% [markdown] id="more" lang="es" of="83ff63a29be5"
+# * JAX tiene la misma trampa, mostrada con un logaritmo, y la misma salida, un segundo `where` dentro del primero:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
-# * El guard del trainer que viste: `minigpt/training/guards/finite.py`, unas decenas de líneas.
+# * El guard del trainer que viste: `minigpt/training/guards/finite.py`, unas cincuenta líneas.
 #
 # **Un reto difícil, de propina.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
 # una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
-# (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, cuyo gradiente de entrada es finito y
-# cuyo gradiente de salida no lo es. Esconde un `careful_distances` dentro de un módulo y encuéntralo. ¿En qué orden
+# (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, al que llega un gradiente finito
+# (`grad_output`) y del que sale uno que no lo es (`grad_input`). Esconde un `careful_distances` dentro de un módulo y
+# encuéntralo. ¿En qué orden
 # terminan los módulos en la vuelta?
 #
 # <details><summary>Pista</summary>

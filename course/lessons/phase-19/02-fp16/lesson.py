@@ -8,13 +8,13 @@
 #
 # Here you reopen a published repair. Afterwards you can
 #
-# * say from a log whether an `inf` is a scaler at work or a run that is broken;
-# * write a loss scaler, and the one right order of the five calls around it;
+# * tell from a log whether an `inf` is a scaler at work or a run that is broken;
+# * write a loss scaler, and the one right order of the six calls of a step;
 # * test a diagnosis by asking what *else* it would have to explain.
 #
 # Run the cells in order with **Shift + Enter**. fp16 works on a CPU too, only slowly.
 
-# %% [markdown] id="why" lang="es" of="5105da04f5bb"
+# %% [markdown] id="why" lang="es" of="a662ce62076f"
 # En fp16, un número vale como máximo 65,504, y por debajo de unos 0.00000003 se vuelve 0. Los gradientes son
 # números pequeños, así que muchos pueden perderse por el extremo inferior. El remedio habitual multiplica el loss
 # por un factor grande, la *escala del loss*, y entonces algunos pueden perderse por el extremo superior. Una línea
@@ -22,8 +22,8 @@
 #
 # Aquí vas a reabrir una reparación publicada. Al terminar sabrás
 #
-# * decir, con un log, si un `inf` es un scaler haciendo su trabajo o un run roto;
-# * escribir un scaler del loss, y el único orden correcto de las cinco llamadas que lo rodean;
+# * decir, a partir de un log, si un `inf` es un scaler haciendo su trabajo o un run roto;
+# * escribir un scaler del loss, y el único orden correcto de las seis llamadas de un paso;
 # * poner a prueba un diagnóstico preguntando qué *más* tendría que explicar.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**. fp16 también funciona en una CPU, solo que despacio.
@@ -61,13 +61,13 @@ matplotlib.rcParams["font.size"] = 9
 # case](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md).
 # A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows `grad_norm=inf` and a loss that
 # stays near 12.06. The report names the cause: GradScaler starts at 2^16, which is *“WAY TOO HIGH!”*; it amplifies
-# the problem exponentially, and *“once gradients hit `inf`, they never recover”*. The repair: start at 2^10, grow
-# by 1.5 every 200 steps, halve on overflow, and skip every batch whose gradient is not finite.
+# the problem exponentially, and *“once gradients hit `inf`, they never recover”*. The repair: start at 2^10, multiply
+# it by 1.5 every 200 steps, halve it on overflow, and skip every batch whose gradient is not finite.
 #
 # Before anything is repaired, two figures: what does PyTorch start with, and what is the loss of a model that
 # guesses?
 
-# %% [markdown] id="meet" lang="es" of="0a5d667b777d"
+# %% [markdown] id="meet" lang="es" of="1b84518cfc70"
 # ## 1 · Un run que se porta mal
 #
 # Este es un [caso
@@ -75,10 +75,11 @@ matplotlib.rcParams["font.size"] = 9
 # Un modelo con un vocabulario de 200,019 tokens se entrena en fp16. Su log muestra `grad_norm=inf` y un loss que se
 # queda cerca de 12.06. El informe nombra la causa: GradScaler empieza en 2^16, un valor *«DEMASIADO ALTO»*;
 # amplifica el problema de forma exponencial, y *«cuando los gradientes llegan a `inf`, ya no se recuperan»*. La
-# reparación: empezar en 2^10, crecer por 1.5 cada 200 pasos, reducir a la mitad con cada overflow y saltarse todo
+# reparación: empezar en 2^10, multiplicarla por 1.5 cada 200 pasos, reducirla a la mitad con cada overflow y saltarse
+# todo
 # batch cuyo gradiente no sea finito.
 #
-# Antes de reparar nada, dos cifras: ¿con qué empieza PyTorch, y cuál es el loss de un modelo que adivina?
+# Antes de reparar nada, dos cifras: ¿con qué empieza PyTorch, y cuál es el loss de un modelo que responde al azar?
 
 # %% id="two-figures" compare=true
 defaults = inspect.signature(torch.amp.GradScaler.__init__).parameters
@@ -87,23 +88,24 @@ for name in ("init_scale", "growth_factor", "backoff_factor", "growth_interval")
 print(f"ln 200019 = {math.log(200019):.2f}")
 
 # %% [markdown] id="first-doubt" lang="en"
-# So what the report calls way too high is PyTorch's default. And 12.06 is the loss of a model at chance: it has
-# learnt next to nothing. A diagnosis has to explain both signs. Keep that in mind.
+# So what the report calls way too high is PyTorch's default. And 12.06 is only 0.15 below the loss of a model at
+# chance: it has learnt next to nothing. A diagnosis has to explain both signs. Keep that in mind.
 #
-# Our small model gets the same two signs. Its scale starts much higher than 2^16, so that there is an `inf` to see,
+# Our small model shows the same two signs. Its scale starts much higher than 2^16, so that there is an `inf` to see,
 # and its learning rate is computed as in the public source of that project: `lr_max` times the number of the
-# *epoch* divided by the warm-up epochs, set once per epoch. The run is one epoch long, like the test with which the
-# report asks to verify the repair.
+# *epoch* divided by the warm-up epochs, set once per epoch. The run is one epoch long, like the test that the report
+# proposes for the repair.
 
-# %% [markdown] id="first-doubt" lang="es" of="f6b44baec3ee"
-# Así que lo que el informe llama demasiado alto es el valor predeterminado de PyTorch. Y 12.06 es el loss de un
-# modelo al nivel del azar: casi no ha aprendido nada. Un diagnóstico tiene que explicar las dos señales. Tenlo
+# %% [markdown] id="first-doubt" lang="es" of="eeed97167e1f"
+# Así que lo que el informe llama demasiado alto es el valor predeterminado de PyTorch. Y 12.06 está apenas 0.15 por
+# debajo del loss de un modelo que responde al azar: casi no ha aprendido nada. Un diagnóstico tiene que explicar las
+# dos señales. Tenlo
 # presente.
 #
-# Nuestro modelo pequeño recibe las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para que haya
+# Nuestro modelo pequeño muestra las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para que haya
 # un `inf` que ver, y su learning rate se calcula como en el código público de aquel proyecto: `lr_max` por el
 # número de la *época* dividido entre las épocas de warm-up, fijado una vez por época. El run dura una época, igual
-# que la prueba con la que el informe pide verificar la reparación.
+# que la prueba que el informe propone para la reparación.
 
 # %% id="the-case"
 EPOCH, WARMUP_EPOCHS = 60, 2
@@ -128,15 +130,15 @@ case = dataclasses.replace(Recipe(config), lr_at=lr_of_the_case)
 # %% [markdown] id="predict" lang="en"
 # ## 2 · Predict
 #
-# An overflow halves the scale and skips the update. A gradient of this model fits into fp16 as long as the
-# scale is at most about 2^20. **How many of the 60 steps will be skipped** with a start of 2^26, and how
+# An overflow halves the scale and skips the update. A gradient of this model fits into fp16 as long as the scale is
+# at most about 2^19. **How many of the 60 steps will be skipped** with a start of 2^26, and how
 # many with the published 2^10? And **how far will the loss have fallen** after 60 steps, in nats, with each?
 
-# %% [markdown] id="predict" lang="es" of="2ba8c9afe4d9"
+# %% [markdown] id="predict" lang="es" of="a84e721c984e"
 # ## 2 · Predice
 #
 # Un overflow reduce la escala a la mitad y se salta la actualización. Un gradiente de este modelo cabe en fp16
-# mientras la escala sea como máximo de unos 2^20. **¿Cuántos de los 60 pasos se saltarán** si se empieza en
+# mientras la escala sea como máximo de unos 2^19. **¿Cuántos de los 60 pasos se saltarán** si se empieza en
 # 2^26, y cuántos con el 2^10 publicado? ¿Y **cuánto habrá bajado el loss** después de 60 pasos, en nats,
 # con cada uno?
 
@@ -146,12 +148,14 @@ predict("case", skipped=..., skipped_repaired=..., fallen=..., fallen_repaired=.
 # %% [markdown] id="break" lang="en"
 # ## 3 · Break it, and repair it as published
 #
-# First the run as it was; then, with its curve in grey, the same run with the published start of the scale.
+# First the run as it was; then, with its curve in grey, the same run with the published starting scale. (The two
+# curves may lie on each other.)
 
-# %% [markdown] id="break" lang="es" of="9a650693ce8f"
+# %% [markdown] id="break" lang="es" of="c860e9b14e31"
 # ## 3 · Rómpelo, y repáralo como se publicó
 #
-# Primero el run tal como era; después, con su curva en gris, el mismo run con la escala inicial publicada.
+# Primero el run tal como era; después, con su curva en gris, el mismo run con la escala inicial publicada. (Puede que
+# las dos curvas coincidan.)
 
 # %% id="train-case"
 broken = train(case, runs / "case", callbacks=[LivePlot()], overwrite=True)
@@ -219,28 +223,29 @@ for name, run in (("case", broken), ("published", published)):
 # Nothing was ever learnt, and no scaler can change that. This is leaf `base-lr-zero` of lesson 18-02, and the loss
 # at chance was its sign all along.
 #
-# What stays unknown: whether the 12.06 of the report was read in epoch 0. By the source the loss would look like
-# that there; but the report does not say at which epoch it was read. It also blames a state-space block and
+# One thing stays unknown: at which epoch the 12.06 of the report was read. According to the source the rate was 0 in
+# epoch 0, and a loss that never moves would stand at 12.21. The report also blames a state-space block and
 # synaptic plasticity. In the public source that we read, the first is never built, and the second does not run in
 # the fp16 path.
 #
 # ### What does a scale do? Turn the knob
 #
 # The gradient of our model on one batch, computed in fp16 at different scales. On the left: how large the gradients
-# are before they are divided by the scale again; the dashed lines mark what fp16 can hold. On the right: which
-# share of them is lost, to 0 or to infinity.
+# are before they are divided by the scale again; the dashed lines mark what fp16 can hold. On the right: which share
+# of them is lost, to 0 or to infinity, on a logarithmic axis, and how many that is.
 #
 # 1. Go down from 16: at which exponent do the first gradients become 0? Go up: at which do the first overflow?
 # 2. How many powers of two lie between the two? Does 2^16 lie between them?
 # 3. A scale of 1 means no scaling. Would this model need a scaler?
 
-# %% [markdown] id="cause" lang="es" of="fe758985ba95"
+# %% [markdown] id="cause" lang="es" of="287a9da100fd"
 # Ahí está. La época 0 dividida entre lo que sea es 0: el learning rate fue 0 en todos los pasos de la época, en
 # los dos runs. Nunca se aprendió nada, y eso no lo cambia ningún scaler. Es la hoja `base-lr-zero` de la lección
-# 18-02, y el loss del azar era su señal desde el comienzo.
+# 18-02, y el loss al nivel del azar era su señal desde el comienzo.
 #
-# Lo que no se sabe: si el 12.06 del informe se leyó en la época 0. Según el código, ahí el loss se vería así; pero
-# el informe no dice en qué época se leyó. También culpa a un bloque de espacio de estados y a la plasticidad
+# Una cosa no se sabe: en qué época se leyó el 12.06 del informe. Según el código, en la época 0 el learning rate era
+# 0, y un loss que nunca se mueve estaría en 12.21. El informe también culpa a un bloque de espacio de estados y a la
+# plasticidad
 # sináptica. En el código público que leímos, el primero nunca se construye, y la segunda no se ejecuta en el camino
 # fp16.
 #
@@ -248,7 +253,7 @@ for name, run in (("case", broken), ("published", published)):
 #
 # El gradiente de nuestro modelo con un batch, calculado en fp16 con distintas escalas. A la izquierda, qué tan
 # grandes son los gradientes antes de volver a dividirlos entre la escala; las líneas discontinuas marcan lo que
-# cabe en fp16. A la derecha, qué parte de ellos se pierde, en 0 o en infinito.
+# cabe en fp16. A la derecha, qué parte de ellos se pierde, en 0 o en infinito, en un eje logarítmico, y cuántos son.
 #
 # 1. Baja desde 16: ¿con qué exponente se vuelven 0 los primeros gradientes? Sube: ¿con cuál desbordan los primeros?
 # 2. ¿Cuántas potencias de dos hay entre los dos? ¿Está 2^16 ahí en medio?
@@ -293,8 +298,11 @@ def draw(figure, exponent):
         right.plot(exponents, lost[name], color=colour, label=t(name))
         right.plot(exponent, lost[name][exponents.index(exponent)], "o", color=colour)
     right.axvline(16, color="0.7", linewidth=1)
-    right.set(xlabel=t("log2-scale"), ylim=(-0.02, 1.02))
-    right.legend(fontsize=8, loc="center")
+    right.set_yscale("symlog", linthresh=1e-5)
+    right.set(xlabel=t("log2-scale"), ylim=(-1e-6, 2))
+    zeros, infinite = (round(lost[name][exponents.index(exponent)] * len(values)) for name in lost)
+    right.set_title(t("lost-of", zeros=zeros, infinite=infinite, all=len(values)), fontsize=9)
+    right.legend(fontsize=8, loc="lower right")
 
 
 playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
@@ -302,20 +310,23 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# 1. A few zeros appear at about 2^0, many below 2^-8; the first infinities appear at 2^22.
-# 2. About twenty. 2^16 lies between them, and so does 2^10. There the scale makes no difference at all: it is a
+# 1. The first three become 0 at 2^4, and at 2^-8 it is one in 26. The first three overflow at 2^20, and at 2^22 two
+#    thirds of them do.
+# 2. Sixteen. 2^16 lies between them, and so does 2^10. There the scale makes no difference at all: it is a
 #    power of two, and multiplying by it loses no digit.
-# 3. Hardly: at 2^0 next to nothing is lost. Deep models and large batches have smaller gradients, and there it
+# 3. Hardly: at 2^0 it loses 18 of its 133,440 gradients. Deep models and large batches have smaller gradients, and
+#    there it
 #    is another matter.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="c9a37c42dc76"
+# %% [markdown] id="play-answers" lang="es" of="5d6781d069f1"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
-# 1. Hacia 2^0 aparecen unos pocos ceros, y por debajo de 2^-8, muchos; los primeros infinitos aparecen con 2^22.
-# 2. Unas veinte. 2^16 está en medio, y también 2^10. Ahí la escala no cambia nada: es una potencia de dos, y al
+# 1. Los primeros tres se vuelven 0 con 2^4, y con 2^-8 es uno de cada 26. Los primeros tres desbordan con 2^20, y con
+#    2^22, dos tercios de todos.
+# 2. Dieciséis. 2^16 está en medio, y también 2^10. Ahí la escala no cambia nada: es una potencia de dos, y al
 #    multiplicar por ella no se pierde ninguna cifra.
-# 3. Casi no: con 2^0 no se pierde prácticamente nada. Los modelos profundos y los batches grandes tienen
+# 3. Casi no: con 2^0 pierde 18 de sus 133,440 gradientes. Los modelos profundos y los batches grandes tienen
 #    gradientes más pequeños, y ahí la cosa cambia.
 # </details>
 
@@ -449,7 +460,7 @@ check("scaler/growth", Scaler)
 # </details>
 
 # %% [markdown] id="task-amp-step" lang="es" of="efc9d60e3d90"
-# ### Ejercicio 2 · Un error en un código que parece correcto
+# ### Ejercicio 2 · Un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●● · 15 minutos
 #
@@ -544,16 +555,21 @@ check("amp-step/overflow", amp_step)
 # dos empiezan en 2^30, con los mismos pesos y el mismo batch. ¿Coinciden las escalas? (La celda imprime sus
 # exponentes.)
 
+
 # %% id="mine"
-recipe.init_weights(model, config)
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+def start_again():
+    torch.manual_seed(config.seed)
+    recipe.init_weights(model, config)
+    return torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+
+optimizer = start_again()
 scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
 theirs, own = [], []
 for _ in range(16):
     amp_step(model, optimizer, scaler, loss_on_batch, 1.0)
     theirs.append(int(math.log2(scaler.get_scale())))
-recipe.init_weights(model, config)
-optimizer, mine = torch.optim.AdamW(model.parameters(), lr=1e-3), Scaler(2.0**30, 2.0, 0.5, 2000)
+optimizer, mine = start_again(), Scaler(2.0**30, 2.0, 0.5, 2000)
 for _ in range(16):
     optimizer.zero_grad()
     mine.scale_loss(loss_on_batch(model)).backward()
@@ -617,22 +633,24 @@ for exponent in (10, 15, 16):
 # más. Eso es lo que cuenta la pregunta 7.2 de la revisión de estabilidad.
 
 # %% [markdown] id="rounding-text" lang="en"
-# ### A figure from a paper, small: bf16 and the direction of rounding
+# ### A figure from a paper, in miniature: bf16 and the direction of rounding
 #
-# bf16 needs no scaler, since it has the range of fp32. What it lacks is digits: two to three decimal ones. If the
+# bf16 needs no scaler, since it has the range of fp32. What it lacks is precision: it has two to three significant
+# digits. If the
 # *weights* themselves are kept in bf16, an update that is smaller than half the step to the next number is rounded
 # away. Gupta et al. showed in 2015, with fixed-point numbers of 16 bits and with images, that much depends on how
 # one rounds: to the nearest number, or up or down by chance, so that small updates count on average. Here is the
 # comparison with bf16 and our GPT. Only the weights are in bf16; the moments of Adam stay in fp32. **Which curve
 # will lie nearer to that of fp32?**
 
-# %% [markdown] id="rounding-text" lang="es" of="d8e947312f27"
+# %% [markdown] id="rounding-text" lang="es" of="c10eb4a3d774"
 # ### Una figura de un artículo, en pequeño: bf16 y hacia dónde se redondea
 #
-# bf16 no necesita scaler, porque tiene el rango de fp32. Lo que le falta son cifras: tiene dos o tres decimales. Si
+# bf16 no necesita scaler, porque tiene el rango de fp32. Lo que le falta es precisión: tiene dos o tres cifras
+# significativas. Si
 # los propios *pesos* se guardan en bf16, una actualización menor que la mitad del salto al número siguiente se
 # pierde en el redondeo. Gupta et al. mostraron en 2015, con números de punto fijo de 16 bits y con imágenes, que
-# mucho depende de cómo se redondea: al número más cercano, o hacia arriba o hacia abajo por sorteo, de modo que las
+# depende mucho de cómo se redondea: al número más cercano, o hacia arriba o hacia abajo al azar, de modo que las
 # actualizaciones pequeñas cuenten en promedio. Esta es la comparación con bf16 y nuestro GPT. Solo los pesos están
 # en bf16; los momentos de Adam siguen en fp32. **¿Qué curva quedará más cerca de la de fp32?**
 
@@ -735,15 +753,14 @@ for kind in ("bf16", "bf16_stochastic"):
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
-#
-# Ten lines for any loop with a `GradScaler`: count the skips. PyTorch does not tell you that it skipped a step; the
-# scale does, because it falls. The first steps may be skipped; after that it should hardly ever happen.
+# A few lines for any loop with a `GradScaler`: count the skips. PyTorch does not tell you that it skipped a step; the
+# scale does, because it falls. It is normal that the first steps are skipped; after that it should hardly ever happen.
 
-# %% [markdown] id="own-run" lang="es" of="5253a810e5e2"
+# %% [markdown] id="own-run" lang="es" of="52b0b5c51950"
 # ## 9 · En tu propio run
-#
-# Diez líneas para cualquier bucle con un `GradScaler`: cuenta los pasos saltados. PyTorch no te avisa de que se
-# saltó un paso; la escala sí, porque baja. Los primeros pasos se pueden saltar; después casi nunca debería ocurrir.
+# Unas pocas líneas para cualquier bucle con un `GradScaler`: cuenta los pasos saltados. PyTorch no te avisa de que se
+# saltó un paso; la escala sí, porque baja. Es normal que se salten los primeros pasos; después casi nunca debería
+# ocurrir.
 
 # %% id="foreign-loop" compare=true
 torch.manual_seed(0)

@@ -16,8 +16,8 @@
 # Run the cells in order with **Shift + Enter**.
 
 # %% [markdown] id="why" lang="es" of="d14d413a5d43"
-# El loss baja muy bien, y de pronto tiene un pico. Uno dice «datos malos»; otro, «el learning rate (tasa de
-# aprendizaje)»; otro, «eso baja solo». Cada uno tiene razón a veces.
+# El loss baja muy bien, y de pronto tiene un pico. Uno dice «datos malos»; otro, «el learning rate» (la tasa de
+# aprendizaje); otro, «eso baja solo». Cada uno tiene razón a veces.
 #
 # Un pico es un síntoma. Lo que importa es si se dañaron los **pesos**, y por qué. Aquí vas a producir dos picos que
 # se parecen y tienen causas distintas, y los vas a distinguir con un experimento que publicó un laboratorio grande.

@@ -1,12 +1,14 @@
 """Lesson 19-05: a published repair of a learning rate, read again: what it multiplied, and what it left broken."""
 
 # %% [markdown] id="why" lang="en"
-# Somebody trained a GPT of 63 million parameters and watched the loss stand still: from 10.374 to 10.283 in 1,405
-# iterations. The screen showed a learning rate of 2.75e-08 where 5e-5 had been asked for. They published a guide:
+# Somebody trained a GPT of 63 million parameters and watched the loss stand still: from 10.374 to 10.283 in what the
+# screen called 1,405 iterations. It showed a learning rate of 2.75e-08 where 5e-5 had been asked for. They published
+# a guide:
 # the rate was *1,818 times too small*, the causes were small group multipliers and a long warm-up, and the cure was
 # a higher rate.
 #
-# In lesson 18-02 you took the 1,818 apart on paper. Here you run it: the symptom, the published cure, and what the
+# In lesson 18-02 you took the 1,818 apart on paper. Here you see it in a run: the symptom, the published cure, and
+# what the
 # cure leaves broken. At the end of the lesson you can
 #
 # * say, for each factor between two learning rates, whether somebody asked for it or whether it is a fault;
@@ -15,14 +17,14 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="3011c8378b6c"
+# %% [markdown] id="why" lang="es" of="292f6b7d515b"
 # Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo que la
 # pantalla llamaba 1,405 «iterations». La pantalla mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
 # había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, las causas eran unos
 # multiplicadores por grupo demasiado pequeños y un warm-up largo, y la cura, un valor más alto.
 #
-# En la lección 18-02 desarmaste ese 1,818 en papel. Aquí lo vas a entrenar: el síntoma, la cura publicada y lo que
-# la cura deja roto. Al terminar sabrás
+# En la lección 18-02 desarmaste ese 1,818 en papel. Aquí lo vas a ver en un run: el síntoma, la cura publicada y lo
+# que la cura deja roto. Al terminar sabrás
 #
 # * decir, de cada factor entre dos learning rates, si alguien lo pidió o si es un fallo;
 # * medir el learning rate que vieron los *pesos*, a partir de los pesos, diga lo que diga la pantalla;
@@ -411,7 +413,7 @@ playground(
 # </details>
 
 # %% [markdown] id="range-text" lang="en"
-# ### A figure from a paper, small: one run for all rates
+# ### A figure from a paper, in miniature: one run for all rates
 #
 # So far the question was whether the rate that was asked for arrives. Was it a good one to ask for? Smith's *range
 # test* (2015) finds out with a single short run: the rate goes up at every step, and one plots how well the model
@@ -422,7 +424,7 @@ playground(
 # The dotted lines, from left to right: what the screen showed in the last of the 90 steps, the `lr_max` that was
 # asked for, and sixteen times that. **At which of the three does the loss fall?**
 
-# %% [markdown] id="range-text" lang="es" of="373e65fb2d83"
+# %% [markdown] id="range-text" lang="es" of="1d26ab212aa9"
 # ### Una figura de un artículo, en pequeño: un solo run para todos los learning rates
 #
 # Hasta aquí la pregunta era si llega el learning rate que se pidió. ¿Y era bueno el que se pidió? La *prueba de
@@ -1010,5 +1012,7 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 #     return rate, momentum
 # ```
 #
-# El segundo movimiento es momentum · el primero − learning rate · el segundo gradiente: una ecuación por cada peso y dos incógnitas. Así que tres copias revelan los dos, si hay al menos dos pesos y el primer movimiento no apunta, por casualidad, en la dirección del segundo gradiente. Un solo peso no los distingue.
+# El segundo movimiento es momentum · el primero − learning rate · el segundo gradiente: una ecuación por cada peso y
+# dos incógnitas. Así que tres copias revelan los dos, si hay al menos dos pesos y el primer movimiento no apunta, por
+# casualidad, en la dirección del segundo gradiente. Un solo peso no los distingue.
 # </details>

@@ -22,8 +22,8 @@
 # Aquí vas a probar todas las hipótesis de ese informe, y una que no está en él. Al terminar sabrás
 #
 # * distinguir un remedio que *ayuda* de uno que *cura*;
-# * medir cuánto ruido tiene un gradiente, con micro-batches, antes de culpar al tamaño del batch;
-# * reconocer unos targets corridos un token con un solo número, medido antes del primer paso.
+# * estimar cuánto ruido tiene un gradiente, con micro-batches, antes de culpar al tamaño del batch;
+# * reconocer, con un solo número medido antes del primer paso, unos targets corridos un token.
 #
 # Ejecuta las celdas en orden con **Shift + Enter**.
 
@@ -555,14 +555,14 @@ for name, value in noise.items():
     print(f"{t(name):30}{value:,.0f} {t('tokens')}")
 
 # %% [markdown] id="noise-figure-text" lang="en"
-# ### A figure from a paper, small: the noise scale grows
+# ### A figure from a paper, in miniature: the noise scale grows
 #
 # Is a batch too small? That depends on when you ask. McCandlish et al. (2018) followed the noise scale through whole
 # trainings, and found that it grows while the loss falls. Here it is at seven moments of our pretraining, each from
 # 64 micro-batches; the dotted line marks the 512 tokens of a step. **When would a larger batch have been wasted, and
 # when not?**
 
-# %% [markdown] id="noise-figure-text" lang="es" of="0a18d611f336"
+# %% [markdown] id="noise-figure-text" lang="es" of="bba77d88540c"
 # ### Una figura de un artículo, en pequeño: la escala del ruido crece
 #
 # ¿Un batch es demasiado pequeño? Depende de cuándo lo preguntes. McCandlish et al. (2018) siguieron la escala del
@@ -782,10 +782,11 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #     return trace / signal
 # ```
 #
-# `tokens` are those of one micro-batch. Average `signal` and `trace` over many steps before you divide: from one step, `signal` may come out negative.
+# `tokens` are those of one micro-batch. Average `signal` and `trace` over many steps before you divide: from one
+# step, `signal` may come out negative.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="6a2353fa1ed8"
+# %% [markdown] id="sources" lang="es" of="73346ad4809e"
 # ## 10 · De dónde viene esto
 #
 # * Las cifras que se citan aquí: el informe, su reparación y lo que hizo el run reparado, en
@@ -829,5 +830,6 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #     return trace / signal
 # ```
 #
-# `tokens` son los de un micro-batch. Promedia `signal` y `trace` sobre muchos pasos antes de dividir: con un solo paso, `signal` puede salir negativo.
+# `tokens` son los de un micro-batch. Promedia `signal` y `trace` sobre muchos pasos antes de dividir: con un solo
+# paso, `signal` puede salir negativo.
 # </details>

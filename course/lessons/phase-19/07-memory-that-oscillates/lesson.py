@@ -1,13 +1,14 @@
 """Lesson 19-07: a published oscillation, cures that leave its cause in the code, and a windup that no loss shows."""
 
 # %% [markdown] id="why" lang="en"
-# Somebody gave a GPT a memory: the last tokens, and slots that last from step to step. Its loss swung between about
-# 7 and 30 to 40. A report named the cures: a stop-gradient, a sigmoid gate, consolidation at fixed steps, a
+# Somebody gave a GPT a memory: the most recent tokens, and slots that persist from step to step. Its loss swung
+# between about 7 and 30–40. A report named the cures: a stop-gradient, a sigmoid gate, consolidation at fixed steps,
+# a
 # rollback. In the code that was published with it the gate is still a softmax, consolidation is still random, a
 # rollback leaves the memory as it was, and validation writes into it.
 #
 # **The models of this lesson do not swing.** A deeper one does: with four layers, and without a normalisation layer
-# after the last, the loss rises to 5 to 9 times its low value and comes back, with the published cures too
+# after the last, the loss rises to 5 to 9 times its low value and comes back, even with the published cures
 # (`benchmarks/dynamics.py oscillation`). That takes too long for a lesson. Here you see its cause at work in a
 # small model, where the loss hides it. Afterwards you can
 #
@@ -15,14 +16,14 @@
 # * choose the steps that write to a memory so that a resumed run repeats them;
 # * tell a regulator that works from one that winds up, and find state that survives where none should.
 
-# %% [markdown] id="why" lang="es" of="59f19d4383c2"
+# %% [markdown] id="why" lang="es" of="aeb501c871a7"
 # Alguien le dio una memoria a un GPT: los últimos tokens, y casillas que duran de un paso a otro. Su loss oscilaba
-# entre unos 7 y 30 a 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en pasos
+# entre unos 7 y unos 30 o 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en pasos
 # fijos, un rollback. En el código que se publicó con él, el gate sigue siendo un softmax, la consolidación sigue
-# dependiendo de la suerte, un rollback deja la memoria como estaba y la validación escribe en ella.
+# siendo aleatoria, un rollback deja la memoria como estaba y la validación escribe en ella.
 #
 # **Los modelos de esta lección no oscilan.** Uno más profundo sí: con cuatro capas, y sin una capa de normalización
-# después de la última, el loss sube a entre 5 y 9 veces su valor bajo y vuelve, también con las curas publicadas
+# después de la última, el loss sube a entre 5 y 9 veces su valor bajo y vuelve, incluso con las curas publicadas
 # (`benchmarks/dynamics.py oscillation`). Eso tarda demasiado para una lección. Aquí ves actuar su causa en un
 # modelo pequeño, donde el loss la esconde. Al terminar sabrás
 #
@@ -283,7 +284,7 @@ playground(draw, divisor=Slider(t("divisor"), 1, 20, 1))
 # </details>
 
 # %% [markdown] id="figure-text" lang="en"
-# ### A figure from a paper, small: at rest alone, swinging in company
+# ### A figure from a paper, in miniature: at rest alone, swinging in company
 #
 # A single channel comes to rest at exponent 1/τ. Is 1/τ slow enough, then? Harnack et al. (2015) calculated it for
 # neurons with homeostasis. A regulator that is stable for one neuron can make a network swing without end, though
@@ -293,7 +294,7 @@ playground(draw, divisor=Slider(t("divisor"), 1, 20, 1))
 # again, and at step 50 what comes in grows by a quarter. From left to right: w = 0 and exponent 1/20; w = 4 and 1/20;
 # w = 4 and 1/80. **Which of the three come to rest?**
 
-# %% [markdown] id="figure-text" lang="es" of="e65af1e86ce2"
+# %% [markdown] id="figure-text" lang="es" of="95de0813a0d1"
 # ### Una figura de un artículo, en pequeño: quieto solo, oscilando en compañía
 #
 # Un solo canal se estabiliza con el exponente 1/τ. Entonces, ¿1/τ es lo bastante lento? Harnack et al. (2015) lo
@@ -342,7 +343,8 @@ for (w, divisor), activities in units.items():
 # of nature. Before you trust a regulator that was tested on one channel, ask what its output feeds.
 
 # %% [markdown] id="figure-said" lang="es" of="54d68f1f449a"
-# Como en el artículo: sola se queda quieta; con retroalimentación, el mismo regulador oscila en un factor de más de cien;
+# Como en el artículo: sola se queda quieta; con retroalimentación, el mismo regulador oscila en un factor de más de
+# cien;
 # y cuatro veces más lento se queda quieta otra vez. En el objetivo, 0.5, diez onceavas partes de la actividad de esta
 # unidad son su propio eco: 4 · 0.5 de 0.2 + 4 · 0.5. Así que una escala un uno por ciento mayor hace que la actividad
 # termine siendo un once por ciento mayor, y el exponente actúa como si fuera once veces más grande.
@@ -841,7 +843,8 @@ for name, run in by_rule.items():
 # %% [markdown] answer="review-a-memory" points=3 lang="es" of="c3d1765f9cb8"
 # (1) Una capa de normalización anula cualquier escala anterior, así que el loss puede ser suave mientras el
 # regulador está en su límite. Pediría la proporción de escalas en su límite y la entropía del gate. (2) Todo lo
-# que solo lleva a lo que se lee: la proyección hacia los `queries`, `keys` y `values` de la memoria no recibe gradiente.
+# que solo lleva a lo que se lee: la proyección hacia los `queries`, `keys` y `values` de la memoria no recibe
+# gradiente.
 # (3) En la consolidación: ¿usa un generador sin semilla? Y en el estado que dejó la validación o un batch
 # anterior.
 #

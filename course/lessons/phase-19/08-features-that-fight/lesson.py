@@ -24,7 +24,7 @@
 #
 # Aquí los sospechosos sí están. Al terminar sabrás
 #
-# * encontrar con una escalera la pieza que rompe un run, y por qué agregar de una en una no es lo mismo que
+# * encontrar con una escalera la pieza que rompe un run, y explicar por qué agregar de una en una no es lo mismo que
 #   probar cada una sola;
 # * nombrar cada tensor en el que escribió alguien que no es el optimizador;
 # * conservar una primera tarea mientras se aprende la segunda, y decir cuánto cuesta.
@@ -346,7 +346,7 @@ for name in ("nothing", "replay", "ewc-strong"):
     print(f"{t(name):20}{first:28}{t('paid') if second_text(run)[-1] > free + 0.5 else t('learnt')}")
 
 # %% [markdown] id="figure-text" lang="en"
-# ### A figure from a paper, small: what each cure keeps
+# ### A figure from a paper, in miniature: what each cure keeps
 #
 # The authors of EWC drew the curves of each task, one below the other (Kirkpatrick et al., 2017, figure 2A). With
 # plain training the first task is lost as soon as the second begins. With EWC it is kept, and the second is learnt.
@@ -354,7 +354,7 @@ for name in ("nothing", "replay", "ewc-strong"):
 # Theirs were images of digits with the pixels in another order for each task. Here are our two texts, with replay
 # and with EWC at two strengths. The dotted line is where the second text begins.
 
-# %% [markdown] id="figure-text" lang="es" of="097c5bbfc7f9"
+# %% [markdown] id="figure-text" lang="es" of="ac7d9095a531"
 # ### Una figura de un artículo, en pequeño: qué conserva cada cura
 #
 # Los autores de EWC dibujaron las curvas de cada tarea, una debajo de otra (Kirkpatrick et al., 2017, figura 2A). Con
@@ -901,10 +901,11 @@ for number in range(4):
 #     return features
 # ```
 #
-# No single feature can be left out of what it returns. For two guilty ones among eight it trains about 14 runs. The idea has a name, *delta debugging* (Zeller, 1999).
+# No single feature can be left out of what it returns. For two guilty ones among eight it trains about 14 runs. The
+# idea has a name, *delta debugging* (Zeller, 1999).
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="4784d702e2aa"
+# %% [markdown] id="sources" lang="es" of="ca3ff466f355"
 # ## 10 · De dónde viene esto
 #
 # * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): EWC, y la figura que
@@ -955,5 +956,6 @@ for number in range(4):
 #     return features
 # ```
 #
-# De lo que devuelve no se puede quitar ninguna pieza. Con dos culpables entre ocho entrena unos 14 runs. La idea tiene nombre: *delta debugging* (Zeller, 1999).
+# De lo que devuelve no se puede quitar ninguna pieza. Con dos culpables entre ocho entrena unos 14 runs. La idea
+# tiene nombre: *delta debugging* (Zeller, 1999).
 # </details>

@@ -80,8 +80,8 @@ matplotlib.rcParams["font.size"] = 9
 # Alguien le enseña a conjugar al pequeño GPT. El texto son 300 líneas sobre veinte verbos: *yo trabajo / I
 # work*. En inglés, doce de esos verbos son regulares y ocho no.
 #
-# Hay dos exámenes. El primero es el de siempre: otras 600 líneas sobre los mismos verbos. El segundo es más pequeño
-# y más fino. Del texto de entrenamiento se sacó por completo el pasado de catorce verbos. El modelo conoce esos
+# Hay dos exámenes. El primero es el de siempre: otras 600 líneas sobre los mismos verbos. El segundo es más pequeño y
+# más preciso. Del texto de entrenamiento se sacó por completo el pasado de catorce verbos. El modelo conoce esos
 # verbos y ha visto el pasado de otros seis. Ahora se le pide *I played* y *I went*.
 
 # %% id="two-exams" compare=true
@@ -226,14 +226,16 @@ onset_question = [question for question in DRIFT_QUESTIONS if "overfit-onset" in
 show(diagnosis.walk(diagnosis.evidence_of(first.path), onset_question), Console(width=88))
 
 # %% [markdown] id="stop" lang="en"
-# Question 9.3 of the stability check names it. (It has only the log, one mean per evaluation, so it estimates the
+# Question 9.3 of the stability check names it. (It has only the log: one mean per evaluation, over four random
+# batches and not over all 600 lines, with steps that count from 0. So its best step is another, and it estimates the
 # noise from the curve itself. You will do better.) This is a picture from the textbook, and the textbook has a
 # cure, *early stopping*: take the weights of the bottom, at the dotted line. Up to there, it says, the model was
 # getting better at what it had not seen. Was it?
 
-# %% [markdown] id="stop" lang="es" of="3550dc4278fd"
-# La pregunta 9.3 de la revisión de estabilidad le pone nombre. (Solo tiene el log, una media por evaluación, así
-# que estima el ruido a partir de la propia curva. Tú lo harás mejor.) Es un dibujo de manual, y el manual tiene una
+# %% [markdown] id="stop" lang="es" of="4cff21217169"
+# La pregunta 9.3 de la revisión de estabilidad le pone nombre. (Solo tiene el log: una media por evaluación, sobre
+# cuatro batches al azar y no sobre las 600 líneas, con pasos que cuentan desde 0. Por eso su mejor paso es otro, y
+# estima el ruido a partir de la propia curva. Tú lo harás mejor.) Es una gráfica de manual, y el manual tiene una
 # cura, el *early stopping* o parar a tiempo: quédate con los pesos del fondo, donde está la línea de puntos. Hasta
 # ahí, dice, el modelo mejoraba en lo que no había visto. ¿Es verdad?
 
@@ -310,11 +312,12 @@ for cell, answer in zip(asked_for, Sampler.load(first.path).lines(beginnings), s
 # the lines differ a lot: some are easy, some hard. Does a difference of a few hundredths mean anything, then? That
 # depends on the standard error that you compare it with. The table below has two ways to get one:
 #
-# * *two samples*: each mean has its own standard error, and the two are added in squares;
+# * *two samples*: each mean has its own standard error, and the two are added in quadrature;
 # * *paired*: the change of each line, and the standard error of the mean change.
 
-# %% [markdown] id="why-two" lang="es" of="f0831cc909f2"
-# La línea discontinua es adivinar: todos los tokens igual de probables. Las formas irregulares terminan muy *por
+# %% [markdown] id="why-two" lang="es" of="0c526f5b6a8f"
+# La línea discontinua es el loss de quien responde al azar: todos los tokens igual de probables. Las formas
+# irregulares terminan muy *por
 # encima*. *went* no está en ninguna parte del texto, así que cuanto más seguro está el modelo de lo que ha visto,
 # más seguro está de que *went* no puede ser. Con una forma regular es distinto: *has played* está en el texto, y
 # otros verbos muestran que el pasado se ve así.
@@ -408,7 +411,7 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 # 1. Solo con verbos regulares se detiene hacia la mitad o más tarde, donde la curva verde resulte ser más
 #    baja. Solo con irregulares se detiene en los primeros 50 pasos, cuando el modelo todavía no sabe nada.
 # 2. Cerca de 0.4. «Mejoró, y desde la mitad lo perdió todo otra vez». En realidad son dos historias: las formas
-#    regulares conservan casi todo lo que ganaron, y las irregulares se perdían desde el comienzo.
+#    regulares conservan casi todo lo que ganaron, y las irregulares estaban perdidas desde el comienzo.
 # 3. El examen. El fondo de una curva de validación depende del modelo *y de la proporción de lo que
 #    preguntas*. Si tu validación tiene más nombres raros, más código o más español que aquello para lo que
 #    usarás el modelo, su fondo no es tu fondo.
@@ -604,12 +607,12 @@ check("onset/past", onset)
 # </details>
 
 # %% [markdown] id="task-keep-best" lang="es" of="4ed62d0d7024"
-# ### Ejercicio 3 · Un error en un código que parece correcto
+# ### Ejercicio 3 · Un error en código que parece correcto
 #
 # > Dificultad ●●○○○ · Importancia ●●●●● · 10 minutos
 #
 # Decidiste conservar los mejores pesos. La celda debajo de este texto es lo que tienen muchos repositorios.
-# Funciona, devuelve el loss correcto, y el modelo que deja es el equivocado.
+# Se ejecuta sin error, devuelve el loss correcto, y el modelo que deja es el equivocado.
 #
 # Escribe un `keep_best(model, train_step, evaluate, steps)` correcto. `train_step(model)` cambia los pesos; después
 # de cada uno de los `steps` pasos de entrenamiento, `evaluate(model)` devuelve el loss y no cambia nada. Al
@@ -623,7 +626,8 @@ check("onset/past", onset)
 #
 # <details><summary>Pista: imprímelo</summary>
 #
-# Antes y después de `train_step`, imprime un número de `weights`. ¿*De qué* es diccionario lo que devuelve `state_dict()`?
+# Antes y después de `train_step`, imprime un número de `weights`. ¿*De qué* es diccionario lo que devuelve
+# `state_dict()`?
 # </details>
 
 
@@ -759,18 +763,20 @@ for name, place in (("bottom", bottom), ("end", -1)):
     print(f"{t(name):12}{lines[place].mean():10.3f}{exams.right[place]:24.1%}")
 
 # %% [markdown] id="figure-text" lang="en"
-# **A figure from a paper, small.** Guo et al. (2017, figure 3) drew loss and error of a network with 110 layers that
+# **A figure from a paper, in miniature.** Guo et al. (2017, figure 3) plotted the loss and the error of a network
+# with 110 layers that
 # learns to recognise images. For a large part of the run the loss on the test images rises, and in the same part the
-# error *falls*, from 29 % to 27 %. Here are these two curves of the run above: the loss on the 600 lines, and the
-# share of their tokens that the model gets wrong. In grey, as in the paper, from the lowest loss to the fewest
-# errors.
+# error *falls*, from 29 % to 27 %. Here are the same two curves for the run above: the loss on the 600 lines, and the
+# share of their tokens that the model gets wrong. The grey band runs, as in the paper, from the lowest loss to the
+# fewest errors.
 
-# %% [markdown] id="figure-text" lang="es" of="ffb81b446980"
+# %% [markdown] id="figure-text" lang="es" of="16a7e1a5fea5"
 # **Una figura de un artículo, en pequeño.** Guo et al. (2017, figura 3) dibujaron el loss y el error de una red de 110
 # capas que aprende a reconocer imágenes. Durante buena parte del run el loss en las imágenes de prueba sube, y en esa
-# misma parte el error *baja*, de 29 % a 27 %. Aquí están esas dos curvas del run de arriba: el loss en las 600 líneas
-# y la parte de sus tokens en que el modelo se equivoca. En gris, como en el artículo, desde el loss más bajo hasta el
-# menor número de errores.
+# misma parte el error *baja*, de 29 % a 27 %. Aquí están las mismas dos curvas para el run de arriba: el loss en las
+# 600 líneas
+# y la parte de sus tokens en que el modelo se equivoca. La banda gris va, como en el artículo, desde el loss más bajo
+# hasta el menor número de errores.
 
 # %% id="draw-loss-and-error" folded=true
 wrong = 1 - np.array(exams.right)
@@ -800,7 +806,8 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 # ask. Another seed would move the bottom, and no error bar of a single run says by how much.
 
 # %% [markdown] id="overconfident" lang="es" of="4c6df4e5c2c5"
-# Como en el artículo: el loss empeora y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí mismo. El
+# Como en el artículo: el loss empeora y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí
+# mismo. El
 # loss castiga eso sin límite; contar aciertos no lo ve. Así que decide primero para qué usas el modelo. Si
 # necesitas sus probabilidades, detente en el fondo. Si necesitas sus respuestas, evalúa sus respuestas.
 #
@@ -821,8 +828,8 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 # %% [markdown] id="explain" lang="es" of="d7c41e59d38d"
 # ## 7 · Explica
 #
-# Un equipo entrena un modelo con inglés y un poco de español. Una sola validación contiene los dos, mitad y
-# mitad. Su loss es el más bajo en el paso 8,000, y en el paso 10,000 es 0.02 más alto. Escriben: *«El
+# Un equipo entrena un modelo con inglés y un poco de español. Un solo conjunto de validación contiene los dos, mitad
+# y mitad. Su loss llega al mínimo en el paso 8,000, y en el paso 10,000 es 0.02 más alto. Escriben: *«El
 # sobreajuste empieza en 8,000. Publicamos esos pesos. 0.02 está dentro del error de cada media, pero más vale
 # prevenir».*
 #
@@ -891,15 +898,14 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
-#
-# Ten lines for any loop. All they need is a loss **per item**, not per batch: `reduction="none"`, a mean over each
+# A few lines for any loop. All they need is a loss **per item**, not per batch: `reduction="none"`, a mean over each
 # row, and the same items in the same order every time. Here the loop is not ours: a small classifier with plain
 # SGD, and two classes of questions, one with an answer in the data and one whose labels are noise.
 
-# %% [markdown] id="own-run" lang="es" of="50d028bf2b02"
+# %% [markdown] id="own-run" lang="es" of="aade8d3fa611"
 # ## 9 · En tu propio run
-#
-# Diez líneas para cualquier bucle. Solo necesitan un loss **por ítem**, no por batch: `reduction="none"`, una media
+# Unas pocas líneas para cualquier bucle. Solo necesitan un loss **por ítem**, no por batch: `reduction="none"`, una
+# media
 # sobre cada fila, y los mismos ítems en el mismo orden cada vez. Aquí el bucle no es nuestro: un clasificador
 # pequeño con SGD simple, y dos clases de preguntas: una cuya respuesta está en los datos y otra cuyas etiquetas son
 # ruido.
@@ -930,7 +936,9 @@ rang = onset(train_history, item_history)
 change = item_history[-1] - item_history[0]
 names = [str(item) for item in range(120)]
 by_kind = by_class(change, names, dict(zip(names, kinds, strict=True)))
-print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean, error) in by_kind.items()})
+print(f"{t('rang')}: {t(str(rang is not None))}")
+for kind, (mean, error) in by_kind.items():
+    print(f"{t(kind)}: {t('rises' if mean > 3 * error else 'no-rise')}")
 
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
@@ -984,11 +992,11 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #
 # Of the choices of 2, 3, 4, 5 and 6 verbs, 10 of 15 ring, 11 of 20, 5 of 15, 2 of 6, and not the whole. With two verbs
 # the error comes from a single difference. Where that is small by chance, three errors are nothing: for two items,
-# chance alone goes beyond three errors upwards about once in ten, and this detector asks fifteen times. Three standard
+# chance alone exceeds +3 errors about one time in ten, and this detector asks fifteen times. Three standard
 # errors are a high bar only where there are many independent items, as in the 600 lines.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="384ca2fa6d83"
+# %% [markdown] id="sources" lang="es" of="9b7acbd7c8ae"
 # ## 10 · De dónde viene esto
 #
 # * [Rumelhart y McClelland (1986)](https://stanford.edu/~jlmcc/papers/PDP/Chapter18.pdf): la red que empezó la
@@ -1015,7 +1023,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 #
 # <details><summary>Pista</summary>
 #
-# El error se estima con los propios casos. ¿Qué tan bien se conoce si hay dos?
+# El error se estima con los propios ítems. ¿Qué tan bien se conoce si hay dos?
 # </details>
 #
 # <details><summary>Mostrar una solución</summary>
@@ -1038,7 +1046,7 @@ print(rang is not None, {kind: "+" if mean > 3 * error else "-" for kind, (mean,
 # el loss de cinco de los seis sube varios nats, pero el de `had` baja, así que el error de la media es grande.
 #
 # De los grupos de 2, 3, 4, 5 y 6 verbos suenan 10 de 15, 11 de 20, 5 de 15, 2 de 6, y no el grupo entero. Con dos
-# verbos, el error sale de una sola diferencia. Si por casualidad es pequeña, tres errores no son nada: con dos casos,
-# el puro azar pasa de tres errores hacia arriba más o menos una vez de cada diez, y este detector pregunta quince
-# veces. Tres errores estándar son una exigencia alta solo si hay muchos casos independientes, como en las 600 líneas.
+# verbos, el error sale de una sola diferencia. Si por casualidad es pequeña, tres errores no son nada: con dos ítems,
+# el puro azar pasa de +3 errores más o menos una vez de cada diez, y este detector pregunta quince
+# veces. Tres errores estándar son una exigencia alta solo si hay muchos ítems independientes, como en las 600 líneas.
 # </details>

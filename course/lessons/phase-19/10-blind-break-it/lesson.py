@@ -1,12 +1,12 @@
 """Lesson 19-10: six runs that broke while they went, drawn by name; charts, repairs and one post-mortem."""
 
 # %% [markdown] id="why" lang="en"
-# The configuration is right. The first hundred steps look good. Then something happens, or seems to: somebody
+# The configuration looks right. The first hundred steps look good. Then something happens, or seems to: somebody
 # points at a spike, somebody says that the memory “does not do anything”, and somebody is sure that it is the data.
 # You have a folder with a manifest, a log and some measurements.
 #
-# Here are six runs, drawn for you alone from your name. Four of them have a fault from the dynamics tree of this phase:
-# one fault in three of them, two faults in the fourth. One has a fault of Phase 18, because a run that breaks late may
+# Here are six runs, drawn for you alone from your name. Four of them have faults from the dynamics tree, that of this
+# phase: three have one each, and the fourth has two. One has a fault of Phase 18, because a run that breaks late may
 # have been wrong from its first step. **And one is healthy.** You will
 #
 # * walk both trees and write a chart for each run: diagnosis, evidence, repair;
@@ -16,13 +16,13 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="51d2499eb53b"
-# La configuración es correcta. Los primeros cien pasos se ven bien. Después pasa algo, o parece que pasa: alguien
+# %% [markdown] id="why" lang="es" of="af826fae9455"
+# La configuración parece correcta. Los primeros cien pasos se ven bien. Después pasa algo, o parece que pasa: alguien
 # señala un pico, alguien dice que la memoria «no hace nada» y alguien está seguro de que son los datos. Tú tienes una
 # carpeta con un manifest, un log y unas medidas.
 #
-# Aquí hay seis runs, elegidos al azar solo para ti, a partir de tu nombre. Cuatro tienen un fallo del árbol de la
-# dinámica, el de esta fase: tres de ellos, un solo fallo; el cuarto, dos. Otro tiene un fallo de la fase 18, porque un
+# Aquí hay seis runs, elegidos al azar solo para ti, a partir de tu nombre. Cuatro tienen fallos del árbol de la
+# dinámica, el de esta fase: tres tienen uno cada uno, y el cuarto, dos. Otro tiene un fallo de la fase 18, porque un
 # run que se rompe tarde puede haber estado mal desde el primer paso. **Y uno está sano.** Vas a
 #
 # * recorrer los dos árboles y escribir una ficha de cada run: diagnóstico, evidencia, reparación;
@@ -64,14 +64,16 @@ matplotlib.rcParams["font.size"] = 9
 # %% [markdown] id="name" lang="en"
 # ## 1 · Six runs that may misbehave
 #
-# Write your name as it appears on your class list, in quotes. As in lesson 18-08, the same name always draws the same
-# six patients, and charts drawn from a name other than yours on the list get no points. These six are others than
-# those of 18-08. (Florence Nightingale is the one name that is refused: the lesson treats one of her patients with you.)
+# Write your name as it appears on your class list, in quotes: `MY_NAME = "Ada Lovelace"`. As in lesson 18-08, the
+# same name always draws the same
+# six patients, and charts drawn from a name other than yours on the list get no points. These six are not those of
+# 18-08. (Florence Nightingale is the one name that is refused: the lesson treats one of her patients with you.)
 
-# %% [markdown] id="name" lang="es" of="573565bf9e69"
+# %% [markdown] id="name" lang="es" of="d8bf145fb1d8"
 # ## 1 · Seis runs que quizá se porten mal
 #
-# Escribe tu nombre como aparece en la lista de tu clase, entre comillas. Como en la lección 18-08, con el mismo nombre
+# Escribe tu nombre como aparece en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. Como en la
+# lección 18-08, con el mismo nombre
 # salen siempre los mismos seis pacientes, y las fichas que salen de un nombre distinto del tuyo en la lista no dan
 # puntos. Estos seis no son los de la 18-08. (Solo se rechaza a Florence Nightingale: a uno de sus pacientes lo vas a
 # tratar paso a paso en esta lección).
@@ -97,7 +99,8 @@ check("my-name/own", MY_NAME)
 
 # %% [markdown] id="rounds" lang="es" of="b355e5215717"
 # Cada paciente es un mini-GPT pequeño, con dos capas de ancho 32. Los hay de tres tipos: uno simple, uno con memoria
-# junto a la atención, regulada por homeostasis, y uno que se entrena en fp16. El tipo no es una pista: el run sano puede
+# junto a la atención, regulada por homeostasis, y uno que se entrena en fp16. El tipo no es una pista: el run sano
+# puede
 # ser de cualquiera de los tres. Entrena a los seis.
 
 # %% id="train-the-ward"
@@ -110,7 +113,7 @@ print(t("in-time", seconds=time.monotonic() - started))
 
 # %% id="asked-for" compare=true
 chance = math.log(patients["A"].config.vocab_size)
-settings = ("mixer", "precision", "steps", "warmup_steps", "lr_max", "loss_scale")
+settings = ("mixer", "precision", "steps", "warmup_steps", "lr_max", "lr_min", "loss_scale")
 print("   ", *(f"{name:>12}" for name in settings))
 for letter, patient in patients.items():
     print(f"{letter}   ", *(f"{getattr(patient.config, name)!s:>12}" for name in settings))
@@ -134,13 +137,14 @@ predict("curves", learning=..., leaping=...)
 # %% [markdown] id="look" lang="en"
 # ## 3 · Look at them
 #
-# Above the loss, with ln V as a dashed line; below the gradient norm, and in grey the norms that section 3 of the
+# Above, the loss, with ln V as a dashed line; below, the gradient norm, and in grey the norms that section 3 of the
 # configuration tree calls healthy.
 
-# %% [markdown] id="look" lang="es" of="f0c202a843b3"
+# %% [markdown] id="look" lang="es" of="58af3e4f782c"
 # ## 3 · Míralos
 #
-# Arriba, el loss, con ln V como línea discontinua; abajo, la norma del gradiente y, en gris, las normas que la sección 3
+# Arriba, el loss, con ln V como línea discontinua; abajo, la norma del gradiente y, en gris, las normas que la
+# sección 3
 # del árbol de la configuración llama sanas.
 
 # %% id="six-curves" folded=true
@@ -187,16 +191,14 @@ predict("first-look", healthy=...)
 
 # %% [markdown] id="rounds-together" lang="en"
 # ## 4 · Inspect
-#
-# ### One patient together
+# ### One patient, together
 #
 # A run that is not one of your six, so that it gives nothing away. Its manifest is in order, and so is the
-# configuration tree. Walk on into the dynamics tree.
+# configuration tree. Continue into the dynamics tree.
 
-# %% [markdown] id="rounds-together" lang="es" of="ba38cecdf7e1"
+# %% [markdown] id="rounds-together" lang="es" of="cd76bfce3c42"
 # ## 4 · Inspecciona
-#
-# ### Un paciente, juntos
+# ### Un paciente, para hacerlo juntos
 #
 # Un run que no es de tus seis, para no revelar nada. Su manifest está en orden, y el árbol de la configuración también.
 # Sigue el recorrido por el árbol de la dinámica.
@@ -212,7 +214,8 @@ show(diagnosis.check(untreated.path), Console(width=88))
 # guard on.
 
 # %% [markdown] id="silenced" lang="es" of="ecb8c889e89e"
-# El learning rate (tasa de aprendizaje) salta a mitad del run, nadie lo pidió, y el loss lo sigue. El informe propone un
+# El learning rate (tasa de aprendizaje) salta a mitad del run, nadie lo pidió, y el loss lo sigue. El informe propone
+# un
 # guard que frena un learning rate que salta, `guard_rate`. Pruébalo antes de reparar nada: el mismo run roto, con el
 # guard encendido.
 
@@ -255,7 +258,8 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # twice, the order of the calls. Where such a question fails, that is a cause. Others read how the run went: a
 # spike, a loss that does not move. Those name symptoms, and there many causes look alike. So a walk asks all
 # questions and ends at a cause, if there is one, even if a symptom came up before it. If two questions break in one
-# of your six, ask which of the two is a test.
+# of your six, ask which of the two is a test. (8.1 and 7.4 count as causes as well: a rate that nobody asked for, and
+# gradients that became 0.)
 #
 # The parts of the loop are those of lesson 18-08. With the faults of this phase in mind:
 #
@@ -264,20 +268,22 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # | `load_data`, `get_batch` | are these batches like the others, targets included? |
 # | `build_model` | does every path get a gradient? does anything stay from one batch to the next? |
 # | `init_weights` | does every tensor start as its role asks? |
-# | `build_optimizer`, `lr_at` | who decays, and at which rate, at every step? |
-# | `loss`, `accumulate` | does a micro-batch count as it should? does anybody write weights on the way? |
+# | `build_optimizer`, `lr_at` | which tensors decay, and with which learning rate, at every step? |
+# | `loss`, `accumulate` | does a micro-batch count as it should? does anything else write weights? |
 # | `clip`, `step` | in which order are scale, clipping, update and clearing? |
 # | *settings* | `lr_max`, `warmup_steps`, `loss_scale`, … as the manifest says |
 
-# %% [markdown] id="causes-first" lang="es" of="896f9e918cf6"
+# %% [markdown] id="causes-first" lang="es" of="f191fa451620"
 # El segundo fallo no hizo ningún ruido: un gate al que no llega ningún gradiente. No se ve en ninguna curva y no lo
 # detiene ningún guard.
 #
 # **Primero las causas, después los síntomas.** Algunas preguntas ponen a prueba una sola parte: una suma de control
-# entre dos actualizaciones, el mismo batch dos veces, el orden de las llamadas. Cuando falla una de esas, hay una causa.
+# entre dos actualizaciones, el mismo batch dos veces, el orden de las llamadas. Cuando falla una de esas, hay una
+# causa.
 # Otras leen cómo fue el run: un pico, un loss que no se mueve. Esas nombran síntomas, y ahí muchas causas se parecen.
 # Por eso un recorrido hace todas las preguntas y termina en una causa, si la hay, aunque antes haya aparecido un
-# síntoma. Si en uno de tus seis se rompen dos preguntas, fíjate en cuál de las dos es una prueba.
+# síntoma. Si en uno de tus seis se rompen dos preguntas, fíjate en cuál de las dos es una prueba. (La 8.1 y la 7.4
+# también cuentan como causas: un learning rate que nadie pidió y unos gradientes que se volvieron 0.)
 #
 # Las partes del bucle son las de la lección 18-08. Pensando en los fallos de esta fase:
 #
@@ -286,8 +292,8 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 # | `load_data`, `get_batch` | ¿estos batches son como los demás, también sus targets? |
 # | `build_model` | ¿llega gradiente a todos los caminos? ¿queda algo de un batch para el siguiente? |
 # | `init_weights` | ¿empieza cada tensor como pide su papel? |
-# | `build_optimizer`, `lr_at` | ¿quién tiene decay, y con qué learning rate, en cada paso? |
-# | `loss`, `accumulate` | ¿cuenta cada micro-batch lo que debe? ¿alguien escribe pesos por el camino? |
+# | `build_optimizer`, `lr_at` | ¿qué tensores tienen decay, y con qué learning rate, en cada paso? |
+# | `loss`, `accumulate` | ¿cuenta cada micro-batch lo que debe? ¿algo más escribe pesos? |
 # | `clip`, `step` | ¿en qué orden van la escala, el clipping, la actualización y el borrado? |
 # | *ajustes* | `lr_max`, `warmup_steps`, `loss_scale`, … como dice el manifest |
 
@@ -332,15 +338,17 @@ print(example)
 # ### Your six, question by question
 #
 # You see the measurements and the limits, never the verdict: you say whether it is fine or whether it breaks here.
-# Below each leaf you read what it means, what to change, and which part of the loop can cause it. It works with the
+# Below each leaf you read what it means, what to change, and which part of the loop can cause it. Choose the way at
+# the top: *in order, for free*, or any questions that you like with five credits, as in 18-08. It works with the
 # mouse and with the keyboard. Walk each patient to the end before you ask the machine, and ask only where you are
 # not sure: `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
 
-# %% [markdown] id="bedside" lang="es" of="faaee250ab20"
+# %% [markdown] id="bedside" lang="es" of="4aafd49a4e7e"
 # ### Tus seis, pregunta por pregunta
 #
 # Ves las medidas y los límites, nunca el veredicto: tú dices si está bien o si aquí se rompe. Debajo de cada hoja
-# se explica qué significa, qué hay que cambiar y qué parte del bucle puede causarlo. Funciona con el mouse y con el
+# se explica qué significa, qué hay que cambiar y qué parte del bucle puede causarlo. Arriba eliges el modo: *en
+# orden, gratis*, o las preguntas que quieras con cinco créditos, como en la 18-08. Funciona con el mouse y con el
 # teclado. Recorre a cada paciente hasta el final antes de preguntarle a la máquina, y pregúntale solo donde tengas
 # dudas: `show(diagnosis.check(trained["A"].path, whole=True), Console(width=88))`.
 
@@ -352,7 +360,8 @@ Bedside(trained).show()
 #
 # > Difficulty ●●●●● · Importance ●●●●● · 75 minutes
 #
-# A chart for each of the six, with three checks each: the **diagnosis** (all leaves and no other), the **evidence**, and
+# A chart for each of the six, with three checks each: the **diagnosis** (all leaves and no other), the **evidence**,
+# and
 # the **repair**: the run is trained again with your parts and settings, and both trees are walked again. Replace only
 # what is broken.
 #
@@ -378,20 +387,23 @@ Bedside(trained).show()
 # <details><summary>Hint 4: a setting</summary>
 #
 # If all parts are right, the manifest is wrong. Compare with another run of the same kind, or with these usual values:
-# a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 5e-3 for models as small as these, `clip_norm` 1,
+# a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 5e-3 for models as small as these, `lr_min` a tenth of
+# that, `clip_norm` 1,
 # `loss_scale` 65536, `loss_scale_backoff` 0.5. One fault may have moved two settings.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="205eee8356fe"
+# %% [markdown] id="fix" lang="es" of="14bbe4dfe542"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 75 minutos
 #
 # Una ficha para cada uno de los seis, con tres comprobaciones cada una: el **diagnóstico** (todas las hojas y ninguna
-# más), la **evidencia** y la **reparación**: el run se entrena otra vez con tus partes y ajustes, y se recorren otra vez
+# más), la **evidencia** y la **reparación**: el run se entrena otra vez con tus partes y ajustes, y se recorren otra
+# vez
 # los dos árboles. Cambia solo lo que está roto.
 #
-# Debajo de las pistas hay una ficha en blanco para copiar y una celda para probar una reparación: pon `patients["A"]` en
+# Debajo de las pistas hay una ficha en blanco para copiar y una celda para probar una reparación: pon `patients["A"]`
+# en
 # lugar de `practice`.
 #
 # <details><summary>Pista 1: ¿qué tipo de fallo puede ser?</summary>
@@ -415,7 +427,8 @@ Bedside(trained).show()
 #
 # Si todas las partes están bien, el manifest está mal. Compara con otro run del mismo tipo o con estos valores
 # habituales: un warm-up en la décima parte de los pasos, `lr_max` entre 3e-3 y 5e-3 para modelos tan pequeños como
-# estos, `clip_norm` 1, `loss_scale` 65536, `loss_scale_backoff` 0.5. Un mismo fallo puede haber movido dos ajustes.
+# estos, `lr_min` de una décima parte, `clip_norm` 1, `loss_scale` 65536, `loss_scale_backoff` 0.5. Un mismo fallo
+# puede haber movido dos ajustes.
 # </details>
 
 # %% id="blank-chart"
@@ -643,7 +656,9 @@ for letter in LETTERS:
 
 # %% id="before-after" folded=true
 figure = Figure(figsize=(9.4, 1.9), layout="constrained")
-for axes, letter in zip(figure.subplots(1, 6, sharey=True), LETTERS, strict=True):
+row = figure.subplots(1, 6, sharey=True)
+row[0].set_ylabel(t("loss"))
+for axes, letter in zip(row, LETTERS, strict=True):
     axes.axhline(chance, color="black", linestyle="--", linewidth=1)
     axes.plot(*trained[letter].columns.column("loss"), color="0.65", linewidth=1)
     if letter in after:
@@ -695,26 +710,29 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # ## 7 · Explica: el informe post mortem
 #
-# Escribe el informe de tu paciente con **dos** fallos, para alguien que no estuvo y tiene que decidir si puede empezar el
-# próximo run. Copia esta plantilla en la celda de abajo y completa cada línea, con dos oraciones como máximo. Un informe
+# Escribe el informe de tu paciente con **dos** fallos, para alguien que no estuvo y tiene que decidir si puede
+# empezar el
+# próximo run. Copia esta plantilla en la celda de abajo y completa cada línea, con dos oraciones como máximo. Un
+# informe
 # post mortem no culpa a nadie: dice qué permitió el sistema.
 #
 # ```text
-# Resumen. Una oración: qué se rompió, cuánto costó, si ya pasó.
+# Resumen. Una oración: qué se rompió, cuánto costó, si ya terminó.
 # Síntoma. Lo que se podía ver antes del diagnóstico, con números.
 # Cronología. Desde qué paso; qué mostraba el log y cuándo alguien podía haberlo sabido.
 # Evidencia. La pregunta y su valor, en los dos recorridos.
 # Descartado. Una explicación equivocada que encaja con el síntoma, y el número o el control que la excluye.
 # Causas. Las dos, con la parte del bucle; por qué el primer recorrido no podía terminar en la segunda.
 # Reparación. Qué se cambió, y un número posterior. Qué no se tocó.
-# Sin saber. Lo que esto no demuestra.
+# No se sabe. Lo que esto no demuestra.
 # Prevención. Una comprobación barata, y en qué paso habría avisado.
 # ```
 #
 # (Ocho puntos: uno por cada línea, menos el resumen. Lo califica una persona, con esta lista.)
 
 # %% [markdown] answer="post-mortem" points=8 lang="en"
-# **Summary.** An fp16 run trained with a gate that never learnt, and with a loss scale that could not have reacted to an
+# **Summary.** An fp16 run trained with a gate that never learnt, and with a loss scale that could not have reacted to
+# an
 # overflow. Nothing was lost yet; both are repaired.
 #
 # **Symptom.** None in the curves: the loss falls from 6.2 as that of the healthy fp16 run does, and the gradient norm
@@ -751,7 +769,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # does not prove. (8) Prevention: a check that a machine can run, and the step at which it rings. A guard that only
 # silences the alarm earns half. Blaming a person costs the point of that line.
 
-# %% [markdown] answer="post-mortem" points=8 lang="es" of="a3d5fd092025"
+# %% [markdown] answer="post-mortem" points=8 lang="es" of="02223ef03a3e"
 # **Resumen.** Un run en fp16 se entrenó con un gate que nunca aprendió y con una escala del loss que no habría podido
 # reaccionar a un overflow. Todavía no se perdió nada; las dos cosas están reparadas.
 #
@@ -759,7 +777,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # se queda por debajo de 1. El manifest está en orden.
 #
 # **Cronología.** Los dos fallos estaban ahí desde el primer paso. El ensayo anterior al paso 0 mostró el primero. El
-# segundo se habría podido saber en cuanto el optimizador dio unos pocos pasos, cuando los momentos del gate seguían en 0.
+# segundo se habría podido saber en cuanto el optimizador dio unos pocos pasos, cuando los momentos del gate seguían
+# en 0.
 #
 # **Evidencia.** Primer recorrido, pregunta 7.3: después de un overflow, la escala no reacciona (✗). Segundo recorrido,
 # pregunta 11.2: 2 tensores entrenables nunca tuvieron gradiente, el primero h.0.drop.gate.
@@ -767,27 +786,32 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # **Descartado.** Un clipping antes de `unscale_`, que falla en la misma pregunta: el clipping vio 1.0 veces la norma
 # verdadera, y con ese fallo se ven 1024.
 #
-# **Causas.** `step` vuelve a poner la escala vieja después de `scaler.update()`; `build_model` deja un gate desconectado
+# **Causas.** `step` vuelve a poner la escala vieja después de `scaler.update()`; `build_model` deja un gate
+# desconectado
 # del loss. Las dos preguntas ponen a prueba una sola parte, y un recorrido termina en la primera causa, así que la 11.2
 # tuvo que esperar.
 #
 # **Reparación.** Se cambiaron `step` y `build_model`: la 7.3 muestra ✓, la 11.2 cuenta 0 tensores y el run pasa los dos
 # árboles. No se tocaron `clip`, `accumulate` ni ningún ajuste.
 #
-# **Sin saber.** Si este run habría necesitado alguna vez otra escala: la pregunta 7.2 cuenta 0 pasos omitidos. Y cuánto
+# **No se sabe.** Si este run habría necesitado alguna vez otra escala: la pregunta 7.2 cuenta 0 pasos omitidos. Y
+# cuánto
 # vale el gate, ahora que puede aprender: 40 pasos no lo dicen.
 #
 # **Prevención.** Ensayar la escala con un overflow antes del paso 0 y, después de 10 pasos, listar los tensores
 # entrenables cuyos momentos siguen en 0. Lo primero habría avisado en el paso 0; lo segundo, en el paso 10.
 #
 # ---
-# **Rúbrica.** Un punto por cada parte, sobre el paciente propio con dos fallos. (1) Síntoma: lo que se podía ver antes del
+# **Rúbrica.** Un punto por cada parte, sobre el paciente propio con dos fallos. (1) Síntoma: lo que se podía ver
+# antes del
 # diagnóstico, con un número y sin la causa; «ninguno» es correcto cuando es verdad. (2) Cronología: desde qué paso, y
 # cuándo se habría podido saber. (3) Evidencia: pregunta y valor de los **dos** recorridos. (4) Descartado: una
 # explicación equivocada que encaja, y el número o el control que la excluye; «revisamos los datos» no da puntos. (5)
 # Causas: las dos, con sus partes, y por qué el primer recorrido terminó donde terminó. Solo los nombres de dos hojas:
-# medio punto. (6) Reparación: un número posterior, y qué no se tocó. «Ya funciona» no da puntos. (7) Sin saber: algo que
-# la reparación no demuestra. (8) Prevención: una comprobación que una máquina pueda ejecutar, y el paso en el que avisa.
+# medio punto. (6) Reparación: un número posterior, y qué no se tocó. «Ya funciona» no da puntos. (7) No se sabe: algo
+# que
+# la reparación no demuestra. (8) Prevención: una comprobación que una máquina pueda ejecutar, y el paso en el que
+# avisa.
 # Un guard que solo apaga la alarma da la mitad. Culpar a una persona cuesta el punto de esa línea.
 
 # %% [markdown] id="card" lang="en"
@@ -795,40 +819,41 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 #
 # | leaf | it fails at | first action |
 # |---|---|---|
-# | `loss-spike-lr` | a rate that leaps 3 times, and a loss 6 robust deviations up | find what wrote the rate |
+# | `loss-spike-lr` | a rate that leaps to 3 times its value, and a loss 6 robust deviations up | find what wrote the rate |
 # | `loss-spike-batch` | 3 such losses within 20 steps, at an ordinary rate | decode those batches |
-# | `warmup-missing` | within 20 steps, 0.5 nats above ln V, or a norm of 100 | let the rate rise |
+# | `warmup-missing` | within 20 steps, 0.5 nats above ln V, or a norm of 100 | let the rate rise bit by bit |
 # | `attention-logit-growth` | \|q·k/√d\| above 1000 at an entropy below 0.05 | lower `lr_max`, go back |
 # | `fp16-overflow`, `fp16-underflow` | a scale that never settles; gradients that become 0 | `loss_scale` |
 # | `clip-before-unscale`, `scaler-not-updated`, `partial-window` | the rehearsal of the scaler | the order of the calls |
-# | `memory-leak-across-batches` | the same batch twice, other logits | reset the state |
+# | `memory-leak-across-batches` | the same batch twice, different logits | reset the state |
 # | `memory-gate-collapse` | an entropy of the gate below 0.1, or one source on 90 % of the tokens | raise the temperature |
 # | `memory-feedback` | a norm 4 times as large after 20 writes | write the input, not what was read |
 # | `memory-saturation` | more than 50 % of the slots are duplicates | merge near ones |
 # | `homeostasis-windup` | more than 50 % of the scales at their limit | exponent 1/τ |
-# | `random-consolidation` | two random seeds, another memory | a fixed interval |
+# | `random-consolidation` | two random seeds, a different memory | a fixed interval |
 # | `writes-outside-optimizer` | a checksum between two updates | find who writes |
 # | `dead-gate` | a tensor that never had a gradient | look for a `detach()` |
 #
-# Walk the configuration first. Causes before symptoms. A guard is not a repair. And remember: **some runs are healthy.**
+# Walk the configuration first. Causes before symptoms. A guard is not a repair. And remember: **some runs are
+# healthy.**
 
-# %% [markdown] id="card" lang="es" of="7d2c5f5d976f"
+# %% [markdown] id="card" lang="es" of="8cb7bda40984"
 # ## 8 · Una tarjeta para guardar: la dinámica
 #
 # | hoja | falla con | primera acción |
 # |---|---|---|
 # | `loss-spike-lr` | un learning rate que salta a 3 veces, y un loss 6 desviaciones robustas más alto | busca qué lo escribió |
 # | `loss-spike-batch` | 3 losses así en 20 pasos, con el learning rate de siempre | decodifica esos batches |
-# | `warmup-missing` | en 20 pasos, 0.5 nats por encima de ln V, o una norma de 100 | deja que suba poco a poco |
+# | `warmup-missing` | en 20 pasos, 0.5 nats por encima de ln V, o una norma de 100 | deja que el learning rate suba poco a poco |
 # | `attention-logit-growth` | \|q·k/√d\| mayor que 1000 con una entropía menor que 0.05 | baja `lr_max`, vuelve atrás |
 # | `fp16-overflow`, `fp16-underflow` | una escala que no se asienta; gradientes que se vuelven 0 | `loss_scale` |
 # | `clip-before-unscale`, `scaler-not-updated`, `partial-window` | el ensayo de la escala | el orden de las llamadas |
-# | `memory-leak-across-batches` | el mismo batch dos veces, otros logits | reinicia el estado |
+# | `memory-leak-across-batches` | el mismo batch dos veces, logits distintos | reinicia el estado |
 # | `memory-gate-collapse` | una entropía del gate menor que 0.1, o una sola fuente en el 90 % de los tokens | sube la temperatura |
 # | `memory-feedback` | una norma 4 veces mayor después de 20 escrituras | escribe la entrada, no lo leído |
 # | `memory-saturation` | más del 50 % de las casillas, repetidas | une las parecidas |
 # | `homeostasis-windup` | más del 50 % de las escalas en su límite | exponente 1/τ |
-# | `random-consolidation` | dos semillas aleatorias, otra memoria | un intervalo fijo |
+# | `random-consolidation` | dos semillas aleatorias, una memoria distinta | un intervalo fijo |
 # | `writes-outside-optimizer` | una suma de control entre dos actualizaciones | busca quién escribe |
 # | `dead-gate` | un tensor que nunca tuvo gradiente | busca un `detach()` |
 #

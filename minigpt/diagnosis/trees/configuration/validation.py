@@ -87,7 +87,7 @@ def _together(question: Question, evidence: Evidence) -> Finding:
         return question.not_measured()
     if widest.nats > limits["odd"] or too_good:
         return question.warned(**values)
-    return question.passed(**values)
+    return question.passed(**values) if gaps else question.passed(**values, kind="texts")
 
 
 def _together_in_log(question: Question, evidence: Evidence) -> Finding:

@@ -23,7 +23,7 @@ def _first_module(question: Question, evidence: Evidence) -> Finding:
     if not found or found[0].module is None:
         return question.not_measured()
     first = found[0]
-    values = {"module": first.module, "phase": first.phase, "step": first.step}
+    values = {"module": first.module, "step": first.step, "kind": first.phase}
     steps, losses = evidence.metrics.column("loss")
     finite = losses[(steps < first.step) & np.isfinite(losses)]
     recovered = len(losses) and np.isfinite(losses[-1]) and steps[-1] > first.step

@@ -25,16 +25,17 @@ class Branch(nn.Module):
 
 
 class Log(Kept):
-    """Every run of a model, as it comes: what was put in, and what was called on the way."""
+    """Every run of a model, as it comes: what was put in, what was called on the way, and in which mode."""
 
     served = ("ran",)
 
     def __init__(self):
-        self.inputs, self.calls = [], []
+        self.inputs, self.calls, self.modes = [], [], []
 
-    def ran(self, inputs, calls):
+    def ran(self, inputs, calls, training):
         self.inputs.append(np.array(inputs, float))
         self.calls.append([str(name) for name in calls])
+        self.modes.append(bool(training))
 
 
 class Chain(nn.Module):
@@ -52,7 +53,7 @@ class Chain(nn.Module):
             for part in self.parts.values():
                 x = part(x)
         with noting([]):  # what the log itself calls is nobody's hook
-            self.log.ran(inputs, calls)
+            self.log.ran(inputs, calls, self.training)
         return x
 
 
@@ -93,6 +94,7 @@ class _Inspect(Check):
             "tensors": tensors,
             "runs": runs,
             "hooked": [len(each) - own for each in calls],
+            "trains": all(model.log.modes),
             "left": len(model.log.calls[-1]) - own + len(after["calls"]) - len(bare["calls"]),
         }
 
@@ -160,7 +162,7 @@ class Leaves(_Inspect):
 
 
 class Quiet(_Inspect):
-    """A step that is not due runs as if there were no inspector; and none is left at the end."""
+    """A step that is not due runs as if there were no inspector; none is left, nor another mode."""
 
     name = "inspect-run/quiet"
 
@@ -173,4 +175,6 @@ class Quiet(_Inspect):
         busy = [step for step, count in enumerate(hooked) if count and step % every]
         if busy:
             return wrong("hooks-when-not-due", step=busy[0])
-        return wrong("hooks-stay", 0, output["left"]) if output["left"] else None
+        if output["left"]:
+            return wrong("hooks-stay", 0, output["left"])
+        return None if output["trains"] else wrong("mode-changed")

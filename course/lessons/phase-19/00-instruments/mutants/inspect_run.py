@@ -10,10 +10,12 @@ def _inspect(
     due="step % every == 0",
     leaves="not list(module.children())",
     remove="for handle in handles:\n            handle.remove()",
+    begin="pass",
 ):
     return f"""
 def inspect_run(model, batches, every):
     records = {{}}
+    {begin}
 
     def watch(name, found):
         def hook(module, given, output):
@@ -47,6 +49,7 @@ ANSWERS = [
         _inspect(due="(step + 1) % every == 0"),
         {DUE: "steps-off", QUIET: "hooks-when-not-due"},
     ),
+    Mutant("inspect-run", "in-evaluation-mode", _inspect(begin="model.eval()"), {QUIET: "mode-changed"}),
     Mutant("inspect-run", "every-module", _inspect(leaves="True"), {LEAVES: "not-a-leaf"}),
     Mutant(
         "inspect-run",

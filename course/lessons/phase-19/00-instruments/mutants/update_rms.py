@@ -9,6 +9,7 @@ def _rms(
     second="state['exp_avg_sq'] / (1 - beta2 ** state['step'])",
     value="(w.grad ** 2 / v).mean() ** 0.5",
     skip="w.grad is None",
+    plain="float",
 ):
     return f"""
 def update_rms(optimizer):
@@ -20,7 +21,7 @@ def update_rms(optimizer):
                 continue
             state = optimizer.state[w]
             v = {second}
-            found.append(float({value}))
+            found.append({plain}({value}))
     return found
 """
 
@@ -40,6 +41,12 @@ def update_rms(optimizer):
             if w.grad is not None
         ]
 """,
+    ),
+    Mutant(
+        "update-rms",
+        "tensors",
+        _rms(plain=""),
+        {LATE: "a-tensor", EARLY: "a-tensor", MISSING: "a-tensor"},
     ),
     Mutant(
         "update-rms",

@@ -121,8 +121,12 @@ class _Guarded(Check):
         return wrong("partial-window", k=len(each), rest=len(each) - 1)
 
     def _of_a_good_window(self, case, each, steps, after_a_bad_one):
-        if len(steps) != 1 or steps[0] is None:
+        if not steps and after_a_bad_one:
+            return wrong("dropped-after")
+        if len(steps) != 1:
             return wrong("good-window-dropped", 1, len(steps))
+        if steps[0] is None:
+            return wrong("no-gradient-at-the-step")
         step, limit = np.asarray(steps[0]), case["max_norm"]
         right = _clipped(each.mean(0), limit)
         if close(step, right, rtol=1e-3, atol=1e-5):

@@ -94,7 +94,7 @@ ANSWERS = [
         "guarded-step",
         "asks-the-loss-alone",
         _step(*SUM, NORM, "good = math.isfinite(total)", *END[1:]),
-        {GRADIENT: "gradient-not-asked", AFTER: "good-window-dropped", RETURNS: "says-updated"},
+        {GRADIENT: "gradient-not-asked", AFTER: "dropped-after", RETURNS: "says-updated"},
     ),
     Mutant(
         "guarded-step",

@@ -56,8 +56,8 @@ class Unscale(_Scaler):
         yield _settings(rng) | overflown
 
     def probe(self, answer, case):
-        gradients = [torch.tensor(case["one"]), torch.tensor(case["two"])]
-        self.make(answer, case).unscale(gradients)
+        gradients = torch.tensor(case["one"]), torch.tensor(case["two"])
+        self.make(answer, case).unscale(list(gradients))  # an optimizer keeps the tensors, not the list
         return {"one": array(gradients[0], (3, 2)), "two": array(gradients[1], (4,))}
 
     def judge(self, case, output):
@@ -69,9 +69,8 @@ class Unscale(_Scaler):
             if "bad" in case:
                 return wrong("stops-at-the-first")
             if close(after, before):
-                return wrong(
-                    "not-in-place" if name == "one" else "first-alone", before.flat[0], after.flat[0]
-                )
+                key = "not-in-place" if name == "one" else "first-alone"
+                return wrong(key, before.flat[0] / case["scale"], after.flat[0])
             if close(after, before * case["scale"]):
                 return wrong("multiplied", before.flat[0] / case["scale"], after.flat[0])
             return wrong("gradient-off", before.flat[0] / case["scale"], after.flat[0])

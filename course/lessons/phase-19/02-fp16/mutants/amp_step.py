@@ -71,7 +71,7 @@ def amp_step(model, optimizer, scaler, loss, max_norm):
             TWICE: "unscaled-late",
             CLIP: "unscaled-late",
             NORM: "norm-scaled",
-            OVERFLOW: "no-recovery",
+            OVERFLOW: "unscaled-late",
         },
     ),
     Mutant(

@@ -110,6 +110,15 @@ class Scaler:
         _answer(divide="gradient = gradient / self.scale"),
         {UNSCALE: "not-in-place"},
     ),
+    Mutant(
+        "scaler",
+        "new-tensors-in-the-list",
+        _answer(
+            divide="place = next(n for n, other in enumerate(gradients) if other is gradient)\n"
+            "            gradients[place] = gradient / self.scale"
+        ),
+        {UNSCALE: "not-in-place"},
+    ),
     Mutant("scaler", "multiplies", _answer(divide="gradient.mul_(self.scale)"), {UNSCALE: "multiplied"}),
     Mutant(
         "scaler",
