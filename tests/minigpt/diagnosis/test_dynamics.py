@@ -213,6 +213,21 @@ def test_overfitting_begins_where_validation_turns_while_training_falls(rise, tr
     assert question.judge(question, Evidence(metrics=Columns(records))).leaf == leaf
 
 
+@pytest.mark.parametrize(("rise", "found"), [(0.0, {None}), (1.0, {"overfitting", "overfit-onset"})])
+def test_validation_is_judged_within_one_task_for_each_has_a_text_of_its_own(rise, found):
+    """The second task is harder on what it did not see: validation ends 2 nats above the first one's."""
+    train = [*np.linspace(4, 1, 100), *np.linspace(3, 0.5, 100)]
+    val = [*np.linspace(4, 1.5, 10), *np.linspace(6, 3.5, 5), *np.linspace(3.5, 3.5 + rise, 5)]
+    records = [{"step": s, "loss": v} for s, v in enumerate(train)]
+    for look, value in enumerate(val):
+        records[look * 10 + 9] |= {"val_loss": value}
+    evidence = Evidence(
+        config=SMALL.replace(steps=200, tasks="conjugations,python"), metrics=Columns(records)
+    )
+    questions = CONFIGURATION.question("4.2b"), DYNAMICS.question("9.3")
+    assert {question.judge(question, evidence).leaf for question in questions} == found
+
+
 @pytest.mark.parametrize(("last", "leaf"), [(3.2, None), (5.5, "forgetting")])
 def test_an_old_task_that_is_lost_is_named(last, leaf):
     tasks = [{"verbs": 3.0, "python": 6.0}, {"verbs": last, "python": 3.0}]
