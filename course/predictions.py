@@ -16,6 +16,7 @@ import re
 from course.messages import CourseError, message
 from course.notebook import t
 
+COUNT = 20  # a whole number up to this is a count: so many apart, and no factor
 DIGITS = 4  # significant digits of a number below 1000
 AGREE = 0.005  # relative distance that still counts as the same number
 GAP = "   "  # between two columns
@@ -97,7 +98,7 @@ def _usable(guess: object) -> bool:
 
 
 def _verdict(guess: object, outcome: object) -> str:
-    """Return a tick, a cross, or by what factor two numbers differ."""
+    """Return a tick, a cross, by what factor two numbers differ, or how far two counts are apart."""
     numbers = as_number(guess), as_number(outcome)
     if None in numbers:
         return "✓" if str(guess).strip().casefold() == str(outcome).strip().casefold() else "✗"
@@ -106,7 +107,8 @@ def _verdict(guess: object, outcome: object) -> str:
         return "✗"
     if guessed == measured or abs(guessed - measured) <= AGREE * abs(measured):
         return "✓"
-    if guessed * measured > 0:
+    counted = isinstance(outcome, int) and abs(outcome) <= COUNT
+    if guessed * measured > 0 and not counted:
         factor = max(guessed / measured, measured / guessed)
         return message("predict.factor", factor=shown(float(f"{factor:.3g}")))
     return message("predict.apart", difference=shown(abs(guessed - measured)))

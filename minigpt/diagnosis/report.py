@@ -125,7 +125,9 @@ def counts(walk: Walk, language: str | None = None) -> str:
         for verdict in Verdict
         if found[verdict]
     ]
-    return message("stability.counts", language, all=len(walk.findings), parts=", ".join(parts))
+    asked = len(walk.findings)
+    key = "stability.counts-one" if asked == 1 else "stability.counts"
+    return message(key, language, all=asked, parts=", ".join(parts))
 
 
 # ---------------------------------------------------------------------- as data

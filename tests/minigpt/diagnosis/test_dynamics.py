@@ -123,7 +123,15 @@ def test_heavy_tailed_noise_is_no_spike(seed):
     assert ask("8.2", {"loss": losses.tolist()}).verdict is not Verdict.FAIL
 
 
-@pytest.mark.parametrize(("lasts", "back", "leaf"), [(5, True, "loss-spike-batch"), (5, False, None)])
+@pytest.mark.parametrize(
+    ("lasts", "back", "leaf"),
+    [
+        (5, True, "loss-spike-batch"),
+        (12, True, "loss-spike-batch"),
+        (30, True, "loss-spike-batch"),
+        (5, False, None),
+    ],
+)
 def test_batches_are_blamed_for_a_spike_that_goes_and_not_for_one_that_stays(lasts, back, leaf):
     losses = np.array(falling(300))
     end = 200 + lasts if back else 300
@@ -131,7 +139,8 @@ def test_batches_are_blamed_for_a_spike_that_goes_and_not_for_one_that_stays(las
     found = ask("8.2", {"loss": losses.tolist()})
     assert found.leaf == leaf
     if leaf:
-        assert found.values["step"] == 200 and found.values["count"] == lasts
+        # of a long one the first half of a window, after which it is what is usual
+        assert found.values["step"] == 200 and min(lasts, 6) <= found.values["count"] <= lasts
 
 
 def test_a_leap_of_the_rate_is_blamed_only_where_nobody_asked_for_it_and_harm_followed():

@@ -275,14 +275,14 @@ Picture().show(figure, t("burst-alt"))
 
 # %% [markdown] id="control" lang="en"
 # Two spikes of nearly the same height, and both heal slowly. Suppose that you did not know what you have just been
-# told. **Is it the data?** There is an experiment that decides. The authors of PaLM made it when their loss spiked:
+# told. **Is it the data?** There is an experiment that decides. The authors of PaLM ran it when their loss spiked:
 # take the batches around the spike, and train on them **from another state**, an earlier checkpoint. If the spike
-# comes again, it is in the batches; if not, the batches alone did not make it.
+# comes again, it is in the batches; if not, the batches alone did not cause it.
 #
 # Predict: which of the two spikes comes again if you train from the state after 60 steps on the batches 95 to 114?
 # Answer with “yes” or “no”.
 
-# %% [markdown] id="control" lang="es" of="cc4521a401c1"
+# %% [markdown] id="control" lang="es" of="10f4d5fd7ffa"
 # Dos picos de casi la misma altura, y los dos tardan en sanar. Supón que no supieras lo que acabas de leer. **¿Son
 # los datos?** Hay un experimento que lo decide. Lo hicieron los autores de PaLM cuando su loss tuvo picos: toma los
 # batches de alrededor del pico y entrena con ellos **desde otro estado**, un checkpoint anterior. Si el pico
@@ -326,7 +326,7 @@ Picture().show(figure, t("control-alt"))
 
 # %% [markdown] id="control-said" lang="en"
 # That settles it, with twenty steps of training. But note how little it says about the second spike: only that the
-# batches *alone* did not make it. PaLM's authors saw no spike in their control either, and they concluded just
+# batches *alone* did not cause it. PaLM's authors saw no spike in their control either, and they concluded just
 # that: a spike needs certain batches *and* a certain state of the weights.
 #
 # ### When is it worth doing something? Turn the knobs
@@ -338,7 +338,7 @@ Picture().show(figure, t("control-alt"))
 # 2. Keep it at ten, and lower the clip limit to 0.05; then raise it to 10. Does clipping protect the run?
 # 3. Go back to one, and raise the learning rate. Does a single batch become dangerous?
 
-# %% [markdown] id="control-said" lang="es" of="2a106e69c607"
+# %% [markdown] id="control-said" lang="es" of="de98527d3779"
 # Con veinte pasos de entrenamiento, queda resuelto. Pero fíjate en lo poco que dice del segundo pico: solo que los
 # batches *por sí solos* no lo produjeron. Los autores de PaLM tampoco vieron picos en su control, y concluyeron
 # exactamente eso: un pico necesita ciertos batches *y* cierto estado de los pesos.
@@ -386,20 +386,21 @@ playground(
 # 1. One costs next to nothing, two or three a few hundredths. **Dropping a single bad batch gains nothing that you
 #    could measure, and going back costs all the steps since the last saved state.** From about five on, the harm is
 #    larger than that price.
-# 2. At 10, no: the bad gradients are hardly longer than good ones. They point the wrong way, and clipping shortens
+# 2. At 10, no: the bad gradients are only about twice as long as good ones. They point the wrong way, and clipping
+#    shortens
 #    them but does not turn them. At 0.05 the spike does little harm, but look at the grey curve: it hardly falls.
 #    Adam's second moment remembers gradients twenty times as long, so all its steps are tiny, good and bad ones
 #    alike. That run ends *worse* than the damaged one.
 # 3. A little more: each step goes further. But even then the run heals in a few steps.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="6b4baacd51e1"
+# %% [markdown] id="play-answers" lang="es" of="877695d9837c"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Uno no cuesta casi nada; dos o tres, unas centésimas. **Descartar un solo batch malo no da nada que puedas
 #    medir, y volver atrás cuesta todos los pasos dados desde el último estado guardado.** Más o menos desde cinco,
 #    el daño supera ese precio.
-# 2. Con 10, no: los gradientes malos apenas son más largos que los buenos. Apuntan hacia donde no es, y el clipping
+# 2. Con 10, no: los gradientes malos miden apenas el doble que los buenos. Apuntan hacia donde no es, y el clipping
 #    los acorta, pero no los gira. Con 0.05 el pico hace poco daño, pero mira la curva gris: apenas baja. El segundo
 #    momento de Adam recuerda gradientes veinte veces más largos, así que todos sus pasos son diminutos, los buenos
 #    y los malos. Ese run termina *peor* que el dañado.
@@ -639,8 +640,9 @@ check("train-with-rollback/kept", train_with_rollback)
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
 # El clipping no puede girar un gradiente equivocado. Pero está hecho para un gradiente con la dirección correcta y
-# mil veces demasiado largo, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un run.
-# Un límite adaptativo es un factor por lo que es usual.
+# mil veces más largo de lo debido, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un
+# run.
+# Un límite adaptativo es lo usual multiplicado por un factor.
 #
 # Escribe `adaptive_norms(norms, factor=2.0, window=50, enough=10)`. Recibe las normas de antes del clipping y
 # devuelve la lista de las normas de **después**. Los primeros `enough` pasos no se recortan. El límite de cada uno
@@ -649,7 +651,8 @@ check("train-with-rollback/kept", train_with_rollback)
 #
 # <details><summary>Pista: ¿por qué ya recortadas?</summary>
 #
-# Supón treinta pasos seguidos veinte veces demasiado largos. Si sus normas entran tal cual en la historia, pronto serán
+# Supón treinta pasos seguidos veinte veces más largos de lo debido. Si sus normas entran tal cual en el historial,
+# pronto serán
 # lo usual.
 # </details>
 
@@ -687,7 +690,7 @@ check("adaptive-norms/follows", adaptive_norms)
 # %% [markdown] id="verify" lang="es" of="3281233c7130"
 # ## 6 · Comprueba
 #
-# Decide tu detector y actúa tu vuelta atrás, con los dos picos. Aquí cada batch lleva consigo su learning rate, así
+# Tu detector decide y tu vuelta atrás actúa, en los dos picos. Aquí cada batch lleva consigo su learning rate, así
 # que el salto pertenece a los batches 100 a 104. La pregunta es la de la lección 19-01: **¿son los pesos iguales a
 # los de un run con solo los batches conservados, bit por bit?**
 
@@ -752,7 +755,7 @@ for name, alone in left_alone.items():
 #
 # ### Para qué sirve el clipping
 #
-# Ahora un tercer accidente: en el paso 100 llega un gradiente diez mil veces demasiado largo, en la dirección
+# Ahora un tercer accidente: en el paso 100 llega un gradiente diez mil veces más largo de lo debido, en la dirección
 # correcta. Cuatro reglas para el límite: ninguno, 1, 100 y el tuyo.
 
 
@@ -856,10 +859,10 @@ for run in (unguarded, saved_run):
 
 # %% [markdown] id="walk-said" lang="en"
 # Without the guard the batches are a fault. With it they are something to watch: nearly all of them were dropped,
-# and so did no harm. But read the warning before you pass on. The loader still mixes up its targets, and the guard
+# and so did no harm. But read the warning before you move on. The loader still mixes up its targets, and the guard
 # has done nothing about that.
 
-# %% [markdown] id="walk-said" lang="es" of="7704a6f14bd8"
+# %% [markdown] id="walk-said" lang="es" of="b6935fcb7859"
 # Sin el guard, los batches son un fallo. Con él, son algo que vigilar: casi todos se descartaron y no hicieron
 # daño. Pero lee el aviso antes de seguir. El loader sigue confundiendo los targets, y contra eso el guard no hizo
 # nada.
@@ -875,7 +878,7 @@ for run in (unguarded, saved_run):
 # %% [markdown] id="explain" lang="es" of="4a6ad3f40fa2"
 # ## 7 · Explica: un informe post mortem
 #
-# Escribe el informe del run con el **salto del learning rate**, para alguien que no estuvo, en ocho a diez
+# Escribe el informe del run con el **salto del learning rate**, para alguien que no estuvo, en entre ocho y diez
 # oraciones. Empieza por el síntoma, con cifras. Después, un punto por cada parte: (1) una explicación equivocada
 # que al principio se podría creer, y el control que la descarta, con su resultado; (2) la causa; (3) qué se hizo,
 # cuánto costó y cómo sabes que no queda nada del salto; (4) qué sigue sin saberse, o qué *no* demuestra el control.
@@ -992,7 +995,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # **A true story.** The loss of PaLM, with 540 billion parameters, spiked about 20 times although gradients were
 # clipped, at very irregular intervals, sometimes late. Smaller models had no spikes. Its authors restarted from a
 # checkpoint about 100 steps before each spike and skipped 200 to 500 batches; the loss did not spike again at that
-# point. Then they made the control that you have made, and saw no spike. So, they write, it was not bad data as
+# point. Then they ran the control that you have run, and saw no spike. So, they write, it was not bad data as
 # such, but certain batches meeting a certain state of the weights. They add that they could not find a principled
 # way to prevent it ([Chowdhery et al., 2022](https://arxiv.org/abs/2204.02311), section 5.1).
 #
@@ -1002,7 +1005,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # calmed them. Later, when perplexity began to diverge after a few large gradient spikes, they lowered the rate to
 # two thirds of GPT-3's and managed to continue. In their [first
 # attempt](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) they
-# had lowered the clip limit from 2.5 to 1.5 to 1.0, and the loss still exploded. What made those spikes is not
+# had lowered the clip limit from 2.5 to 1.5 to 1.0, and the loss still exploded. What caused those spikes is not
 # known.
 #
 # * Adaptive clipping like yours, but with a mean and a deviation: [ZClip](https://arxiv.org/abs/2504.02507). With a
@@ -1010,7 +1013,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 #   `minigpt/training/guards/clipping.py`.
 # * Why Adam itself can spike: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
 #
-# **A hard bonus task.** A burst of ten times the rate, in place of 30, leaves this run *better* at the end than
+# **A hard bonus task.** A burst of ten times the rate, instead of 30, leaves this run *better* at the end than
 # without any burst. Check it on three seeds. If it holds, which of the lesson's statements about spikes would you
 # word more carefully? Then give the detector a budget: at most one false alarm in 10,000 steps. Suppose that the
 # losses are normally distributed around a constant, where one value in 10,000 is above 3.72 standard deviations.
@@ -1049,7 +1052,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 # that is itself uncertain: every time it comes out too short, an ordinary loss looks unusual.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="83ae26ac786e"
+# %% [markdown] id="sources" lang="es" of="4b5a66636893"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** El loss de PaLM, con 540 mil millones de parámetros, tuvo unos 20 picos aunque los

@@ -259,25 +259,27 @@ for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
 
 # %% [markdown] id="units-text" lang="en"
 # Two counter-examples. QK-norm bounds the attention logits, but a burst moves *all* the weights, and they have to
-# come back. z-loss restrains the *output* logits, and at 0.3 it is not there that the run goes wrong: it cures
-# nothing. Both results are those of one seed and 100 steps of a very small model. What z-loss does at a healthy
+# come back. z-loss restrains the *output* logits, and at 0.3 the run goes wrong elsewhere, so z-loss cures nothing.
+# Both results are those of one seed and 100 steps of a very small model. What z-loss does at a healthy
 # rate is another question: try `at_rate(0.01, z_loss=1e-4)` with three seeds.
 #
 # ### What such a rate leaves behind
 #
-# The feed-forward layers suffer too. Call a hidden unit *inactive* if its output exceeds a thousandth of the
-# largest output of its layer on none of these rows. Here is the share of such units in each of the two layers.
+# The feed-forward layers suffer too. Call a hidden unit *inactive* if on every row of `inputs` its output stays below
+# a thousandth of the largest output of its layer. Here is the share of such units in each of the two layers.
 
-# %% [markdown] id="units-text" lang="es" of="4f7bdf61ce0b"
+# %% [markdown] id="units-text" lang="es" of="23ebe8ab7f39"
 # Dos contraejemplos. QK-norm limita los logits de atención, pero un salto mueve *todos* los pesos, y tienen que
-# volver. El z-loss frena los logits *de salida*, y con 0.3 no es ahí donde el run se estropea: no cura nada. Los
+# volver. El z-loss frena los logits *de salida*, y con 0.3 el run se estropea en otra parte, así que el z-loss no
+# cura nada. Los
 # dos resultados son de una sola semilla y de 100 pasos de un modelo muy pequeño. Qué hace el z-loss con un learning
 # rate sano es otra pregunta: prueba `at_rate(0.01, z_loss=1e-4)` con tres semillas.
 #
 # ### Lo que deja un learning rate así
 #
-# Las capas feed-forward también sufren. Llamemos *inactiva* a una unidad oculta cuya salida no supera en ninguna de
-# estas filas una milésima de la salida más grande de su capa. Esta es la proporción de esas unidades en cada una de
+# Las capas feed-forward también sufren. Llamemos *inactiva* a una unidad oculta cuya salida queda, en todas las filas
+# de `inputs`, por debajo de una milésima de la salida más grande de su capa. Esta es la proporción de esas unidades
+# en cada una de
 # las dos capas.
 
 # %% id="inactive-units"
@@ -294,7 +296,7 @@ for name in ("calm-plain", "plain-0.1", "plain-0.3"):
 # %% [markdown] id="walk-text" lang="es" of="fb9fbf20b6ee"
 # ### Pregúntale a la revisión de estabilidad
 #
-# La pregunta 8.1 es si el learning rate saltó, y el loss con él; la 9.1 es por los logits de atención. Hazles las
+# La 8.1 pregunta si saltó el learning rate, y el loss con él; la 9.1, por los logits de atención. Hazles las
 # dos al run del salto y al de 0.3. Después, a los de 0.1 y al que nadie rompió. ¿En cuáles de los cinco encontrarán
 # un fallo?
 
@@ -324,9 +326,10 @@ for name, walk in walks.items():
 # que hace, y ninguna otra. Si el modelo aprende, solo te lo dice el loss.
 
 # %% [markdown] id="play-text" lang="en"
-# An inactive unit adds nothing, and the weights on both sides of it get hardly any gradient. GELU has a slope
+# Now to the inactive units of the last table. Such a unit adds nothing, and the weights on both sides of it get
+# hardly any gradient. GELU has a slope
 # almost everywhere, even if a tiny one, so a unit can come back; a ReLU that gives 0 on every row gets no gradient
-# at all. Question 9.5 of the stability check warns when half of a layer is silent: leaf `dead-units`. It is a
+# at all. Question 9.5 of the stability check warns when half of a layer is inactive: leaf `dead-units`. It is a
 # trace, not a cause: look for what came before it, here the rate.
 #
 # ### Turn the knob: the size of the logits
@@ -334,11 +337,12 @@ for name, walk in walks.items():
 # One query and eight tokens. The logits are multiplied by 2 to the power of s. From which s on does the query see
 # one token alone? How much gradient still gets through the softmax?
 
-# %% [markdown] id="play-text" lang="es" of="ff60b3ad5bb5"
-# Una unidad inactiva no aporta nada, y a los pesos que tiene a ambos lados casi no les llega gradiente. GELU tiene
+# %% [markdown] id="play-text" lang="es" of="38aba4572cd0"
+# Y ahora, las unidades inactivas de la última tabla. Una unidad así no aporta nada, y a los pesos que tiene a ambos
+# lados casi no les llega gradiente. GELU tiene
 # pendiente casi en todas partes, aunque sea minúscula, así que una unidad puede volver; una ReLU que da 0 en todas
-# las filas no recibe ningún gradiente. La pregunta 9.5 de la revisión de estabilidad advierte cuando la mitad de
-# una capa está callada: hoja `dead-units`. Es una huella, no una causa: busca qué vino antes; aquí, el learning
+# las filas no recibe ningún gradiente. La pregunta 9.5 de la revisión de estabilidad advierte cuando la mitad de una
+# capa está inactiva: hoja `dead-units`. Es una huella, no una causa: busca qué vino antes; aquí, el learning
 # rate.
 #
 # ### Gira la perilla: el tamaño de los logits
@@ -362,11 +366,11 @@ playground(draw, s=Slider("s", 0, 7, 0))
 # %% [markdown] id="play-answers" lang="en"
 # <details><summary>What you should have found</summary>
 #
-# At s = 3 about nine tenths of the weight are on one token; from 4 on it is nearly all. As it does, the slope falls
+# At s = 3 about nine tenths of the weight are on one token; from 4 on it is nearly all. Meanwhile the slope falls
 # towards 0: queries and keys get hardly any gradient, and cannot find their way back.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="ff3c9b7bc38e"
+# %% [markdown] id="play-answers" lang="es" of="97dfeef4bc7d"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # Con s = 3, unas nueve décimas del peso están en un solo token; desde 4, casi todo. A la vez, la pendiente baja
@@ -382,16 +386,16 @@ playground(draw, s=Slider("s", 0, 7, 0))
 #
 # How flat is the curve that you drew? Write `lr_sensitivity(losses, start)`: `losses` are the final losses of a
 # sweep, one for each rate, and `start` is the loss before training. No run counts as worse than its start: a loss
-# above `start` counts as `start`, and so does one that diverged to NaN or infinity. Return the mean of the losses
-# that count, minus the lowest of them.
+# above `start` counts as `start`, and so does one that diverged to NaN or infinity. Return the mean of these capped
+# losses, minus the lowest of them.
 #
 # <details><summary>Hint</summary>
 #
-# First make the list of losses as they count, and take the mean and the lowest of that list. `min(math.nan, start)`
+# First make the list of the capped losses, and take the mean and the lowest of that list. `min(math.nan, start)`
 # is NaN, so ask `math.isfinite` first.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="fcaeedd4ba26"
+# %% [markdown] id="fix" lang="es" of="88c50e57e50a"
 # ## 5 · Arregla
 #
 # ### Ejercicio 1 · La sensibilidad al learning rate
@@ -401,11 +405,11 @@ playground(draw, s=Slider("s", 0, 7, 0))
 # ¿Qué tan plana es la curva que dibujaste? Escribe `lr_sensitivity(losses, start)`: `losses` son los losses finales
 # de un barrido, uno por cada learning rate, y `start` es el loss antes de entrenar. Ningún run cuenta como peor que su
 # comienzo: un loss mayor que `start` cuenta como `start`, y uno que divergió a NaN o a infinito también. Devuelve la
-# media de los losses que cuentan, menos el más bajo de ellos.
+# media de los losses así corregidos, menos el más bajo de ellos.
 #
 # <details><summary>Pista</summary>
 #
-# Haz primero la lista de los losses tal como cuentan, y saca de ella la media y el más bajo. `min(math.nan, start)`
+# Haz primero la lista de los losses ya corregidos, y saca de ella la media y el más bajo. `min(math.nan, start)`
 # es NaN, así que pregunta antes por `math.isfinite`.
 # </details>
 
@@ -587,7 +591,7 @@ for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scor
 # Una colega escribe: «El mayor logit de atención saltó de 9 a 2,000 en el paso 8,000, y el loss, de 2.6 a 5. Voy a
 # reanudar desde el paso 9,000 con QK-norm y un z-loss».
 #
-# Responde en tres a seis oraciones. (1) ¿Qué mirarías antes de nombrar una causa? (2) ¿Por qué los dos remedios
+# Responde en entre tres y seis oraciones. (1) ¿Qué mirarías antes de nombrar una causa? (2) ¿Por qué los dos remedios
 # no deshacen el daño? (3) ¿Qué harías? (Un punto por cada parte).
 
 # %% [markdown] answer="review-a-jump" points=3 lang="en"
@@ -615,38 +619,40 @@ for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scor
 #
 # | symptom | measure | threshold | first action |
 # |---|---|---|---|
-# | attention collapses | largest logit; entropy ÷ ln of the visible tokens | > 100 warns; > 1000 and < 0.05 fails | lower the rate; QK-norm in the next run |
+# | attention collapses | largest logit; entropy ÷ ln of the visible tokens | > 100 warns; > 1,000 and < 0.05 fails | lower the rate; QK-norm in the next run |
 # | the logits jump within five steps | the rate in those steps | it jumped first | go back to before the burst |
 # | “this rate is best” | LR sensitivity of a sweep | compare two designs | choose the flatter one |
 
-# %% [markdown] id="card" lang="es" of="a7da122f4b16"
+# %% [markdown] id="card" lang="es" of="83ce924c60a0"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
-# | la atención colapsa | mayor logit; entropía ÷ ln de los tokens visibles | > 100 avisa; > 1000 y < 0.05 falla | baja el learning rate; QK-norm en el próximo run |
+# | la atención colapsa | mayor logit; entropía ÷ ln de los tokens visibles | > 100 avisa; > 1,000 y < 0.05 falla | baja el learning rate; QK-norm en el próximo run |
 # | los logits saltan en cinco pasos | el learning rate de esos pasos | saltó primero | vuelve a antes del salto |
 # | «este learning rate es el mejor» | sensibilidad de un barrido | compara dos diseños | elige el más plano |
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any model that calls `scaled_dot_product_attention`. Here it is one with nothing of this course in
+# A few lines for any model that calls `scaled_dot_product_attention`. Here it is one with nothing of this course in
 # it: a single attention layer, without a mask, learns to write twelve letters backwards. It is trained at two
 # rates.
 #
-# Look at the entropy of the good run, too: it is close to 0. To write a letter this model needs one other letter
-# alone, so looking at one token is right here. That is why the leaf `attention-logit-growth` asks for both: no
+# Look at the good run, too: there each query looks at one token alone as well, so its entropy is close to 0. To write
+# a letter this model needs one other letter
+# alone, so looking at one token is right here. That is why the leaf `attention-logit-growth` asks for both: almost no
 # entropy *and* a logit above 1,000.
 
-# %% [markdown] id="own-run" lang="es" of="2807d2e2e515"
+# %% [markdown] id="own-run" lang="es" of="58741e2882b8"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier modelo que llame a `scaled_dot_product_attention`. Aquí es uno que no tiene nada de
+# Unas pocas líneas para cualquier modelo que llame a `scaled_dot_product_attention`. Aquí es uno que no tiene nada de
 # este curso: una sola capa de atención, sin máscara, aprende a escribir doce letras al revés. Se entrena con dos
 # learning rates.
 #
-# Mira también la entropía del run bueno: está cerca de 0. Para escribir una letra, este modelo necesita una sola de
+# Mira también el run bueno: ahí cada query mira igualmente un solo token, así que su entropía está cerca de 0. Para
+# escribir una letra, este modelo necesita una sola de
 # las otras, así que aquí mirar un solo token es lo correcto. Por eso la hoja `attention-logit-growth` pide las dos
 # cosas: entropía casi nula *y* un logit mayor que 1,000.
 
@@ -716,13 +722,13 @@ for rate in (0.01, 0.1):
 # ```
 #
 # It does. Without it the five losses are 4.39, 2.20, 3.64, 4.91 and 4.85, with it 4.36, 2.12, 2.95, 3.23 and 2.71. The
-# sensitivity falls from 1.80 to 0.96, as in the paper. At the best rate and below, little changes. From 0.03 on the
-# plain model gets stuck, with a largest logit of 700 and more, and the normed one learns: its largest logit stays
+# sensitivity falls from 1.80 to 0.96, as in the paper. At the best rate and below, little changes. At 0.03 the
+# plain model falls behind, and from 0.1 on it gets stuck, with a largest logit of 700 and more, and the normed one learns: its largest logit stays
 # below 30. So the lesson's result holds for 100 steps and a width of 32, and for nothing else. (And this one holds
 # for one seed.)
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="a41dc186daa3"
+# %% [markdown] id="sources" lang="es" of="8aaa986c9ef3"
 # ## 10 · De dónde viene esto
 #
 # * Wortsman et al., 2023, [arXiv 2309.14322](https://arxiv.org/abs/2309.14322): la sensibilidad al learning rate,
@@ -758,7 +764,8 @@ for rate in (0.01, 0.1):
 #
 # Sí ayuda. Sin QK-norm los cinco losses son 4.39, 2.20, 3.64, 4.91 y 4.85; con él, 4.36, 2.12, 2.95, 3.23 y 2.71. La
 # sensibilidad baja de 1.80 a 0.96, como en el artículo. Con el mejor learning rate, y con los menores, cambia poco.
-# Desde 0.03 el modelo sin QK-norm se estanca, con un logit máximo de 700 o más, y el otro aprende: su logit máximo no
+# Con 0.03 el modelo sin QK-norm se queda atrás, y desde 0.1 se estanca, con un logit máximo de 700 o más, y el otro
+# aprende: su logit máximo no
 # pasa de 30. Así que el resultado de la lección vale para 100 pasos y un ancho de 32, y para nada más. (Y este vale
 # para una sola semilla).
 # </details>

@@ -19,7 +19,7 @@
 
 # %% [markdown] id="why" lang="es" of="292f6b7d515b"
 # Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo que la
-# pantalla llamaba 1,405 «iterations». La pantalla mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
+# pantalla llamaba 1,405 iteraciones. También mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
 # había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, las causas eran unos
 # multiplicadores por grupo demasiado pequeños y un warm-up largo, y la cura, un valor más alto.
 #
@@ -72,19 +72,21 @@ def last_loss(run, count=10):
 # in the original. What is called *memory* there is the token embedding here, `wte`; it learns at 0.1 of the rate.
 # What is called *neuroscience* is the first block here, `h.0`; it learns at 0.5. The rest learns at 1.
 #
-# The schedule is told its length in micro-batches, but it is called once a step. The screen shows the first group.
+# The schedule is told its length in micro-batches, but it is called once a step. The screen shows the group of the
+# embedding.
 
-# %% [markdown] id="meet" lang="es" of="f0cfc1a7e953"
+# %% [markdown] id="meet" lang="es" of="f1ec3f2f8c64"
 # ## 1 · Un run que se porta mal
 #
 # Los mismos errores, en pequeño. El plan son 20 épocas de 1,500 micro-batches; se suman los gradientes de tres
 # micro-batches para dar un paso; el warm-up es la décima parte del run. Tres grupos de parámetros aprenden a
 # distinta velocidad, como en el original. Lo que allí se llama *memory* es aquí el embedding de tokens, `wte`, y
-# aprende con 0.1 del valor. Lo que se llama *neuroscience* es aquí el primer bloque, `h.0`, y aprende con 0.5. El
+# aprende con 0.1 del learning rate. Lo que se llama *neuroscience* es aquí el primer bloque, `h.0`, y aprende con
+# 0.5. El
 # resto aprende con 1.
 #
-# Al schedule se le dice su duración en micro-batches, pero se le llama una vez por paso. La pantalla muestra el
-# primer grupo.
+# Al schedule se le dice su duración en micro-batches, pero se le llama una vez por paso. La pantalla muestra el grupo
+# del embedding.
 
 # %% id="facts" compare=true
 planned = 20 * 1500  # micro-batches
@@ -231,7 +233,7 @@ print(" < ".join(t(name) for name in order))
 #
 # * El run reparado aprende *más* que el curado, con la cuarta parte de su `lr_max`. Al embedding le faltaba un
 #   factor de 30, y la cura puso 16.
-# * Aun así, ni siquiera el run reparado arrancó del todo. Su warm-up dura mil pasos porque la décima parte de 20
+# * Y aun así, incluso el run reparado apenas ha arrancado. Su warm-up dura mil pasos porque la décima parte de 20
 #   épocas son mil pasos. Ese número no lo eligió nadie: salió de un porcentaje. Es lo tercero que está mal, y no es
 #   un fallo del código.
 # * Con un warm-up elegido en pasos, el mismo learning rate aprende en 90 pasos. Nadie subió nada. Aquí tienes, pues, un
@@ -243,7 +245,7 @@ print(" < ".join(t(name) for name in order))
 #
 # ### ¿De dónde sale el 33 %?
 #
-# La guía dice que en la «iteration» 1,405 el run iba «solo por el 33 % del warm-up». Aquí están otra vez los
+# La guía dice que en la iteración 1,405 el run iba «solo por el 33 % del warm-up». Aquí están otra vez los
 # datos del código público, y tres maneras de sacar de ellos un porcentaje:
 
 # %% id="thirty-three-per-cent" compare=true
@@ -254,11 +256,12 @@ print(f"{iteration // 3 / (0.1 * per_epoch * epochs / 3):.2%}   {t('as-asked')}"
 
 # %% [markdown] id="sixty-times" lang="en"
 # The guide's figure takes a tenth of *one* epoch for a tenth of the run, and counts micro-batches as well. The
-# scheduler was sixty times further from its goal. Here is the calculation for each of the three groups:
+# scheduler had really done a sixtieth of that. Here is the calculation for each of the three groups:
 
-# %% [markdown] id="sixty-times" lang="es" of="f29c9794554a"
+# %% [markdown] id="sixty-times" lang="es" of="9949d737ff74"
 # La cifra de la guía toma la décima parte de *una* época por la décima parte del run, y además cuenta
-# micro-batches. El scheduler estaba sesenta veces más lejos de su meta. Esta es la cuenta de cada uno de los tres
+# micro-batches. El scheduler llevaba hecha, en realidad, la sesentava parte de eso. Esta es la cuenta de cada uno de
+# los tres
 # grupos:
 
 # %% id="three-bills" compare=true
@@ -735,15 +738,16 @@ for group in optimizer.param_groups:
 
 # %% [markdown] id="one-late" lang="en"
 # The group is one step ahead of the weights: five steps were taken, at the rates of the ramp's steps 1 to 5,
-# and the group already holds the sixth. In a warm-up that is a difference of a fifth, and every screen that
+# and the group already holds the sixth. At this point of the warm-up that is a difference of a fifth, and every
+# screen that
 # prints after `scheduler.step()` has it. The weights also know every factor between the groups.
 #
 # Now the estimate. From the first 40 steps of “both repaired” alone: when will the loss be down to 5.8? On the left
 # is the straight line that the guide drew, in the middle yours, on the right what the run did.
 
-# %% [markdown] id="one-late" lang="es" of="4f4c66461eaf"
+# %% [markdown] id="one-late" lang="es" of="699bebd9ecd9"
 # El grupo va un paso por delante de los pesos: se dieron cinco pasos, con los valores 1 a 5 de la rampa, y en
-# el grupo ya está el sexto. En pleno warm-up eso es una diferencia de un quinto, y la tiene toda pantalla que
+# el grupo ya está el sexto. En este punto del warm-up eso es una diferencia de un quinto, y la tiene toda pantalla que
 # imprime después de `scheduler.step()`. Y los pesos conocen también cada factor entre los grupos.
 #
 # Ahora, el cálculo. Solo con los primeros 40 pasos de «ambos reparados»: ¿cuándo habrá bajado el loss a 5.8?
@@ -760,7 +764,7 @@ really = int(np.flatnonzero(smooth <= 5.8)[0]) + 2
 print(f"{t('straight-line')}: {guide}   {t('by-rates')}: {mine}   {t('really')}: {really}")
 
 # %% id="which-is-nearer" compare=true
-print(abs(mine - really) < abs(guide - really))
+print(f"{t('mine-is-nearer')}: {t(str(abs(mine - really) < abs(guide - really)))}")
 
 # %% id="curves" folded=true
 figure = Figure(figsize=(7.2, 2.6), layout="constrained")
@@ -804,7 +808,7 @@ for name, walk in walks.items():
 
 # %% [markdown] id="explain" lang="en"
 # The cured run still has the fault of the broken one. And the last run has none: it got exactly what was asked for.
-# That nobody should have asked for it is more than a schedule can tell.
+# Whether anybody should have asked for it, no schedule can tell.
 #
 # ## 7 · Explain
 #
@@ -817,17 +821,17 @@ for name, walk in walks.items():
 # neither the diagnosis nor the repair? Use an experiment of this lesson. (3) Name one thing that nobody can
 # know from the published record. (One point each.)
 
-# %% [markdown] id="explain" lang="es" of="9394b43c39cd"
+# %% [markdown] id="explain" lang="es" of="14521242bc97"
 # El run curado todavía tiene el fallo del roto. Y el último run no tiene ninguno: recibió exactamente lo que se
-# pidió. Que nadie debió pedirlo es más de lo que un schedule puede decir.
+# pidió. Si convenía pedirlo, no lo puede decir ningún schedule.
 #
 # ## 7 · Explica
 #
-# La guía termina así: *«En la práctica, tu learning rate era 1,818 veces demasiado pequeño por la escala de
+# La guía termina así: *«En la práctica, tu learning rate era 1,818 veces más pequeño de lo debido por la escala de
 # los grupos de parámetros y el warm-up. ¡Los nuevos scripts lo arreglan!»*. Los nuevos scripts piden de 1e-4
 # a 5e-4, y el schedule sigue contando micro-batches.
 #
-# Responde en cuatro a ocho oraciones. (1) ¿Qué parte del 1,818 es un fallo, qué parte se pidió y para qué
+# Responde en entre cuatro y ocho oraciones. (1) ¿Qué parte del 1,818 es un fallo, qué parte se pidió y para qué
 # grupo vale el número? (2) Con los nuevos scripts, el loss sí baja más rápido. ¿Por qué eso no demuestra ni
 # el diagnóstico ni la reparación? Usa un experimento de esta lección. (3) Nombra una cosa que nadie puede
 # saber a partir de lo publicado. (Un punto por cada parte).
@@ -874,20 +878,20 @@ for name, walk in walks.items():
 # | symptom | measure | threshold | first action |
 # |---|---|---|---|
 # | loss stays at ln V, no NaN | rate of **every** group ÷ lr_max, at a step where you know what it should be | 1 after the warm-up | find the factor: ramp, unit, group |
-# | the schedule looks right | `effective_lr` from one step's weights | equals the rate asked for to 1 % | whatever writes `group["lr"]`, and when |
+# | the schedule looks right | `effective_lr` from one step's weights | equals the rate asked for to 1 % | find what writes `group["lr"]`, and when |
 # | “x % of warm-up” on a screen | calls of the scheduler ÷ its length, both in steps | – | divide every length by `accumulation` |
 # | “days to go” from a straight line | loss against the sum of the rates | – | `steps_to_target` with the planned rates |
 # | a higher rate helps | the same rate with the faults repaired | – | repair first, raise later |
 #
 # Leaves: `schedule-step-unit`, `lr-group-scale`. The next lesson, 19-06, has a plateau that no rate cures.
 
-# %% [markdown] id="card" lang="es" of="3f6f3becf3da"
+# %% [markdown] id="card" lang="es" of="d1e33582bee3"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
 # | el loss se queda en ln V, sin NaN | valor de **cada** grupo ÷ lr_max, en un paso donde sepas cuánto debe valer | 1 después del warm-up | busca el factor: rampa, unidad, grupo |
-# | el schedule parece correcto | `effective_lr` con los pesos de un solo paso | es el que se pidió, con 1 % de margen | lo que escribe `group["lr"]`, y cuándo |
+# | el schedule parece correcto | `effective_lr` con los pesos de un solo paso | es el que se pidió, con 1 % de margen | busca qué escribe `group["lr"]`, y cuándo |
 # | «x % del warm-up» en una pantalla | llamadas al scheduler ÷ su duración, ambas en pasos | – | divide toda duración entre `accumulation` |
 # | «faltan tantos días» según una recta | loss frente a la suma de los learning rates | – | `steps_to_target` con los valores previstos |
 # | un valor más alto ayuda | el mismo valor con los fallos reparados | – | primero repara, después sube |

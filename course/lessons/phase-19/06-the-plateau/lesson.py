@@ -225,7 +225,7 @@ print(t("lowest"), f"t + {int(np.argmin(by_offset))}")
 # %% [markdown] id="walk-text" lang="es" of="11f8c64b6016"
 # El log también puede contestar. Antes de la primera actualización, el trainer toma el gradiente del loss con
 # respecto a los logits. Es negativo en el target y en ningún otro lugar, así que muestra con qué target se evalúa
-# de verdad, sin importar quién lo corrió. La pregunta 1.4 del árbol de la configuración lee ese dato:
+# de verdad, sin importar quién lo haya desplazado. La pregunta 1.4 del árbol de la configuración lee ese dato:
 
 # %% id="walk"
 asked = [question for question in diagnosis.QUESTIONS if question.id == "1.4"]
@@ -357,7 +357,7 @@ playground(draw, offset=Slider("d", 0, 5, 2))
 # ```
 #
 # Arréglalo. `tokens` es (B, T + 1), así que contiene T targets: el token que sigue a cada uno de los primeros T.
-# Deben contar todos, salvo los que son `pad`. No cambies `tokens` mismo.
+# Deben contar todos, salvo los que son `pad`. No modifiques `tokens`.
 #
 # <details><summary>Pista</summary>
 #
@@ -752,7 +752,7 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 #   shifted its labels, and then called a loss that shifts them again.
 #
 # **A true story.** The author of this run found the cause himself. The log of the plateau is of 22 November 2025.
-# On the 24th, at 16:01, he committed the words “After 5,000 steps, still gibberish”. At 17:40 came one changed
+# On the 24th, at 16:01, he committed with the message “After 5,000 steps, still gibberish”. At 17:40 came one changed
 # argument, `labels=idx` in place of `labels=targets`, under the title “fixed bug that was causing Double offset for
 # training”
 # ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). At
@@ -786,7 +786,7 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # step, `signal` may come out negative.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="73346ad4809e"
+# %% [markdown] id="sources" lang="es" of="17ade131ac61"
 # ## 10 · De dónde viene esto
 #
 # * Las cifras que se citan aquí: el informe, su reparación y lo que hizo el run reparado, en
@@ -805,12 +805,13 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). A
 # las 21:22, tras algunos retoques más: «por fin genera texto coherente en inglés, y el loss anda por 3»
 # ([73eb55f](https://github.com/gness1804/build_llm_karpathy/commit/73eb55f223862eef1a41ead019c2199e109b8c4d)). El
-# informe con sus tres ajustes se quedó en el repositorio tal como estaba. Y no es el único. Un cambio propuesto en
-# 2026 quiere que la documentación diga que los labels se corren dentro del modelo, porque ya confundió a muchos
+# informe con sus tres ajustes se quedó en el repositorio tal como estaba. Y el autor no es el único. Un cambio
+# propuesto en
+# 2026 quiere que la documentación diga que los labels se corren dentro del modelo, porque esto ya confundió a muchos
 # usuarios. El mismo año apareció el fallo en modelos de la propia biblioteca: `Moonshine`, `CohereASR`,
 # `Florence2`. No es un error de principiantes.
 #
-# **Un reto difícil, de propina.** Calcula B_simple con los números que tiene cualquier bucle que acumula: la media
+# **Un reto difícil, de propina.** Estima B_simple con los números que tiene cualquier bucle que acumula: la media
 # de los cuadrados de las normas de los gradientes de los micro-batches y el cuadrado de la norma de su suma. No se
 # puede guardar ningún gradiente.
 #

@@ -177,12 +177,12 @@ for name, run in tried.items():
     print(f"{t(name):36}{t('at-clamp') if clamped(run) > 0.1 else t('free')}")
 
 # %% [markdown] id="walk-text" lang="en"
-# The stability check has six questions for a memory, 10.1 to 10.6. Here are its answers for the broken run, and
-# then the leaf that it finds in each of the four.
+# The stability check has six questions for a memory, 10.1 to 10.6. Here are its answers for the broken run, and then
+# the leaf that it finds in each of the four runs.
 
-# %% [markdown] id="walk-text" lang="es" of="d4e92d85fcab"
+# %% [markdown] id="walk-text" lang="es" of="a89d913046ce"
 # La revisión de estabilidad tiene seis preguntas para una memoria, de la 10.1 a la 10.6. Aquí están sus respuestas
-# para el run roto y, después, la hoja que encuentra en cada uno de los cuatro.
+# para el run roto y, después, la hoja que encuentra en cada uno de los cuatro runs.
 
 
 # %% id="walk"
@@ -210,13 +210,13 @@ for name, run in tried.items():
 #
 # A single channel. Its activity is 0.2 times its scale, the target is 0.5, and the mean is taken over τ = 20 steps.
 # At each step the scale is multiplied by (target ÷ mean), raised to an exponent. It should settle at 2.5. In grey,
-# with the mean as it is, which starts at 0; in blue, with that mean corrected. The knob is what 1 is divided by to
-# give the exponent.
+# with the mean as it is, which starts at 0; in blue, with that mean corrected. The knob sets n, and the exponent is
+# 1/n.
 #
 # 1. Exponent 1/1: how far does each scale go?
 # 2. And 1/20, which is 1/τ?
 
-# %% [markdown] id="hidden" lang="es" of="f9f83ad60366"
+# %% [markdown] id="hidden" lang="es" of="277dcd73998d"
 # Lee la tabla columna por columna. Las curas publicadas dejan las escalas donde estaban: ninguna toca la regla. La
 # capa de normalización hace pequeña la oscilación, y las escalas siguen en su límite: anula lo que hicieron. Y el
 # loss no sirve de juez: en estos 120 pasos, el run con la regla correcta *no* tiene el loss más bajo. Una escala en
@@ -231,8 +231,8 @@ for name, run in tried.items():
 #
 # Un solo canal. Su actividad es 0.2 por su escala, el objetivo es 0.5 y la media se toma sobre τ = 20 pasos. En
 # cada paso, la escala se multiplica por (objetivo ÷ media), elevado a un exponente. Debería quedarse en 2.5. En
-# gris, con la media tal cual, que empieza en 0; en azul, con esa media corregida. La perilla es el número entre el
-# que se divide 1 para obtener el exponente.
+# gris, con la media tal cual, que empieza en 0; en azul, con esa media corregida. La perilla fija n, y el exponente
+# es 1/n.
 #
 # 1. Exponente 1/1: ¿hasta dónde llega cada escala?
 # 2. ¿Y 1/20, que es 1/τ?
@@ -295,7 +295,7 @@ playground(draw, divisor=Slider(t("divisor"), 1, 20, 1))
 # w = 4 and 1/80. **Which of the three come to rest?**
 
 # %% [markdown] id="figure-text" lang="es" of="95de0813a0d1"
-# ### Una figura de un artículo, en pequeño: quieto solo, oscilando en compañía
+# ### Una figura de un artículo, en pequeño: en reposo a solas, oscilando en compañía
 #
 # Un solo canal se estabiliza con el exponente 1/τ. Entonces, ¿1/τ es lo bastante lento? Harnack et al. (2015) lo
 # calcularon para neuronas con homeostasis. Un regulador que es estable con una neurona puede hacer que una red oscile
@@ -653,8 +653,10 @@ for size in (1, 4, 16):
 # %% [markdown] id="not-cures" lang="en"
 # Three counter-examples to what is said of such cures:
 #
-# * **A sigmoid does not save a gate.** In your table it is more even than the softmax, and it collapses all the
-#   same when its logits grow; so does a softmax at temperature 4, only later. Trained for 300 steps, our gates had
+# * **A sigmoid does not save a gate.** In your table it is more even than the softmax, and its evenness falls from
+#   0.93 to 0.47 all the same when its logits grow: a token whose logits are all negative but one still gives
+#   everything to one source. A softmax at temperature 4 collapses as the plain one does, at logits four times as
+#   large. Trained for 300 steps, our gates had
 #   an evenness of 0.45 to 0.73 with the softmax, 0.54 to 0.84 with the sigmoid, and 0.96 to 0.97 with the sigmoid
 #   at a temperature of 4 (`benchmarks/dynamics.py gate`).
 # * **A normalisation layer hides a windup.** You saw it in the first table.
@@ -668,11 +670,13 @@ for size in (1, 4, 16):
 # as `frozen_by_design`. But where nobody meant it, it is a fault: `memory-dead-gate` puts the same `detach()`
 # behind the gate. The loss falls all the same. Ask each tensor whether it has had a gradient within twelve batches.
 
-# %% [markdown] id="not-cures" lang="es" of="478e1976355d"
+# %% [markdown] id="not-cures" lang="es" of="cf787d80751e"
 # Tres contraejemplos de lo que se dice de estas curas:
 #
-# * **Un sigmoid no salva a un gate.** En tu tabla es más parejo que el softmax, y aun así colapsa cuando crecen sus
-#   logits; también colapsa un softmax con temperatura 4, solo que más tarde. Después de 300 pasos, nuestros gates
+# * **Un sigmoid no salva a un gate.** En tu tabla es más parejo que el softmax, y aun así su entropía ÷ ln k baja de
+#   0.93 a 0.47 cuando crecen sus logits: un token cuyos logits son todos negativos menos uno se lo sigue dando todo a
+#   una sola fuente. Un softmax con temperatura 4 colapsa igual que el normal, con logits cuatro veces mayores.
+#   Después de 300 pasos, nuestros gates
 #   tenían una entropía ÷ ln k de 0.45 a 0.73 con el softmax, de 0.54 a 0.84 con el sigmoid, y de 0.96 a 0.97 con el
 #   sigmoid y temperatura 4 (`benchmarks/dynamics.py gate`).
 # * **Una capa de normalización esconde un windup.** Lo viste en la primera tabla.
@@ -747,8 +751,9 @@ for fault in (None, "memory-saturation"):
 # one changes neither?
 
 # %% [markdown] id="share-said" lang="es" of="d9b402991366"
-# La pregunta 10.5 pide esa proporción, y la hoja se llama como el fallo. El tamaño solo no dice nada: una memoria
-# puede estar llena y servir. Y el loss tampoco lo dice, porque el modelo aprende a vivir sin lo que la memoria
+# La pregunta 10.5 pregunta por esa proporción, y la hoja se llama como el fallo. El tamaño por sí solo no dice nada:
+# una memoria
+# puede estar llena y servir. Y el loss tampoco dice nada, porque el modelo aprende a vivir sin lo que la memoria
 # repite.
 #
 # ### Tres reglas más para una memoria
@@ -786,27 +791,27 @@ for name, run in by_rule.items():
 # %% [markdown] id="unknown-said" lang="en"
 # A night of three steps writes three times in an interval instead of once. The complementary rule takes fewer
 # slots, because it calls more tokens “close” (a cosine of 0.9) and moves a slot that is there. Metaplasticity
-# changes how strongly each slot is read, and who must go when all are taken; in 60 steps that has not happened.
-# None of the three is a fault. Whether one *helps*, a single seed and 60 steps cannot say.
+# changes how strongly each slot is read, and which one must go when all are taken; in 60 steps that has not happened.
+# None of the three is a fault. A single seed and 60 steps cannot say whether one *helps*.
 #
 # **What stays unknown.** Of the faults in the published code, one is enough for a swing: scales that wind up. Four
 # layers multiply them, and no normalisation layer follows the last. Over five seeds the loss then swings by a
 # factor of 5 to 9; with the published cures alone, of 5 to 8; with exponent 1/τ and a corrected mean, your repair,
-# of at most 1.3. But we saw it only without that layer and with a mean that forgets within 50 steps. Whether the
-# published run swung for the same reason, nobody has shown.
+# of at most 1.3. But we saw it only without that layer and with a mean that forgets within 50 steps. Nobody has shown
+# that the published run swung for the same reason.
 
-# %% [markdown] id="unknown-said" lang="es" of="43d7b6ba6598"
+# %% [markdown] id="unknown-said" lang="es" of="091c84b2e909"
 # Una noche de tres pasos escribe tres veces en cada intervalo, y no una. La regla complementaria ocupa menos
 # casillas, porque llama «parecidos» a más tokens (un coseno de 0.9) y mueve una casilla que ya existe. La
 # metaplasticidad cambia con cuánta fuerza se lee cada casilla y cuál cede su sitio cuando todas están ocupadas; en
-# 60 pasos eso no ocurrió. Ninguna de las tres es un fallo. Si alguna *ayuda*, no lo pueden decir una sola semilla y 60
-# pasos.
+# 60 pasos eso no ocurrió. Ninguna de las tres es un fallo. Una sola semilla y 60 pasos no bastan para decir si alguna
+# *ayuda*.
 #
 # **Lo que sigue sin saberse.** De los fallos del código publicado, uno basta para que el loss oscile: escalas con
 # windup. Cuatro capas las multiplican, y después de la última no hay ninguna capa de normalización. Con cinco
 # semillas, el loss oscila entonces en un factor de 5 a 9; solo con las curas publicadas, de 5 a 8; con el exponente
 # 1/τ y la media corregida, tu reparación, de 1.3 como máximo. Pero solo lo vimos sin esa capa y con una media que
-# olvida en 50 pasos. Si el run publicado osciló por la misma razón, nadie lo ha demostrado.
+# olvida en 50 pasos. Nadie ha demostrado que el run publicado oscilara por la misma razón.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
@@ -858,18 +863,18 @@ for name, run in by_rule.items():
 #
 # | symptom | measure | threshold | first action |
 # |---|---|---|---|
-# | one source takes all | entropy of the gate ÷ ln k | below 0.5 | raise the temperature: `memory-gate-collapse` |
-# | a smooth loss, a regulator in doubt | share of scales at their limit | above 10 % | exponent 1/τ, corrected mean: `homeostasis-windup` |
+# | one source takes all | entropy of the gate ÷ ln k | below 0.5 is odd, below 0.1 broken | raise the temperature: `memory-gate-collapse` |
+# | a smooth loss, a regulator in doubt | share of scales at their limit | above 10 % is odd, above 50 % broken | exponent 1/τ, corrected mean: `homeostasis-windup` |
 # | two runs of one seed differ | the steps that write | any difference | draw from (seed, step): `random-consolidation` |
 # | validation changes the run | hash of all tensors before and after | any difference | write in training only: `memory-leak-across-batches` |
 
-# %% [markdown] id="card" lang="es" of="3f9fd2f28295"
+# %% [markdown] id="card" lang="es" of="91375d937d24"
 # ## 8 · Una tarjeta para guardar
 #
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
-# | una fuente se lo lleva todo | entropía del gate ÷ ln k | menos de 0.5 | sube la temperatura: `memory-gate-collapse` |
-# | loss suave, regulador en duda | proporción de escalas en su límite | más de 10 % | exponente 1/τ, media corregida: `homeostasis-windup` |
+# | una fuente se lo lleva todo | entropía del gate ÷ ln k | menos de 0.5 es raro, menos de 0.1 está roto | sube la temperatura: `memory-gate-collapse` |
+# | loss suave, regulador en duda | proporción de escalas en su límite | más de 10 % es raro, más de 50 % está roto | exponente 1/τ, media corregida: `homeostasis-windup` |
 # | dos runs de una semilla difieren | los pasos que escriben | cualquier diferencia | usa `(seed, step)`: `random-consolidation` |
 # | la validación cambia el run | hash de todos los tensores antes y después | cualquier diferencia | escribe solo al entrenar: `memory-leak-across-batches` |
 
@@ -878,16 +883,17 @@ for name, run in by_rule.items():
 #
 # Three questions for any model in evaluation mode: does the same batch give the same output twice, does a row alone
 # give what it gives in the batch, and has the evaluation changed any tensor, wherever in the model it is kept? Here
-# they are put to a recurrent network that has nothing of this course in it: as it should be; with a state that it
-# keeps from call to call, as a memory does; and with a mean that is taken over the wrong axis.
+# they are put to a recurrent network that has nothing of this course in it, in three versions: one as it should be,
+# one with a state that it keeps from call to call, as a memory does, and one with a mean that is taken over the wrong
+# axis.
 
-# %% [markdown] id="own-run" lang="es" of="90bfeb5008b6"
+# %% [markdown] id="own-run" lang="es" of="b0f22c016b60"
 # ## 9 · En tu propio run
 #
 # Tres preguntas para cualquier modelo en modo de evaluación: ¿el mismo batch da dos veces la misma salida, una fila
 # sola da lo que da dentro del batch, y cambió la evaluación algún tensor, esté donde esté en el modelo? Aquí se le
-# hacen a una red recurrente que no tiene nada de este curso: como debe ser; con un estado que conserva de una llamada
-# a otra, igual que una memoria; y con una media tomada sobre el eje equivocado.
+# hacen a una red recurrente que no tiene nada de este curso, en tres versiones: una como debe ser, otra con un estado
+# que conserva de una llamada a otra, igual que una memoria, y otra con una media tomada sobre el eje equivocado.
 
 
 # %% id="own-loop" compare=true
@@ -940,7 +946,7 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 #
 # * The case: the
 #   [report](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/development/PHASE1_SUMMARY.md) of a loss
-#   that swings 4 to 5 times, between about 7 and 30 to 40. What its code did, and what we measured:
+#   that swings by a factor of 4 to 5, between about 7 and 30–40. What its code did, and what we measured:
 #   `docs/seeds.md`, 000.
 # * Åström & Hägglund, their book of 1995 on PID control: windup.
 # * Harnack et al., 2015, [Stability of neuronal networks with homeostatic
@@ -984,12 +990,13 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 # not symmetric, and the second line shows a complex pair. So a proof would have to be about that matrix.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="a4e4736782e0"
+# %% [markdown] id="sources" lang="es" of="c316fcb55e94"
 # ## 10 · De dónde viene esto
 #
 # * El caso: el
 #   [informe](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/development/PHASE1_SUMMARY.md) de un loss
-#   que oscila en un factor de 4 a 5, entre unos 7 y 30 a 40. Qué hacía su código y qué medimos: `docs/seeds.es.md`,
+#   que oscila en un factor de 4 a 5, entre unos 7 y unos 30 o 40. Qué hacía su código y qué medimos:
+#   `docs/seeds.es.md`,
 #   000.
 # * Åström y Hägglund, su libro de 1995 sobre el control PID: el windup.
 # * Harnack et al., 2015, [la estabilidad de las redes de neuronas con
@@ -1005,10 +1012,11 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 # [demostración](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/technical/cortex_mathematical_instability_proof.md).
 # Su teorema 2 dice que el gate con softmax oscila porque su jacobiano, `diag(g) − ggᵀ`, tiene un par complejo de
 # valores propios con |λ| ≈ 0.95. De su fase saca un período de 4.7 pasos, y concluye que eso coincide con las
-# oscilaciones observadas, de 4 a 5 pasos. Parece un acuerdo perfecto entre teoría y experimento. Pero la matriz es
+# oscilaciones observadas, de 4 a 5 pasos. Parece una concordancia perfecta entre teoría y experimento. Pero la matriz
+# es
 # simétrica, y una matriz real simétrica solo tiene valores propios reales; y lo que su propio informe había
 # observado era una oscilación en un *factor* de 4 a 5, no un período. Ninguna demostración es más segura que el
-# número al que se la hizo coincidir.
+# número con el que se la hizo coincidir.
 #
 # **Un reto difícil, de propina.** Muestra para k = 3, con `torch.linalg.eigvals`, que los valores propios son
 # reales, y di qué matriz de la actualización completa habría que mirar en su lugar.

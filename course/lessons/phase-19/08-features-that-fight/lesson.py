@@ -1,7 +1,7 @@
 """Lesson 19-08: many features at once, one that hurts, and writes that no optimizer knows of."""
 
 # %% [markdown] id="why" lang="en"
-# Somebody built a hybrid: a GPT with spiking units, a state-space block, STDP, meta-plasticity and tasks in
+# Somebody built a hybrid: a GPT with spiking units, a state-space block, STDP, metaplasticity and tasks in
 # sequence. Gradients became infinite. The published report blamed the loss scaler and the new features, all
 # together: a “perfect storm”. In the source, the state-space block was never built and STDP never ran with mixed
 # precision: half of the suspects were not in the model.
@@ -15,7 +15,7 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="ae102c0dee3b"
+# %% [markdown] id="why" lang="es" of="698c53865733"
 # Alguien construyó un híbrido: un GPT con unidades de spikes, un bloque de espacio de estados, STDP,
 # metaplasticidad y tareas en secuencia. Los gradientes se volvieron infinitos. El informe publicado culpó a la
 # escala del loss y a las piezas nuevas, todas juntas: una «tormenta perfecta». En el código, el bloque de espacio
@@ -162,7 +162,8 @@ for (name, _), value in zip(rungs, lost, strict=True):
 
 # %% [markdown] id="suspects" lang="en"
 # Nothing exploded. The exotic features hold, and the most ordinary one breaks the run: a second text. No gradient
-# norm shows it, and neither does the training loss. Only somebody who still measures the first text can see it.
+# norm shows it (the largest is even that of the base), and neither does the training loss. Only somebody who still
+# measures the first text can see it.
 #
 # ## 4 · Inspect
 #
@@ -171,9 +172,10 @@ for (name, _), value in zip(rungs, lost, strict=True):
 # STDP strengthens a weight whose input fires just before its output. It writes the weights itself, between two
 # steps; the optimizer's moments know nothing of it. Does it help? Three seeds, 60 steps, without and with it:
 
-# %% [markdown] id="suspects" lang="es" of="72472266515d"
+# %% [markdown] id="suspects" lang="es" of="2f4562bc4148"
 # Nada explotó. Las piezas exóticas aguantan, y la que rompe el run es la más común: un segundo texto. Ninguna norma
-# del gradiente lo muestra, y el loss de entrenamiento tampoco. Solo lo ve quien sigue midiendo el primer texto.
+# del gradiente lo muestra (la más grande es incluso la de la base), y el loss de entrenamiento tampoco. Solo lo ve
+# quien sigue midiendo el primer texto.
 #
 # ## 4 · Inspecciona
 #
@@ -230,11 +232,11 @@ show(walked(secret_run, "11.1"), Console(width=88))
 # %% [markdown] id="left-out" lang="en"
 # ### Two suspects that the ladder left out
 #
-# A **liquid** unit computes from each token how fast it follows it: now quickly, now slowly. **Meta-plasticity**
-# gives STDP a rate for every weight: the more a weight has been moved, the less it moves. Take each one away from
-# the crowd:
+# A **liquid** unit computes from each token how fast to follow it: now quickly, now slowly. **Metaplasticity** gives
+# STDP a rate for every weight: the more a weight has been moved, the less it moves. Try each of them away from the
+# crowd:
 
-# %% [markdown] id="left-out" lang="es" of="936c391a3ed8"
+# %% [markdown] id="left-out" lang="es" of="103c842e47c9"
 # ### Dos sospechosos que la escalera dejó fuera
 #
 # Una unidad **líquida** calcula con cada token qué tan rápido lo sigue: a veces deprisa, a veces despacio. La
@@ -258,7 +260,7 @@ for name, settings in left_out.items():
     print(f"{t(name):24}{t('breaks') if forgotten(trained(settings)) >= 0.5 else t('holds')}")
 
 # %% [markdown] id="where-it-hurts" lang="en"
-# Neither breaks anything. With meta-plasticity STDP moves the weights less, as it should. The sound of a name is no
+# Neither breaks anything. With metaplasticity STDP moves the weights less, as it should. The sound of a name is not
 # evidence.
 #
 # ### The same write, harmful here and harmless there
@@ -266,7 +268,7 @@ for name, settings in left_out.items():
 # Rules of this kind are often followed by a clamp to [0, 1]. Put one such clamp after every step, in one run on the
 # embeddings, in another on the first matrix of the MLP. Which one costs more?
 
-# %% [markdown] id="where-it-hurts" lang="es" of="ce338f161db3"
+# %% [markdown] id="where-it-hurts" lang="es" of="51b402cd3ada"
 # Ninguna rompe nada. Con la metaplasticidad, STDP mueve menos los pesos, como debe ser. Que un nombre suene
 # sospechoso no prueba nada.
 #
@@ -381,22 +383,23 @@ figure.axes[1].legend(fontsize=8, loc="lower left")
 Picture().show(figure, t("cures-alt"))
 
 # %% [markdown] id="figure-said" lang="en"
-# The grey curve is that of the paper. EWC is less good than there: at 10⁴ it gives up a little of each text, and at
+# The grey curve does what the paper’s did. EWC does worse than there: at 10⁴ it gives up a little of each text, and at
 # 10⁶ it does what the paper's equal pull on all weights did. We also tried 10³ and 10⁵, and none of the four is as
-# good as replay on *both* texts. Whether that is because our second text has other words, where theirs had the same
-# digits, this picture cannot say.
+# good as replay on *both* texts. This picture cannot say whether that is because our second text has other words,
+# where theirs had the same digits.
 
-# %% [markdown] id="figure-said" lang="es" of="b0595c45323a"
-# La curva gris es la del artículo. A EWC le va peor que allá: con 10⁴ cede un poco de cada texto, y con 10⁶ hace lo
+# %% [markdown] id="figure-said" lang="es" of="c1f59e84c51f"
+# La curva gris hace lo mismo que la del artículo. A EWC le va peor que allá: con 10⁴ cede un poco de cada texto, y
+# con 10⁶ hace lo
 # que en el artículo hizo el tirón igual en todos los pesos. También probamos 10³ y 10⁵, y ninguna de las cuatro
-# fuerzas es tan buena como el repaso en *los dos* textos. Si se debe a que nuestro segundo texto tiene otras palabras
-# y el de ellos los mismos dígitos, esta figura no lo puede decir.
+# fuerzas es tan buena como el repaso en *los dos* textos. Esta figura no puede decir si se debe a que nuestro segundo
+# texto tiene otras palabras y el de ellos los mismos dígitos.
 
 # %% [markdown] id="rewalk-text" lang="en"
 # And question 9.4, which asks whether earlier tasks are kept:
 
 # %% [markdown] id="rewalk-text" lang="es" of="761c6de1c9df"
-# Y la pregunta 9.4, que es si se conservan las tareas anteriores:
+# Y la pregunta 9.4: ¿se conservan las tareas anteriores?
 
 # %% id="rewalk" compare=true
 for name, run in cures.items():
@@ -738,13 +741,13 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 
 # %% [markdown] id="limits" lang="es" of="00e298738055"
 # **Lo que una escalera no puede decir.** Nombra el peldaño que se rompe, y la pieza puede ser inocente: quizá se
-# pelea con una de abajo, y otro orden acusaría a otra. Para condenarla, pruébala una vez sola sobre la base y
-# una vez arriba, quitando cada una de las demás.
+# pelea con una de abajo, y otro orden acusaría a otra. Para condenarla, pruébala una vez sola sobre la base, y
+# después otra vez arriba, quitando las demás de una en una.
 #
 # **Lo que una suma de control no puede decir.** El instrumento del curso suma los bits de un tensor, porque
 # eso es rápido en una GPU. Dos filas que cambian de lugar dejan igual la suma: se le escaparía lo que tu
-# auditoría encuentra. Y una escritura que se deshace antes de la siguiente actualización no deja huella en
-# ninguna de las dos.
+# auditoría encuentra. Y una escritura que se deshace antes de la siguiente actualización no deja huella en ninguno de
+# los dos.
 
 # %% [markdown] id="explain" lang="en"
 # ## 7 · Explain
@@ -811,20 +814,20 @@ for name, share in {"nothing": 0.0, "replay": 0.25}.items():
 # | síntoma | medida | umbral | primera acción |
 # |---|---|---|---|
 # | roto, con muchas piezas encendidas | una escalera, una pieza más por peldaño | el primer peldaño que se rompe | esa pieza sola, después sus parejas |
-# | «algo más escribe los pesos» | sumas de control entre dos actualizaciones | cualquier diferencia | decláralo o conviértelo en un gradiente: `writes-outside-optimizer` |
+# | «otra cosa escribe en los pesos» | sumas de control entre dos actualizaciones | cualquier diferencia | decláralo o conviértelo en un gradiente: `writes-outside-optimizer` |
 # | una tarea nueva, y una anterior empeora | loss de la anterior − su mejor valor | > 0.5 nats | repasa un cuarto: `forgetting` |
 # | una cura del olvido | el loss de las dos tareas | la segunda, como sin la cura | baja λ, o usa el repaso |
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any loop with a torch optimizer. One line after the optimizer is made; nothing else changes.
+# A few lines for any loop with a torch optimizer. You call it once, after the optimizer is made; nothing else changes.
 
-# %% [markdown] id="own-run" lang="es" of="88753c02c9bd"
+# %% [markdown] id="own-run" lang="es" of="e4e4b79bacf1"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier bucle con un optimizador de torch. Una línea después de crear el optimizador; lo
-# demás queda igual.
+# Unas pocas líneas para cualquier bucle con un optimizador de torch. Se llama una sola vez, después de crear el
+# optimizador; lo demás queda igual.
 
 
 # %% id="own-loop" compare=true

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,9 @@ def _batch_throws_it_off(question: Question, evidence: Evidence) -> Finding:
     tasks = evidence.tasks_apart(steps)  # where another task begins the loss leaps, and means nothing by it
     limits, z = question.thresholds, np.concatenate([robust_z(losses[task]) for task in tasks])
     ups = losses - np.concatenate([usual_before(losses[task], SPIKE_RECENT) for task in tasks])
-    noise = MAD_DEVIATIONS * usual_after(np.abs(ups), RESTLESS)  # what was calm may be restless from here on
+    # what was calm may be restless from here on; by neighbours, for a level that lasts a while is no noise
+    moves = np.abs(np.diff(losses, append=losses[-1:])) / math.sqrt(2)
+    noise = MAD_DEVIATIONS * usual_after(moves, RESTLESS)
     high = np.flatnonzero((z >= limits["z"]) & (ups >= np.maximum(limits["nats"], limits["noise"] * noise)))
     if not len(high):
         at = int(z.argmax())

@@ -41,12 +41,14 @@ class _Noise(Check):
             same = close(output["again"], expected, rtol=1e-5, atol=1e-6)
             return None if same else wrong("gradients-overwritten", expected, output["again"])
         s, mean, k = _parts(case)
+        within = case["gradients"].var(axis=1, ddof=1).sum()
         few, tokens, one = _parts(case, ddof=0)[0], case["tokens"], s / case["gradients"].shape[1]
         slips = {
             "noise-in-the-signal": s * tokens / mean,
             "in-micro-batches": s / (mean - s / k),
             "divided-by-k": few * tokens / (mean - few / k),
             "mean-not-sum": one * tokens / (mean - one / k),
+            "wrong-axis": within * tokens / (mean - within / k),
             "upside-down": (mean - s / k) / (s * tokens) if s else math.inf,
             "norms-of-the-parts": s * tokens / float((case["gradients"] ** 2).sum(axis=1).mean()),
         }

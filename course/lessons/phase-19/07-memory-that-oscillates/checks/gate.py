@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from course.afterwards import in_one_place
-from course.check import Check, array, close, number, wrong
+from course.check import Check, array, close, wrong
 
 
 def _softmax(z, axis=-1):
@@ -29,7 +29,7 @@ class _Gate(Check):
         logits = torch.tensor(case["logits"], dtype=torch.float32)
         call = in_one_place(answer)
         weights, evenness = call(logits, case["temperature"])
-        found = {"weights": array(weights, case["logits"].shape), "evenness": number(evenness)}
+        found = {"weights": array(weights, case["logits"].shape), "evenness": array(evenness).ravel()}
         return found | {"again": array(call(logits, case["temperature"])[0], case["logits"].shape)}
 
 
@@ -73,7 +73,10 @@ class Temperature(_Weights):
 
 class _Evenness(_Gate):
     def judge(self, case, output):
-        z, temperature, actual = case["logits"], case["temperature"], output["evenness"]
+        z, temperature, given = case["logits"], case["temperature"], output["evenness"]
+        if given.size != 1:
+            return wrong("one-number", 1, given.size)
+        actual = float(given[0])
         weights, (_, tokens, sources) = _softmax(z / temperature), z.shape
         expected = _nats(weights) / math.log(sources)
         if math.isnan(actual):
