@@ -1006,7 +1006,7 @@ print(f"{t('its-gradient')}: {first_gradient(foreign)}")
 #   [2001.08361](https://arxiv.org/abs/2001.08361), sección 2.1.
 # * Un GPT de 300 líneas para leer al lado de este: [nanoGPT](https://github.com/karpathy/nanoGPT).
 #
-# **Un reto difícil, de propina.** Entre ln V y tu modelo hay otra regla de medir: un modelo que mira **un** solo token y adivina el siguiente
+# **Un reto extra, difícil.** Entre ln V y tu modelo hay otra regla de medir: un modelo que mira **un** solo token y adivina el siguiente
 # según cuántas veces le siguió en el texto de entrenamiento. ¿Cuánto vale su loss en el texto de validación? Primero
 # adivina y después calcúlalo con conteos, sin entrenar nada.
 #

@@ -1123,7 +1123,7 @@ for times, reduction in ((1, "mean"), (100, "mean"), (1, "sum")):
 # * Redes profundas sin ninguna normalización, solo con la inicialización: Zhang et al., 2019,
 #   [1901.09321](https://arxiv.org/abs/1901.09321).
 #
-# **Un reto difícil, de propina.** Karpathy también aconseja inicializar bien el bias de la última capa. ¿Qué bias hace que el primer loss sea lo más
+# **Un reto extra, difícil.** Karpathy también aconseja inicializar bien el bias de la última capa. ¿Qué bias hace que el primer loss sea lo más
 # pequeño posible sin mirar la entrada, y cuánto vale? ¿Por qué el árbol llama `head-bias` a lo mismo?
 #
 # <details><summary>Pista</summary>

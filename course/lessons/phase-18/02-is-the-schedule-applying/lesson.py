@@ -1155,7 +1155,7 @@ for forgotten in (False, True):
 #   sección 3.1.
 # * Un schedule que no necesita saber cuándo termina: Hägele et al., 2024, [2405.18392](https://arxiv.org/abs/2405.18392).
 #
-# **Un reto difícil, de propina.** Con un coseno, un run de 300 pasos que quieres alargar a 600 usó un learning rate equivocado casi desde el principio.
+# **Un reto extra, difícil.** Con un coseno, un run de 300 pasos que quieres alargar a 600 usó un learning rate equivocado casi desde el principio.
 # Escribe `wsd(step, total, warmup, top)`: sus valores para 300 y para 600 pasos deben ser iguales hasta que el run corto
 # empiece a bajar. Demuéstralo.
 #

@@ -1084,7 +1084,7 @@ print(f"{t('spikes-at')}: {find_spikes(lengths)}")
 # * Gradientes de filas sueltas, para el reto de abajo:
 #   [un tutorial de PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
 #
-# **Un reto difícil, de propina.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de cada fila por separado, sin un
+# **Un reto extra, difícil.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de cada fila por separado, sin un
 # bucle sobre las filas, para una red pequeña `net`, entradas `xs` y clases `ys`.
 #
 # <details><summary>Pista</summary>

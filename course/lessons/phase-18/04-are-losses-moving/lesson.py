@@ -968,7 +968,7 @@ for name, size in {"by-row": 1, "by-machine": 10}.items():
 # * Fugas de datos en diecisiete campos de la ciencia: Kapoor y Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
 # * Conocer los datos antes que nada: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
 #
-# **Un reto difícil, de propina.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`: encuentra las líneas de validación que se
+# **Un reto extra, difícil.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`: encuentra las líneas de validación que se
 # distinguen de alguna línea de entrenamiento en **una** sola palabra, y es más rápida que comparar cada línea con todas
 # las demás.
 #

@@ -1076,7 +1076,7 @@ for both_ways in (False, True):
 # * 1/√(2L), en una línea de código: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
 # * Convoluciones causales que no lo eran, entre los errores que tenían seis de diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
 #
-# **Un reto difícil, de propina.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
+# **Un reto extra, difícil.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
 # cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en adelante.
 #
 # <details><summary>Pista</summary>

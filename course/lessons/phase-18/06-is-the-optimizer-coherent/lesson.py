@@ -1038,7 +1038,7 @@ for name, groups in {"one-group": net.parameters(), "your-groups": parameter_gro
 # * El peso que le faltaba a cada trozo, en una biblioteca que usa mucha gente: [su propio
 #   relato](https://huggingface.co/blog/gradient_accumulation), 2024.
 #
-# **Un reto difícil, de propina.** ¿Por qué se llama Adam**W**? Dos grupos de pesos empiezan en 1. Uno recibe gradientes con desviación estándar 100 y el otro
+# **Un reto extra, difícil.** ¿Por qué se llama Adam**W**? Dos grupos de pesos empiezan en 1. Uno recibe gradientes con desviación estándar 100 y el otro
 # de 0.01, todos alrededor de 0. Predice dónde está cada uno después de 500 pasos con `weight_decay=0.1` y un learning rate de
 # 0.001, con `Adam` y con `AdamW`. Después ejecútalo.
 #

@@ -1149,7 +1149,7 @@ print(f"{t('identical')}: {t('yes' if torch.equal(unstopped, continued.train(10)
 # * Por qué escribir, fsync y renombrar: Pillai et al., 2014, [un estudio de sistemas de
 #   archivos](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
 #
-# **Un reto difícil, de propina.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch, seed)`: las filas de un batch solo en
+# **Un reto extra, difícil.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch, seed)`: las filas de un batch solo en
 # función del paso, de modo que cada época tenga un orden nuevo y muestre cada fila una vez. Entonces, para reanudar, basta
 # con el paso.
 #

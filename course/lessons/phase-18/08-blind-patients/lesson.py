@@ -828,7 +828,7 @@ for clears in (False, True):
 # * Las dos cualidades que más ayudan, según Karpathy: paciencia y atención al detalle ([receta](https://karpathy.github.io/2019/04/25/recipe/)).
 # * Las preguntas de todas las secciones en una hoja, para imprimir: `minigpt card`.
 #
-# **Un reto difícil, de propina.** Tenías cinco créditos. ¿Qué cinco preguntas harías si tuvieras que elegirlas **antes** de ver al paciente? Elígelas de
+# **Un reto extra, difícil.** Tenías cinco créditos. ¿Qué cinco preguntas harías si tuvieras que elegirlas **antes** de ver al paciente? Elígelas de
 # modo que las hojas que quedan juntas sean lo menos posible.
 #
 # <details><summary>Pista</summary>

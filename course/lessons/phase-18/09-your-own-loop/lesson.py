@@ -578,7 +578,7 @@ print(read_log(real_log, 1))
 # </details>
 
 # %% [markdown] id="bonus" lang="es" of="a58e2e2b0bbd"
-# **Un reto difícil, de propina.** Tu `train_step` supone que los micro-batches son igual de largos. Escribe los losses de un paso para trozos con distinto número
+# **Un reto extra, difícil.** Tu `train_step` supone que los micro-batches son igual de largos. Escribe los losses de un paso para trozos con distinto número
 # de targets, de modo que su suma sea la media de todos los targets del paso.
 #
 # <details><summary>Pista</summary>

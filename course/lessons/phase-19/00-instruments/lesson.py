@@ -846,7 +846,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # * Los hooks, en palabras de PyTorch: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
 # * Los instrumentos de este curso: `minigpt/training/instruments/`.
 #
-# **Un reto difícil, de propina.** Tu inspector pide un número por capa, y en una GPU cada uno espera al dispositivo.
+# **Un reto extra, difícil.** Tu inspector pide un número por capa, y en una GPU cada uno espera al dispositivo.
 # Escríbelo con **una** sola espera para todas las capas de un paso, y demuestra que es una contando las llamadas a
 # `item()`
 # y `tolist()`.

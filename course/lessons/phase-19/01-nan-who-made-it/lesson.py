@@ -467,7 +467,7 @@ def draw(figure, k, bad_ones, limit):
         axes.bar_label(bars, fmt="%.2f", padding=4, bbox=on_white)
         axes.set(xlim=(0, 2.6), title=t(title))
         axes.title.set_fontsize(10)
-    axes.invert_yaxis()  # the first policy on top, on both sides
+    axes.invert_yaxis()
 
 
 playground(
@@ -1128,7 +1128,7 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
 # * El guard del trainer que viste: `minigpt/training/guards/finite.py`, unas cincuenta líneas.
 #
-# **Un reto difícil, de propina.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
+# **Un reto extra, difícil.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
 # una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
 # (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, al que llega un gradiente finito
 # (`grad_output`) y del que sale uno que no lo es (`grad_input`). Esconde un `careful_distances` dentro de un módulo y

@@ -865,7 +865,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # sabe: se hicieron juntos. Y bf16, que tiene el rango de fp32 con menos cifras, no necesita ningún scaler: un
 # scaler compensa lo estrecho que es el rango de fp16.
 #
-# **Un reto difícil, de propina.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se
+# **Un reto extra, difícil.** Una ventana de cuatro micro-batches, y el loss del tercero es NaN. Alguien se
 # salta ese y da el paso con los otros tres. Demuestra en nuestro modelo que ese paso no es el de los tres, y
 # escribe una ventana que se descarta entera. Ojo: `scaler.update()` produce un error si antes no se hizo ningún
 # `unscale_`.

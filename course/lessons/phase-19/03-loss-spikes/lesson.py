@@ -179,9 +179,8 @@ BLUE, ORANGE, VERMILION = "#0072b2", "#e69f00", "#d55e00"
 
 
 def draw_losses(axes, curves, first=BEFORE, base=None):
-    axes.plot(
-        range(first, config.steps), (base or never)[-(config.steps - first) :], color="0.7", linewidth=3
-    )
+    calm = (base or never)[-(config.steps - first) :]
+    axes.plot(range(first, config.steps), calm, color="0.7", linewidth=3, label=t("never-had-it"))
     for (name, losses), colour in zip(curves.items(), (BLUE, VERMILION, ORANGE), strict=False):
         axes.plot(
             range(config.steps - len(losses), config.steps), losses, color=colour, linewidth=1.2, label=name
@@ -1077,7 +1076,7 @@ print(f"{t('skipped')}: {sorted(set(range(len(waves))) - set(kept))}")
 #   `minigpt/training/guards/clipping.py`.
 # * Por qué el propio Adam puede tener picos: [Molybog et al., 2023](https://arxiv.org/abs/2304.09871).
 #
-# **Un reto difícil, de propina.** Un salto a diez veces el learning rate, en lugar de 30, deja este run *mejor* al
+# **Un reto extra, difícil.** Un salto a diez veces el learning rate, en lugar de 30, deja este run *mejor* al
 # final que sin ningún salto. Compruébalo con tres semillas. Si se confirma, ¿cuál de las afirmaciones de la lección
 # sobre los picos dirías con más cuidado? Después dale un presupuesto al detector: como máximo, una falsa alarma en
 # 10,000 pasos. Supón que los losses siguen una distribución normal alrededor de una constante, en la que uno de cada

@@ -745,7 +745,7 @@ for rate in (0.01, 0.1):
 # podía salvar, y por qué otros entrenaron modelos más grandes sin QK-norm
 # ([retrospectiva](https://marin.readthedocs.io/en/latest/reports/marin-32b-retro/)).
 #
-# **Un reto difícil, de propina.** Repite el barrido con `n_embd=64`, `batch_size=32` y 300 pasos. ¿Ayuda ahora
+# **Un reto extra, difícil.** Repite el barrido con `n_embd=64`, `batch_size=32` y 300 pasos. ¿Ayuda ahora
 # QK-norm? (Más o menos un minuto de cómputo). ¿Con qué learning rates? ¿Y qué le responderías a quien cite esta
 # lección en su contra?
 #

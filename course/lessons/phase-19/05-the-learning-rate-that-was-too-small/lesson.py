@@ -19,7 +19,7 @@
 
 # %% [markdown] id="why" lang="es" of="292f6b7d515b"
 # Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo que la
-# pantalla llamaba 1,405 iteraciones. También mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
+# pantalla llamaba 1,405 «iterations». También mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
 # había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, las causas eran unos
 # multiplicadores por grupo demasiado pequeños y un warm-up largo, y la cura, un valor más alto.
 #
@@ -245,7 +245,7 @@ print(" < ".join(t(name) for name in order))
 #
 # ### ¿De dónde sale el 33 %?
 #
-# La guía dice que en la iteración 1,405 el run iba «solo por el 33 % del warm-up». Aquí están otra vez los
+# La guía dice que en la «iteration» 1,405 el run iba «solo por el 33 % del warm-up». Aquí están otra vez los
 # datos del código público, y tres maneras de sacar de ellos un porcentaje:
 
 # %% id="thirty-three-per-cent" compare=true
@@ -997,7 +997,7 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # que ese enfoque era «completamente incorrecto». Los dos tenían algo de razón: una duración solo está bien o mal
 # *junto con* la frecuencia con que avanza el scheduler, y quien lee un solo archivo no puede ver las dos cosas.
 #
-# **Un reto difícil, de propina.** `effective_lr` necesita los momentos. Escribe una versión que solo necesite tres
+# **Un reto extra, difícil.** `effective_lr` necesita los momentos. Escribe una versión que solo necesite tres
 # copias sucesivas de un peso y los dos gradientes intermedios, para SGD con momentum. ¿Puedes distinguir el
 # learning rate del momentum, y con cuántos pasos?
 #

@@ -711,14 +711,14 @@ for name, run in tried.items():
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
 #
-# Ten lines for any model that returns logits (B, T, V). They need no training and no labels, only text that the
+# A few lines for any model that returns logits (B, T, V). They need no training and no labels, only text that the
 # model should know. First a table of three tokens that always follow one another, which nobody trained; then the
 # GPT.
 
-# %% [markdown] id="own-run" lang="es" of="ab45f2d17478"
+# %% [markdown] id="own-run" lang="es" of="e931f45fbe96"
 # ## 9 · En tu propio run
 #
-# Diez líneas para cualquier modelo que devuelva logits (B, T, V). No necesitan entrenar ni labels, solo texto que
+# Unas pocas líneas para cualquier modelo que devuelva logits (B, T, V). No necesitan entrenar ni labels, solo texto que
 # el modelo debería conocer. Primero, una tabla de tres tokens que siempre se siguen en el mismo orden, que nadie
 # entrenó; después, el GPT.
 
@@ -811,7 +811,7 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # usuarios. El mismo año apareció el fallo en modelos de la propia biblioteca: `Moonshine`, `CohereASR`,
 # `Florence2`. No es un error de principiantes.
 #
-# **Un reto difícil, de propina.** Estima B_simple con los números que tiene cualquier bucle que acumula: la media
+# **Un reto extra, difícil.** Estima B_simple con los números que tiene cualquier bucle que acumula: la media
 # de los cuadrados de las normas de los gradientes de los micro-batches y el cuadrado de la norma de su suma. No se
 # puede guardar ningún gradiente.
 #

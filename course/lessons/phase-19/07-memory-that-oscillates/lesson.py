@@ -252,8 +252,8 @@ def thermostat(exponent, corrected, tau=20, activity=0.2, target=0.5):
 # %% id="playground" folded=true
 def draw(figure, divisor):
     axes = figure.subplots()
-    axes.plot(thermostat(1 / divisor, False), color="0.6")
-    axes.plot(thermostat(1 / divisor, True), color="#0072b2")
+    axes.plot(thermostat(1 / divisor, False), color="0.6", label=t("as-it-is"))
+    axes.plot(thermostat(1 / divisor, True), color="#0072b2", label=t("corrected"))
     axes.axhline(2.5, color="black", linestyle="--", linewidth=1, label=t("target"))
     axes.set(xlabel=t("step"), ylabel=t("scale"), ylim=(0, 10.5))
     axes.legend()
@@ -1018,7 +1018,7 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 # observado era una oscilación en un *factor* de 4 a 5, no un período. Ninguna demostración es más segura que el
 # número con el que se la hizo coincidir.
 #
-# **Un reto difícil, de propina.** Muestra para k = 3, con `torch.linalg.eigvals`, que los valores propios son
+# **Un reto extra, difícil.** Muestra para k = 3, con `torch.linalg.eigvals`, que los valores propios son
 # reales, y di qué matriz de la actualización completa habría que mirar en su lugar.
 #
 # <details><summary>Pista</summary>

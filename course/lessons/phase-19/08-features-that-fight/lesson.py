@@ -931,7 +931,7 @@ for number in range(4):
 # demostrar la reparación, ningún peso podía moverse: nada se podía aprender, y nada se podía demostrar. El loss de
 # 12.06 que el informe quería curar está cerca de ln 200,019 = 12.21: el azar.
 #
-# **Un reto difícil, de propina.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño
+# **Un reto extra, difícil.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño
 # de piezas que rompe el run, con la menor cantidad de runs que puedas: empieza con todo encendido y quita mitades.
 #
 # <details><summary>Pista</summary>

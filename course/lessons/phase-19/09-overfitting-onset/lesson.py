@@ -411,7 +411,7 @@ playground(draw, size=(6, 2.8), share=Slider(t("share"), 0.0, 1.0, 0.4))
 # 1. Solo con verbos regulares se detiene hacia la mitad o más tarde, donde la curva verde resulte ser más
 #    baja. Solo con irregulares se detiene en los primeros 50 pasos, cuando el modelo todavía no sabe nada.
 # 2. Cerca de 0.4. «Mejoró, y desde la mitad lo perdió todo otra vez». En realidad son dos historias: las formas
-#    regulares conservan casi todo lo que ganaron, y las irregulares estaban perdidas desde el comienzo.
+#    regulares conservan casi todo lo que ganaron, y las irregulares no tenían remedio desde el comienzo.
 # 3. El examen. El fondo de una curva de validación depende del modelo *y de la proporción de lo que
 #    preguntas*. Si tu validación tiene más nombres raros, más código o más español que aquello para lo que
 #    usarás el modelo, su fondo no es tu fondo.
@@ -1016,7 +1016,7 @@ for kind, (mean, error) in by_kind.items():
 # entrenamiento ([Marcus, 1995](https://doi.org/10.1016/0010-0277(94)00656-6)). Una curva por clases es evidencia.
 # Qué le dio esa forma es otra pregunta, y la tiene que responder el texto de entrenamiento.
 #
-# **Un reto difícil, de propina.** ¿Suena el examen de las formas de pasado? Dale a tu `onset` las formas irregulares
+# **Un reto extra, difícil.** ¿Suena el examen de las formas de pasado? Dale a tu `onset` las formas irregulares
 # del primer run de dos maneras: una columna por cada una de las 18 formas, y una columna con la media de cada uno de
 # los 6 verbos. ¿Qué respuesta te creerías? Después pregunta cuánto depende de los verbos que tocaron en el examen:
 # que decida con cada grupo de dos, tres, … seis de ellos. Suena *menos* cuantos más verbos recibe. ¿Por qué?

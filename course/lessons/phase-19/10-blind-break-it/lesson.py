@@ -970,7 +970,7 @@ for times in (100, 1):
 # * La costumbre de un informe post mortem que no culpa a nadie: [`Site Reliability Engineering`, capítulo 15](https://sre.google/sre-book/postmortem-culture/).
 # * El diario de un run que se rompió muchas veces, día por día: [las crónicas de OPT-175B](https://github.com/facebookresearch/metaseq/tree/main/projects/OPT/chronicles).
 #
-# **Un reto difícil, de propina.** Rompe un séptimo paciente para otra persona: elige dos fallos de la dinámica para
+# **Un reto extra, difícil.** Rompe un séptimo paciente para otra persona: elige dos fallos de la dinámica para
 # `Recipe().with_fault(...)`, en dos partes del bucle, de modo que el recorrido termine en el que menos cuesta. Después
 # escribe por qué hace bien el árbol en nombrarlo primero, o por qué no.
 #
