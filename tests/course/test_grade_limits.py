@@ -50,7 +50,7 @@ def workshop(request, small, built):
         pytest.skip("this machine has no namespaces")
     release = nbformat.read(small.built("en", built), as_version=4)
     # filling gigabytes takes a busy core long, and whoever sleeps here sleeps for longer still
-    with Workshop(small, release, request.param, seconds=50) as workshop:
+    with Workshop(small, release, request.param, seconds=300) as workshop:
         yield workshop
 
 
@@ -102,7 +102,7 @@ def test_files_without_a_name_are_counted(workshop, how):
     code = (
         "import mmap, os, time\ndef expected_loss(v):\n    held = []\n    for number in range(40):\n"
         "        file = open('x', 'wb+')\n        os.unlink('x')\n        file.write(b'x' * 10**7)\n"
-        f"        file.flush()\n        {how}\n    time.sleep(60)\n"
+        f"        file.flush()\n        {how}\n    time.sleep(600)\n"
     )
     failure = ask(workshop, code)["failure"]
     said = failure["key"] + str(failure["values"].get("what"))
@@ -115,8 +115,8 @@ def test_files_without_a_name_are_counted(workshop, how):
 def test_many_processes_hold_together_no_more_than_one_may(workshop):
     code = (
         "import os, time\ndef expected_loss(v):\n    for _ in range(4):\n        if os.fork() == 0:\n"
-        "            held = [bytearray(b'x') * 50_000_000 for _ in range(14)]\n            time.sleep(60)\n"
-        "    time.sleep(60)\n"
+        "            held = [bytearray(b'x') * 50_000_000 for _ in range(14)]\n            time.sleep(600)\n"
+        "    time.sleep(600)\n"
     )
     assert ask(workshop, code)["failure"]["key"] == "grade.memory"
 
