@@ -302,7 +302,7 @@ def draw(figure, exponent):
     right.set(xlabel=t("log2-scale"), ylim=(-1e-6, 2))
     zeros, infinite = (round(lost[name][exponents.index(exponent)] * len(values)) for name in lost)
     right.set_title(t("lost-of", zeros=zeros, infinite=infinite, all=len(values)), fontsize=9)
-    right.legend(fontsize=8, loc="lower right")
+    right.legend(fontsize=8, loc="center")
 
 
 playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
