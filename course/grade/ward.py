@@ -5,7 +5,7 @@ leaves(ward("Ada Lovelace")["A"])          # the leaves of the tree that its fau
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 
 from course.draw import faults_of, healthy_config
 from course.patients import Patient
@@ -24,11 +24,9 @@ def sick_parts(patient: Patient) -> set[str]:
 
 def sick_settings(patient: Patient) -> set[str]:
     """Return the settings that its faults moved."""
-    ill, healthy = (
-        asdict(patient.config),
-        asdict(healthy_config(patient.lesson, patient.name, patient.letter)),
-    )
-    return {name for name, value in ill.items() if value != healthy[name]}
+    ill, healthy = patient.config, healthy_config(patient.lesson, patient.name, patient.letter)
+    names = (field.name for field in fields(ill))
+    return {name for name in names if getattr(ill, name) != getattr(healthy, name)}
 
 
 def _faults(patient: Patient) -> list[Fault]:

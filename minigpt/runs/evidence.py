@@ -62,6 +62,16 @@ class Evidence:
         at = [0, *np.searchsorted(steps, begins).tolist(), len(steps)]
         return [slice(a, b) for a, b in zip(at, at[1:], strict=False) if a < b]
 
+    def validated(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return steps and finite losses of validation, of the last task alone: each has a text of its own."""
+        looks, losses = self.metrics.column("val_loss")
+        finite = np.isfinite(losses)
+        looks, losses = looks[finite], losses[finite]
+        if not len(looks):
+            return looks, losses
+        last_task = self.tasks_apart(looks)[-1]
+        return looks[last_task], losses[last_task]
+
     @property
     def tasks_untold(self) -> bool:
         """Whether a loop learnt several tasks and nobody said where one ends: its loss may leap there."""

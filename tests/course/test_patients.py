@@ -10,14 +10,15 @@ import torch
 
 from course import patients as patients_module
 from course.charts import as_plain
-from course.draw import broken
-from course.grade.charts import evidence_fault
-from course.grade.ward import leaves, sick_parts
+from course.draw import PRACTICE, SHOWN, broken, drawn
+from course.grade.charts import evidence_fault, repair_fault
+from course.grade.ward import leaves, sick_parts, sick_settings
 from course.judging import run_check
 from course.lesson import ROOT, find_lesson
 from course.messages import CourseError
 from course.patients import LETTERS, PARTS, ward
-from course.written import written_out
+from course.probing import Unusable
+from course.written import NotWrittenOut, written_out
 from minigpt import diagnosis, train
 from minigpt.diagnosis import DYNAMICS
 from minigpt.faults import FAULTS
@@ -186,6 +187,33 @@ def test_a_part_or_a_leaf_may_stand_without_its_list():
 def test_a_chart_with_settings_is_read_whole_as_it_was_written():
     chart = {"name": "A", "leaves": ["x"], "evidence": ["3.1", 1.0], "settings": {"clip_norm": 1.0}}
     assert written_out([("patient-a", f"patient_a = {chart!r}")], "patient_a") == chart
+
+
+def test_nobody_draws_the_pair_that_the_lesson_treats():
+    assert tuple(SHOWN[1:]) == drawn("19-10", PRACTICE)["B"].faults
+    for number in range(300):
+        assert all(one.faults != SHOWN[1:] for one in drawn("19-10", f"{number} learner").values())
+
+
+def test_a_setting_that_the_manifest_has_right_may_not_be_changed():
+    six = [patient for name in NAMES for patient in ward(name, "19-10").values()]
+    moved = next(patient for patient in six if "warmup_steps" in sick_settings(patient))
+    chart = as_plain({"name": moved.name, "settings": {"warmup_steps": 15, "weight_decay": 0.2}})
+    assert repair_fault(moved, chart).key == "charts.healthy-setting-changed"
+    assert repair_fault(moved, chart).values["setting"] == "weight_decay"
+
+
+def test_a_mark_is_read_as_it_is_printed_and_a_number_in_quotes_is_told():
+    assert as_plain({"evidence": ["7.3", False]})["figure"] == "✗"
+    with pytest.raises(Unusable) as told:
+        as_plain({"settings": {"lr_max": "0.005"}})
+    assert (told.value.key, told.value.values) == ("charts.setting-not-a-number", {"setting": "lr_max"})
+
+
+def test_what_is_computed_is_quoted_by_its_own_line():
+    code = 'a = {\n    "leaves": ["x"],\n    "evidence": ["8.1", max([2])],\n}'
+    with pytest.raises(NotWrittenOut, match="max"):
+        written_out([("a", code)], "a")
 
 
 def test_two_judges_at_once_see_what_one_sees(tmp_path):

@@ -229,13 +229,9 @@ def turned_up(evidence: Evidence, nats: float, share: float, errors: float) -> T
         share: least rise as a share of the best.
         errors: least rise in standard deviations of one look, by the differences of neighbours.
     """
-    looks, losses = evidence.metrics.column("val_loss")
-    finite = np.isfinite(losses)
-    looks, losses = looks[finite], losses[finite]
+    looks, losses = evidence.validated()
     if not len(losses):
         return None
-    last_task = evidence.tasks_apart(looks)[-1]  # each task is validated on a text of its own
-    looks, losses = looks[last_task], losses[last_task]
     best = int(losses.argmin())
     after = losses[best + 1 :]
     if not len(after):

@@ -82,12 +82,7 @@ def _ratio(last: float | None, first: float | None) -> float:
 
 def _keeps_what_it_validated(question: Question, evidence: Evidence) -> Finding:
     limits = question.thresholds
-    looks, losses = evidence.metrics.column("val_loss")
-    finite = np.isfinite(losses)
-    looks, losses = looks[finite], losses[finite]
-    if len(looks):
-        last_task = evidence.tasks_apart(looks)[-1]  # each task is validated on a text of its own
-        looks, losses = looks[last_task], losses[last_task]
+    looks, losses = evidence.validated()
     steps, train = evidence.metrics.column("loss")
     if len(losses) <= AFTER + 1 or not len(train):
         return question.not_measured()
