@@ -63,7 +63,7 @@ class Evidence:
         return [slice(a, b) for a, b in zip(at, at[1:], strict=False) if a < b]
 
     def validated(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return steps and finite losses of validation, of the last task alone: each has a text of its own."""
+        """Return steps and finite losses of validation, of the last task alone: each has its own text."""
         looks, losses = self.metrics.column("val_loss")
         finite = np.isfinite(losses)
         looks, losses = looks[finite], losses[finite]
