@@ -960,19 +960,20 @@ print(f"{t('its-gradient')}: {first_gradient(foreign)}")
 # %% [markdown] id="sources" lang="en"
 # ## 11 · Where this comes from
 #
-# **A true story.** In May 2017 OpenAI looked through ten popular reimplementations of algorithms that learn by reward.
-# Six of them had subtle bugs, found by somebody in the community and confirmed by the author. None of the six
-# crashed: [the report](https://openai.com/index/openai-baselines-dqn/) calls them non-breaking. Its first advice is that of this lesson: compare with
-# something that knows nothing. There it is a player that acts at random; here it is ln V.
+# **A true story.** In May 2017 OpenAI looked through ten popular reimplementations of algorithms that learn by
+# reward. Six of them had subtle bugs, found by somebody in the community and confirmed by the author. None of the six
+# crashed: [the report](https://openai.com/index/openai-baselines-dqn/) calls them non-breaking. Its first advice is
+# that of this lesson: compare with something that knows nothing. There it is a player that acts at random; here it is
+# ln V.
 #
 # * The list that many people start from: Andrej Karpathy, [A Recipe for Training Neural Networks](https://karpathy.github.io/2019/04/25/recipe/), 2019.
 # * Counting parameters and tokens from the config: Kaplan et al., 2020, [2001.08361](https://arxiv.org/abs/2001.08361),
 #   section 2.1.
 # * A GPT of 300 lines to read beside this one: [nanoGPT](https://github.com/karpathy/nanoGPT).
 #
-# **A hard bonus task.** Between ln V and your model lies another ruler: a model that looks at **one** token and guesses the next
-# from how often it followed in the training text. What is its loss on the validation text? Guess first, then compute it
-# from counts, without training anything.
+# **A hard bonus task.** Between ln V and your model lies another ruler: a model that looks at **one** token and
+# guesses the next from how often it followed in the training text. What is its loss on the validation text? Guess
+# first, then compute it from counts, without training anything.
 #
 # <details><summary>Hint</summary>
 #
@@ -993,22 +994,23 @@ print(f"{t('its-gradient')}: {first_gradient(foreign)}")
 # It prints 2.76, in half a second.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="dc16ae7f71b6"
+# %% [markdown] id="sources" lang="es" of="f1baa8ac6bdc"
 # ## 11 · De dónde viene esto
 #
-# **Una historia real.** En mayo de 2017, OpenAI revisó diez reimplementaciones muy usadas de algoritmos que aprenden por
-# recompensa. Seis tenían errores sutiles, que alguien de la comunidad encontró y el autor confirmó. Ninguna de las seis
-# fallaba a la vista: [el informe](https://openai.com/index/openai-baselines-dqn/) habla de errores que no rompen nada. Su primer consejo es el de esta lección:
-# compara con algo que no sepa nada. Allí es un jugador que actúa al azar; aquí es ln V.
+# **Una historia real.** En mayo de 2017, OpenAI revisó diez reimplementaciones muy usadas de algoritmos que aprenden
+# por recompensa. Seis tenían errores sutiles, que alguien de la comunidad encontró y el autor confirmó. Ninguna de
+# las seis fallaba a la vista: [el informe](https://openai.com/index/openai-baselines-dqn/) habla de errores que no
+# rompen nada. Su primer consejo es el de esta lección: compara con algo que no sepa nada. Allí es un jugador que
+# actúa al azar; aquí es ln V.
 #
 # * La lista por la que empieza mucha gente: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Andrej Karpathy, 2019.
 # * Contar parámetros y tokens a partir de la configuración: Kaplan et al., 2020,
 #   [2001.08361](https://arxiv.org/abs/2001.08361), sección 2.1.
 # * Un GPT de 300 líneas para leer al lado de este: [nanoGPT](https://github.com/karpathy/nanoGPT).
 #
-# **Un reto extra, difícil.** Entre ln V y tu modelo hay otra regla de medir: un modelo que mira **un** solo token y adivina el siguiente
-# según cuántas veces le siguió en el texto de entrenamiento. ¿Cuánto vale su loss en el texto de validación? Primero
-# adivina y después calcúlalo con conteos, sin entrenar nada.
+# **Un reto extra, difícil.** Entre ln V y tu modelo hay otra regla de medir: un modelo que mira **un** solo token y
+# adivina el siguiente según cuántas veces le siguió en el texto de entrenamiento. ¿Cuánto vale su loss en el texto de
+# validación? Primero adivina y después calcúlalo con conteos, sin entrenar nada.
 #
 # <details><summary>Pista</summary>
 #

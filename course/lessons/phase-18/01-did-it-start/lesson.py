@@ -99,8 +99,8 @@ print(t("text"), *data.tokenizer.decode(data.train[:100]).splitlines()[:3], sep=
 # one of those functions. This one replaces `init_weights`.
 
 # %% [markdown] id="colleague" lang="es" of="68f4bdfa6c7c"
-# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza con una desviación estándar
-# 100 veces mayor de la debida. Nada avisa. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
+# Entonces alguien «mejora» la inicialización: ahora cada matriz de pesos empieza con una desviación estándar 100
+# veces mayor de la debida. Nada avisa. Ni un error, ni una advertencia, ni un NaN; el programa llega hasta el final.
 #
 # Aquí un entrenamiento es una `Recipe`: una configuración y las pocas funciones que componen el bucle. Un
 # fallo reemplaza una de esas funciones. Este reemplaza `init_weights`.
@@ -401,12 +401,12 @@ playground(
 #    sanos. Hay que medir los pesos mismos (lo hace la sección 5 del árbol). Ninguna pregunta lo ve todo;
 #    por eso el árbol tiene muchas.
 #
-# **La razón.** La última capa de normalización deja el flujo residual siempre del mismo tamaño, sean como sean los pesos, y
-# la cabeza lo multiplica por los suyos. Por eso los logits crecen con los pesos de la cabeza: su
-# desviación estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esas diferencias
-# en una certeza casi total sobre un token al azar, y el loss cobra la certeza equivocada según la distancia
-# entre los logits. Con logits de distribución normal vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1
-# cuesta 0.5, el borde de la banda sana.
+# **La razón.** La última capa de normalización deja el flujo residual siempre del mismo tamaño, sean como sean los
+# pesos, y la cabeza lo multiplica por los suyos. Por eso los logits crecen con los pesos de la cabeza: su desviación
+# estándar σ pasa de cerca de 0.16 con ×1 a cerca de 16 con ×100. Softmax convierte esas diferencias en una certeza
+# casi total sobre un token al azar, y el loss cobra la certeza equivocada según la distancia entre los logits. Con
+# logits de distribución normal vale cerca de ln V + σ²/2 mientras σ sea pequeña: σ = 1 cuesta 0.5, el borde de la
+# banda sana.
 # </details>
 
 # %% [markdown] id="patients" lang="en"
@@ -997,14 +997,13 @@ for letter, sick_recipe in sick.items():
 # measured against intended standard deviation. “Lower the learning rate” or “train longer” does not count.
 
 # %% [markdown] answer="explain-to-a-colleague" points=3 lang="es" of="ba0b3adeb2d3"
-# El run empezó muy por encima de ln V: antes de entrenar, el modelo estaba casi seguro de tokens equivocados;
-# un modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se inicializaron con una
-# desviación estándar 100 veces mayor de la debida, así que los logits también, y softmax convierte esas
-# diferencias en certeza. La bajada
-# solo muestra que el entrenamiento está retirando una certeza que nunca debió existir: después de todos esos
-# pasos el loss sigue por encima del azar, donde el run sano estaba antes de su primera actualización. Yo
-# compararía el loss del paso 0 con ln V, miraría la primera norma del gradiente y mediría la desviación
-# estándar de los pesos frente a la que pide la configuración; cuesta un batch.
+# El run empezó muy por encima de ln V: antes de entrenar, el modelo estaba casi seguro de tokens equivocados; un
+# modelo que no sabe nada debería repartir su probabilidad por igual. Los pesos se inicializaron con una desviación
+# estándar 100 veces mayor de la debida, así que los logits también, y softmax convierte esas diferencias en certeza.
+# La bajada solo muestra que el entrenamiento está retirando una certeza que nunca debió existir: después de todos
+# esos pasos el loss sigue por encima del azar, donde el run sano estaba antes de su primera actualización. Yo
+# compararía el loss del paso 0 con ln V, miraría la primera norma del gradiente y mediría la desviación estándar de
+# los pesos frente a la que pide la configuración; cuesta un batch.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) El modelo estaba seguro y equivocado antes de entrenar, porque los
@@ -1079,19 +1078,20 @@ for times, reduction in ((1, "mean"), (100, "mean"), (1, "sum")):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** In 2014 the authors of VGG knew that a bad initialisation can stall a deep network. So they trained
-# the shallowest of theirs first, and began the deeper ones with some of its layers. After they had handed in the paper
-# they found that none of this is needed: the random initialisation that Glorot and Bengio had published four years before
-# is enough. The sentence that says so is still in [section 3.1](https://arxiv.org/abs/1409.1556).
+# **A true story.** In 2014 the authors of VGG knew that a bad initialisation can stall a deep network. So they
+# trained the shallowest of theirs first, and began the deeper ones with some of its layers. After they had handed in
+# the paper they found that none of this is needed: the random initialisation that Glorot and Bengio had published
+# four years before is enough. The sentence that says so is still in [section 3.1](https://arxiv.org/abs/1409.1556).
 #
-# * That initialisation: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); for ReLU: He et al.,
-#   2015, [1502.01852](https://arxiv.org/abs/1502.01852).
+# * That initialisation: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html); for ReLU: He et
+#   al., 2015, [1502.01852](https://arxiv.org/abs/1502.01852).
 # * “Verify loss @ init”: Karpathy's [recipe](https://karpathy.github.io/2019/04/25/recipe/).
 # * Deep networks without any normalisation, by initialisation alone: Zhang et al., 2019,
 #   [1901.09321](https://arxiv.org/abs/1901.09321).
 #
-# **A hard bonus task.** Karpathy also advises to initialise the bias of the last layer well. Which bias makes the first loss as small as it can
-# be without a look at the input, and how small is that? Why does the tree call the same thing `head-bias`?
+# **A hard bonus task.** Karpathy also advises to initialise the bias of the last layer well. Which bias makes the
+# first loss as small as it can be without a look at the input, and how small is that? Why does the tree call the same
+# thing `head-bias`?
 #
 # <details><summary>Hint</summary>
 #
@@ -1109,7 +1109,7 @@ for times, reduction in ((1, "mean"), (100, "mean"), (1, "sum")):
 # The first loss is the entropy of single tokens, about 5.1 here in place of ln 512 = 6.24. The tree cannot know that you meant it, so say it in the manifest, or expect question 1.1 to object.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="b8683ab3b4a5"
+# %% [markdown] id="sources" lang="es" of="a87c37dbb506"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En 2014, los autores de VGG sabían que una mala inicialización puede dejar estancada una red
@@ -1123,8 +1123,9 @@ for times, reduction in ((1, "mean"), (100, "mean"), (1, "sum")):
 # * Redes profundas sin ninguna normalización, solo con la inicialización: Zhang et al., 2019,
 #   [1901.09321](https://arxiv.org/abs/1901.09321).
 #
-# **Un reto extra, difícil.** Karpathy también aconseja inicializar bien el bias de la última capa. ¿Qué bias hace que el primer loss sea lo más
-# pequeño posible sin mirar la entrada, y cuánto vale? ¿Por qué el árbol llama `head-bias` a lo mismo?
+# **Un reto extra, difícil.** Karpathy también aconseja inicializar bien el bias de la última capa. ¿Qué bias hace que
+# el primer loss sea lo más pequeño posible sin mirar la entrada, y cuánto vale? ¿Por qué el árbol llama `head-bias` a
+# lo mismo?
 #
 # <details><summary>Pista</summary>
 #

@@ -221,14 +221,13 @@ compare(
 print(broken.metrics[14]["lr"])
 
 # %% [markdown] id="two-groups" lang="en"
-# Two groups here, because weight decay is for matrices (`decay`) and not for the gains of the norms
-# (`no_decay`). In your own loop the same list is one line:
-# `[group["lr"] for group in optimizer.param_groups]`. Not `scheduler.get_last_lr()[0]`: that is the first
-# group alone.
+# Two groups here, because weight decay is for matrices (`decay`) and not for the gains of the norms (`no_decay`). In
+# your own loop the same list is one line: `[group["lr"] for group in optimizer.param_groups]`. Not
+# `scheduler.get_last_lr()[0]`: that is the first group alone.
 #
 # Now plot one over the other: dashed, the rate asked for; in colour, the rate of each group.
 
-# %% [markdown] id="two-groups" lang="es" of="a175f16233bb"
+# %% [markdown] id="two-groups" lang="es" of="05c4bebf08ea"
 # Aquí hay dos grupos, porque el weight decay es para las matrices (`decay`) y no para las ganancias de las
 # capas de normalización (`no_decay`). En tu propio bucle, la misma lista es una línea: `[group["lr"] for
 # group in optimizer.param_groups]`. No `scheduler.get_last_lr()[0]`: eso es solo el primer grupo.
@@ -281,8 +280,8 @@ Picture().show(figure, t("asked-and-done-alt"))
 #
 # ### Recorre el árbol a mano
 #
-# La sección 2 de la revisión de estabilidad empieza con dos preguntas que puedes responder a mano. La primera compara todos los valores con lo
-# que se pidió; si difieren, la *manera* en que difieren le da nombre a la hoja.
+# La sección 2 de la revisión de estabilidad empieza con dos preguntas que puedes responder a mano. La primera compara
+# todos los valores con lo que se pidió; si difieren, la *manera* en que difieren le da nombre a la hoja.
 #
 # | pregunta | evidencia | sano | roto |
 # |---|---|---|---|
@@ -544,9 +543,8 @@ for letter, walk in walks.items():
 #
 # * **Warm-up.** A straight line over the steps 0 to W − 1. Step 0 already learns: its rate is lr_max/W. Step
 #   W − 1 is the top: its rate is lr_max, exactly.
-# * **Cosine.** Half a cosine from that top down to lr_min, which it reaches exactly at the last step, N − 1.
-#   With p running from 0 at step W − 1 to 1 at step N − 1, the rate is
-#   lr_min + ½ (lr_max − lr_min)(1 + cos πp).
+# * **Cosine.** Half a cosine from that top down to lr_min, which it reaches exactly at the last step, N − 1. With p
+#   running from 0 at step W − 1 to 1 at step N − 1, the rate is lr_min + ½ (lr_max − lr_min)(1 + cos πp).
 # * **Edges.** W may be 0: then step 0 is the top. W may be N: then there is only warm-up. A run that
 #   continues after step N − 1 stays at lr_min; a cosine left alone would climb again.
 #
@@ -570,7 +568,7 @@ for letter, walk in walks.items():
 # climbing.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="e273488f1865"
+# %% [markdown] id="fix" lang="es" of="cad3cd8b7c13"
 # ## 5 · Arregla
 #
 # Dos ejercicios. Debajo de cada uno hay comprobaciones: preguntas pequeñas, de lo grueso a lo fino. La que
@@ -836,10 +834,10 @@ check("audit/two-faults", audit)
 # %% [markdown] id="verify" lang="en"
 # ## 6 · Verify
 #
-# Replace the broken recipe's schedule with yours. Train, and walk the tree again.
-# In grey, the broken run from before.
+# Replace the broken recipe's schedule with yours. Train, and walk the tree again. In grey, the broken run from
+# before.
 
-# %% [markdown] id="verify" lang="es" of="319b73870d8d"
+# %% [markdown] id="verify" lang="es" of="fa52e217a0d5"
 # ## 6 · Comprueba
 #
 # Reemplaza el schedule de la receta rota por el tuyo. Entrena y recorre otra vez el árbol. En gris, el
@@ -1081,9 +1079,9 @@ print(f"{t('asked-for')}: {asked_after:.3e}   ({asked_after / shown_after:.0f} �
 # %% [markdown] id="own-run" lang="es" of="4f2411b5010d"
 # ## 9 · En tu propio run
 #
-# En cualquier bucle con un optimizador de torch puedes ver el learning rate: lee `optimizer.param_groups` en cada paso,
-# **antes** de que avance el scheduler. Aquí es una red ajena, con dos grupos. En el primer bucle la cabeza aprende con el doble de
-# learning rate, y nadie lo pidió. En el segundo falta, además, la línea `scheduler.step()`.
+# En cualquier bucle con un optimizador de torch puedes ver el learning rate: lee `optimizer.param_groups` en cada
+# paso, **antes** de que avance el scheduler. Aquí es una red ajena, con dos grupos. En el primer bucle la cabeza
+# aprende con el doble de learning rate, y nadie lo pidió. En el segundo falta, además, la línea `scheduler.step()`.
 
 # %% id="another-loop" compare=true
 net = torch.nn.ModuleDict({"body": torch.nn.Linear(8, 8), "head": torch.nn.Linear(8, 2)})
@@ -1105,19 +1103,20 @@ for forgotten in (False, True):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** In June 2023 runs of Hugging Face's `Trainer` on several GPUs lost their learning rate too early. The
-# schedule had been made for the right number of steps; then it was handed to another library, which steps it once for each
-# process, because it takes the number of steps to be that of one process. Each of the two was right by itself. The
-# [fix](https://github.com/huggingface/transformers/pull/24088) takes two lines. In March 2025 another project met the same
-# pair of habits, and its curve shows something stranger: [the rate rises again after it has reached 0](https://github.com/ContextualAI/HALOs/pull/33).
+# **A true story.** In June 2023 runs of Hugging Face's `Trainer` on several GPUs lost their learning rate too early.
+# The schedule had been made for the right number of steps; then it was handed to another library, which steps it once
+# for each process, because it takes the number of steps to be that of one process. Each of the two was right by
+# itself. The [fix](https://github.com/huggingface/transformers/pull/24088) takes two lines. In March 2025 another
+# project met the same pair of habits, and its curve shows something stranger: [the rate rises again after it has
+# reached 0](https://github.com/ContextualAI/HALOs/pull/33).
 #
 # * Who steps first, the optimizer or the schedule: [PyTorch changed its mind in 2018](https://github.com/pytorch/pytorch/pull/7889).
 # * A cosine has to be as long as the run: Hoffmann et al., 2022, [2203.15556](https://arxiv.org/abs/2203.15556), section 3.1.
 # * A schedule that need not know its end: Hägele et al., 2024, [2405.18392](https://arxiv.org/abs/2405.18392).
 #
-# **A hard bonus task.** With a cosine, a run of 300 steps that you want to extend to 600 has used the wrong rate almost from the start. Write
-# `wsd(step, total, warmup, top)`, whose rates for 300 and for 600 steps are equal until the shorter run begins to cool
-# down, and prove it.
+# **A hard bonus task.** With a cosine, a run of 300 steps that you want to extend to 600 has used the wrong rate
+# almost from the start. Write `wsd(step, total, warmup, top)`, whose rates for 300 and for 600 steps are equal until
+# the shorter run begins to cool down, and prove it.
 #
 # <details><summary>Hint</summary>
 #
@@ -1140,24 +1139,24 @@ for forgotten in (False, True):
 # Until step 240 the two runs cannot be told apart, so the long one can resume from any checkpoint of the short one.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="dd3415d9ba2c"
+# %% [markdown] id="sources" lang="es" of="c7e551542455"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** En junio de 2023, los runs de `Trainer` de Hugging Face en varias GPU perdían su learning rate
-# demasiado pronto. El schedule se había creado con el número correcto de pasos; luego pasaba a otra biblioteca, que lo
-# avanza una vez por proceso, porque supone que ese número es el de un solo proceso. Cada una tenía razón por su lado. El
-# [arreglo](https://github.com/huggingface/transformers/pull/24088) son dos líneas. En marzo de 2025, otro proyecto se topó
-# con el mismo par de costumbres, y su curva muestra algo más raro: [el learning rate vuelve a subir después de llegar a
-# 0](https://github.com/ContextualAI/HALOs/pull/33).
+# **Una historia real.** En junio de 2023, los runs de `Trainer` de Hugging Face en varias GPU perdían su learning
+# rate demasiado pronto. El schedule se había creado con el número correcto de pasos; luego pasaba a otra biblioteca,
+# que lo avanza una vez por proceso, porque supone que ese número es el de un solo proceso. Cada una tenía razón por
+# su lado. El [arreglo](https://github.com/huggingface/transformers/pull/24088) son dos líneas. En marzo de 2025, otro
+# proyecto se topó con el mismo par de costumbres, y su curva muestra algo más raro: [el learning rate vuelve a subir
+# después de llegar a 0](https://github.com/ContextualAI/HALOs/pull/33).
 #
 # * Quién avanza primero, el optimizador o el schedule: [PyTorch cambió de opinión en 2018](https://github.com/pytorch/pytorch/pull/7889).
 # * Un coseno tiene que durar lo que dura el run: Hoffmann et al., 2022, [2203.15556](https://arxiv.org/abs/2203.15556),
 #   sección 3.1.
 # * Un schedule que no necesita saber cuándo termina: Hägele et al., 2024, [2405.18392](https://arxiv.org/abs/2405.18392).
 #
-# **Un reto extra, difícil.** Con un coseno, un run de 300 pasos que quieres alargar a 600 usó un learning rate equivocado casi desde el principio.
-# Escribe `wsd(step, total, warmup, top)`: sus valores para 300 y para 600 pasos deben ser iguales hasta que el run corto
-# empiece a bajar. Demuéstralo.
+# **Un reto extra, difícil.** Con un coseno, un run de 300 pasos que quieres alargar a 600 usó un learning rate
+# equivocado casi desde el principio. Escribe `wsd(step, total, warmup, top)`: sus valores para 300 y para 600 pasos
+# deben ser iguales hasta que el run corto empiece a bajar. Demuéstralo.
 #
 # <details><summary>Pista</summary>
 #

@@ -407,15 +407,15 @@ for letter, walk in walks.items():
 # ### Update ÷ weight, layer by layer
 #
 # The gradient norm is one number for the whole model. What a step does to a layer is better seen in the length of its
-# update ÷ the length of its weights, as a power of ten: −3 means that a step moves the layer by a thousandth of itself. The healthy
-# run and the frozen one, sixty steps of each, measured after every step:
+# update ÷ the length of its weights, as a power of ten: −3 means that a step moves the layer by a thousandth of
+# itself. The healthy run and the frozen one, sixty steps of each, measured after every step:
 
-# %% [markdown] id="updates-why" lang="es" of="66d4d0fbb2ed"
+# %% [markdown] id="updates-why" lang="es" of="1a2e2e8965ee"
 # ### Actualización ÷ peso, capa por capa
 #
-# La norma del gradiente es un número para todo el modelo. Lo que un paso le hace a una capa se ve mejor en la longitud de su
-# actualización ÷ la de sus pesos, como potencia de diez: −3 quiere decir que un paso mueve la capa una milésima de sí misma. El
-# run sano y el congelado, sesenta pasos de cada uno, medidos después de cada paso:
+# La norma del gradiente es un número para todo el modelo. Lo que un paso le hace a una capa se ve mejor en la
+# longitud de su actualización ÷ la de sus pesos, como potencia de diez: −3 quiere decir que un paso mueve la capa una
+# milésima de sí misma. El run sano y el congelado, sesenta pasos de cada uno, medidos después de cada paso:
 
 
 # %% id="update-sizes"
@@ -461,22 +461,22 @@ for name, seen_sizes in sizes.items():
         print(f"  {layer:6} {math.log10(usual):6.1f}" if usual else f"  {layer:6}      –")
 
 # %% [markdown] id="updates-said" lang="en"
-# The table gives the usual value from step 20 on. In the healthy run all layers move, and they follow the learning rate:
-# up while it warms up, then down. In the other one the blocks have no line at all. Their update is 0, whose logarithm is
-# no number, and the lines of the rest look the same as before.
+# The table gives the usual value from step 20 on. In the healthy run all layers move, and they follow the learning
+# rate: up while it warms up, then down. In the other one the blocks have no line at all. Their update is 0, whose
+# logarithm is no number, and the lines of the rest look the same as before.
 #
-# The dashed line at −3 is a rule of thumb for long runs. Ours is short and its rate is high, so it lies above. Compare layers
-# with each other, and a run with a healthy one of its kind: a layer that is ten times faster or slower than its neighbours
-# needs a reason.
+# The dashed line at −3 is a rule of thumb for long runs. Ours is short and its rate is high, so it lies above.
+# Compare layers with each other, and a run with a healthy one of its kind: a layer that is ten times faster or slower
+# than its neighbours needs a reason.
 
-# %% [markdown] id="updates-said" lang="es" of="626f55dd8a27"
-# La tabla da el valor habitual a partir del paso 20. En el run sano se mueven todas las capas y siguen al learning rate: suben
-# durante el warm-up y después bajan. En el otro, los bloques no tienen ninguna línea. Su actualización es 0, cuyo logaritmo
-# no es un número, y las líneas de las demás capas se ven igual que antes.
+# %% [markdown] id="updates-said" lang="es" of="23a66fbfb2e6"
+# La tabla da el valor habitual a partir del paso 20. En el run sano se mueven todas las capas y siguen al learning
+# rate: suben durante el warm-up y después bajan. En el otro, los bloques no tienen ninguna línea. Su actualización es
+# 0, cuyo logaritmo no es un número, y las líneas de las demás capas se ven igual que antes.
 #
-# La línea discontinua en −3 es una regla práctica para runs largos. El nuestro es corto y su learning rate es alto, así que
-# queda por encima. Compara las capas entre sí, y un run con uno sano de su tipo: una capa diez veces más rápida o más lenta que
-# sus vecinas necesita una razón.
+# La línea discontinua en −3 es una regla práctica para runs largos. El nuestro es corto y su learning rate es alto,
+# así que queda por encima. Compara las capas entre sí, y un run con uno sano de su tipo: una capa diez veces más
+# rápida o más lenta que sus vecinas necesita una razón.
 
 # %% [markdown] id="fix" lang="en"
 # ## 5 · Fix
@@ -649,10 +649,10 @@ check("clip-gradients/returns", clip_gradients)
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
 #
-# «Hubo un pico» no le sirve a nadie. «El paso 60», sí: aquí, como en todo bucle digno de confianza, el batch
-# depende solo del paso, así que el paso le pone nombre al batch. Escribe
-# `find_spikes(norms, factor=5.0, window=20)`. `norms` es una lista con la norma del gradiente antes del
-# clipping, una por paso desde el paso 0. Devuelve la lista de los pasos que son picos:
+# «Hubo un pico» no le sirve a nadie. «El paso 60», sí: aquí, como en todo bucle digno de confianza, el batch depende
+# solo del paso, así que el paso le pone nombre al batch. Escribe `find_spikes(norms, factor=5.0, window=20)`. `norms`
+# es una lista con la norma del gradiente antes del clipping, una por paso desde el paso 0. Devuelve la lista de los
+# pasos que son picos:
 #
 # * es un pico la norma que supera `factor` veces la norma **habitual**. La norma habitual sale de las últimas
 #   `window` normas **normales** anteriores: es su mediana o su media. Un pico no es normal, ni lo son un NaN
@@ -739,9 +739,8 @@ def suspicious_step(model, optimizer, batches, max_norm):
 # must give the same gradient. The learning rate is 0 here, so nothing moves.
 
 # %% [markdown] id="whole-and-pieces" lang="es" of="5b8a2f2fc6d5"
-# Un bucle se puede probar sin entrenar: las mismas 32 secuencias, una vez como un solo batch y otra en
-# cuatro trozos, deben dar el mismo gradiente. Aquí el learning rate es 0, así que
-# nada se mueve.
+# Un bucle se puede probar sin entrenar: las mismas 32 secuencias, una vez como un solo batch y otra en cuatro trozos,
+# deben dar el mismo gradiente. Aquí el learning rate es 0, así que nada se mueve.
 
 # %% id="examine" compare=true
 whole = recipe.get_batch(data.train, config.replace(batch_size=32), step=0)
@@ -1035,18 +1034,19 @@ print(f"{t('spikes-at')}: {find_spikes(lengths)}")
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** The paper on DQN says that it helped “to clip the error term from the update” to the range from −1 to 1.
-# That can be read in two ways: clip the loss, or clip the factor in its gradient. The first sounds more natural, and where the
-# loss is clipped its gradient is **zero**: the examples with the largest errors teach nothing. A popular implementation did just
-# that. OpenAI tells it in [2017](https://openai.com/index/openai-baselines-dqn/), with the remedy of this lesson: look whether the gradients are as you expect.
+# **A true story.** The paper on DQN says that it helped “to clip the error term from the update” to the range from −1
+# to 1. That can be read in two ways: clip the loss, or clip the factor in its gradient. The first sounds more
+# natural, and where the loss is clipped its gradient is **zero**: the examples with the largest errors teach nothing.
+# A popular implementation did just that. OpenAI tells it in [2017](https://openai.com/index/openai-baselines-dqn/),
+# with the remedy of this lesson: look whether the gradients are as you expect.
 #
 # * Clipping by the global norm: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
 # * What PyTorch does: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
-# * Gradients of single rows, for the task below:
-#   [a tutorial of PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+# * Gradients of single rows, for the task below: [a tutorial of
+#   PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
 #
-# **A hard bonus task.** A spike names its batch. Which **row** of the batch was it? Compute the gradient norm of each row by itself, without a
-# loop over rows, for a small network `net`, inputs `xs` and classes `ys`.
+# **A hard bonus task.** A spike names its batch. Which **row** of the batch was it? Compute the gradient norm of each
+# row by itself, without a loop over rows, for a small network `net`, inputs `xs` and classes `ys`.
 #
 # <details><summary>Hint</summary>
 #
@@ -1070,22 +1070,23 @@ print(f"{t('spikes-at')}: {find_spikes(lengths)}")
 # If one row is 50 times too large, it stands out at once, though the norm of the batch only looks somewhat high.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="5326afcf9f86"
+# %% [markdown] id="sources" lang="es" of="4451bc964caf"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el término de error de la
-# actualización entre −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su
-# gradiente. La primera suena más natural, y donde el loss está recortado su gradiente es **cero**: los ejemplos con los
-# errores más grandes no enseñan nada. Una implementación muy usada hacía justo eso. OpenAI lo cuenta en [2017](https://openai.com/index/openai-baselines-dqn/), con el
-# remedio de esta lección: mira si los gradientes son como esperas.
+# **Una historia real.** El artículo sobre DQN dice que ayudó recortar el término de error de la actualización entre
+# −1 y 1. Eso se puede leer de dos maneras: recortar el loss o recortar el factor que aparece en su gradiente. La
+# primera suena más natural, y donde el loss está recortado su gradiente es **cero**: los ejemplos con los errores más
+# grandes no enseñan nada. Una implementación muy usada hacía justo eso. OpenAI lo cuenta en
+# [2017](https://openai.com/index/openai-baselines-dqn/), con el remedio de esta lección: mira si los gradientes son
+# como esperas.
 #
 # * Recortar por la norma global: Pascanu et al., 2012, [1211.5063](https://arxiv.org/abs/1211.5063).
 # * Lo que hace PyTorch: [clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html).
-# * Gradientes de filas sueltas, para el reto de abajo:
-#   [un tutorial de PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
+# * Gradientes de filas sueltas, para el reto de abajo: [un tutorial de
+#   PyTorch](https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html).
 #
-# **Un reto extra, difícil.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de cada fila por separado, sin un
-# bucle sobre las filas, para una red pequeña `net`, entradas `xs` y clases `ys`.
+# **Un reto extra, difícil.** Un pico señala su batch. ¿Qué **fila** del batch fue? Calcula la norma del gradiente de
+# cada fila por separado, sin un bucle sobre las filas, para una red pequeña `net`, entradas `xs` y clases `ys`.
 #
 # <details><summary>Pista</summary>
 #

@@ -924,17 +924,19 @@ for name, size in {"by-row": 1, "by-machine": 10}.items():
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** The authors of GPT-3 wanted to remove from its training text whatever stood in their tests. A bug in
-# the filter left part of it in, and to train the model again would have cost too much. So they did what you did here: they measured the overlap for each test and reported the score on the clean part
-# beside the other. They say so in [section 4](https://arxiv.org/abs/2005.14165) of the paper.
+# **A true story.** The authors of GPT-3 wanted to remove from its training text whatever stood in their tests. A bug
+# in the filter left part of it in, and to train the model again would have cost too much. So they did what you did
+# here: they measured the overlap for each test and reported the score on the clean part beside the other. They say so
+# in [section 4](https://arxiv.org/abs/2005.14165) of the paper.
 #
 # * How much of a training text repeats itself, such as one sentence of 61 words that occurs more than 60,000 times:
 #   Lee et al., 2021, [2107.06499](https://arxiv.org/abs/2107.06499).
 # * Leakage in seventeen fields of science: Kapoor and Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
 # * “Become one with the data”: Karpathy's [recipe](https://karpathy.github.io/2019/04/25/recipe/).
 #
-# **A hard bonus task.** Your overlap detector looks for equal pieces. Write `nearly_seen(train_lines, val_lines)`: it finds the validation lines
-# that differ from some training line in **one** word only, and is faster than comparing every line with every other.
+# **A hard bonus task.** Your overlap detector looks for equal pieces. Write `nearly_seen(train_lines, val_lines)`: it
+# finds the validation lines that differ from some training line in **one** word only, and is faster than comparing
+# every line with every other.
 #
 # <details><summary>Hint</summary>
 #
@@ -956,21 +958,22 @@ for name, size in {"by-row": 1, "by-machine": 10}.items():
 # A line of n words makes n keys, so the time grows with the text and not with its square.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="a261d4bbcc23"
+# %% [markdown] id="sources" lang="es" of="c58e3cb4ff97"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** Los autores de GPT-3 querían quitar del texto de entrenamiento todo lo que estuviera en sus
-# pruebas. Por un error, el filtro dejó una parte, y entrenar el modelo de nuevo habría costado demasiado. Entonces hicieron lo mismo que tú: midieron la superposición de cada prueba y publicaron el
-# resultado de la parte limpia al lado del otro. Lo cuentan en la [sección 4](https://arxiv.org/abs/2005.14165) del artículo.
+# pruebas. Por un error, el filtro dejó una parte, y entrenar el modelo de nuevo habría costado demasiado. Entonces
+# hicieron lo mismo que tú: midieron la superposición de cada prueba y publicaron el resultado de la parte limpia al
+# lado del otro. Lo cuentan en la [sección 4](https://arxiv.org/abs/2005.14165) del artículo.
 #
 # * Cuánto se repite un texto de entrenamiento, como una oración de 61 palabras que aparece más de 60,000 veces:
 #   Lee et al., 2021, [2107.06499](https://arxiv.org/abs/2107.06499).
 # * Fugas de datos en diecisiete campos de la ciencia: Kapoor y Narayanan, 2022, [2207.07048](https://arxiv.org/abs/2207.07048).
 # * Conocer los datos antes que nada: la [receta](https://karpathy.github.io/2019/04/25/recipe/) de Karpathy.
 #
-# **Un reto extra, difícil.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`: encuentra las líneas de validación que se
-# distinguen de alguna línea de entrenamiento en **una** sola palabra, y es más rápida que comparar cada línea con todas
-# las demás.
+# **Un reto extra, difícil.** Tu detector busca trozos iguales. Escribe `nearly_seen(train_lines, val_lines)`:
+# encuentra las líneas de validación que se distinguen de alguna línea de entrenamiento en **una** sola palabra, y es
+# más rápida que comparar cada línea con todas las demás.
 #
 # <details><summary>Pista</summary>
 #

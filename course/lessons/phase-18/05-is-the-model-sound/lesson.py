@@ -358,9 +358,9 @@ playground(
 # 2. El del centro. Un bloque suma menos de una centésima de su entrada: está *callado*. Lee un flujo de
 #    tamaño 0.03 en lugar de uno normalizado, de tamaño 1. El gradiente también lo muestra: es treinta veces
 #    menor que el gris.
-# 3. Vale decenas de miles (la cifra exacta es caótica), miles de veces más que el del último bloque. Sin capas de normalización, cada bloque multiplica, y
-#    los productos explotan. La misma capa que falta pasa inadvertida con unos pesos y explota con otros; el
-#    crecimiento por sí solo no la descubre.
+# 3. Vale decenas de miles (la cifra exacta es caótica), miles de veces más que el del último bloque. Sin capas de
+#    normalización, cada bloque multiplica, y los productos explotan. La misma capa que falta pasa inadvertida con
+#    unos pesos y explota con otros; el crecimiento por sí solo no la descubre.
 # 4. Cerca del 0.4 % con 24 capas y del 0.7 % con 8. Un flujo post-norm tiene tamaño 1, y unos pesos de 0.02
 #    no le suman casi nada. Cerca de 0.1 suman tanto como los sanos.
 # </details>
@@ -464,14 +464,15 @@ for letter, walk in walks.items():
 # %% [markdown] id="histogram-why" lang="en"
 # ### What a histogram shows, and what it does not
 #
-# Many people look at histograms of activations first. Here are those of the stream, after the first, the fourth and the last
-# block of each patient at step 0. The axis is the size of a value as a power of ten: −2 is 0.01.
+# Many people look at histograms of activations first. Here are those of the stream, after the first, the fourth and
+# the last block of each patient at step 0. The axis is the size of a value as a power of ten: −2 is 0.01.
 
-# %% [markdown] id="histogram-why" lang="es" of="c8a10a8b9288"
+# %% [markdown] id="histogram-why" lang="es" of="53d4fbcacba5"
 # ### Qué muestra un histograma y qué no
 #
-# Mucha gente mira primero los histogramas de las activaciones. Estos son los del flujo, después del primer bloque, del cuarto y
-# del último de cada paciente en el paso 0. El eje es el tamaño de un valor como potencia de diez: −2 es 0.01.
+# Mucha gente mira primero los histogramas de las activaciones. Estos son los del flujo, después del primer bloque,
+# del cuarto y del último de cada paciente en el paso 0. El eje es el tamaño de un valor como potencia de diez: −2 es
+# 0.01.
 
 
 # %% id="streams"
@@ -508,16 +509,16 @@ figure.axes[0].set_ylabel(t("density"), fontsize=8)
 Picture().show(figure, t("histogram-alt"))
 
 # %% [markdown] id="histogram-said" lang="en"
-# Two patients stand out. In A the three curves lie on each other: eight blocks, and the stream comes out as it went in. In E it
-# moves to the right with each block, as in a model whose blocks write too much. B, C and D look alike, and only one of them is
-# healthy: a mean that is not 0 is lost in such a picture, and no histogram knows who may look at whom. It is a good
-# instrument for sizes, and for nothing else.
+# Two patients stand out. In A the three curves lie on each other: eight blocks, and the stream comes out as it went
+# in. In E it moves to the right with each block, as in a model whose blocks write too much. B, C and D look alike,
+# and only one of them is healthy: a mean that is not 0 is lost in such a picture, and no histogram knows who may look
+# at whom. It is a good instrument for sizes, and for nothing else.
 
-# %% [markdown] id="histogram-said" lang="es" of="3d10eaef4e41"
-# Dos pacientes llaman la atención. En A, las tres curvas están una sobre otra: ocho bloques, y el flujo sale como entró. En E se
-# mueve a la derecha con cada bloque, como en un modelo cuyos bloques escriben demasiado. B, C y D se parecen, y solo uno
-# de ellos está sano: una media que no es 0 se pierde en una gráfica así, y ningún histograma sabe quién puede mirar a
-# quién. Es un buen instrumento para los tamaños y para nada más.
+# %% [markdown] id="histogram-said" lang="es" of="004ff188855b"
+# Dos pacientes llaman la atención. En A, las tres curvas están una sobre otra: ocho bloques, y el flujo sale como
+# entró. En E se mueve a la derecha con cada bloque, como en un modelo cuyos bloques escriben demasiado. B, C y D se
+# parecen, y solo uno de ellos está sano: una media que no es 0 se pierde en una gráfica así, y ningún histograma sabe
+# quién puede mirar a quién. Es un buen instrumento para los tamaños y para nada más.
 
 # %% [markdown] id="fix" lang="en"
 # Note that the stream of the run without norms does not grow: a rule of thumb (“activations explode”) would
@@ -874,11 +875,11 @@ for letter, sick_recipe in sick.items():
 # fail is worth a run; in grey, F as it was asked for:
 
 # %% [markdown] id="sixth" lang="es" of="b19f2bac0a7b"
-# ¿Y F? El árbol no encuentra nada, porque cada capa de normalización está donde se pidió. Pero tu examen sí: después del
-# primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin capas de normalización.
-# Post-norm mantiene el flujo en tamaño 1, y la desviación estándar de 0.02 de GPT-2 está hecha para un flujo
-# unas treinta veces menor. Si esa es la causa, **unos pesos más grandes tienen que curarlo**. Una hipótesis que puede
-# fallar merece un run; en gris, F como se pidió:
+# ¿Y F? El árbol no encuentra nada, porque cada capa de normalización está donde se pidió. Pero tu examen sí: después
+# del primer bloque, cada uno escribe menos de una centésima del flujo, igual que los bloques sin capas de
+# normalización. Post-norm mantiene el flujo en tamaño 1, y la desviación estándar de 0.02 de GPT-2 está hecha para un
+# flujo unas treinta veces menor. Si esa es la causa, **unos pesos más grandes tienen que curarlo**. Una hipótesis que
+# puede fallar merece un run; en gris, F como se pidió:
 
 # %% id="train-post"
 post = train(post_recipe, runs / "post", overwrite=True)
@@ -1018,19 +1019,19 @@ for both_ways in (False, True):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** GPT-NeoX-20B, with twenty billion parameters, is not the model that its authors meant to build. Attention
-# and feed-forward part of a block were to read the same normalised stream; through an oversight each got a normalisation layer
-# of its own. They noticed when the run was too far along to start again, found in small experiments that it made no
-# difference, and [wrote it down](https://arxiv.org/abs/2204.06745), with both formulas, in section 2. A loss curve did not
-# tell them, and could not.
+# **A true story.** GPT-NeoX-20B, with twenty billion parameters, is not the model that its authors meant to build.
+# Attention and feed-forward part of a block were to read the same normalised stream; through an oversight each got a
+# normalisation layer of its own. They noticed when the run was too far along to start again, found in small
+# experiments that it made no difference, and [wrote it down](https://arxiv.org/abs/2204.06745), with both formulas,
+# in section 2. A loss curve did not tell them, and could not.
 #
 # * Where the normalisation stands, and what that does to gradients: Xiong et al., 2020,
 #   [2002.04745](https://arxiv.org/abs/2002.04745).
 # * 1/√(2L), in one line of code: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
 # * Causal convolutions that were not causal, among the bugs that six of ten programs had: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
 #
-# **A hard bonus task.** `looks_ahead` says that a model sees the future. Write `first_leak(net, tokens, t)`, which says **where**: the first module
-# whose output before position t changes when only the tokens from t on do.
+# **A hard bonus task.** `looks_ahead` says that a model sees the future. Write `first_leak(net, tokens, t)`, which
+# says **where**: the first module whose output before position t changes when only the tokens from t on do.
 #
 # <details><summary>Hint</summary>
 #
@@ -1062,22 +1063,24 @@ for both_ways in (False, True):
 # With `future-leak` it names `h.0.attn.c_proj`, the first module after the attention that has lost its mask; of a sound model it returns None.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="2c4996505d08"
+# %% [markdown] id="sources" lang="es" of="5f70514cc454"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** GPT-NeoX-20B, con veinte mil millones de parámetros, no es el modelo que sus autores querían
-# construir. La atención y la parte feed-forward de un bloque debían leer el mismo flujo normalizado; por un descuido, cada una
-# recibió su propia capa de normalización. Lo notaron cuando el run ya iba demasiado avanzado para empezar de nuevo,
-# comprobaron en experimentos pequeños que no cambiaba nada y [lo dejaron escrito](https://arxiv.org/abs/2204.06745), con las
-# dos fórmulas, en la sección 2. La curva del loss no se lo dijo, ni podía.
+# construir. La atención y la parte feed-forward de un bloque debían leer el mismo flujo normalizado; por un descuido,
+# cada una recibió su propia capa de normalización. Lo notaron cuando el run ya iba demasiado avanzado para empezar de
+# nuevo, comprobaron en experimentos pequeños que no cambiaba nada y [lo dejaron
+# escrito](https://arxiv.org/abs/2204.06745), con las dos fórmulas, en la sección 2. La curva del loss no se lo dijo,
+# ni podía.
 #
 # * Dónde va la normalización y qué les hace a los gradientes: Xiong et al., 2020,
 #   [2002.04745](https://arxiv.org/abs/2002.04745).
 # * 1/√(2L), en una línea de código: [nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py).
 # * Convoluciones causales que no lo eran, entre los errores que tenían seis de diez programas: [OpenAI, 2017](https://openai.com/index/openai-baselines-dqn/).
 #
-# **Un reto extra, difícil.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que dice **dónde**: el primer módulo
-# cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en adelante.
+# **Un reto extra, difícil.** `looks_ahead` dice que un modelo ve el futuro. Escribe `first_leak(net, tokens, t)`, que
+# dice **dónde**: el primer módulo cuya salida antes de la posición t cambia cuando solo cambian los tokens de t en
+# adelante.
 #
 # <details><summary>Pista</summary>
 #

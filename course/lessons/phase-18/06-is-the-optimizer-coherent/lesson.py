@@ -985,21 +985,21 @@ for name, groups in {"one-group": net.parameters(), "your-groups": parameter_gro
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** Fine-tuning BERT on little data was known to fail now and then, with nothing changed but the seed. In
-# 2020 two groups asked why. [One](https://arxiv.org/abs/2006.05987) found that the optimizer that came with BERT leaves
-# out Adam's bias correction, that this makes fine-tuning unstable, and that the usual recipes stop too early.
-# [The other](https://arxiv.org/abs/2006.04884) showed that the two common explanations, forgetting and too little data,
-# do not hold: training itself goes wrong, and gradients vanish. With β₂ = 0.999 an uncorrected first move is 0.1 ÷ √0.001, about three
-# times too large, just where a pre-trained model can be spoilt.
+# **A true story.** Fine-tuning BERT on little data was known to fail now and then, with nothing changed but the seed.
+# In 2020 two groups asked why. [One](https://arxiv.org/abs/2006.05987) found that the optimizer that came with BERT
+# leaves out Adam's bias correction, that this makes fine-tuning unstable, and that the usual recipes stop too early.
+# [The other](https://arxiv.org/abs/2006.04884) showed that the two common explanations, forgetting and too little
+# data, do not hold: training itself goes wrong, and gradients vanish. With β₂ = 0.999 an uncorrected first move is
+# 0.1 ÷ √0.001, about three times too large, just where a pre-trained model can be spoilt.
 #
 # * Adam: Kingma and Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980), section 3 for the correction.
 # * Weight decay that is no L2 penalty: Loshchilov and Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).
 # * The missing weight of each piece, in a library that many use: [Fixing Gradient
 #   Accumulation](https://huggingface.co/blog/gradient_accumulation), 2024.
 #
-# **A hard bonus task.** Why is it called Adam**W**? Two sets of weights start at 1. One gets gradients of standard deviation 100, the other of
-# 0.01, all around 0. Predict where each is after 500 steps with `weight_decay=0.1` and a rate of 0.001, for `Adam` and for
-# `AdamW`. Then run it.
+# **A hard bonus task.** Why is it called Adam**W**? Two sets of weights start at 1. One gets gradients of standard
+# deviation 100, the other of 0.01, all around 0. Predict where each is after 500 steps with `weight_decay=0.1` and a
+# rate of 0.001, for `Adam` and for `AdamW`. Then run it.
 #
 # <details><summary>Hint</summary>
 #
@@ -1022,25 +1022,25 @@ for name, groups in {"one-group": net.parameters(), "your-groups": parameter_gro
 # `Adam`: 1.00 and 0.56. Under loud gradients the decay drowns, under quiet ones it is nearly all there is. `AdamW`: 0.95 and 0.95, which is (1 − 0.0001)⁵⁰⁰.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="2d48fa5d3f0d"
+# %% [markdown] id="sources" lang="es" of="e22b8fc5b005"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando, sin cambiar nada más
-# que la semilla. En 2020, dos grupos se preguntaron por qué. [Uno](https://arxiv.org/abs/2006.05987) encontró que el
-# optimizador que venía con BERT omite la corrección de bias de Adam, que eso vuelve inestable el fine-tuning y que las
-# recetas habituales paran demasiado pronto. [El otro](https://arxiv.org/abs/2006.04884) mostró que las dos explicaciones
-# comunes, el olvido y la falta de datos, no se sostienen: lo que falla es la propia optimización. Con β₂ = 0.999, un primer
-# movimiento sin corregir vale 0.1 ÷ √0.001, unas tres veces más de lo debido, justo donde se puede estropear un modelo
-# preentrenado.
+# **Una historia real.** Se sabía que el fine-tuning de BERT con pocos datos fracasaba de vez en cuando, sin cambiar
+# nada más que la semilla. En 2020, dos grupos se preguntaron por qué. [Uno](https://arxiv.org/abs/2006.05987)
+# encontró que el optimizador que venía con BERT omite la corrección de bias de Adam, que eso vuelve inestable el
+# fine-tuning y que las recetas habituales paran demasiado pronto. [El otro](https://arxiv.org/abs/2006.04884) mostró
+# que las dos explicaciones comunes, el olvido y la falta de datos, no se sostienen: lo que falla es la propia
+# optimización. Con β₂ = 0.999, un primer movimiento sin corregir vale 0.1 ÷ √0.001, unas tres veces más de lo debido,
+# justo donde se puede estropear un modelo preentrenado.
 #
 # * Adam: Kingma y Ba, 2014, [1412.6980](https://arxiv.org/abs/1412.6980); la corrección está en la sección 3.
 # * Un weight decay que no es una penalización L2: Loshchilov y Hutter, 2017, [1711.05101](https://arxiv.org/abs/1711.05101).
 # * El peso que le faltaba a cada trozo, en una biblioteca que usa mucha gente: [su propio
 #   relato](https://huggingface.co/blog/gradient_accumulation), 2024.
 #
-# **Un reto extra, difícil.** ¿Por qué se llama Adam**W**? Dos grupos de pesos empiezan en 1. Uno recibe gradientes con desviación estándar 100 y el otro
-# de 0.01, todos alrededor de 0. Predice dónde está cada uno después de 500 pasos con `weight_decay=0.1` y un learning rate de
-# 0.001, con `Adam` y con `AdamW`. Después ejecútalo.
+# **Un reto extra, difícil.** ¿Por qué se llama Adam**W**? Dos grupos de pesos empiezan en 1. Uno recibe gradientes
+# con desviación estándar 100 y el otro de 0.01, todos alrededor de 0. Predice dónde está cada uno después de 500
+# pasos con `weight_decay=0.1` y un learning rate de 0.001, con `Adam` y con `AdamW`. Después ejecútalo.
 #
 # <details><summary>Pista</summary>
 #

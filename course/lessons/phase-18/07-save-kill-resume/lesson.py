@@ -1015,11 +1015,11 @@ finally:
 # completo.
 #
 # ---
-# **Rúbrica.** Un punto por cada parte. (1) Nombra algo que no deja marca visible (sobre todo el estado aleatorio; también el
-# scaler, o los momentos con un learning rate bajo) y dice por qué: la curva es ruidosa de todos modos, otros
-# batches tienen otros losses. (2) Compara bit por bit con un run sin interrupción, los pesos o todos los losses.
-# «Mirar la curva con más cuidado» no da puntos. (3) Una interrupción a mitad de la escritura destruye lo viejo y lo
-# nuevo; escribir en otro lado y renombrar. Un hash solo es medio punto: nota el daño, no lo evita.
+# **Rúbrica.** Un punto por cada parte. (1) Nombra algo que no deja marca visible (sobre todo el estado aleatorio;
+# también el scaler, o los momentos con un learning rate bajo) y dice por qué: la curva es ruidosa de todos modos,
+# otros batches tienen otros losses. (2) Compara bit por bit con un run sin interrupción, los pesos o todos los
+# losses. «Mirar la curva con más cuidado» no da puntos. (3) Una interrupción a mitad de la escritura destruye lo
+# viejo y lo nuevo; escribir en otro lado y renombrar. Un hash solo es medio punto: nota el daño, no lo evita.
 
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep
@@ -1062,9 +1062,9 @@ finally:
 # %% [markdown] id="own-run" lang="es" of="21ac6913f46d"
 # ## 9 · En tu propio run
 #
-# Tu `Checkpoint` pide seis cosas, y casi cualquier bucle las tiene. Aquí hay otro: una red pequeña con dropout, SGD con
-# momentum y un schedule en escalones. Se interrumpe a los 10 de sus 20 pasos y se reanuda en un objeto nuevo, construido
-# con otra semilla. La prueba es la de siempre: bit por bit.
+# Tu `Checkpoint` pide seis cosas, y casi cualquier bucle las tiene. Aquí hay otro: una red pequeña con dropout, SGD
+# con momentum y un schedule en escalones. Se interrumpe a los 10 de sus 20 pasos y se reanuda en un objeto nuevo,
+# construido con otra semilla. La prueba es la de siempre: bit por bit.
 
 
 # %% id="another-loop" compare=true
@@ -1100,21 +1100,22 @@ print(f"{t('identical')}: {t('yes' if torch.equal(unstopped, continued.train(10)
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** In May 2021 Hugging Face's `Trainer` [learnt to save its random state](https://github.com/huggingface/transformers/pull/11582),
-# so that a resumed run equals an uninterrupted one; until then it did not. A year later somebody who saves once per epoch
-# [wrote a test that failed](https://github.com/huggingface/transformers/issues/17032): the state was saved, and at the end of
-# an epoch it was not loaded. In September 2026 a user of another library found that after each resume
-# [the shuffled order of the first epoch](https://github.com/huggingface/accelerate/pull/4232) comes again. In all three cases the
-# loss looked as it should.
+# **A true story.** In May 2021 Hugging Face's `Trainer` [learnt to save its random
+# state](https://github.com/huggingface/transformers/pull/11582), so that a resumed run equals an uninterrupted one;
+# until then it did not. A year later somebody who saves once per epoch [wrote a test that
+# failed](https://github.com/huggingface/transformers/issues/17032): the state was saved, and at the end of an epoch
+# it was not loaded. In September 2026 a user of another library found that after each resume [the shuffled order of
+# the first epoch](https://github.com/huggingface/accelerate/pull/4232) comes again. In all three cases the loss
+# looked as it should.
 #
 # * What PyTorch promises, and what it does not: [Reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html).
 # * A loader that can say where it is, asked for in April 2020: [#36650](https://github.com/pytorch/pytorch/issues/36650).
 # * Why write, fsync, rename: Pillai et al., 2014, [All File Systems Are Not Created
 #   Equal](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
 #
-# **A hard bonus task.** The best state is one that nobody has to save. Write `rows_of(step, n, batch, seed)`: the rows of a batch as a function of
-# the step alone, such that every epoch is a new shuffle and shows every row once. Then resuming needs the step and nothing
-# else.
+# **A hard bonus task.** The best state is one that nobody has to save. Write `rows_of(step, n, batch, seed)`: the
+# rows of a batch as a function of the step alone, such that every epoch is a new shuffle and shows every row once.
+# Then resuming needs the step and nothing else.
 #
 # <details><summary>Hint</summary>
 #
@@ -1133,25 +1134,25 @@ print(f"{t('identical')}: {t('yes' if torch.equal(unstopped, continued.train(10)
 # It shuffles again for each batch; keep the order of the current epoch if n is large. If n is no multiple of `batch`, each epoch leaves out other rows.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="67d1c57b9ab7"
+# %% [markdown] id="sources" lang="es" of="4dd2eddae7d2"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En mayo de 2021, `Trainer` de Hugging Face [aprendió a guardar su estado
 # aleatorio](https://github.com/huggingface/transformers/pull/11582), para que un run reanudado fuera igual a uno sin
-# interrupción; hasta entonces no lo era. Un año después, alguien que guardaba una vez por época [escribió una prueba que
-# fallaba](https://github.com/huggingface/transformers/issues/17032): el estado se guardaba, pero al final de una época no se
-# cargaba. En septiembre de 2026, un usuario de otra biblioteca descubrió que después de cada reanudación vuelve [el orden
-# barajado de la primera época](https://github.com/huggingface/accelerate/pull/4232). En los tres casos, el loss se veía como
-# debía.
+# interrupción; hasta entonces no lo era. Un año después, alguien que guardaba una vez por época [escribió una prueba
+# que fallaba](https://github.com/huggingface/transformers/issues/17032): el estado se guardaba, pero al final de una
+# época no se cargaba. En septiembre de 2026, un usuario de otra biblioteca descubrió que después de cada reanudación
+# vuelve [el orden barajado de la primera época](https://github.com/huggingface/accelerate/pull/4232). En los tres
+# casos, el loss se veía como debía.
 #
 # * Lo que PyTorch promete y lo que no: [sus notas sobre reproducibilidad](https://docs.pytorch.org/docs/stable/notes/randomness.html).
 # * Un loader que sepa decir dónde va, pedido en abril de 2020: [#36650](https://github.com/pytorch/pytorch/issues/36650).
 # * Por qué escribir, fsync y renombrar: Pillai et al., 2014, [un estudio de sistemas de
 #   archivos](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai).
 #
-# **Un reto extra, difícil.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch, seed)`: las filas de un batch solo en
-# función del paso, de modo que cada época tenga un orden nuevo y muestre cada fila una vez. Entonces, para reanudar, basta
-# con el paso.
+# **Un reto extra, difícil.** El mejor estado es el que nadie tiene que guardar. Escribe `rows_of(step, n, batch,
+# seed)`: las filas de un batch solo en función del paso, de modo que cada época tenga un orden nuevo y muestre cada
+# fila una vez. Entonces, para reanudar, basta con el paso.
 #
 # <details><summary>Pista</summary>
 #

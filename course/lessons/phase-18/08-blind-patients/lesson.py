@@ -322,9 +322,9 @@ print(example)
 # Funciona con el mouse y con el teclado: **Tab** va de un control a otro, **Enter** presiona un botón y las flechas
 # eligen en una lista.
 #
-# Antes de entregar, recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas dudas:
-# `show(diagnosis.check(trained["A"].path), Console(width=88))`. Si preguntas primero y miras después,
-# aprendes a fiarte de una herramienta; al revés, aprendes cuándo no hacerlo.
+# Antes de entregar, recorre a cada paciente hasta el final. Solo después pregúntale a la máquina, y solo donde tengas
+# dudas: `show(diagnosis.check(trained["A"].path), Console(width=88))`. Si preguntas primero y miras después, aprendes
+# a fiarte de una herramienta; al revés, aprendes cuándo no hacerlo.
 
 # %% id="at-the-bedside"
 Bedside(trained).show()
@@ -683,15 +683,15 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # to these faults and cheap: a probe at step 0, a test in CI, a rehearsal. “Be more careful” earns nothing.
 
 # %% [markdown] answer="post-mortem" points=5 lang="es" of="75bd2625925f"
-# *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En
-# la pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado
-# eso, la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba, a favor del gradiente, y
-# no cuesta abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le enseña a
-# predecir t + 2; y el optimizador se construyó para maximizar. Mientras los targets estaban mal, un loss que no baja
-# era lo esperable y se les podía achacar: el segundo fallo tenía coartada. *Reparación.* Se repusieron `loss` y
-# `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja hasta cerca de 5.
-# *Prevención.* Un ensayo antes de cada run largo: decodificar un batch junto a sus targets y dar un paso sobre una
-# copia para ver que el loss de ese batch baja.
+# *Síntoma.* El loss del run sube, de ln V a cerca de 11, y en el log no hay NaN ni advertencias. *Evidencia.* En la
+# pregunta 1.4, todos los targets eran el token de dos posiciones más adelante y ninguno el siguiente. Reparado eso,
+# la pregunta 2.3 mostró que el optimizador movía casi todos los pesos cuesta arriba, a favor del gradiente, y no
+# cuesta abajo. *Causas.* El loss desplaza unos targets que el loader ya había desplazado, así que al modelo se le
+# enseña a predecir t + 2; y el optimizador se construyó para maximizar. Mientras los targets estaban mal, un loss que
+# no baja era lo esperable y se les podía achacar: el segundo fallo tenía coartada. *Reparación.* Se repusieron `loss`
+# y `build_optimizer`; entrenado otra vez, el run pasa todo el árbol y su loss baja hasta cerca de 5. *Prevención.* Un
+# ensayo antes de cada run largo: decodificar un batch junto a sus targets y dar un paso sobre una copia para ver que
+# el loss de ese batch baja.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte, sobre el paciente propio. (1) Síntoma: lo que se podía ver antes del
@@ -779,18 +779,19 @@ for clears in (False, True):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# **A true story.** When OpenAI reproduced a known algorithm in 2017, its program played the game *Seaquest* poorly. The
-# cause was in no curve. The screen is turned into grey first, the factor for green was wrong, and the fish had
-# disappeared from the picture. They found it by [looking at what the program sees](https://openai.com/index/openai-baselines-dqn/), wrote a tool that lets
-# everybody do that, and put their order of work into four words: *fix bugs, then hyperparameters*.
+# **A true story.** When OpenAI reproduced a known algorithm in 2017, its program played the game *Seaquest* poorly.
+# The cause was in no curve. The screen is turned into grey first, the factor for green was wrong, and the fish had
+# disappeared from the picture. They found it by [looking at what the program
+# sees](https://openai.com/index/openai-baselines-dqn/), wrote a tool that lets everybody do that, and put their order
+# of work into four words: *fix bugs, then hyperparameters*.
 #
-# * A diary of such a search, month by month: Matthew Rahtz, 2018, [Lessons Learned Reproducing a Deep Reinforcement Learning
-#   Paper](http://amid.fish/reproducing-deep-rl).
+# * A diary of such a search, month by month: Matthew Rahtz, 2018, [Lessons Learned Reproducing a Deep Reinforcement
+#   Learning Paper](http://amid.fish/reproducing-deep-rl).
 # * The two qualities that help most, by Karpathy: patience and attention to detail ([recipe](https://karpathy.github.io/2019/04/25/recipe/)).
 # * The questions of all sections on one sheet, to print: `minigpt card`.
 #
-# **A hard bonus task.** You had five credits. Which five questions would you ask if you had to choose them **before** seeing the patient? Choose them
-# so that the leaves that they leave together are as few as possible.
+# **A hard bonus task.** You had five credits. Which five questions would you ask if you had to choose them **before**
+# seeing the patient? Choose them so that the leaves that they leave together are as few as possible.
 #
 # <details><summary>Hint</summary>
 #
@@ -815,21 +816,22 @@ for clears in (False, True):
 # It prints the question, the number of groups, and the size of the largest one. After five questions most leaves are still together: what was chosen beforehand tells little, and so each answer should choose the next question.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="f1d339ef24f6"
+# %% [markdown] id="sources" lang="es" of="9fa96a70d397"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** Cuando OpenAI reprodujo en 2017 un algoritmo conocido, su programa jugaba mal a *Seaquest*. La
-# causa no estaba en ninguna curva. La pantalla se pasa primero a grises, el factor del verde era incorrecto y los peces
-# habían desaparecido de la imagen. Lo encontraron [mirando lo que ve el programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que
-# cualquiera pueda hacerlo y resumieron su orden de trabajo: *primero los errores, después los hiperparámetros*.
+# **Una historia real.** Cuando OpenAI reprodujo en 2017 un algoritmo conocido, su programa jugaba mal a *Seaquest*.
+# La causa no estaba en ninguna curva. La pantalla se pasa primero a grises, el factor del verde era incorrecto y los
+# peces habían desaparecido de la imagen. Lo encontraron [mirando lo que ve el
+# programa](https://openai.com/index/openai-baselines-dqn/), escribieron una herramienta para que cualquiera pueda
+# hacerlo y resumieron su orden de trabajo: *primero los errores, después los hiperparámetros*.
 #
 # * El diario de una búsqueda así, mes a mes: Matthew Rahtz, 2018, [lo que
 #   aprendió](http://amid.fish/reproducing-deep-rl).
 # * Las dos cualidades que más ayudan, según Karpathy: paciencia y atención al detalle ([receta](https://karpathy.github.io/2019/04/25/recipe/)).
 # * Las preguntas de todas las secciones en una hoja, para imprimir: `minigpt card`.
 #
-# **Un reto extra, difícil.** Tenías cinco créditos. ¿Qué cinco preguntas harías si tuvieras que elegirlas **antes** de ver al paciente? Elígelas de
-# modo que las hojas que quedan juntas sean lo menos posible.
+# **Un reto extra, difícil.** Tenías cinco créditos. ¿Qué cinco preguntas harías si tuvieras que elegirlas **antes**
+# de ver al paciente? Elígelas de modo que las hojas que quedan juntas sean lo menos posible.
 #
 # <details><summary>Pista</summary>
 #

@@ -530,13 +530,13 @@ print(read_log(real_log, 1))
 # beforehand, and trained on the token after the next by accident.
 #
 # * The three lines of the log: [this report](https://github.com/AnswerDotAI/ModernBERT/issues/233).
-# * Micro-batches of different length in `Trainer`: reported in
-#   [July 2023](https://github.com/huggingface/transformers/issues/24725), fixed in
-#   [October 2024](https://github.com/huggingface/transformers/pull/34191). Your `train_step` takes them to be equal.
+# * Micro-batches of different length in `Trainer`: reported in [July
+#   2023](https://github.com/huggingface/transformers/issues/24725), fixed in [October
+#   2024](https://github.com/huggingface/transformers/pull/34191). Your `train_step` takes them to be equal.
 #
 # Lesson 19-00 begins the next phase: runs whose configuration is right and that break all the same.
 
-# %% [markdown] id="sources" lang="es" of="4ca61e912111"
+# %% [markdown] id="sources" lang="es" of="977c5748ddbd"
 # ## 10 · De dónde viene esto
 #
 # **Una historia real.** En julio de 2020 alguien
@@ -548,15 +548,15 @@ print(read_log(real_log, 1))
 # siguiente.
 #
 # * Las tres líneas del log: [este informe](https://github.com/AnswerDotAI/ModernBERT/issues/233).
-# * Micro-batches de distinto largo en `Trainer`: el informe es de
-#   [julio de 2023](https://github.com/huggingface/transformers/issues/24725) y el arreglo, de
-#   [octubre de 2024](https://github.com/huggingface/transformers/pull/34191). Tu `train_step` los supone iguales.
+# * Micro-batches de distinto largo en `Trainer`: el informe es de [julio de
+#   2023](https://github.com/huggingface/transformers/issues/24725) y el arreglo, de [octubre de
+#   2024](https://github.com/huggingface/transformers/pull/34191). Tu `train_step` los supone iguales.
 #
 # La lección 19-00 abre la próxima fase: runs cuya configuración es correcta y que se rompen de todos modos.
 
 # %% [markdown] id="bonus" lang="en"
-# **A hard bonus task.** Your `train_step` takes the micro-batches to be equally long. Write the losses of one step for pieces with different numbers of
-# targets, so that their sum is the mean over all targets of the step.
+# **A hard bonus task.** Your `train_step` takes the micro-batches to be equally long. Write the losses of one step
+# for pieces with different numbers of targets, so that their sum is the mean over all targets of the step.
 #
 # <details><summary>Hint</summary>
 #
@@ -577,9 +577,9 @@ print(read_log(real_log, 1))
 # Call `backward()` on each as it comes. It is what `Trainer` does since October 2024.
 # </details>
 
-# %% [markdown] id="bonus" lang="es" of="a58e2e2b0bbd"
-# **Un reto extra, difícil.** Tu `train_step` supone que los micro-batches son igual de largos. Escribe los losses de un paso para trozos con distinto número
-# de targets, de modo que su suma sea la media de todos los targets del paso.
+# %% [markdown] id="bonus" lang="es" of="0c0e77fe1e9f"
+# **Un reto extra, difícil.** Tu `train_step` supone que los micro-batches son igual de largos. Escribe los losses de
+# un paso para trozos con distinto número de targets, de modo que su suma sea la media de todos los targets del paso.
 #
 # <details><summary>Pista</summary>
 #

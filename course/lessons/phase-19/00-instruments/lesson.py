@@ -17,8 +17,7 @@
 # %% [markdown] id="why" lang="es" of="3425459b31ff"
 # En la fase 18 el fallo estaba en la configuración, y bastaba el log. De aquí en adelante la configuración es
 # correcta, y aun así el run se rompe. Para ver por qué, hay que mirar **adentro** mientras se entrena: ¿qué sale de
-# las capas, qué
-# tamaño tienen los momentos de Adam?
+# las capas, qué tamaño tienen los momentos de Adam?
 #
 # Un instrumento puede fallar de dos maneras. Puede costar tanto que alguien lo apague antes de la noche en que hace
 # falta. Y puede **cambiar el run** que vigila. Aquí te vas a encontrar con las dos. Al terminar sabrás
@@ -155,11 +154,9 @@ print(f"{t('first-that-differs')}: {differ[0]}")
 
 # %% [markdown] id="changed" lang="es" of="15c3cad032c6"
 # Desde el paso que sigue a la primera mirada, **todos** los losses son otros. El modelo estaba en modo de
-# entrenamiento,
-# así que esa mirada generó máscaras de dropout, con los números aleatorios que iba a usar el paso siguiente. Desde
-# ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el instrumento
-# puesto,
-# y el fallo que busca puede no estar cuando mira.
+# entrenamiento, así que esa mirada generó máscaras de dropout, con los números aleatorios que iba a usar el paso
+# siguiente. Desde ahí su run es otro run. No es peor. Pero el run que anoche se rompió ya no se puede repetir con el
+# instrumento puesto, y el fallo que busca puede no estar cuando mira.
 #
 # ## 4 · Inspecciona
 #
@@ -355,11 +352,10 @@ playground(
 # 2. Both: the smaller β₂ is, the lower and the shorter. With 0.9 it passes 2.3 for a single step; with 0.999 it
 #    goes to about 9 and stays up for a hundred steps and more.
 # 3. Yes, but not as a warning: RMSₜ falls *below* 1 for a while. Steps that are too short slow the run down but do
-#    not break it. The measure
-#    warns of growth only.
+#    not break it. The measure warns of growth only.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="feb7027166c5"
+# %% [markdown] id="play-answers" lang="es" of="cd71ea070317"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Con β₂ = 0.99, el primer gradiente grande entra en v̂ con una ponderación de solo una centésima, así que RMSₜ
@@ -467,16 +463,15 @@ check("inspect-run/quiet", inspect_run)
 # groups, and tensors that had no gradient?
 #
 # Write `update_rms(optimizer)`. It is called after `optimizer.step()` and before the gradients are cleared, for
-# `AdamW`.
-# It returns a list of numbers: RMSₜ of each tensor that has a gradient, of all groups, in their order. Each tensor's
-# state holds `exp_avg_sq` and `step` (the number of its steps); β₂ is `group["betas"][1]`.
+# `AdamW`. It returns a list of numbers: RMSₜ of each tensor that has a gradient, of all groups, in their order. Each
+# tensor's state holds `exp_avg_sq` and `step` (the number of its steps); β₂ is `group["betas"][1]`.
 #
 # <details><summary>Hint</summary>
 #
 # v̂ = v ÷ (1 − β₂^step). Lesson 18-06 has the reason.
 # </details>
 
-# %% [markdown] id="task-rms" lang="es" of="b50c49f0033b"
+# %% [markdown] id="task-rms" lang="es" of="3786582c7212"
 # ### Ejercicio 2 · RMSₜ, y un error en código que parece correcto
 #
 # > Dificultad ●●●○○ · Importancia ●●●●○ · 15 minutos
@@ -491,8 +486,7 @@ check("inspect-run/quiet", inspect_run)
 # ```
 #
 # La fórmula es la correcta. ¿Cuánto vale `exp_avg_sq` tras el primer paso? ¿Y los tensores de los otros grupos, y los
-# que
-# no tuvieron gradiente?
+# que no tuvieron gradiente?
 #
 # Escribe `update_rms(optimizer)`. Se llama después de `optimizer.step()` y antes de limpiar los gradientes, con
 # `AdamW`. Devuelve una lista de números: el RMSₜ de cada tensor que tiene gradiente, de todos los grupos, en su
@@ -617,15 +611,14 @@ print(f"{t('loss-follows')}: {t(str(1 <= rose - leapt <= 8))}")
 
 # %% [markdown] id="figure-said" lang="en"
 # In the step in which RMSₜ leaps, the loss equals that of the calm run, to the last bit: it was measured before the
-# update. It
-# climbs in the steps after that, because Adam's first moment carries the long gradient along. So the order is that
-# of the paper, and whoever watches RMSₜ is told before there is anything to see in the loss.
+# update. It climbs in the steps after that, because Adam's first moment carries the long gradient along. So the order
+# is that of the paper, and whoever watches RMSₜ is told before there is anything to see in the loss.
 #
 # Two things are not as in the paper. There the spikes heal; here the loss is still higher 30 steps later, because v̂
 # remembers that gradient as well, and all the steps since are short. And there a smaller β₂ gives fewer spikes; we
 # tried 0.9, 0.99 and 0.999, and after this single blow the loss rises with each of them.
 
-# %% [markdown] id="figure-said" lang="es" of="9847245f11d2"
+# %% [markdown] id="figure-said" lang="es" of="ba093d997879"
 # En el paso en que salta RMSₜ, el loss es idéntico al del run en calma, hasta el último bit: se midió antes de la
 # actualización. Sube en los pasos siguientes, porque el primer momento de Adam arrastra el gradiente largo. Así que
 # el orden es el del artículo, y quien vigila RMSₜ se entera antes de que haya algo que ver en el loss.
@@ -667,13 +660,11 @@ print(f"{t('same-run')}: {t(str(losses[0] == losses[20]))}")
 # ## 7 · Explain
 #
 # A colleague wants to look into a run of three weeks, which breaks about once a day. He plans a hook on every layer
-# that
-# writes mean and standard deviation at every step, and a second pass on a fixed batch every 100 steps, “in train mode,
-# so that it is realistic”. Name **two** things that you would change and why, and say **how you prove**, before the
-# three
-# weeks, that the run is the same with and without it. (Three points.)
+# that writes mean and standard deviation at every step, and a second pass on a fixed batch every 100 steps, “in train
+# mode, so that it is realistic”. Name **two** things that you would change and why, and say **how you prove**, before
+# the three weeks, that the run is the same with and without it. (Three points.)
 
-# %% [markdown] id="explain" lang="es" of="054db962ea4a"
+# %% [markdown] id="explain" lang="es" of="561ca403d2d7"
 # «Ningún fallo» dice menos en la primera línea que en la segunda: una pregunta que nadie pudo contestar no está
 # aprobada. (La mayoría de las que siguen abiertas preguntan por cosas que este run no tiene: fp16, una memoria,
 # varias tareas, validación.)
@@ -681,45 +672,35 @@ print(f"{t('same-run')}: {t(str(losses[0] == losses[20]))}")
 # ## 7 · Explica
 #
 # Un colega quiere mirar dentro de un run de tres semanas que se rompe más o menos una vez al día. Piensa poner en
-# cada capa
-# un hook que anote media y desviación estándar en cada paso, y cada 100 pasos una segunda pasada con un batch fijo, «en
-# modo de entrenamiento, para que sea realista». Nombra **dos** cosas que cambiarías y por qué, y di **cómo
-# demuestras**,
-# antes de las tres semanas, que el run es el mismo con él y sin él. (Tres puntos.)
+# cada capa un hook que anote media y desviación estándar en cada paso, y cada 100 pasos una segunda pasada con un
+# batch fijo, «en modo de entrenamiento, para que sea realista». Nombra **dos** cosas que cambiarías y por qué, y di
+# **cómo demuestras**, antes de las tres semanas, que el run es el mismo con él y sin él. (Tres puntos.)
 
 # %% [markdown] answer="review-an-inspector" points=3 lang="en"
 # The hooks should be on the model every 50th step or so and not at all in between: each number waits for the device,
-# and
-# on every layer at every step that is several per cent of three weeks. The second pass must be in evaluation mode
-# (and put
-# the mode back), or save and restore the random state: in train mode it draws dropout masks from the generator of the
-# run,
-# which is another run from then on. To prove it I train two hundred steps with and without the instrument from one seed
-# on one machine and compare every loss, or the weights, bit for bit; then I compare the time of the two.
+# and on every layer at every step that is several per cent of three weeks. The second pass must be in evaluation mode
+# (and put the mode back), or save and restore the random state: in train mode it draws dropout masks from the
+# generator of the run, which is another run from then on. To prove it I train two hundred steps with and without the
+# instrument from one seed on one machine and compare every loss, or the weights, bit for bit; then I compare the time
+# of the two.
 #
 # ---
 # **Rubric.** One point each. (1) Looking less often, or without waiting for a number per layer, with cost as the
-# reason.
-# (2) The random state (or the mode) of the second pass. Keeping tensors also counts for one of the two. (3) Same
-# seed, with
-# and without, equal bit for bit. “The curves look the same” earns nothing.
+# reason. (2) The random state (or the mode) of the second pass. Keeping tensors also counts for one of the two. (3)
+# Same seed, with and without, equal bit for bit. “The curves look the same” earns nothing.
 
-# %% [markdown] answer="review-an-inspector" points=3 lang="es" of="865b5fe4655a"
+# %% [markdown] answer="review-an-inspector" points=3 lang="es" of="d3e03b084b02"
 # Los hooks deberían estar en el modelo más o menos cada 50 pasos y en los demás no estar: cada número espera al
 # dispositivo, y en todas las capas y en todos los pasos eso es un porcentaje de tres semanas que se nota. La segunda
-# pasada
-# debe ir en modo de evaluación (y reponer el modo), o guardar y reponer el estado aleatorio: en modo de entrenamiento
-# saca
-# máscaras de dropout del generador del run, que desde ahí es otro run. Para demostrarlo entreno doscientos pasos con el
-# instrumento y sin él, con la misma semilla y en la misma máquina, y comparo todos los losses, o los pesos, bit por
-# bit;
-# después comparo el tiempo.
+# pasada debe ir en modo de evaluación (y reponer el modo), o guardar y reponer el estado aleatorio: en modo de
+# entrenamiento saca máscaras de dropout del generador del run, que desde ahí es otro run. Para demostrarlo entreno
+# doscientos pasos con el instrumento y sin él, con la misma semilla y en la misma máquina, y comparo todos los
+# losses, o los pesos, bit por bit; después comparo el tiempo.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) Mirar menos veces, o sin esperar un número por capa, con el costo como
-# razón.
-# (2) El estado aleatorio (o el modo) de la segunda pasada. Guardar tensores también cuenta como una de las dos. (3) La
-# misma semilla, con y sin, iguales bit por bit. «Las curvas se ven iguales» no da puntos.
+# razón. (2) El estado aleatorio (o el modo) de la segunda pasada. Guardar tensores también cuenta como una de las
+# dos. (3) La misma semilla, con y sin, iguales bit por bit. «Las curvas se ven iguales» no da puntos.
 
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep
@@ -744,8 +725,7 @@ print(f"{t('same-run')}: {t(str(losses[0] == losses[20]))}")
 # | estar puesto antes del fallo | ¿está puesto ahora? | que cueste tan poco que se quede puesto |
 #
 # RMSₜ = √media(g² ÷ v̂): cerca de 1 es sano; por encima de 2.3, el segundo momento de Adam está atrasado y sus pasos
-# son
-# demasiado largos.
+# son demasiado largos.
 
 # %% [markdown] id="own-run" lang="en"
 # ## 9 · On your own run
@@ -781,8 +761,9 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # [diary](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) of the
 # run, they logged more about gradients and parameters. A month later it paid off. The curve of the activation norm
 # suddenly took another course: a library had been updated by accident, from version 2.4 to 2.6, and one line in it
-# had changed. They could [not say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md)
-# why that line mattered.
+# had changed. They could [not
+# say](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md) why that
+# line mattered.
 #
 # * RMSₜ, its threshold, and the figure that is drawn again above: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Hooks, in PyTorch's words: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
@@ -831,16 +812,17 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 # It prints `['tolist']`. Beware of `look`: a forward hook that returns something replaces the output of its module.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="87e9de0beb58"
+# %% [markdown] id="sources" lang="es" of="220f7429f92a"
 # ## 10 · De dónde viene esto
 #
-# **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de
-# unos diez reinicios. Con cada reinicio, cuentan en el
+# **Una historia real.** En noviembre de 2021, el equipo de OPT-175B abandonó su primera configuración después de unos
+# diez reinicios. Con cada reinicio, cuentan en el
 # [diario](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/10_percent_update.md) del
-# run, registraban más datos sobre gradientes y parámetros. Un mes después dio frutos. La curva de la
-# norma de las activaciones tomó de pronto otro rumbo: una biblioteca se había actualizado por accidente, de la
-# versión 2.4 a la 2.6, y en ella había cambiado una línea. [No supieron
-# decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md) por qué importaba esa línea.
+# run, registraban más datos sobre gradientes y parámetros. Un mes después dio frutos. La curva de la norma de las
+# activaciones tomó de pronto otro rumbo: una biblioteca se había actualizado por accidente, de la versión 2.4 a la
+# 2.6, y en ella había cambiado una línea. [No supieron
+# decir](https://github.com/facebookresearch/metaseq/blob/main/projects/OPT/chronicles/56_percent_update.md) por qué
+# importaba esa línea.
 #
 # * RMSₜ, su umbral y la figura que arriba se dibuja otra vez: Wortsman et al., 2023, [2304.13013](https://arxiv.org/abs/2304.13013).
 # * Los hooks, en palabras de PyTorch: [Module.register_forward_hook](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html).
@@ -848,8 +830,7 @@ print(sorted(inspect_run(net, [torch.randn(2, 1, 8, 8) for _ in range(5)], every
 #
 # **Un reto extra, difícil.** Tu inspector pide un número por capa, y en una GPU cada uno espera al dispositivo.
 # Escríbelo con **una** sola espera para todas las capas de un paso, y demuestra que es una contando las llamadas a
-# `item()`
-# y `tolist()`.
+# `item()` y `tolist()`.
 #
 # <details><summary>Pista</summary>
 #

@@ -65,10 +65,9 @@ matplotlib.rcParams["font.size"] = 9
 #
 # Some texts are shorter than the context. A colleague pads them **at the front** with a padding token, and has
 # written an attention layer that must not look at it: where a key is padding, its score becomes −∞, so that the
-# softmax
-# gives it a weight of 0. Read it. It looks right, and on nearly every batch it is.
+# softmax gives it a weight of 0. Read it. It looks right, and on nearly every batch it is.
 
-# %% [markdown] id="meet" lang="es" of="27623f727f0e"
+# %% [markdown] id="meet" lang="es" of="9edfebbde752"
 # ## 1 · Un run que se porta mal
 #
 # Algunos textos son más cortos que el contexto. Una colega los rellena **por delante** con un token de padding,
@@ -900,17 +899,15 @@ print(f"{t('finite-steps')}: {finite_steps(saved)} / {len(saved.metrics)}")
 
 # %% [markdown] id="cause" lang="en"
 # It dropped one window, tried step 23 again with the next batches, and the run is alive: 41 attempts for 40 steps.
-# **But the guard is not the cure.** Tomorrow there are ten short texts,
-# and the model will never learn from any of them. So repair the attention, where you know now that the NaN is made:
-# a row that may look at nothing gets weights of 0. The broken run, in grey, lies hidden under the new curve: up to
-# step 23 the two are the same.
+# **But the guard is not the cure.** Tomorrow there are ten short texts, and the model will never learn from any of
+# them. So repair the attention, where you know now that the NaN is made: a row that may look at nothing gets weights
+# of 0. The broken run, in grey, lies hidden under the new curve: up to step 23 the two are the same.
 
-# %% [markdown] id="cause" lang="es" of="d7b9ac2dcae0"
+# %% [markdown] id="cause" lang="es" of="af7fc8068854"
 # Descartó una ventana, volvió a intentar el paso 23 con los batches siguientes, y el run sigue vivo: 41 intentos para
-# 40 pasos. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el
-# modelo no aprenderá nunca de ninguno. Así que repara la atención, que, como ahora sabes, es donde se produce el
-# NaN: una fila que no puede mirar nada recibe pesos de 0. El run roto, en gris, queda tapado por la curva nueva:
-# hasta el paso 23 los dos son iguales.
+# 40 pasos. **Pero el guard no es la cura.** Mañana habrá diez textos cortos, y el modelo no aprenderá nunca de
+# ninguno. Así que repara la atención, que, como ahora sabes, es donde se produce el NaN: una fila que no puede mirar
+# nada recibe pesos de 0. El run roto, en gris, queda tapado por la curva nueva: hasta el paso 23 los dos son iguales.
 
 
 # %% id="train-repaired"
@@ -1064,11 +1061,12 @@ print(f"{t('nan-weights')}: {share_of_nan(net.parameters()):.0%}")
 #
 # **Una historia real.** El 18 de agosto de 2019 alguien [reportó](https://github.com/pytorch/pytorch/issues/24816)
 # que la capa de encoder de PyTorch da NaN con un texto que es todo padding, que después `backward()` lo vuelve todo
-# NaN y que poner a 0 los NaN de la salida no le sirvió. La respuesta: qué debe dar la atención cuando no hay nada
-# que atender es ambiguo, así que NaN. En julio de 2020 otra persona se lo encontró [en los
+# NaN y que poner a 0 los NaN de la salida no le sirvió. La respuesta: qué debe dar la atención cuando no hay nada que
+# atender es ambiguo, así que NaN. En julio de 2020 otra persona se lo encontró [en los
 # gradientes](https://github.com/pytorch/pytorch/issues/41508) y
-# [explicó](https://github.com/pytorch/pytorch/pull/42323) por qué nada de lo que se haga después ayuda: si se cortan las filas malas, estas reciben un gradiente de 0, y 0 · NaN es NaN; hay que enmascararlas justo después del softmax. Tú
-# mediste las dos cosas. En [julio de 2024](https://github.com/pytorch/pytorch/pull/131060), cinco años después del
+# [explicó](https://github.com/pytorch/pytorch/pull/42323) por qué nada de lo que se haga después ayuda: si se cortan
+# las filas malas, estas reciben un gradiente de 0, y 0 · NaN es NaN; hay que enmascararlas justo después del softmax.
+# Tú mediste las dos cosas. En [julio de 2024](https://github.com/pytorch/pytorch/pull/131060), cinco años después del
 # primer reporte, se propuso un cambio, y llegó: en `scaled_dot_product_attention`, una fila que no puede mirar nada
 # da ahora 0. Un softmax escrito a mano sigue sin hacerlo:
 
@@ -1087,8 +1085,7 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # **A hard bonus task.** `first_nonfinite` cannot see a NaN of the backward pass, and anomaly mode names a function,
 # not a module. Write `first_nonfinite_backward(model, loss)` with full backward hooks: the first module, on the way
 # back, where a finite gradient arrives (`grad_output`) and one that is not finite leaves (`grad_input`). Plant a
-# `careful_distances` inside a module
-# and find it. In which order do modules finish on the way back?
+# `careful_distances` inside a module and find it. In which order do modules finish on the way back?
 #
 # <details><summary>Hint</summary>
 #
@@ -1122,18 +1119,17 @@ print("softmax:", torch.full((2,), -torch.inf).softmax(-1).tolist())
 # their names from the forward pass.
 # </details>
 
-# %% [markdown] id="more" lang="es" of="83ff63a29be5"
+# %% [markdown] id="more" lang="es" of="75444b44a4d0"
 # * JAX tiene la misma trampa, mostrada con un logaritmo, y la misma salida, un segundo `where` dentro del primero:
 #   [sus preguntas frecuentes](https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where). El hilo
 #   de PyTorch sobre esto: [#52248](https://github.com/pytorch/pytorch/issues/52248).
 # * El guard del trainer que viste: `minigpt/training/guards/finite.py`, unas cincuenta líneas.
 #
-# **Un reto extra, difícil.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra
-# una función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
+# **Un reto extra, difícil.** `first_nonfinite` no puede ver un NaN de la vuelta, y el modo de anomalías nombra una
+# función, no un módulo. Escribe `first_nonfinite_backward(model, loss)` con hooks de la vuelta
 # (`register_full_backward_hook`): el primer módulo, en el camino de vuelta, al que llega un gradiente finito
 # (`grad_output`) y del que sale uno que no lo es (`grad_input`). Esconde un `careful_distances` dentro de un módulo y
-# encuéntralo. ¿En qué orden
-# terminan los módulos en la vuelta?
+# encuéntralo. ¿En qué orden terminan los módulos en la vuelta?
 #
 # <details><summary>Pista</summary>
 #

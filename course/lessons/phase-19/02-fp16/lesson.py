@@ -59,25 +59,24 @@ matplotlib.rcParams["font.size"] = 9
 #
 # This is a [public
 # case](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md).
-# A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows `grad_norm=inf` and a loss that
-# stays near 12.06. The report names the cause: GradScaler starts at 2^16, which is *“WAY TOO HIGH!”*; it amplifies
-# the problem exponentially, and *“once gradients hit `inf`, they never recover”*. The repair: start at 2^10, multiply
-# it by 1.5 every 200 steps, halve it on overflow, and skip every batch whose gradient is not finite.
+# A model with a vocabulary of 200,019 tokens is trained in fp16. Its log shows `grad_norm=inf` and a loss that stays
+# near 12.06. The report names the cause: GradScaler starts at 2^16, which is *“WAY TOO HIGH!”*; it amplifies the
+# problem exponentially, and *“once gradients hit `inf`, they never recover”*. The repair: start at 2^10, multiply it
+# by 1.5 every 200 steps, halve it on overflow, and skip every batch whose gradient is not finite.
 #
 # Before anything is repaired, two figures: what does PyTorch start with, and what is the loss of a model that
 # guesses?
 
-# %% [markdown] id="meet" lang="es" of="1b84518cfc70"
+# %% [markdown] id="meet" lang="es" of="6f54819f1c4b"
 # ## 1 · Un run que se porta mal
 #
 # Este es un [caso
 # público](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md).
 # Un modelo con un vocabulario de 200,019 tokens se entrena en fp16. Su log muestra `grad_norm=inf` y un loss que se
-# queda cerca de 12.06. El informe nombra la causa: GradScaler empieza en 2^16, un valor *«DEMASIADO ALTO»*;
-# amplifica el problema de forma exponencial, y *«cuando los gradientes llegan a `inf`, ya no se recuperan»*. La
-# reparación: empezar en 2^10, multiplicarla por 1.5 cada 200 pasos, reducirla a la mitad con cada overflow y saltarse
-# todo
-# batch cuyo gradiente no sea finito.
+# queda cerca de 12.06. El informe nombra la causa: GradScaler empieza en 2^16, un valor *«DEMASIADO ALTO»*; amplifica
+# el problema de forma exponencial, y *«cuando los gradientes llegan a `inf`, ya no se recuperan»*. La reparación:
+# empezar en 2^10, multiplicarla por 1.5 cada 200 pasos, reducirla a la mitad con cada overflow y saltarse todo batch
+# cuyo gradiente no sea finito.
 #
 # Antes de reparar nada, dos cifras: ¿con qué empieza PyTorch, y cuál es el loss de un modelo que responde al azar?
 
@@ -99,8 +98,7 @@ print(f"ln 200019 = {math.log(200019):.2f}")
 # %% [markdown] id="first-doubt" lang="es" of="eeed97167e1f"
 # Así que lo que el informe llama demasiado alto es el valor predeterminado de PyTorch. Y 12.06 está apenas 0.15 por
 # debajo del loss de un modelo que responde al azar: casi no ha aprendido nada. Un diagnóstico tiene que explicar las
-# dos señales. Tenlo
-# presente.
+# dos señales. Tenlo presente.
 #
 # Nuestro modelo pequeño muestra las mismas dos señales. Su escala empieza mucho más arriba que 2^16, para que haya
 # un `inf` que ver, y su learning rate se calcula como en el código público de aquel proyecto: `lr_max` por el
@@ -245,9 +243,8 @@ for name, run in (("case", broken), ("published", published)):
 #
 # Una cosa no se sabe: en qué época se leyó el 12.06 del informe. Según el código, en la época 0 el learning rate era
 # 0, y un loss que nunca se mueve estaría en 12.21. El informe también culpa a un bloque de espacio de estados y a la
-# plasticidad
-# sináptica. En el código público que leímos, el primero nunca se construye, y la segunda no se ejecuta en el camino
-# fp16.
+# plasticidad sináptica. En el código público que leímos, el primero nunca se construye, y la segunda no se ejecuta en
+# el camino fp16.
 #
 # ### ¿Qué hace una escala? Gira la perilla
 #
@@ -315,11 +312,10 @@ playground(draw, size=(8.4, 2.6), exponent=Slider(t("log2-scale"), -16, 30, 16))
 # 2. Sixteen. 2^16 lies between them, and so does 2^10. There the scale makes no difference at all: it is a
 #    power of two, and multiplying by it loses no digit.
 # 3. Hardly: at 2^0 it loses 18 of its 133,440 gradients. Deep models and large batches have smaller gradients, and
-#    there it
-#    is another matter.
+#    there it is another matter.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="5d6781d069f1"
+# %% [markdown] id="play-answers" lang="es" of="a4c5ca8f160d"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Los primeros tres se vuelven 0 con 2^4, y con 2^-8 es uno de cada 26. Los primeros tres desbordan con 2^20, y con
@@ -636,23 +632,21 @@ for exponent in (10, 15, 16):
 # ### A figure from a paper, in miniature: bf16 and the direction of rounding
 #
 # bf16 needs no scaler, since it has the range of fp32. What it lacks is precision: it has two to three significant
-# digits. If the
-# *weights* themselves are kept in bf16, an update that is smaller than half the step to the next number is rounded
-# away. Gupta et al. showed in 2015, with fixed-point numbers of 16 bits and with images, that much depends on how
-# one rounds: to the nearest number, or up or down by chance, so that small updates count on average. Here is the
-# comparison with bf16 and our GPT. Only the weights are in bf16; the moments of Adam stay in fp32. **Which curve
-# will lie nearer to that of fp32?**
+# digits. If the *weights* themselves are kept in bf16, an update that is smaller than half the step to the next
+# number is rounded away. Gupta et al. showed in 2015, with fixed-point numbers of 16 bits and with images, that much
+# depends on how one rounds: to the nearest number, or up or down by chance, so that small updates count on average.
+# Here is the comparison with bf16 and our GPT. Only the weights are in bf16; the moments of Adam stay in fp32.
+# **Which curve will lie nearer to that of fp32?**
 
-# %% [markdown] id="rounding-text" lang="es" of="c10eb4a3d774"
+# %% [markdown] id="rounding-text" lang="es" of="941446d9a7de"
 # ### Una figura de un artículo, en pequeño: bf16 y hacia dónde se redondea
 #
 # bf16 no necesita scaler, porque tiene el rango de fp32. Lo que le falta es precisión: tiene dos o tres cifras
-# significativas. Si
-# los propios *pesos* se guardan en bf16, una actualización menor que la mitad del salto al número siguiente se
-# pierde en el redondeo. Gupta et al. mostraron en 2015, con números de punto fijo de 16 bits y con imágenes, que
-# depende mucho de cómo se redondea: al número más cercano, o hacia arriba o hacia abajo al azar, de modo que las
-# actualizaciones pequeñas cuenten en promedio. Esta es la comparación con bf16 y nuestro GPT. Solo los pesos están
-# en bf16; los momentos de Adam siguen en fp32. **¿Qué curva quedará más cerca de la de fp32?**
+# significativas. Si los propios *pesos* se guardan en bf16, una actualización menor que la mitad del salto al número
+# siguiente se pierde en el redondeo. Gupta et al. mostraron en 2015, con números de punto fijo de 16 bits y con
+# imágenes, que depende mucho de cómo se redondea: al número más cercano, o hacia arriba o hacia abajo al azar, de
+# modo que las actualizaciones pequeñas cuenten en promedio. Esta es la comparación con bf16 y nuestro GPT. Solo los
+# pesos están en bf16; los momentos de Adam siguen en fp32. **¿Qué curva quedará más cerca de la de fp32?**
 
 # %% id="rounding"
 gentle = Config(
@@ -786,8 +780,8 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #   the order of the calls, also with accumulation and several optimizers.
 # * The case: its
 #   [report](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
-#   and its [source](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py),
-#   where the rate is `epoch / self.warmup_epochs`.
+#   and its [source](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py), where
+#   the rate is `epoch / self.warmup_epochs`.
 # * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (July 2020): losses before
 #   and after the fix of a scale that was stored in fp16.
 # * Gupta et al., [2015](https://arxiv.org/abs/1502.02551): with 16 bits it matters how one rounds.
@@ -837,7 +831,7 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 # dropped has never called `unscale_`, so it must not call `update()` either.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="0ca8d701a384"
+# %% [markdown] id="sources" lang="es" of="c2083353a438"
 # ## 10 · De dónde viene esto
 #
 # * [Micikevicius et al. (2018)](https://arxiv.org/abs/1710.03740): fp16 con una copia de los pesos en fp32 y un
@@ -846,8 +840,8 @@ print(t("mostly-steps"), t("yes") if len(skips) < 20 else t("no"))
 #   orden de las llamadas, también con acumulación y varios optimizadores.
 # * El caso: su
 #   [informe](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
-#   y su [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py), donde
-#   el learning rate es `epoch / self.warmup_epochs`.
+#   y su [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py), donde el
+#   learning rate es `epoch / self.warmup_epochs`.
 # * [ONNX Runtime, pull request 4465](https://github.com/microsoft/onnxruntime/pull/4465) (julio de 2020): el loss
 #   antes y después de arreglar una escala que se guardaba en fp16.
 # * Gupta et al., [2015](https://arxiv.org/abs/1502.02551): con 16 bits importa cómo se redondea.

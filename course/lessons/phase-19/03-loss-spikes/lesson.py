@@ -386,14 +386,13 @@ playground(
 #    could measure, and going back costs all the steps since the last saved state.** From about five on, the harm is
 #    larger than that price.
 # 2. At 10, no: the bad gradients are only about twice as long as good ones. They point the wrong way, and clipping
-#    shortens
-#    them but does not turn them. At 0.05 the spike does little harm, but look at the grey curve: it hardly falls.
-#    Adam's second moment remembers gradients twenty times as long, so all its steps are tiny, good and bad ones
-#    alike. That run ends *worse* than the damaged one.
+#    shortens them but does not turn them. At 0.05 the spike does little harm, but look at the grey curve: it hardly
+#    falls. Adam's second moment remembers gradients twenty times as long, so all its steps are tiny, good and bad
+#    ones alike. That run ends *worse* than the damaged one.
 # 3. A little more: each step goes further. But even then the run heals in a few steps.
 # </details>
 
-# %% [markdown] id="play-answers" lang="es" of="877695d9837c"
+# %% [markdown] id="play-answers" lang="es" of="ea4be7272c0e"
 # <details><summary>Lo que deberías haber encontrado</summary>
 #
 # 1. Uno no cuesta casi nada; dos o tres, unas centésimas. **Descartar un solo batch malo no da nada que puedas
@@ -640,8 +639,7 @@ check("train-with-rollback/kept", train_with_rollback)
 #
 # El clipping no puede girar un gradiente equivocado. Pero está hecho para un gradiente con la dirección correcta y
 # mil veces más largo de lo debido, y ahí un límite fijo tiene una debilidad: 1.0 puede ser demasiado al final de un
-# run.
-# Un límite adaptativo es lo usual multiplicado por un factor.
+# run. Un límite adaptativo es lo usual multiplicado por un factor.
 #
 # Escribe `adaptive_norms(norms, factor=2.0, window=50, enough=10)`. Recibe las normas de antes del clipping y
 # devuelve la lista de las normas de **después**. Los primeros `enough` pasos no se recortan. El límite de cada uno
@@ -651,8 +649,7 @@ check("train-with-rollback/kept", train_with_rollback)
 # <details><summary>Pista: ¿por qué ya recortadas?</summary>
 #
 # Supón treinta pasos seguidos veinte veces más largos de lo debido. Si sus normas entran tal cual en el historial,
-# pronto serán
-# lo usual.
+# pronto serán lo usual.
 # </details>
 
 

@@ -271,16 +271,14 @@ for name in ("plain-0.3", "z-loss-0.0001", "z-loss-0.01"):
 # %% [markdown] id="units-text" lang="es" of="23ebe8ab7f39"
 # Dos contraejemplos. QK-norm limita los logits de atención, pero un salto mueve *todos* los pesos, y tienen que
 # volver. El z-loss frena los logits *de salida*, y con 0.3 el run se estropea en otra parte, así que el z-loss no
-# cura nada. Los
-# dos resultados son de una sola semilla y de 100 pasos de un modelo muy pequeño. Qué hace el z-loss con un learning
-# rate sano es otra pregunta: prueba `at_rate(0.01, z_loss=1e-4)` con tres semillas.
+# cura nada. Los dos resultados son de una sola semilla y de 100 pasos de un modelo muy pequeño. Qué hace el z-loss
+# con un learning rate sano es otra pregunta: prueba `at_rate(0.01, z_loss=1e-4)` con tres semillas.
 #
 # ### Lo que deja un learning rate así
 #
 # Las capas feed-forward también sufren. Llamemos *inactiva* a una unidad oculta cuya salida queda, en todas las filas
 # de `inputs`, por debajo de una milésima de la salida más grande de su capa. Esta es la proporción de esas unidades
-# en cada una de
-# las dos capas.
+# en cada una de las dos capas.
 
 # %% id="inactive-units"
 for name in ("calm-plain", "plain-0.1", "plain-0.3"):
@@ -327,23 +325,21 @@ for name, walk in walks.items():
 
 # %% [markdown] id="play-text" lang="en"
 # Now to the inactive units of the last table. Such a unit adds nothing, and the weights on both sides of it get
-# hardly any gradient. GELU has a slope
-# almost everywhere, even if a tiny one, so a unit can come back; a ReLU that gives 0 on every row gets no gradient
-# at all. Question 9.5 of the stability check warns when half of a layer is inactive: leaf `dead-units`. It is a
-# trace, not a cause: look for what came before it, here the rate.
+# hardly any gradient. GELU has a slope almost everywhere, even if a tiny one, so a unit can come back; a ReLU that
+# gives 0 on every row gets no gradient at all. Question 9.5 of the stability check warns when half of a layer is
+# inactive: leaf `dead-units`. It is a trace, not a cause: look for what came before it, here the rate.
 #
 # ### Turn the knob: the size of the logits
 #
 # One query and eight tokens. The logits are multiplied by 2 to the power of s. From which s on does the query see
 # one token alone? How much gradient still gets through the softmax?
 
-# %% [markdown] id="play-text" lang="es" of="38aba4572cd0"
+# %% [markdown] id="play-text" lang="es" of="41ae5b92e10b"
 # Y ahora, las unidades inactivas de la última tabla. Una unidad así no aporta nada, y a los pesos que tiene a ambos
-# lados casi no les llega gradiente. GELU tiene
-# pendiente casi en todas partes, aunque sea minúscula, así que una unidad puede volver; una ReLU que da 0 en todas
-# las filas no recibe ningún gradiente. La pregunta 9.5 de la revisión de estabilidad advierte cuando la mitad de una
-# capa está inactiva: hoja `dead-units`. Es una huella, no una causa: busca qué vino antes; aquí, el learning
-# rate.
+# lados casi no les llega gradiente. GELU tiene pendiente casi en todas partes, aunque sea minúscula, así que una
+# unidad puede volver; una ReLU que da 0 en todas las filas no recibe ningún gradiente. La pregunta 9.5 de la revisión
+# de estabilidad advierte cuando la mitad de una capa está inactiva: hoja `dead-units`. Es una huella, no una causa:
+# busca qué vino antes; aquí, el learning rate.
 #
 # ### Gira la perilla: el tamaño de los logits
 #
@@ -640,11 +636,10 @@ for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scor
 # rates.
 #
 # Look at the good run, too: there each query looks at one token alone as well, so its entropy is close to 0. To write
-# a letter this model needs one other letter
-# alone, so looking at one token is right here. That is why the leaf `attention-logit-growth` asks for both: almost no
-# entropy *and* a logit above 1,000.
+# a letter this model needs one other letter alone, so looking at one token is right here. That is why the leaf
+# `attention-logit-growth` asks for both: almost no entropy *and* a logit above 1,000.
 
-# %% [markdown] id="own-run" lang="es" of="58741e2882b8"
+# %% [markdown] id="own-run" lang="es" of="3911014c629c"
 # ## 9 · En tu propio run
 #
 # Unas pocas líneas para cualquier modelo que llame a `scaled_dot_product_attention`. Aquí es uno que no tiene nada de
@@ -652,9 +647,8 @@ for name, scores in {"plain": q @ k.mT / math.sqrt(8), "normed": normalised_scor
 # learning rates.
 #
 # Mira también el run bueno: ahí cada query mira igualmente un solo token, así que su entropía está cerca de 0. Para
-# escribir una letra, este modelo necesita una sola de
-# las otras, así que aquí mirar un solo token es lo correcto. Por eso la hoja `attention-logit-growth` pide las dos
-# cosas: entropía casi nula *y* un logit mayor que 1,000.
+# escribir una letra, este modelo necesita una sola de las otras, así que aquí mirar un solo token es lo correcto. Por
+# eso la hoja `attention-logit-growth` pide las dos cosas: entropía casi nula *y* un logit mayor que 1,000.
 
 
 # %% id="own-loop" compare=true
@@ -690,10 +684,11 @@ for rate in (0.01, 0.1):
 # %% [markdown] id="sources" lang="en"
 # ## 10 · Where this comes from
 #
-# * Wortsman et al., [Small-scale proxies for large-scale Transformer training instabilities](https://arxiv.org/abs/2309.14322),
-#   2023: LR sensitivity, rates from 3e-4 to 3e-1, QK-norm, and a z-loss of 1e-4.
-# * Zhai et al., [Stabilizing Transformer Training by Preventing Attention Entropy Collapse](https://arxiv.org/abs/2303.06296),
-#   2023.
+# * Wortsman et al., [Small-scale proxies for large-scale Transformer training
+#   instabilities](https://arxiv.org/abs/2309.14322), 2023: LR sensitivity, rates from 3e-4 to 3e-1, QK-norm, and a
+#   z-loss of 1e-4.
+# * Zhai et al., [Stabilizing Transformer Training by Preventing Attention Entropy
+#   Collapse](https://arxiv.org/abs/2303.06296), 2023.
 #
 # **A true story.** For about 70,000 steps Marin 32B trained as expected, with a z-loss of 1e-4. There were some
 # spikes of the loss, and clipping the updates mostly held them back. At step 80,000 spikes came that no clipping
@@ -721,14 +716,14 @@ for rate in (0.01, 0.1):
 #     print(f"{lr_sensitivity(found, math.log(big.vocab_size)):.2f}")
 # ```
 #
-# It does. Without it the five losses are 4.39, 2.20, 3.64, 4.91 and 4.85, with it 4.36, 2.12, 2.95, 3.23 and 2.71. The
-# sensitivity falls from 1.80 to 0.96, as in the paper. At the best rate and below, little changes. At 0.03 the
-# plain model falls behind, and from 0.1 on it gets stuck, with a largest logit of 700 and more, and the normed one learns: its largest logit stays
-# below 30. So the lesson's result holds for 100 steps and a width of 32, and for nothing else. (And this one holds
-# for one seed.)
+# It does. Without it the five losses are 4.39, 2.20, 3.64, 4.91 and 4.85, with it 4.36, 2.12, 2.95, 3.23 and 2.71.
+# The sensitivity falls from 1.80 to 0.96, as in the paper. At the best rate and below, little changes. At 0.03 the
+# plain model falls behind, and from 0.1 on it gets stuck, with a largest logit of 700 and more, and the normed one
+# learns: its largest logit stays below 30. So the lesson's result holds for 100 steps and a width of 32, and for
+# nothing else. (And this one holds for one seed.)
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="8aaa986c9ef3"
+# %% [markdown] id="sources" lang="es" of="1699eacac235"
 # ## 10 · De dónde viene esto
 #
 # * Wortsman et al., 2023, [arXiv 2309.14322](https://arxiv.org/abs/2309.14322): la sensibilidad al learning rate,
@@ -765,7 +760,6 @@ for rate in (0.01, 0.1):
 # Sí ayuda. Sin QK-norm los cinco losses son 4.39, 2.20, 3.64, 4.91 y 4.85; con él, 4.36, 2.12, 2.95, 3.23 y 2.71. La
 # sensibilidad baja de 1.80 a 0.96, como en el artículo. Con el mejor learning rate, y con los menores, cambia poco.
 # Con 0.03 el modelo sin QK-norm se queda atrás, y desde 0.1 se estanca, con un logit máximo de 700 o más, y el otro
-# aprende: su logit máximo no
-# pasa de 30. Así que el resultado de la lección vale para 100 pasos y un ancho de 32, y para nada más. (Y este vale
-# para una sola semilla).
+# aprende: su logit máximo no pasa de 30. Así que el resultado de la lección vale para 100 pasos y un ancho de 32, y
+# para nada más. (Y este vale para una sola semilla).
 # </details>

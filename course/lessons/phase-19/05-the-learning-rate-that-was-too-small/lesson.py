@@ -3,13 +3,11 @@
 # %% [markdown] id="why" lang="en"
 # Somebody trained a GPT of 63 million parameters and watched the loss stand still: from 10.374 to 10.283 in what the
 # screen called 1,405 iterations. It showed a learning rate of 2.75e-08 where 5e-5 had been asked for. They published
-# a guide:
-# the rate was *1,818 times too small*, the causes were small group multipliers and a long warm-up, and the cure was
-# a higher rate.
+# a guide: the rate was *1,818 times too small*, the causes were small group multipliers and a long warm-up, and the
+# cure was a higher rate.
 #
 # In lesson 18-02 you took the 1,818 apart on paper. Here you see it in a run: the symptom, the published cure, and
-# what the
-# cure leaves broken. At the end of the lesson you can
+# what the cure leaves broken. At the end of the lesson you can
 #
 # * say, for each factor between two learning rates, whether somebody asked for it or whether it is a fault;
 # * measure the rate that the *weights* saw, from the weights, whatever the screen says;
@@ -17,7 +15,7 @@
 #
 # Run the cells in order with **Shift + Enter**.
 
-# %% [markdown] id="why" lang="es" of="292f6b7d515b"
+# %% [markdown] id="why" lang="es" of="802868218300"
 # Alguien entrenó un GPT de 63 millones de parámetros y vio que el loss no se movía: de 10.374 a 10.283 en lo que la
 # pantalla llamaba 1,405 «iterations». También mostraba un learning rate (tasa de aprendizaje) de 2.75e-08, y se
 # había pedido 5e-5. Publicó una guía: el valor era *1,818 veces más pequeño* de lo debido, las causas eran unos
@@ -79,11 +77,10 @@ def last_loss(run, count=10):
 # ## 1 · Un run que se porta mal
 #
 # Los mismos errores, en pequeño. El plan son 20 épocas de 1,500 micro-batches; se suman los gradientes de tres
-# micro-batches para dar un paso; el warm-up es la décima parte del run. Tres grupos de parámetros aprenden a
-# distinta velocidad, como en el original. Lo que allí se llama *memory* es aquí el embedding de tokens, `wte`, y
-# aprende con 0.1 del learning rate. Lo que se llama *neuroscience* es aquí el primer bloque, `h.0`, y aprende con
-# 0.5. El
-# resto aprende con 1.
+# micro-batches para dar un paso; el warm-up es la décima parte del run. Tres grupos de parámetros aprenden a distinta
+# velocidad, como en el original. Lo que allí se llama *memory* es aquí el embedding de tokens, `wte`, y aprende con
+# 0.1 del learning rate. Lo que se llama *neuroscience* es aquí el primer bloque, `h.0`, y aprende con 0.5. El resto
+# aprende con 1.
 #
 # Al schedule se le dice su duración en micro-batches, pero se le llama una vez por paso. La pantalla muestra el grupo
 # del embedding.
@@ -259,9 +256,8 @@ print(f"{iteration // 3 / (0.1 * per_epoch * epochs / 3):.2%}   {t('as-asked')}"
 # scheduler had really done a sixtieth of that. Here is the calculation for each of the three groups:
 
 # %% [markdown] id="sixty-times" lang="es" of="9949d737ff74"
-# La cifra de la guía toma la décima parte de *una* época por la décima parte del run, y además cuenta
-# micro-batches. El scheduler llevaba hecha, en realidad, la sesentava parte de eso. Esta es la cuenta de cada uno de
-# los tres
+# La cifra de la guía toma la décima parte de *una* época por la décima parte del run, y además cuenta micro-batches.
+# El scheduler llevaba hecha, en realidad, la sesentava parte de eso. Esta es la cuenta de cada uno de los tres
 # grupos:
 
 # %% id="three-bills" compare=true
@@ -565,10 +561,10 @@ check("warmup-share/done", warmup_share)
 # `group["lr"]` holds whatever the scheduler has written there since; that is what you want to check, so do not use
 # it.
 #
-# Put together the direction, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, with
-# $\hat m = m / (1 - \beta_1^t)$ and $\hat v = v / (1 - \beta_2^t)$. Then find the one number η for which
-# $\Delta$ = `before - after` is η times that direction $d$: the least-squares answer is
-# $\frac{\Delta \cdot d}{d \cdot d}$. Return a number; for a weight that did not move, 0.
+# Put together the direction, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, with $\hat m = m / (1 -
+# \beta_1^t)$ and $\hat v = v / (1 - \beta_2^t)$. Then find the one number η for which $\Delta$ = `before - after` is
+# η times that direction $d$: the least-squares answer is $\frac{\Delta \cdot d}{d \cdot d}$. Return a number; for a
+# weight that did not move, 0.
 #
 # <details><summary>Hint: why not divide element by element?</summary>
 #
@@ -576,7 +572,7 @@ check("warmup-share/done", warmup_share)
 # sums, or a median, is not disturbed by that.
 # </details>
 
-# %% [markdown] id="task-effective" lang="es" of="fc31c2610bbf"
+# %% [markdown] id="task-effective" lang="es" of="915d39d7972e"
 # ### Ejercicio 2 · El learning rate que vieron los pesos
 #
 # > Dificultad ●●●●○ · Importancia ●●●●● · 20 minutos
@@ -587,10 +583,10 @@ check("warmup-share/done", warmup_share)
 # `weight_decay`. En `group["lr"]` está lo que el scheduler haya escrito ahí desde entonces; eso es lo que
 # quieres comprobar, así que no lo uses.
 #
-# Arma la dirección, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, con
-# $\hat m = m / (1 - \beta_1^t)$ y $\hat v = v / (1 - \beta_2^t)$. Después busca el único número η con el que
-# $\Delta$ = `before - after` es η veces esa dirección $d$: la respuesta de mínimos cuadrados es
-# $\frac{\Delta \cdot d}{d \cdot d}$. Devuelve un número; para un peso que no se movió, 0.
+# Arma la dirección, $\hat m / (\sqrt{\hat v} + \epsilon) + \lambda\, w_{t-1}$, con $\hat m = m / (1 - \beta_1^t)$ y
+# $\hat v = v / (1 - \beta_2^t)$. Después busca el único número η con el que $\Delta$ = `before - after` es η veces
+# esa dirección $d$: la respuesta de mínimos cuadrados es $\frac{\Delta \cdot d}{d \cdot d}$. Devuelve un número; para
+# un peso que no se movió, 0.
 #
 # <details><summary>Pista: ¿por qué no dividir elemento a elemento?</summary>
 #
@@ -737,15 +733,14 @@ for group in optimizer.param_groups:
     print(f"{group['name']:16}{group['lr']:18.1e}{rate:22.1e}")
 
 # %% [markdown] id="one-late" lang="en"
-# The group is one step ahead of the weights: five steps were taken, at the rates of the ramp's steps 1 to 5,
-# and the group already holds the sixth. At this point of the warm-up that is a difference of a fifth, and every
-# screen that
+# The group is one step ahead of the weights: five steps were taken, at the rates of the ramp's steps 1 to 5, and the
+# group already holds the sixth. At this point of the warm-up that is a difference of a fifth, and every screen that
 # prints after `scheduler.step()` has it. The weights also know every factor between the groups.
 #
 # Now the estimate. From the first 40 steps of “both repaired” alone: when will the loss be down to 5.8? On the left
 # is the straight line that the guide drew, in the middle yours, on the right what the run did.
 
-# %% [markdown] id="one-late" lang="es" of="699bebd9ecd9"
+# %% [markdown] id="one-late" lang="es" of="879dc30d4b79"
 # El grupo va un paso por delante de los pesos: se dieron cinco pasos, con los valores 1 a 5 de la rampa, y en
 # el grupo ya está el sexto. En este punto del warm-up eso es una diferencia de un quinto, y la tiene toda pantalla que
 # imprime después de `scheduler.step()`. Y los pesos conocen también cada factor entre los grupos.
@@ -940,8 +935,9 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # * The guide: [`LEARNING_RATE_FIX.md` of
 #   comsa33/brain-inspired-gpt](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/guides/LEARNING_RATE_FIX.md).
 #   Its figures are quoted here; its table of speed-ups (30, 75 and 150 times) has no run behind it.
-# * [“Scheduler always steps when training with gradient accumulation”](https://github.com/huggingface/accelerate/issues/963),
-#   Hugging Face accelerate, 2023: the same two units, in a library that thousands use.
+# * [“Scheduler always steps when training with gradient
+#   accumulation”](https://github.com/huggingface/accelerate/issues/963), Hugging Face accelerate, 2023: the same two
+#   units, in a library that thousands use.
 # * Loshchilov & Hutter, [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101): the formula
 #   of exercise 2.
 # * Smith, [Cyclical Learning Rates](https://arxiv.org/abs/1506.01186), section 3.3: the range test. On your own
@@ -978,7 +974,7 @@ with Monitor(own, adam, vocab_size=512, run_dir=runs / "own", schedule=asked_for
 # along the second gradient. One weight alone cannot tell them apart.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="9dc0968a4156"
+# %% [markdown] id="sources" lang="es" of="820141db5105"
 # ## 10 · De dónde viene esto
 #
 # * La guía: [`LEARNING_RATE_FIX.md` de

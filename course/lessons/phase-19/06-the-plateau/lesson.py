@@ -192,8 +192,8 @@ for name, run in tried.items():
 # empieza más cerca del azar que de donde terminó su preentrenamiento no tiene un problema de entrenamiento. Le
 # están haciendo la pregunta equivocada.
 #
-# Ese número estaba en el log original: 9.23, con un GPT-2 preentrenado, cuyo nivel de azar es
-# ln 50,257 = 10.82. Todo el mundo miraba la meseta.
+# Ese número estaba en el log original: 9.23, con un GPT-2 preentrenado, cuyo nivel de azar es ln 50,257 = 10.82. Todo
+# el mundo miraba la meseta.
 #
 # ### Pregúntale al modelo qué le enseñaron
 #
@@ -802,14 +802,13 @@ print(taught_offset(bigram, torch.arange(30).remainder(3)[None]), taught_offset(
 # noviembre de 2025. El día 24, a las 16:01, guardó un cambio con las palabras «después de 5,000 pasos, todavía puro
 # galimatías». A las 17:40 llegó un solo argumento cambiado, `labels=idx` en lugar de `labels=targets`, con el título
 # «arreglado el error que causaba un desplazamiento doble al entrenar»
-# ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). A
-# las 21:22, tras algunos retoques más: «por fin genera texto coherente en inglés, y el loss anda por 3»
+# ([4a17e64](https://github.com/gness1804/build_llm_karpathy/commit/4a17e647b8d75b4770b20d21e4c0aac7b4c5971f)). A las
+# 21:22, tras algunos retoques más: «por fin genera texto coherente en inglés, y el loss anda por 3»
 # ([73eb55f](https://github.com/gness1804/build_llm_karpathy/commit/73eb55f223862eef1a41ead019c2199e109b8c4d)). El
 # informe con sus tres ajustes se quedó en el repositorio tal como estaba. Y el autor no es el único. Un cambio
-# propuesto en
-# 2026 quiere que la documentación diga que los labels se corren dentro del modelo, porque esto ya confundió a muchos
-# usuarios. El mismo año apareció el fallo en modelos de la propia biblioteca: `Moonshine`, `CohereASR`,
-# `Florence2`. No es un error de principiantes.
+# propuesto en 2026 quiere que la documentación diga que los labels se corren dentro del modelo, porque esto ya
+# confundió a muchos usuarios. El mismo año apareció el fallo en modelos de la propia biblioteca: `Moonshine`,
+# `CohereASR`, `Florence2`. No es un error de principiantes.
 #
 # **Un reto extra, difícil.** Estima B_simple con los números que tiene cualquier bucle que acumula: la media
 # de los cuadrados de las normas de los gradientes de los micro-batches y el cuadrado de la norma de su suma. No se

@@ -3,8 +3,7 @@
 # %% [markdown] id="why" lang="en"
 # Somebody gave a GPT a memory: the most recent tokens, and slots that persist from step to step. Its loss swung
 # between about 7 and 30–40. A report named the cures: a stop-gradient, a sigmoid gate, consolidation at fixed steps,
-# a
-# rollback. In the code that was published with it the gate is still a softmax, consolidation is still random, a
+# a rollback. In the code that was published with it the gate is still a softmax, consolidation is still random, a
 # rollback leaves the memory as it was, and validation writes into it.
 #
 # **The models of this lesson do not swing.** A deeper one does: with four layers, and without a normalisation layer
@@ -16,7 +15,7 @@
 # * choose the steps that write to a memory so that a resumed run repeats them;
 # * tell a regulator that works from one that winds up, and find state that survives where none should.
 
-# %% [markdown] id="why" lang="es" of="aeb501c871a7"
+# %% [markdown] id="why" lang="es" of="955ceefbdfa8"
 # Alguien le dio una memoria a un GPT: los últimos tokens, y casillas que duran de un paso a otro. Su loss oscilaba
 # entre unos 7 y unos 30 o 40. Un informe nombró las curas: un stop-gradient, un gate con sigmoid, consolidar en pasos
 # fijos, un rollback. En el código que se publicó con él, el gate sigue siendo un softmax, la consolidación sigue
@@ -344,10 +343,9 @@ for (w, divisor), activities in units.items():
 
 # %% [markdown] id="figure-said" lang="es" of="54d68f1f449a"
 # Como en el artículo: sola se queda quieta; con retroalimentación, el mismo regulador oscila en un factor de más de
-# cien;
-# y cuatro veces más lento se queda quieta otra vez. En el objetivo, 0.5, diez onceavas partes de la actividad de esta
-# unidad son su propio eco: 4 · 0.5 de 0.2 + 4 · 0.5. Así que una escala un uno por ciento mayor hace que la actividad
-# termine siendo un once por ciento mayor, y el exponente actúa como si fuera once veces más grande.
+# cien; y cuatro veces más lento se queda quieta otra vez. En el objetivo, 0.5, diez onceavas partes de la actividad
+# de esta unidad son su propio eco: 4 · 0.5 de 0.2 + 4 · 0.5. Así que una escala un uno por ciento mayor hace que la
+# actividad termine siendo un once por ciento mayor, y el exponente actúa como si fuera once veces más grande.
 #
 # Para esta figura no se entrenó ningún GPT, y en el nuestro los bloques van uno tras otro; ninguno se oye a sí mismo.
 # Pero 1/τ no es una ley de la naturaleza. Antes de confiar en un regulador que se probó con un solo canal, pregunta
@@ -656,9 +654,8 @@ for size in (1, 4, 16):
 # * **A sigmoid does not save a gate.** In your table it is more even than the softmax, and its evenness falls from
 #   0.93 to 0.47 all the same when its logits grow: a token whose logits are all negative but one still gives
 #   everything to one source. A softmax at temperature 4 collapses as the plain one does, at logits four times as
-#   large. Trained for 300 steps, our gates had
-#   an evenness of 0.45 to 0.73 with the softmax, 0.54 to 0.84 with the sigmoid, and 0.96 to 0.97 with the sigmoid
-#   at a temperature of 4 (`benchmarks/dynamics.py gate`).
+#   large. Trained for 300 steps, our gates had an evenness of 0.45 to 0.73 with the softmax, 0.54 to 0.84 with the
+#   sigmoid, and 0.96 to 0.97 with the sigmoid at a temperature of 4 (`benchmarks/dynamics.py gate`).
 # * **A normalisation layer hides a windup.** You saw it in the first table.
 # * **Decay alone does not stop a feedback.** If each write adds 0.3 of what is read back, and the sum then decays
 #   to 0.9 of itself, the gain is 1.3 · 0.9 = 1.17 a write: 23 times as large after 20 writes. The product has to be
@@ -670,15 +667,14 @@ for size in (1, 4, 16):
 # as `frozen_by_design`. But where nobody meant it, it is a fault: `memory-dead-gate` puts the same `detach()`
 # behind the gate. The loss falls all the same. Ask each tensor whether it has had a gradient within twelve batches.
 
-# %% [markdown] id="not-cures" lang="es" of="cf787d80751e"
+# %% [markdown] id="not-cures" lang="es" of="31807f0bfd56"
 # Tres contraejemplos de lo que se dice de estas curas:
 #
 # * **Un sigmoid no salva a un gate.** En tu tabla es más parejo que el softmax, y aun así su entropía ÷ ln k baja de
 #   0.93 a 0.47 cuando crecen sus logits: un token cuyos logits son todos negativos menos uno se lo sigue dando todo a
 #   una sola fuente. Un softmax con temperatura 4 colapsa igual que el normal, con logits cuatro veces mayores.
-#   Después de 300 pasos, nuestros gates
-#   tenían una entropía ÷ ln k de 0.45 a 0.73 con el softmax, de 0.54 a 0.84 con el sigmoid, y de 0.96 a 0.97 con el
-#   sigmoid y temperatura 4 (`benchmarks/dynamics.py gate`).
+#   Después de 300 pasos, nuestros gates tenían una entropía ÷ ln k de 0.45 a 0.73 con el softmax, de 0.54 a 0.84 con
+#   el sigmoid, y de 0.96 a 0.97 con el sigmoid y temperatura 4 (`benchmarks/dynamics.py gate`).
 # * **Una capa de normalización esconde un windup.** Lo viste en la primera tabla.
 # * **Un decaimiento no detiene por sí solo una retroalimentación.** Si cada escritura suma 0.3 de lo que se lee, y
 #   la suma decae después a 0.9 de sí misma, la ganancia es 1.3 · 0.9 = 1.17 por escritura: 23 veces más después de
@@ -752,9 +748,8 @@ for fault in (None, "memory-saturation"):
 
 # %% [markdown] id="share-said" lang="es" of="d9b402991366"
 # La pregunta 10.5 pregunta por esa proporción, y la hoja se llama como el fallo. El tamaño por sí solo no dice nada:
-# una memoria
-# puede estar llena y servir. Y el loss tampoco dice nada, porque el modelo aprende a vivir sin lo que la memoria
-# repite.
+# una memoria puede estar llena y servir. Y el loss tampoco dice nada, porque el modelo aprende a vivir sin lo que la
+# memoria repite.
 #
 # ### Tres reglas más para una memoria
 #
@@ -846,12 +841,10 @@ for name, run in by_rule.items():
 # not be, with a way to see it.
 
 # %% [markdown] answer="review-a-memory" points=3 lang="es" of="c3d1765f9cb8"
-# (1) Una capa de normalización anula cualquier escala anterior, así que el loss puede ser suave mientras el
-# regulador está en su límite. Pediría la proporción de escalas en su límite y la entropía del gate. (2) Todo lo
-# que solo lleva a lo que se lee: la proyección hacia los `queries`, `keys` y `values` de la memoria no recibe
-# gradiente.
-# (3) En la consolidación: ¿usa un generador sin semilla? Y en el estado que dejó la validación o un batch
-# anterior.
+# (1) Una capa de normalización anula cualquier escala anterior, así que el loss puede ser suave mientras el regulador
+# está en su límite. Pediría la proporción de escalas en su límite y la entropía del gate. (2) Todo lo que solo lleva
+# a lo que se lee: la proyección hacia los `queries`, `keys` y `values` de la memoria no recibe gradiente. (3) En la
+# consolidación: ¿usa un generador sin semilla? Y en el estado que dejó la validación o un batch anterior.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte. (1) La capa esconde la escala; una medida del mecanismo, no del loss.
@@ -954,8 +947,8 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 # * The paper of Adam, [arXiv 1412.6980](https://arxiv.org/abs/1412.6980), 2015: the correction of a mean that starts at 0.
 # * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): why there are complementary learning systems
 #   in the brain.
-# * A GPT with a long-term memory that gets no gradient either: Wu et al., 2022,
-#   [Memorizing Transformers](https://arxiv.org/abs/2203.08913).
+# * A GPT with a long-term memory that gets no gradient either: Wu et al., 2022, [Memorizing
+#   Transformers](https://arxiv.org/abs/2203.08913).
 #
 # **A true story.** The case came with a
 # [proof](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/technical/cortex_mathematical_instability_proof.md).
@@ -990,14 +983,12 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 # not symmetric, and the second line shows a complex pair. So a proof would have to be about that matrix.
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="c316fcb55e94"
+# %% [markdown] id="sources" lang="es" of="2cd742171fce"
 # ## 10 · De dónde viene esto
 #
-# * El caso: el
-#   [informe](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/development/PHASE1_SUMMARY.md) de un loss
-#   que oscila en un factor de 4 a 5, entre unos 7 y unos 30 o 40. Qué hacía su código y qué medimos:
-#   `docs/seeds.es.md`,
-#   000.
+# * El caso: el [informe](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/development/PHASE1_SUMMARY.md)
+#   de un loss que oscila en un factor de 4 a 5, entre unos 7 y unos 30 o 40. Qué hacía su código y qué medimos:
+#   `docs/seeds.es.md`, 000.
 # * Åström y Hägglund, su libro de 1995 sobre el control PID: el windup.
 # * Harnack et al., 2015, [la estabilidad de las redes de neuronas con
 #   homeostasis](https://doi.org/10.1371/journal.pcbi.1004357): lo que arriba se dibuja en pequeño.
@@ -1005,16 +996,15 @@ for kind in ("as-it-should-be", "keeps-state", "mixes-rows"):
 #   empieza en 0.
 # * McClelland et al., [1995](https://doi.org/10.1037/0033-295X.102.3.419): por qué hay sistemas de aprendizaje
 #   complementarios en el cerebro.
-# * Un GPT cuya memoria de largo plazo tampoco recibe gradiente: Wu et al., 2022,
-#   [Memorizing Transformers](https://arxiv.org/abs/2203.08913).
+# * Un GPT cuya memoria de largo plazo tampoco recibe gradiente: Wu et al., 2022, [Memorizing
+#   Transformers](https://arxiv.org/abs/2203.08913).
 #
 # **Una historia real.** El caso venía con una
 # [demostración](https://github.com/comsa33/brain-inspired-gpt/blob/main/docs/technical/cortex_mathematical_instability_proof.md).
 # Su teorema 2 dice que el gate con softmax oscila porque su jacobiano, `diag(g) − ggᵀ`, tiene un par complejo de
 # valores propios con |λ| ≈ 0.95. De su fase saca un período de 4.7 pasos, y concluye que eso coincide con las
 # oscilaciones observadas, de 4 a 5 pasos. Parece una concordancia perfecta entre teoría y experimento. Pero la matriz
-# es
-# simétrica, y una matriz real simétrica solo tiene valores propios reales; y lo que su propio informe había
+# es simétrica, y una matriz real simétrica solo tiene valores propios reales; y lo que su propio informe había
 # observado era una oscilación en un *factor* de 4 a 5, no un período. Ninguna demostración es más segura que el
 # número con el que se la hizo coincidir.
 #

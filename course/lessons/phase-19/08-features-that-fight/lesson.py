@@ -390,10 +390,9 @@ Picture().show(figure, t("cures-alt"))
 
 # %% [markdown] id="figure-said" lang="es" of="c1f59e84c51f"
 # La curva gris hace lo mismo que la del artículo. A EWC le va peor que allá: con 10⁴ cede un poco de cada texto, y
-# con 10⁶ hace lo
-# que en el artículo hizo el tirón igual en todos los pesos. También probamos 10³ y 10⁵, y ninguna de las cuatro
-# fuerzas es tan buena como el repaso en *los dos* textos. Esta figura no puede decir si se debe a que nuestro segundo
-# texto tiene otras palabras y el de ellos los mismos dígitos.
+# con 10⁶ hace lo que en el artículo hizo el tirón igual en todos los pesos. También probamos 10³ y 10⁵, y ninguna de
+# las cuatro fuerzas es tan buena como el repaso en *los dos* textos. Esta figura no puede decir si se debe a que
+# nuestro segundo texto tiene otras palabras y el de ellos los mismos dígitos.
 
 # %% [markdown] id="rewalk-text" lang="en"
 # And question 9.4, which asks whether earlier tasks are kept:
@@ -872,9 +871,9 @@ for number in range(4):
 # run a single epoch, about 30 minutes, and the loss will go “from ~12.0 to <10.0”. In the
 # [source](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py) of the project,
 # as we read it, the learning rate is multiplied by `epoch / self.warmup_epochs`, and the schedule moves once an
-# epoch. In the first epoch that factor is 0. So in the very test that was to prove the repair, no weight could
-# move: nothing could be learnt, and nothing could be proved. The loss of 12.06 that the report had set out to cure
-# is close to ln 200,019 = 12.21: chance.
+# epoch. In the first epoch that factor is 0. So in the very test that was to prove the repair, no weight could move:
+# nothing could be learnt, and nothing could be proved. The loss of 12.06 that the report had set out to cure is close
+# to ln 200,019 = 12.21: chance.
 #
 # **A hard bonus task.** A ladder of n features names one rung. Find the smallest *set* of features that breaks the
 # run, with as few runs as you can: begin with everything switched on, and leave out halves.
@@ -908,7 +907,7 @@ for number in range(4):
 # idea has a name, *delta debugging* (Zeller, 1999).
 # </details>
 
-# %% [markdown] id="sources" lang="es" of="ca3ff466f355"
+# %% [markdown] id="sources" lang="es" of="34bda3b53a24"
 # ## 10 · De dónde viene esto
 #
 # * Kirkpatrick et al., 2017, [arXiv 1612.00796](https://arxiv.org/abs/1612.00796): EWC, y la figura que
@@ -919,17 +918,17 @@ for number in range(4):
 #   de los disparos decide si una sinapsis crece.
 # * El
 #   [informe](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/TRAINING_STABILITY_FIXES.md)
-#   que dio pie a esta lección; lo que había de cierto en él: `docs/seeds.es.md`, 001. La escalera completa, con
-#   todos sus peldaños, es `minigpt ladder seed-001`.
+#   que dio pie a esta lección; lo que había de cierto en él: `docs/seeds.es.md`, 001. La escalera completa, con todos
+#   sus peldaños, es `minigpt ladder seed-001`.
 #
 # **Una historia real.** Con sus arreglos, el informe traía una [guía
 # rápida](https://github.com/iShield-corp/current-liquid-neural-network/blob/7d69eac1701ca3ad8caf374f360fee325bfbc75b/QUICK_START_FIXES.md):
 # ejecuta una sola época, unos 30 minutos, y el loss bajará de cerca de 12.0 a menos de 10.0. En el
-# [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py) del proyecto,
-# tal como lo leímos, el learning rate (tasa de aprendizaje) se multiplica por `epoch / self.warmup_epochs`, y el
-# schedule avanza una vez por época. En la primera época, ese factor es 0. Así que, justo en la prueba que debía
-# demostrar la reparación, ningún peso podía moverse: nada se podía aprender, y nada se podía demostrar. El loss de
-# 12.06 que el informe quería curar está cerca de ln 200,019 = 12.21: el azar.
+# [código](https://github.com/iShield-corp/current-liquid-neural-network/blob/main/src/core/main.py) del proyecto, tal
+# como lo leímos, el learning rate (tasa de aprendizaje) se multiplica por `epoch / self.warmup_epochs`, y el schedule
+# avanza una vez por época. En la primera época, ese factor es 0. Así que, justo en la prueba que debía demostrar la
+# reparación, ningún peso podía moverse: nada se podía aprender, y nada se podía demostrar. El loss de 12.06 que el
+# informe quería curar está cerca de ln 200,019 = 12.21: el azar.
 #
 # **Un reto extra, difícil.** Una escalera de n piezas nombra un peldaño. Encuentra el *conjunto* más pequeño
 # de piezas que rompe el run, con la menor cantidad de runs que puedas: empieza con todo encendido y quita mitades.

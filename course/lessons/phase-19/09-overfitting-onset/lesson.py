@@ -317,10 +317,9 @@ for cell, answer in zip(asked_for, Sampler.load(first.path).lines(beginnings), s
 
 # %% [markdown] id="why-two" lang="es" of="0c526f5b6a8f"
 # La línea discontinua es el loss de quien responde al azar: todos los tokens igual de probables. Las formas
-# irregulares terminan muy *por
-# encima*. *went* no está en ninguna parte del texto, así que cuanto más seguro está el modelo de lo que ha visto,
-# más seguro está de que *went* no puede ser. Con una forma regular es distinto: *has played* está en el texto, y
-# otros verbos muestran que el pasado se ve así.
+# irregulares terminan muy *por encima*. *went* no está en ninguna parte del texto, así que cuanto más seguro está el
+# modelo de lo que ha visto, más seguro está de que *went* no puede ser. Con una forma regular es distinto: *has
+# played* está en el texto, y otros verbos muestran que el pasado se ve así.
 #
 # «Está sobreajustado» eran, entonces, dos afirmaciones. Para los verbos regulares la pregunta es *cuándo*. Para los
 # irregulares no hay ningún paso bueno, porque lo que necesitan no está en el texto. El promedio de ambos, en gris,
@@ -764,19 +763,17 @@ for name, place in (("bottom", bottom), ("end", -1)):
 
 # %% [markdown] id="figure-text" lang="en"
 # **A figure from a paper, in miniature.** Guo et al. (2017, figure 3) plotted the loss and the error of a network
-# with 110 layers that
-# learns to recognise images. For a large part of the run the loss on the test images rises, and in the same part the
-# error *falls*, from 29 % to 27 %. Here are the same two curves for the run above: the loss on the 600 lines, and the
-# share of their tokens that the model gets wrong. The grey band runs, as in the paper, from the lowest loss to the
-# fewest errors.
+# with 110 layers that learns to recognise images. For a large part of the run the loss on the test images rises, and
+# in the same part the error *falls*, from 29 % to 27 %. Here are the same two curves for the run above: the loss on
+# the 600 lines, and the share of their tokens that the model gets wrong. The grey band runs, as in the paper, from
+# the lowest loss to the fewest errors.
 
-# %% [markdown] id="figure-text" lang="es" of="16a7e1a5fea5"
-# **Una figura de un artículo, en pequeño.** Guo et al. (2017, figura 3) dibujaron el loss y el error de una red de 110
-# capas que aprende a reconocer imágenes. Durante buena parte del run el loss en las imágenes de prueba sube, y en esa
-# misma parte el error *baja*, de 29 % a 27 %. Aquí están las mismas dos curvas para el run de arriba: el loss en las
-# 600 líneas
-# y la parte de sus tokens en que el modelo se equivoca. La banda gris va, como en el artículo, desde el loss más bajo
-# hasta el menor número de errores.
+# %% [markdown] id="figure-text" lang="es" of="52c42a14ab22"
+# **Una figura de un artículo, en pequeño.** Guo et al. (2017, figura 3) dibujaron el loss y el error de una red de
+# 110 capas que aprende a reconocer imágenes. Durante buena parte del run el loss en las imágenes de prueba sube, y en
+# esa misma parte el error *baja*, de 29 % a 27 %. Aquí están las mismas dos curvas para el run de arriba: el loss en
+# las 600 líneas y la parte de sus tokens en que el modelo se equivoca. La banda gris va, como en el artículo, desde
+# el loss más bajo hasta el menor número de errores.
 
 # %% id="draw-loss-and-error" folded=true
 wrong = 1 - np.array(exams.right)
@@ -807,8 +804,7 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 
 # %% [markdown] id="overconfident" lang="es" of="4c6df4e5c2c5"
 # Como en el artículo: el loss empeora y las respuestas no. Donde se equivoca, el modelo está más *seguro* de sí
-# mismo. El
-# loss castiga eso sin límite; contar aciertos no lo ve. Así que decide primero para qué usas el modelo. Si
+# mismo. El loss castiga eso sin límite; contar aciertos no lo ve. Así que decide primero para qué usas el modelo. Si
 # necesitas sus probabilidades, detente en el fondo. Si necesitas sus respuestas, evalúa sus respuestas.
 #
 # Lo que no se sabe: este error estándar solo abarca el ruido del examen, es decir, qué líneas nos tocó preguntar.
@@ -905,8 +901,7 @@ print(f"{t('fewer-at-the-end')}: {t(str(bool(wrong[-1] < wrong[bottom])))}")
 # %% [markdown] id="own-run" lang="es" of="aade8d3fa611"
 # ## 9 · En tu propio run
 # Unas pocas líneas para cualquier bucle. Solo necesitan un loss **por ítem**, no por batch: `reduction="none"`, una
-# media
-# sobre cada fila, y los mismos ítems en el mismo orden cada vez. Aquí el bucle no es nuestro: un clasificador
+# media sobre cada fila, y los mismos ítems en el mismo orden cada vez. Aquí el bucle no es nuestro: un clasificador
 # pequeño con SGD simple, y dos clases de preguntas: una cuya respuesta está en los datos y otra cuyas etiquetas son
 # ruido.
 

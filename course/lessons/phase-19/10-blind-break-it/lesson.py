@@ -65,18 +65,17 @@ matplotlib.rcParams["font.size"] = 9
 # ## 1 · Six runs that may misbehave
 #
 # Write your name as it appears on your class list, in quotes: `MY_NAME = "Ada Lovelace"`. As in lesson 18-08, the
-# same name always draws the same
-# six patients, and charts drawn from a name other than yours on the list get no points. These six are not those of
-# 18-08. (Florence Nightingale is the one name that is refused: the lesson treats one of her patients with you.)
+# same name always draws the same six patients, and charts drawn from a name other than yours on the list get no
+# points. These six are not those of 18-08. (Florence Nightingale is the one name that is refused: the lesson treats
+# one of her patients with you.)
 
-# %% [markdown] id="name" lang="es" of="d8bf145fb1d8"
+# %% [markdown] id="name" lang="es" of="b31fde31883f"
 # ## 1 · Seis runs que quizá se porten mal
 #
 # Escribe tu nombre como aparece en la lista de tu clase, entre comillas: `MY_NAME = "Ada Lovelace"`. Como en la
-# lección 18-08, con el mismo nombre
-# salen siempre los mismos seis pacientes, y las fichas que salen de un nombre distinto del tuyo en la lista no dan
-# puntos. Estos seis no son los de la 18-08. (Solo se rechaza a Florence Nightingale: a uno de sus pacientes lo vas a
-# tratar paso a paso en esta lección).
+# lección 18-08, con el mismo nombre salen siempre los mismos seis pacientes, y las fichas que salen de un nombre
+# distinto del tuyo en la lista no dan puntos. Estos seis no son los de la 18-08. (Solo se rechaza a Florence
+# Nightingale: a uno de sus pacientes lo vas a tratar paso a paso en esta lección).
 
 # %% solution="my-name"
 ### BEGIN SOLUTION
@@ -100,8 +99,7 @@ check("my-name/own", MY_NAME)
 # %% [markdown] id="rounds" lang="es" of="b355e5215717"
 # Cada paciente es un mini-GPT pequeño, con dos capas de ancho 32. Los hay de tres tipos: uno simple, uno con memoria
 # junto a la atención, regulada por homeostasis, y uno que se entrena en fp16. El tipo no es una pista: el run sano
-# puede
-# ser de cualquiera de los tres. Entrena a los seis.
+# puede ser de cualquiera de los tres. Entrena a los seis.
 
 # %% id="train-the-ward"
 patients = ward(MY_NAME, "19-10")
@@ -144,8 +142,7 @@ predict("curves", learning=..., leaping=...)
 # ## 3 · Míralos
 #
 # Arriba, el loss, con ln V como línea discontinua; abajo, la norma del gradiente y, en gris, las normas que la
-# sección 3
-# del árbol de la configuración llama sanas.
+# sección 3 del árbol de la configuración llama sanas.
 
 # %% id="six-curves" folded=true
 figure = Figure(figsize=(9.4, 3.2), layout="constrained")
@@ -215,9 +212,8 @@ show(diagnosis.check(untreated.path), Console(width=88))
 
 # %% [markdown] id="silenced" lang="es" of="ecb8c889e89e"
 # El learning rate (tasa de aprendizaje) salta a mitad del run, nadie lo pidió, y el loss lo sigue. El informe propone
-# un
-# guard que frena un learning rate que salta, `guard_rate`. Pruébalo antes de reparar nada: el mismo run roto, con el
-# guard encendido.
+# un guard que frena un learning rate que salta, `guard_rate`. Pruébalo antes de reparar nada: el mismo run roto, con
+# el guard encendido.
 
 # %% id="guarded" compare=true
 sick = practice.recipe()
@@ -279,11 +275,10 @@ print(diagnosis.check(treated.path).leaf or t("healthy"))
 #
 # **Primero las causas, después los síntomas.** Algunas preguntas ponen a prueba una sola parte: una suma de control
 # entre dos actualizaciones, el mismo batch dos veces, el orden de las llamadas. Cuando falla una de esas, hay una
-# causa.
-# Otras leen cómo fue el run: un pico, un loss que no se mueve. Esas nombran síntomas, y ahí muchas causas se parecen.
-# Por eso un recorrido hace todas las preguntas y termina en una causa, si la hay, aunque antes haya aparecido un
-# síntoma. Si en uno de tus seis se rompen dos preguntas, fíjate en cuál de las dos es una prueba. (La 8.1 y la 7.4
-# también cuentan como causas: un learning rate que nadie pidió y unos gradientes que se volvieron 0.)
+# causa. Otras leen cómo fue el run: un pico, un loss que no se mueve. Esas nombran síntomas, y ahí muchas causas se
+# parecen. Por eso un recorrido hace todas las preguntas y termina en una causa, si la hay, aunque antes haya
+# aparecido un síntoma. Si en uno de tus seis se rompen dos preguntas, fíjate en cuál de las dos es una prueba. (La
+# 8.1 y la 7.4 también cuentan como causas: un learning rate que nadie pidió y unos gradientes que se volvieron 0.)
 #
 # Las partes del bucle son las de la lección 18-08. Pensando en los fallos de esta fase:
 #
@@ -361,9 +356,8 @@ Bedside(trained).show()
 # > Difficulty ●●●●● · Importance ●●●●● · 75 minutes
 #
 # A chart for each of the six, with three checks each: the **diagnosis** (all leaves and no other), the **evidence**,
-# and
-# the **repair**: the run is trained again with your parts and settings, and both trees are walked again. Replace only
-# what is broken.
+# and the **repair**: the run is trained again with your parts and settings, and both trees are walked again. Replace
+# only what is broken.
 #
 # Below the hints are a blank chart to copy, and a cell to try a repair in: put `patients["A"]` in place of `practice`.
 #
@@ -386,25 +380,22 @@ Bedside(trained).show()
 # </details>
 # <details><summary>Hint 4: a setting</summary>
 #
-# If all parts are right, the manifest is wrong. Compare with another run of the same kind, or with these usual values:
-# a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 5e-3 for models as small as these, `lr_min` a tenth of
-# that, `clip_norm` 1,
-# `loss_scale` 65536, `loss_scale_backoff` 0.5. One fault may have moved two settings.
+# If all parts are right, the manifest is wrong. Compare with another run of the same kind, or with these usual
+# values: a warm-up over a tenth of the steps, `lr_max` from 3e-3 to 5e-3 for models as small as these, `lr_min` a
+# tenth of that, `clip_norm` 1, `loss_scale` 65536, `loss_scale_backoff` 0.5. One fault may have moved two settings.
 # </details>
 
-# %% [markdown] id="fix" lang="es" of="14bbe4dfe542"
+# %% [markdown] id="fix" lang="es" of="344344369fca"
 # ## 5 · Arregla
 #
 # > Dificultad ●●●●● · Importancia ●●●●● · 75 minutos
 #
 # Una ficha para cada uno de los seis, con tres comprobaciones cada una: el **diagnóstico** (todas las hojas y ninguna
 # más), la **evidencia** y la **reparación**: el run se entrena otra vez con tus partes y ajustes, y se recorren otra
-# vez
-# los dos árboles. Cambia solo lo que está roto.
+# vez los dos árboles. Cambia solo lo que está roto.
 #
 # Debajo de las pistas hay una ficha en blanco para copiar y una celda para probar una reparación: pon `patients["A"]`
-# en
-# lugar de `practice`.
+# en lugar de `practice`.
 #
 # <details><summary>Pista 1: ¿qué tipo de fallo puede ser?</summary>
 #
@@ -711,10 +702,8 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # ## 7 · Explica: el informe post mortem
 #
 # Escribe el informe de tu paciente con **dos** fallos, para alguien que no estuvo y tiene que decidir si puede
-# empezar el
-# próximo run. Copia esta plantilla en la celda de abajo y completa cada línea, con dos oraciones como máximo. Un
-# informe
-# post mortem no culpa a nadie: dice qué permitió el sistema.
+# empezar el próximo run. Copia esta plantilla en la celda de abajo y completa cada línea, con dos oraciones como
+# máximo. Un informe post mortem no culpa a nadie: dice qué permitió el sistema.
 #
 # ```text
 # Resumen. Una oración: qué se rompió, cuánto costó, si ya terminó.
@@ -732,8 +721,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 
 # %% [markdown] answer="post-mortem" points=8 lang="en"
 # **Summary.** An fp16 run trained with a gate that never learnt, and with a loss scale that could not have reacted to
-# an
-# overflow. Nothing was lost yet; both are repaired.
+# an overflow. Nothing was lost yet; both are repaired.
 #
 # **Symptom.** None in the curves: the loss falls from 6.2 as that of the healthy fp16 run does, and the gradient norm
 # stays below 1. The manifest is in order.
@@ -769,7 +757,7 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # does not prove. (8) Prevention: a check that a machine can run, and the step at which it rings. A guard that only
 # silences the alarm earns half. Blaming a person costs the point of that line.
 
-# %% [markdown] answer="post-mortem" points=8 lang="es" of="02223ef03a3e"
+# %% [markdown] answer="post-mortem" points=8 lang="es" of="5d0b4db017fd"
 # **Resumen.** Un run en fp16 se entrenó con un gate que nunca aprendió y con una escala del loss que no habría podido
 # reaccionar a un overflow. Todavía no se perdió nada; las dos cosas están reparadas.
 #
@@ -787,32 +775,28 @@ compare("first-look", healthy=sound[0] if len(sound) == 1 else "?")
 # verdadera, y con ese fallo se ven 1024.
 #
 # **Causas.** `step` vuelve a poner la escala vieja después de `scaler.update()`; `build_model` deja un gate
-# desconectado
-# del loss. Las dos preguntas ponen a prueba una sola parte, y un recorrido termina en la primera causa, así que la 11.2
-# tuvo que esperar.
+# desconectado del loss. Las dos preguntas ponen a prueba una sola parte, y un recorrido termina en la primera causa,
+# así que la 11.2 tuvo que esperar.
 #
 # **Reparación.** Se cambiaron `step` y `build_model`: la 7.3 muestra ✓, la 11.2 cuenta 0 tensores y el run pasa los dos
 # árboles. No se tocaron `clip`, `accumulate` ni ningún ajuste.
 #
 # **No se sabe.** Si este run habría necesitado alguna vez otra escala: la pregunta 7.2 cuenta 0 pasos omitidos. Y
-# cuánto
-# vale el gate, ahora que puede aprender: 40 pasos no lo dicen.
+# cuánto vale el gate, ahora que puede aprender: 40 pasos no lo dicen.
 #
 # **Prevención.** Ensayar la escala con un overflow antes del paso 0 y, después de 10 pasos, listar los tensores
 # entrenables cuyos momentos siguen en 0. Lo primero habría avisado en el paso 0; lo segundo, en el paso 10.
 #
 # ---
 # **Rúbrica.** Un punto por cada parte, sobre el paciente propio con dos fallos. (1) Síntoma: lo que se podía ver
-# antes del
-# diagnóstico, con un número y sin la causa; «ninguno» es correcto cuando es verdad. (2) Cronología: desde qué paso, y
-# cuándo se habría podido saber. (3) Evidencia: pregunta y valor de los **dos** recorridos. (4) Descartado: una
-# explicación equivocada que encaja, y el número o el control que la excluye; «revisamos los datos» no da puntos. (5)
-# Causas: las dos, con sus partes, y por qué el primer recorrido terminó donde terminó. Solo los nombres de dos hojas:
-# medio punto. (6) Reparación: un número posterior, y qué no se tocó. «Ya funciona» no da puntos. (7) No se sabe: algo
-# que
-# la reparación no demuestra. (8) Prevención: una comprobación que una máquina pueda ejecutar, y el paso en el que
-# avisa.
-# Un guard que solo apaga la alarma da la mitad. Culpar a una persona cuesta el punto de esa línea.
+# antes del diagnóstico, con un número y sin la causa; «ninguno» es correcto cuando es verdad. (2) Cronología: desde
+# qué paso, y cuándo se habría podido saber. (3) Evidencia: pregunta y valor de los **dos** recorridos. (4)
+# Descartado: una explicación equivocada que encaja, y el número o el control que la excluye; «revisamos los datos» no
+# da puntos. (5) Causas: las dos, con sus partes, y por qué el primer recorrido terminó donde terminó. Solo los
+# nombres de dos hojas: medio punto. (6) Reparación: un número posterior, y qué no se tocó. «Ya funciona» no da
+# puntos. (7) No se sabe: algo que la reparación no demuestra. (8) Prevención: una comprobación que una máquina pueda
+# ejecutar, y el paso en el que avisa. Un guard que solo apaga la alarma da la mitad. Culpar a una persona cuesta el
+# punto de esa línea.
 
 # %% [markdown] id="card" lang="en"
 # ## 8 · A card to keep: the dynamics
